@@ -1,0 +1,272 @@
+"""Mosaic: where the tiles of a layer lie on the screen, and the picture that they make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import reduce as fold
+
+import numpy as np
+
+from convviz_widgets.errors import InputError
+from convviz_widgets.tensors.colormap import BACKGROUND
+from convviz_widgets.tensors.display import Numbers, as_real
+from convviz_widgets.tensors.hatching import hatch
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in screen pixels, from the top left corner of the picture."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Mosaic:
+    """A grid of `count` tiles, row by row, with a gap around and between them.
+
+    Source pixels are those of a map (`tile_height` × `tile_width`); screen pixels are `enlarge`
+    times as many, or 1 for every `reduce` × `reduce` block. Both are whole numbers, so that what
+    is sent is what is seen: a browser that shrinks a picture drops three of four values.
+    """
+
+    count: int
+    tile_height: int
+    tile_width: int
+    columns: int
+    enlarge: int = 1
+    reduce: int = 1
+    gap: int = 2
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            least = 0 if name in ("count", "gap") else 1
+            if value < least:
+                raise InputError(f"{name} {value} of a mosaic is too small; expected {least}")
+
+    @classmethod
+    def fit(
+        cls,
+        count: int,
+        tile_height: int,
+        tile_width: int,
+        *,
+        max_width: int,
+        min_tile: int = 24,
+        max_tile: int = 160,
+        gap: int = 2,
+        max_height: int | None = None,
+    ) -> Mosaic:
+        """Return a mosaic whose tiles can be told apart and that is not wider than the page.
+
+        Parameters
+        ----------
+        count, tile_height, tile_width
+            Number of tiles and their size in source pixels.
+        max_width
+            Kept, unless it has no room for a single pixel.
+        min_tile, max_tile
+            Screen pixels: the shorter side of a tile is not made smaller than `min_tile` (only
+            `max_width` overrules it), the longer is not enlarged beyond `max_tile`.
+        gap
+            Screen pixels around the tiles.
+        max_height
+            The largest scale that keeps it is taken. Where none does, the smallest: the picture
+            grows downwards and the view scrolls. None: source pixels as they are, or enlarged
+            just to `min_tile`.
+        """
+        scales = _scales(tile_height, tile_width, max_width - 2 * gap, min_tile, max_tile)
+        if max_height is None:  # nothing to fill: the smallest enlargement
+            scales = [scale for scale in scales if scale[1] == 1][-1:] or scales[:1]
+        for enlarge, reduce in scales:
+            mosaic = cls(count, tile_height, tile_width, 1, enlarge, reduce, gap)
+            mosaic = mosaic._wrapped(max_width)
+            if max_height is None or mosaic.height <= max_height:
+                break
+        return mosaic
+
+    def _wrapped(self, max_width: int) -> Mosaic:
+        """Return the same tiles in as few rows as the width allows, evenly filled."""
+        most = max(1, min(self.count, (max_width - self.gap) // self._pitch[1]))
+        rows = -(-self.count // most)
+        return replace(self, columns=-(-self.count // rows) if rows else most)
+
+    @property
+    def rows(self) -> int:
+        """Number of rows, the last one perhaps not full."""
+        return -(-self.count // self.columns)
+
+    @property
+    def shown_height(self) -> int:
+        """Height of a tile that is painted, in source pixels or blocks of them."""
+        return -(-self.tile_height // self.reduce)
+
+    @property
+    def shown_width(self) -> int:
+        """Width of a tile that is painted, in source pixels or blocks of them."""
+        return -(-self.tile_width // self.reduce)
+
+    @property
+    def width(self) -> int:
+        """Width of the picture in screen pixels."""
+        return self.gap + self.columns * self._pitch[1]
+
+    @property
+    def height(self) -> int:
+        """Height of the picture in screen pixels."""
+        return self.gap + self.rows * self._pitch[0]
+
+    @property
+    def _pitch(self) -> tuple[int, int]:
+        """Screen pixels from a tile to the one below and to the one beside it."""
+        return (
+            self.shown_height * self.enlarge + self.gap,
+            self.shown_width * self.enlarge + self.gap,
+        )
+
+    def box(self, tile: int) -> Box:
+        """Return the rectangle of a tile, without its gap."""
+        if not 0 <= tile < self.count:
+            raise InputError(f"tile {tile} is out of range; expected 0 to {self.count - 1}")
+        row, column = divmod(tile, self.columns)
+        height, width = self._pitch
+        return Box(
+            x=self.gap + column * width,
+            y=self.gap + row * height,
+            width=width - self.gap,
+            height=height - self.gap,
+        )
+
+    def tile_at(self, x: float, y: float) -> int | None:
+        """Return the tile at a screen pixel; None in gaps and outside."""
+        found = self.pixel_at(x, y)
+        return None if found is None else found[0]
+
+    def pixel_at(self, x: float, y: float) -> tuple[int, int, int] | None:
+        """Return tile, row and column of the source pixel at a screen pixel; None in gaps.
+
+        In a reduced mosaic it is the first pixel (top left) of the block.
+        """
+        height, width = self._pitch
+        row, down = divmod(int(y // 1) - self.gap, height)
+        column, right = divmod(int(x // 1) - self.gap, width)
+        tile = row * self.columns + column
+        in_tile = down < height - self.gap and right < width - self.gap
+        if not (in_tile and row >= 0 and 0 <= column < self.columns and tile < self.count):
+            return None
+        return tile, down // self.enlarge * self.reduce, right // self.enlarge * self.reduce
+
+    def reduced(self, values: Numbers, signed: bool = False) -> np.ndarray:
+        """Return the value that stands for each block of `reduce` × `reduce` source pixels.
+
+        Parameters
+        ----------
+        values
+            (count, tile_height, tile_width).
+        signed
+            Take the value of largest magnitude, with its sign, in place of the largest value.
+
+        Returns
+        -------
+        numpy.ndarray
+            (count, shown_height, shown_width); `values` itself where nothing is reduced. NaN
+            anywhere in a block makes it NaN, so that it is seen.
+        """
+        array = as_real(values)
+        if self.reduce == 1:
+            return array
+        highest = _block(array, self.reduce, np.maximum)
+        if not signed:
+            return highest
+        lowest = _block(array, self.reduce, np.minimum)
+        return np.where(-lowest > highest, lowest, highest)
+
+    def paint(self, tiles: np.ndarray, hatched: np.ndarray | None = None) -> np.ndarray:
+        """Return the picture in screen pixels.
+
+        Parameters
+        ----------
+        tiles
+            uint8 colour slots (count, shown_height, shown_width), or RGBA (..., 4).
+        hatched
+            bool (count,): which tiles are drawn with stripes over them.
+
+        Returns
+        -------
+        numpy.ndarray
+            uint8 (height, width) with `BACKGROUND` in the gaps, or (height, width, 4) with
+            transparent ones.
+        """
+        self._check_tiles(tiles)
+        picture = self._empty(tiles)
+        cells = self._cells(picture)  # (rows, columns, screen height, screen width[, 4])
+        full, rest = divmod(self.count, self.columns)
+        grown = _enlarged(tiles, self.enlarge)
+        cells[:full] = grown[: self.count - rest].reshape(full, *cells.shape[1:])
+        if rest:
+            cells[full, :rest] = grown[self.count - rest :]
+        if hatched is not None:
+            hatch(cells, self._grid(hatched))
+        return picture
+
+    def _check_tiles(self, tiles: np.ndarray) -> None:
+        expected = (self.count, self.shown_height, self.shown_width)
+        if tiles.dtype != np.uint8 or tiles.shape not in (expected, (*expected, 4)):
+            raise InputError(
+                f"tiles of {tiles.dtype} {tiles.shape} do not fit; expected uint8 {expected}, "
+                "or with 4 for RGBA behind"
+            )
+
+    def _empty(self, tiles: np.ndarray) -> np.ndarray:
+        size = (self.height, self.width)
+        if tiles.ndim == 3:
+            return np.full(size, BACKGROUND, np.uint8)
+        return np.zeros((*size, 4), np.uint8)
+
+    def _cells(self, picture: np.ndarray) -> np.ndarray:
+        """Return a view of the picture as (rows, columns, height, width[, 4]), without gaps."""
+        height, width = self._pitch
+        grid = picture[self.gap :, self.gap :].reshape(
+            self.rows, height, self.columns, width, *picture.shape[2:]
+        )
+        return grid[:, : height - self.gap, :, : width - self.gap].swapaxes(1, 2)
+
+    def _grid(self, hatched: np.ndarray) -> np.ndarray:
+        """Return a flag per tile as a grid (rows, columns)."""
+        if np.shape(hatched) != (self.count,):
+            raise InputError(
+                f"hatched of shape {np.shape(hatched)} does not fit; expected ({self.count},)"
+            )
+        grid = np.zeros(self.rows * self.columns, bool)
+        grid[: self.count] = hatched
+        return grid.reshape(self.rows, self.columns)
+
+
+def _enlarged(tiles: np.ndarray, times: int) -> np.ndarray:
+    return tiles if times == 1 else tiles.repeat(times, axis=1).repeat(times, axis=2)
+
+
+def _block(array: np.ndarray, size: int, largest: np.ufunc) -> np.ndarray:
+    """Return one value for each block of the last two axes; blocks at the edge may be cut."""
+    height, width = (-(-n // size) * size for n in array.shape[1:])
+    padding = ((0, 0), (0, height - array.shape[1]), (0, width - array.shape[2]))
+    padded = np.pad(array, padding, mode="edge")  # repeats values: no maximum changes
+    lines = fold(largest, (padded[:, start::size] for start in range(size)))
+    return fold(largest, (lines[:, :, start::size] for start in range(size)))
+
+
+def _scales(
+    height: int, width: int, room: int, min_tile: int, max_tile: int
+) -> list[tuple[int, int]]:
+    """Return the (enlarge, reduce) that suit a tile, from the largest picture to the smallest."""
+    short, long = min(height, width), max(height, width)
+    needed = -(-min_tile // short)  # to see gaps and hatching at all
+    most = max(needed, max_tile // long)
+    enlargements = [(n, 1) for n in range(most, needed - 1, -1) if n * width <= room]
+    if not enlargements and width <= room:
+        return [(room // width, 1)]
+    forced = max(1, -(-width // max(1, room)))  # the least reduction that the width allows
+    reductions = [(1, n) for n in range(max(2, forced), short // min_tile + 1)]
+    return enlargements + reductions or [(1, forced)]

@@ -1,0 +1,146 @@
+"""Limits: which value is drawn darkest, which brightest, and where the others lie between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from convviz_widgets.errors import InputError
+from convviz_widgets.tensors.display import Numbers, as_real
+
+FLOAT32_SAFE = (1e-30, 1e30)
+"""Magnitudes of limits between which float32 neither overflows nor loses its small numbers."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The values at the two ends of a colour scale.
+
+    ``signed`` marks a scale whose middle means zero: there a constant is drawn in the middle
+    colour, on any other scale in the lowest.
+    """
+
+    low: float
+    high: float
+    signed: bool = False
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.low) and np.isfinite(self.high) and self.low <= self.high):
+            raise InputError(
+                f"limits ({self.low}, {self.high}) do not fit; expected finite low <= high"
+            )
+
+    @property
+    def constant(self) -> bool:
+        """Whether both ends are the same value, so that no scale exists."""
+        return self.low == self.high
+
+
+Rule = Callable[[np.ndarray], Limits]
+"""How limits are found in values: one of the functions below."""
+
+
+def zero_anchored_limits(values: Numbers) -> Limits:
+    """Return limits from zero to the largest value (from the smallest, where that is negative).
+
+    For activations after a rectifier: zero is the lowest colour, in every map of the layer.
+    Non-finite values do not count; without any finite value the limits are (0, 0).
+    """
+    low, high = _extremes(values)
+    return Limits(min(low, 0.0), max(high, 0.0))
+
+
+def symmetric_limits(values: Numbers, percentile: float = 100.0) -> Limits:
+    """Return limits -m and m, so that zero lies in the middle.
+
+    m is the given percentile (0 to 100) of the magnitudes of the finite values. Where that is
+    zero although values differ from zero (sparse maps), m is the largest magnitude.
+    """
+    if not 0 <= percentile <= 100:
+        raise InputError(f"percentile {percentile} is out of range; expected 0 to 100")
+    low, high = _extremes(values)
+    bound = max(-low, high)
+    if percentile < 100 and bound > 0:
+        array = as_real(values)
+        magnitudes = np.abs(array[np.isfinite(array)])
+        bound = float(np.percentile(magnitudes, percentile)) or bound
+    return Limits(-bound, bound, signed=True)
+
+
+def full_limits(values: Numbers) -> Limits:
+    """Return the smallest and the largest finite value; (0, 0) where there is none."""
+    return Limits(*_extremes(values))
+
+
+def channel_limits(values: Numbers, rule: Rule) -> tuple[Limits, ...]:
+    """Return the limits of each channel of `values` (C, ...), found by `rule`."""
+    array = as_real(values)
+    if array.ndim == 0:
+        raise InputError("a single number has no channels; expected an array of shape (C, ...)")
+    return tuple(rule(channel) for channel in array)
+
+
+def normalize(values: Numbers, limits: Limits | Sequence[Limits]) -> np.ndarray:
+    """Return where each value lies between its limits.
+
+    Parameters
+    ----------
+    values
+        Of any shape; (C, ...) with limits per channel.
+    limits
+        One for all, or C of them, one for each channel.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, same shape, in [0, 1]. Values beyond the limits, infinities included, are 0 or 1;
+        NaN stays NaN; a constant is 0, on a signed scale 0.5.
+    """
+    array = as_real(values)
+    if isinstance(limits, Limits):
+        return _normalize(array, limits)
+    if array.ndim == 0 or len(limits) != len(array):
+        raise InputError(
+            f"{len(limits)} limits do not fit values of shape {array.shape}; "
+            "expected one for each channel (C, ...)"
+        )
+    result = np.empty(array.shape, np.float32)
+    for channel, own in enumerate(limits):
+        result[channel] = _normalize(array[channel], own)
+    return result
+
+
+def _normalize(array: np.ndarray, limits: Limits) -> np.ndarray:
+    low, high = limits.low, limits.high
+    if limits.constant:
+        middle = 0.5 if limits.signed else 0.0
+        return np.where(np.isnan(array), np.float32(np.nan), np.float32(middle))
+    largest = max(abs(low), abs(high))
+    if array.dtype != np.float32 or not _safe(largest) or not _safe(high - low):
+        # In units of the largest limit, so that high - low cannot overflow.
+        array = array.astype(np.float64) / largest
+        low, high = low / largest, high / largest
+    kind = array.dtype.type
+    with np.errstate(over="ignore", invalid="ignore"):  # infinities and NaN are expected here
+        result = np.subtract(array, kind(low))
+        result = np.divide(result, kind(high - low), out=result)  # m / 2m is exactly 0.5
+    np.clip(result, 0, 1, out=result)
+    return result.astype(np.float32, copy=False)
+
+
+def _safe(magnitude: float) -> bool:
+    return FLOAT32_SAFE[0] <= magnitude <= FLOAT32_SAFE[1]
+
+
+def _extremes(values: Numbers) -> tuple[float, float]:
+    """Return the smallest and the largest finite value; (0.0, 0.0) where there is none."""
+    array = as_real(values)
+    if array.size == 0:
+        return 0.0, 0.0
+    low, high = float(array.min()), float(array.max())  # NaN wins both
+    if np.isfinite(low) and np.isfinite(high):
+        return low, high
+    finite = array[np.isfinite(array)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
