@@ -13,6 +13,8 @@ from convviz_widgets.tensors.colormap import (
     to_rgba,
 )
 from convviz_widgets.tensors.display import to_display_array
+from convviz_widgets.tensors.filters import FilterTiles, filter_tiles
+from convviz_widgets.tensors.histogram import Histogram, histogram
 from convviz_widgets.tensors.mosaic import Box, Mosaic
 from convviz_widgets.tensors.normalize import (
     Limits,
@@ -23,6 +25,13 @@ from convviz_widgets.tensors.normalize import (
     zero_anchored_limits,
 )
 from convviz_widgets.tensors.png import palette_png, rgb_png
+from convviz_widgets.tensors.statistics import (
+    Summary,
+    concentration,
+    constant_maps,
+    sparsity,
+    summary,
+)
 
 __all__ = [
     "BACKGROUND",
@@ -33,15 +42,24 @@ __all__ = [
     "NOT_A_NUMBER",
     "SEQUENTIAL",
     "Box",
+    "FilterTiles",
+    "Histogram",
     "Limits",
     "Mosaic",
+    "Summary",
     "channel_limits",
+    "concentration",
+    "constant_maps",
+    "filter_tiles",
     "full_limits",
+    "histogram",
     "normalize",
     "palette",
     "palette_png",
     "quantize",
     "rgb_png",
+    "sparsity",
+    "summary",
     "symmetric_limits",
     "to_display_array",
     "to_rgba",

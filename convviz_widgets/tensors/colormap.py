@@ -26,8 +26,8 @@ DIVERGING = ("blue-orange", "purple-green", "gray")
 themes); gray, from black over mid-grey to white, is how filters are usually printed."""
 
 SPECIAL_COLORS = {
-    HATCH_DARK: (51, 51, 51, 255),
-    HATCH_LIGHT: (214, 214, 214, 255),
+    HATCH_DARK: (64, 64, 64, 255),
+    HATCH_LIGHT: (190, 190, 190, 255),
     NOT_A_NUMBER: (255, 0, 255, 255),
     BACKGROUND: (0, 0, 0, 0),
 }
