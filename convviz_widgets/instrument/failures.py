@@ -1,0 +1,73 @@
+"""Errors of the user's model, told in one line: which layer, which shape, what it expected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import FrameType
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..errors import ConvVizError, InputError, ModelError
+from .replica import one_line
+
+_EXPECTS = {  # attribute of a module → which dimension of its input, and what stands there
+    "in_channels": (1, "channels"),
+    "num_features": (1, "channels"),
+    "in_features": (-1, "features"),
+}
+
+
+def explain(
+    error: Exception,
+    shape: tuple[int, ...],
+    known: tuple[int, ...] | None,
+    layers: Mapping[str, nn.Module],
+) -> ConvVizError:
+    """Return the error to raise for a model that raised on images of ``shape``.
+
+    Parameters
+    ----------
+    error : what the model raised, with its traceback.
+    shape : of one image, without the batch.
+    known : the shape that the model is known to take; None for the first pass.
+    layers : qualified name → module.
+    """
+    if isinstance(error, ConvVizError):
+        return error
+    name, mismatch = _where(error, {module: name for name, module in layers.items()})
+    place = f" in layer {name!r}" if name else ""
+    what = mismatch or f"{type(error).__name__}{place}: {one_line(error)}"
+    if known is not None and shape != known:
+        return InputError(
+            f"images of shape {shape} do not fit this model, which took {known}: {what}"
+        )
+    if mismatch:
+        return InputError(f"images of shape {shape} do not fit this model: {mismatch}")
+    return ModelError(f"the model raised on images of shape {shape}: {what}")
+
+
+def _where(error: Exception, names: Mapping[nn.Module, str]) -> tuple[str, str]:
+    """Return the innermost module that was running, and how its input does not fit it."""
+    name, frame = "", None
+    trace = error.__traceback__
+    while trace is not None:
+        owner = trace.tb_frame.f_locals.get("self")
+        if isinstance(owner, nn.Module) and owner in names:
+            name = names[owner]
+            frame = trace.tb_frame if trace.tb_frame.f_code.co_name == "forward" else None
+        trace = trace.tb_next
+    return name, _mismatch(name, frame) if frame is not None else ""
+
+
+def _mismatch(name: str, frame: FrameType) -> str:
+    module: Any = frame.f_locals["self"]
+    given = next((value for value in frame.f_locals.values() if isinstance(value, Tensor)), None)
+    for attribute, (dimension, what) in _EXPECTS.items():
+        expected = getattr(module, attribute, None)
+        if isinstance(expected, int) and given is not None and given.ndim > 1:
+            got = given.shape[dimension]
+            if got != expected:
+                kind = type(module).__name__
+                return f"layer {name!r} ({kind}) expects {expected} {what}, got {got}"
+    return ""

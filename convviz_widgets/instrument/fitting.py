@@ -1,0 +1,77 @@
+"""Whether a state_dict fits a model, told before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import CheckpointError
+
+
+def load_checked(module: nn.Module, state_dict: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Copy a state_dict's values into ``module`` in place; on a mismatch write nothing.
+
+    Parameters
+    ----------
+    own : the module's own ``state_dict()``, whose keys, shapes and kinds of number must be met.
+
+    Raises
+    ------
+    CheckpointError
+        The first three missing and unexpected keys, or the first three shapes that differ.
+    """
+    check_fits(state_dict, own)
+    try:
+        # assign=True would break weight tying, alias the caller's tensors and change the dtype.
+        module.load_state_dict(state_dict, strict=True, assign=False)
+    except Exception as error:
+        line = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"the checkpoint does not fit the model: {line}") from error
+
+
+def check_fits(state_dict: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Raise a `CheckpointError` unless keys, shapes and kinds of number are those of ``own``."""
+    missing = [key for key in own if key not in state_dict]
+    unexpected = [key for key in state_dict if key not in own]
+    if missing or unexpected:
+        parts = [_listed("missing", missing), _listed("unexpected", unexpected)]
+        raise CheckpointError(
+            f"the checkpoint does not fit the model: {'; '.join(part for part in parts if part)}"
+        )
+    differing = [
+        f"{key}: {difference}"
+        for key, value in state_dict.items()
+        if (difference := _difference(value, own[key]))
+    ]
+    if differing:
+        raise CheckpointError(f"the checkpoint does not fit the model: {_listed('', differing)}")
+
+
+def _listed(what: str, items: list[str]) -> str:
+    if not items:
+        return ""
+    more = f", ... ({len(items)} in all)" if len(items) > 3 else ""
+    return f"{what} {', '.join(items[:3])}{more}".strip()
+
+
+def _difference(value: Any, own: Any) -> str:
+    if not isinstance(own, Tensor):
+        return ""  # a module's extra state: its own business
+    if not isinstance(value, Tensor):
+        return f"got {type(value).__name__}, expected a tensor"
+    if value.shape != own.shape:
+        return f"got shape {tuple(value.shape)}, expected {tuple(own.shape)}"
+    if value.is_meta:
+        return "got a meta tensor, which has no values"
+    if _kind(value.dtype) != _kind(own.dtype):
+        return f"got {value.dtype}, expected {own.dtype}"
+    return ""
+
+
+def _kind(dtype: torch.dtype) -> str:
+    if dtype.is_floating_point or dtype.is_complex:
+        return "floating" if dtype.is_floating_point else "complex"
+    return "whole"

@@ -1,0 +1,50 @@
+"""What a layer is: a module call or a functional activation, in execution order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """One layer of a model.
+
+    Attributes
+    ----------
+    name : qualified as in ``named_modules()``; a functional activation after its enclosing module
+        and its op (``layer1.0.relu``), a repeated call with its count (``conv_1``).
+    kind : the module's class name, or the op (``"relu"``).
+    shape : of the output for one image, (C, H, W) or (F,).
+    weight_shape : of the module's weight, None without one.
+    groups : of a convolution, otherwise 1.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    weight_shape: tuple[int, ...] | None
+    groups: int
+
+
+def list_layers(model: nn.Module, example_input: Tensor) -> tuple[LayerInfo, ...]:
+    """Return the layers that run for ``example_input``, in execution order.
+
+    Leaf modules, functional activations, and those containers whose output no layer inside
+    returned (a residual block that ends in the sum). The model is only read.
+
+    Parameters
+    ----------
+    example_input : (N, C, H, W), as the model takes it.
+
+    Raises
+    ------
+    ModelError
+        The model cannot be copied, raises, or ignores its weights.
+    InputError
+        The images do not fit the model.
+    """
+    from .probe import Probe  # the probe is made of layers
+
+    return Probe(model, example_input, keep_original=False).layers

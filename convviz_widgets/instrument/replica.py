@@ -1,0 +1,150 @@
+"""A private copy of the user's model: no hooks of the user's, eval mode, its own device."""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from ..errors import InputError, ModelError
+from .recording import storage_of
+
+_HOOK_DICTS = (
+    "_forward_hooks",
+    "_forward_hooks_with_kwargs",
+    "_forward_hooks_always_called",
+    "_forward_pre_hooks",
+    "_forward_pre_hooks_with_kwargs",
+    "_backward_hooks",
+    "_backward_pre_hooks",
+)
+_WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+
+
+def private_replica(model: nn.Module, device: str | torch.device) -> nn.Module:
+    """Return a deep copy to look through; the model itself is only read.
+
+    The copy has none of the user's forward and backward hooks, no ``.grad``, is in eval mode and
+    on ``device``. Wrappers (torch.compile, DataParallel, DistributedDataParallel) are left out.
+
+    Raises
+    ------
+    ModelError
+        In one line that says what to change, when the model cannot be copied.
+    """
+    model = unwrapped(model)
+    _check_copyable(model)
+    try:
+        replica = copy.deepcopy(model, _memo(model))
+    except Exception as error:
+        raise ModelError(f"the model cannot be copied: {_culprit(model, error)}") from error
+    _check_apart(model, replica)
+    for parameter in replica.parameters():
+        parameter.requires_grad_(parameter.is_floating_point() or parameter.is_complex())
+    return replica.eval().to(device)
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """Return the model inside torch.compile's and the parallel wrappers."""
+    while True:
+        inner = getattr(model, "_orig_mod", None)
+        if inner is None and isinstance(model, _WRAPPERS):
+            inner = model.module
+        if not isinstance(inner, nn.Module):
+            return model
+        model = inner
+
+
+def plain_keys(state_dict: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the state_dict without the prefixes that wrappers put before its keys."""
+    plain = {key.replace("_orig_mod.", ""): value for key, value in state_dict.items()}
+    wrapped = plain and all(key.startswith("module.") for key in plain)
+    if wrapped and not any(key.startswith("module.") for key in expected):
+        return {key.removeprefix("module."): value for key, value in plain.items()}
+    return plain
+
+
+def _check_copyable(model: nn.Module) -> None:
+    if not isinstance(model, nn.Module):
+        raise InputError(f"expected a torch.nn.Module, got {type(model).__name__}")
+    if isinstance(model, torch.jit.ScriptModule):
+        raise ModelError("the model is TorchScript, which hides its layers: give the Python model")
+    for name, tensor in _state(model):
+        if is_lazy(tensor):
+            raise ModelError(f"{name!r} is not initialised yet: run the model once, then look")
+        if tensor.is_meta:
+            raise ModelError(f"{name!r} is on the meta device and has no values: give it weights")
+
+
+def _state(model: nn.Module) -> list[tuple[str, Tensor]]:
+    return [*model.named_parameters(), *model.named_buffers()]
+
+
+def _memo(model: nn.Module) -> dict[int, Any]:
+    """Return what deepcopy must not copy: the user's hooks, and torch.compile's wrappers."""
+    memo: dict[int, Any] = {}
+    compiled = []
+    for module in model.modules():
+        for attribute in _HOOK_DICTS:
+            hooks = vars(module).get(attribute)
+            if hooks is not None:
+                memo[id(hooks)] = OrderedDict(
+                    (key, hook) for key, hook in hooks.items() if _belongs_to_model(hook)
+                )
+        if unwrapped(module) is not module:
+            compiled.append(module)
+    for module in compiled:
+        memo[id(module)] = copy.deepcopy(unwrapped(module), memo)
+    return memo
+
+
+def _belongs_to_model(hook: Any) -> bool:
+    # torch's own spectral_norm and pruning compute the weight in a pre-hook: without it the copy
+    # would keep running the weight of the moment it was made.
+    return type(hook).__module__.startswith("torch.nn.utils.")
+
+
+def _culprit(model: nn.Module, error: Exception) -> str:
+    """Say which attribute of which module stopped the copy, and what to do about it."""
+    own = vars(nn.Module())
+    for name, module in model.named_modules():
+        where = f"module {name!r}" if name else "the model"
+        for attribute, value in vars(module).items():
+            if attribute in own:
+                continue
+            if isinstance(value, Tensor) and value.grad_fn is not None:
+                return (
+                    f".{attribute} of {where} is a tensor with a gradient history: keep it "
+                    "detached, or use torch.nn.utils.parametrizations"
+                )
+            try:
+                copy.deepcopy(value, _memo(model))
+            except Exception as reason:
+                return (
+                    f".{attribute} of {where} ({type(value).__name__}): {one_line(reason)}; make it"
+                    " in forward(), or give its class a __deepcopy__"
+                )
+    return f"{one_line(error)}; give its class a __deepcopy__"
+
+
+def _check_apart(model: nn.Module, replica: nn.Module) -> None:
+    theirs = {id(module) for module in model.modules()}
+    storages = {storage_of(tensor): name for name, tensor in _state(model) if tensor.numel()}
+    shared = [name for name, module in replica.named_modules() if id(module) in theirs]
+    shared += [name for name, tensor in _state(replica) if storage_of(tensor) in storages]
+    if shared and None not in storages:
+        raise ModelError(
+            f"the model cannot be copied: its copy still shares {shared[0] or 'itself'!r} with it; "
+            "mend its __deepcopy__"
+        )
+
+
+def one_line(error: BaseException) -> str:
+    """Return the first line of an error's text, at most 200 characters."""
+    text = str(error).strip().split("\n")[0]
+    return (text[:197] + "..." if len(text) > 200 else text) or type(error).__name__

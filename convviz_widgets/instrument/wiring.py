@@ -1,0 +1,74 @@
+"""Permanent hooks on a replica, which tell the running tape what each module takes and returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import nn
+from torch.nn.utils.parametrize import ParametrizationList
+
+from .activations import ACTIVATION_MODULES
+from .tape import Tape
+
+Enter = Callable[[Tape, str, tuple[Any, ...], dict[str, Any]], None]
+Leave = Callable[[Tape, str, Any], Any]
+Role = tuple[Enter | None, Leave]
+
+
+class Wiring:
+    """Hooks that stay on: adding them for each pass costs 17 to 36 % of a forward."""
+
+    def __init__(self, replica: nn.Module) -> None:
+        self.names = dict(replica.named_modules())
+        self._tape: Tape | None = None
+        for name, module in self.names.items():
+            if not _inside_parametrization(name):
+                self._wire(module, name, *_role(name, module))
+
+    @contextmanager
+    def running(self, tape: Tape) -> Iterator[None]:
+        """Let the hooks tell this tape."""
+        self._tape = tape
+        try:
+            with tape:
+                yield
+        finally:
+            self._tape = None
+
+    def _wire(self, module: nn.Module, name: str, enter: Enter | None, leave: Leave) -> None:
+        def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            if self._tape is not None and enter is not None:
+                enter(self._tape, name, args, kwargs)
+
+        def after(_: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+            return output if self._tape is None else leave(self._tape, name, output)
+
+        if enter is not None:
+            module.register_forward_pre_hook(before, with_kwargs=True)
+        module.register_forward_hook(after)
+
+
+def _role(name: str, module: nn.Module) -> Role:
+    if not name:
+        return Tape.enter, Tape.leave
+    if isinstance(module, ParametrizationList):
+        return Tape.enter_hiding, Tape.leave
+    if isinstance(module, ACTIVATION_MODULES):
+        return Tape.enter_activation, Tape.leave_activation
+    if _is_container(module):
+        return Tape.enter, Tape.leave_container
+    if type(module).__module__.startswith("torch.nn.modules."):
+        return None, Tape.leave_unentered  # calls no activation function: need not be entered
+    return Tape.enter, Tape.leave_leaf
+
+
+def _is_container(module: nn.Module) -> bool:
+    children = [name for name, _ in module.named_children() if name != "parametrizations"]
+    return bool(children) or isinstance(module, nn.Sequential)
+
+
+def _inside_parametrization(name: str) -> bool:
+    path = name.split(".")
+    return "parametrizations" in path[:-2]
