@@ -8,14 +8,16 @@ SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt")
 
 _NAMED_STEP = re.compile(r"(?i)step[^0-9a-z]{0,2}([0-9]+)")
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+_NO_STEP = 2**53  # a hash or a date: a browser cannot even hold it as a number
+_DIGITS = re.compile(r"([0-9]+)")
 
 
 def step_of(name: str) -> int | None:
     """Return the training step that a file name carries, or None.
 
-    The last whole number of the name counts, the suffix apart. A number that stands behind the word
-    "step" goes before, and decimals are passed over while there is a whole number: both occur behind
-    the step in names with a loss or a version in them.
+    The last whole number of the name counts, the suffix apart. A number behind the word "step"
+    goes before, and decimals are passed over where there is a whole number: what stands behind the
+    step in such names is a loss or a version.
 
     >>> [step_of(name) for name in ("step-00000100.pt", "epoch=3-step=1200-v1.ckpt", "best.pt")]
     [100, 1200, None]
@@ -23,14 +25,11 @@ def step_of(name: str) -> int | None:
     7
     """
     stem = _without_suffix(name)
-    named = _NAMED_STEP.findall(stem)
-    if named:
-        return int(named[-1])
     numbers = _NUMBER.findall(stem)
     whole = [number for number in numbers if "." not in number]
-    if whole:
-        return int(whole[-1])
-    return int(numbers[-1].rpartition(".")[2]) if numbers else None
+    steps = _NAMED_STEP.findall(stem) or whole or [n.partition(".")[2] for n in numbers]
+    step = int(steps[-1]) if steps else None
+    return step if step is None or step < _NO_STEP else None
 
 
 def natural(name: str) -> tuple[tuple[int, str], ...]:
@@ -39,16 +38,29 @@ def natural(name: str) -> tuple[tuple[int, str], ...]:
     >>> sorted(["part-10", "part-9", "final"], key=natural)
     ['final', 'part-9', 'part-10']
     """
-    parts = re.split(r"([0-9]+)", name)
-    return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in parts)
+    parts = _DIGITS.split(name)
+    return tuple((int(part), "") if i % 2 else (-1, part) for i, part in enumerate(parts))
+
+
+def has_suffix(name: str) -> bool:
+    """Tell whether a name ends like a checkpoint's."""
+    return name.lower().endswith(SUFFIXES)
 
 
 def is_temporary(name: str) -> bool:
     """Tell whether a name is one that writers give to files which are not complete yet."""
     base = name.rpartition("/")[2]
-    return base.startswith((".", "~")) or base.endswith("~") or ".tmp" in base or ".part" in base
+    return base.startswith((".", "~")) or base.endswith(("~", ".tmp", ".part")) or ".tmp." in base
+
+
+def on_one_line(text: str) -> str:
+    r"""Return text with what would break a line, colour it or fail to encode written out.
+
+    >>> on_one_line("a\nb")
+    'a\\nb'
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _without_suffix(name: str) -> str:
-    suffix = next((suffix for suffix in SUFFIXES if name.lower().endswith(suffix)), "")
-    return name[: len(name) - len(suffix)]
+    return name.rpartition(".")[0] if has_suffix(name) else name

@@ -2,34 +2,91 @@
 
 from __future__ import annotations
 
-import io
+import hashlib
 import os
-import stat
 from pathlib import Path
 
-import safetensors.torch
-import torch
 from torch import Tensor
 
+from convviz_widgets.checkpoints.limits import ReadLimits
+from convviz_widgets.checkpoints.names import on_one_line
+from convviz_widgets.checkpoints.pytorch_file import LEGACY_MAGIC, load_legacy, load_zip
+from convviz_widgets.checkpoints.regular_file import read_regular
+from convviz_widgets.checkpoints.safetensors_file import is_safetensors, load_safetensors
 from convviz_widgets.checkpoints.state_dicts import find_state_dict
+from convviz_widgets.checkpoints.zip_records import MAGIC as ZIP_MAGIC
 from convviz_widgets.errors import CheckpointError
+
+_LIMITS = ReadLimits()
 
 
 def read_checkpoint(
-    path: str | os.PathLike[str], *, state_dict_key: str | None = None
+    path: str | os.PathLike[str],
+    *,
+    state_dict_key: str | None = None,
+    sha256: str | None = None,
+    limits: ReadLimits = _LIMITS,
 ) -> dict[str, Tensor]:
-    """Return the tensors of a safetensors or PyTorch file, by name."""
+    """Return the tensors of a safetensors or PyTorch file, by name, on the CPU.
+
+    The content decides the format, not the name. Nothing in the file is run, and nothing that it
+    merely declares is allocated: a file is refused when its pickle asks for anything but tensors
+    and plain data, when it is compressed, or when its sizes do not add up.
+
+    Parameters
+    ----------
+    path
+        A regular file, or a symbolic link to one.
+    state_dict_key
+        Where the state dict is in the file; see `find_state_dict`.
+    sha256
+        What the file's bytes must hash to, in hex. Without it a flipped bit goes unnoticed: neither
+        format has a checksum that is looked at.
+    limits
+        How much a file may ask for.
+
+    Raises
+    ------
+    CheckpointError
+        One line that begins with the file's name, whatever is wrong.
+    """
     path = Path(path)
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise CheckpointError(f"{path.name}: not a regular file")
-        data = path.read_bytes()
-        if path.suffix == ".safetensors":
-            content = safetensors.torch.load(data)
-        else:
-            content = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
-    except CheckpointError:
-        raise
-    except Exception as error:
-        raise CheckpointError(f"{path.name}: cannot be read as a checkpoint") from error
-    return find_state_dict(content, state_dict_key)
+        data = read_regular(path, limits.file_bytes)
+        if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256.lower():
+            raise CheckpointError("is not what was written: its sha256 differs")
+        tensors = find_state_dict(_load(data, limits), state_dict_key)
+        _check_sizes(tensors, limits)
+    except Exception as error:  # the libraries raise a dozen kinds on a damaged file
+        raise CheckpointError(on_one_line(f"{path.name}: {_reason(error)}")[:400]) from error
+    return tensors
+
+
+def _load(data: bytes, limits: ReadLimits) -> object:
+    if data.startswith(ZIP_MAGIC):
+        return load_zip(data, limits)
+    if data.startswith(LEGACY_MAGIC):
+        return load_legacy(data, limits)
+    if is_safetensors(data):
+        return load_safetensors(data, limits)
+    raise CheckpointError("is empty" if not data else "is no safetensors or PyTorch file")
+
+
+def _check_sizes(tensors: dict[str, Tensor], limits: ReadLimits) -> None:
+    """Raise CheckpointError for tensors without data, or that expand to more than the limits."""
+    for name, tensor in tensors.items():
+        if tensor.is_meta:
+            raise CheckpointError(f"has no data for {name[:80]!r}, only a shape")
+    nbytes = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    if nbytes > limits.file_bytes or len(tensors) > limits.tensors:
+        raise CheckpointError(f"has {len(tensors):,} tensors that expand to {nbytes:,} bytes")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, CheckpointError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"cannot be read: {error.strerror or type(error).__name__}"
+    if isinstance(error, MemoryError):
+        return "does not fit into memory"
+    return f"is damaged or no checkpoint ({type(error).__name__})"

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import operator
 import os
-import stat
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import cast
 
 from torch import Tensor
 
-from convviz_widgets.checkpoints.names import SUFFIXES, is_temporary, natural, step_of
+from convviz_widgets.checkpoints.directory import CheckpointDirectory, CheckpointFile, Listing
 from convviz_widgets.checkpoints.reader import read_checkpoint
 from convviz_widgets.checkpoints.state_dicts import find_state_dict
-from convviz_widgets.errors import CheckpointError
+from convviz_widgets.errors import CheckpointError, InputError
 
 _serial = itertools.count()
 
@@ -27,13 +28,29 @@ class _Entry:
     load: Callable[[], dict[str, Tensor]]
 
 
-class CheckpointSeries:
-    """Checkpoints by index, ascending in step; made by one of the two class methods."""
+@dataclass(frozen=True)
+class _Entries:
+    """All that one listing found; replaced as a whole, so that every thread sees one of them."""
 
-    def __init__(self, entries: Callable[[], tuple[_Entry, ...]]) -> None:
-        self._list = entries
-        self._entries = entries()
-        self._problems: dict[str, str] = {}
+    entries: tuple[_Entry, ...]
+    problems: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def keys(self) -> dict[str, Hashable]:
+        return {entry.name: entry.key for entry in self.entries}
+
+
+class CheckpointSeries:
+    """Checkpoints by index, ascending in training step, loaded one at a time and never kept.
+
+    Made by `from_directory` or `from_state_dicts`. May be used from several threads: a listing is
+    replaced as a whole, and nothing else is shared but the notes on files that failed.
+    """
+
+    def __init__(self, look: Callable[[], _Entries], first: _Entries) -> None:
+        self._look = look
+        self._found = first
+        self._failures: dict[str, tuple[Hashable, str]] = {}
 
     @classmethod
     def from_directory(
@@ -43,96 +60,157 @@ class CheckpointSeries:
         pattern: str | None = None,
         state_dict_key: str | None = None,
     ) -> CheckpointSeries:
-        """Return the checkpoints of a directory; only names and sizes are read."""
-        folder = Path(path)
+        """Return the checkpoints of a directory; only names and stat are read now.
 
-        def entries() -> tuple[_Entry, ...]:
-            found = []
-            for file in folder.glob(pattern or "*"):
-                if is_temporary(file.name) or (not pattern and file.suffix not in SUFFIXES):
-                    continue
-                status = file.stat()
-                if stat.S_ISREG(status.st_mode):
-                    found.append((file, status))
-            found.sort(key=lambda item: (item[1].st_mtime_ns, natural(item[0].name)))
-            numbered = {step_of(f.name): (f, s) for f, s in found if step_of(f.name) is not None}
-            if not numbered:
-                found.sort(key=lambda item: natural(item[0].name))
-                numbered = dict(enumerate(found))
-            return tuple(
-                _Entry(
-                    step=step or 0,
-                    name=file.name,
-                    key=(str(file), status.st_ino, status.st_mtime_ns, status.st_size),
-                    load=lambda file=file: read_checkpoint(  # type: ignore[misc]
-                        file, state_dict_key=state_dict_key
-                    ),
-                )
-                for step, (file, status) in sorted(numbered.items(), key=lambda item: item[0] or 0)
-            )
+        The step is the last number in a name (see `step_of`), of two files of one step the newest
+        counts, and names without a number come in natural order behind the others. Temporary names
+        are skipped, and so are files that changed within the last 250 ms, until they settle; this
+        waits for the latter once.
 
-        series = cls(entries)
-        if not len(series):
-            looked_for = pattern or ", ".join(f"*{suffix}" for suffix in SUFFIXES)
-            raise CheckpointError(f"no checkpoints in {str(folder)!r}; looked for {looked_for}")
-        return series
+        Parameters
+        ----------
+        path
+            The directory.
+        pattern
+            Glob below it, such as ``"*-ema.pt"`` or ``"checkpoint-*/model.safetensors"``. None: its
+            .safetensors, .pt, .pth and .ckpt files.
+        state_dict_key
+            Where in each file the state dict is; see `find_state_dict`.
+
+        Raises
+        ------
+        CheckpointError
+            When there is no such directory, or no checkpoint in it.
+        """
+        directory = CheckpointDirectory(path, pattern)
+
+        def entry(step: int, file: CheckpointFile) -> _Entry:
+            def load() -> dict[str, Tensor]:
+                return read_checkpoint(file.path, state_dict_key=state_dict_key)
+
+            return _Entry(step, file.name, file, load)
+
+        def entries(listing: Listing) -> _Entries:
+            found = tuple(entry(step, file) for step, file in listing.files)
+            return _Entries(found, listing.problems)
+
+        return cls(lambda: entries(directory.listing()), entries(directory.listing(wait=True)))
 
     @classmethod
     def from_state_dicts(
         cls, state_dicts: Iterable[tuple[int, Mapping[str, Tensor]]]
     ) -> CheckpointSeries:
-        """Return checkpoints that are in memory; the tensors are copied now."""
-        kept = {step: _copied(find_state_dict(state_dict)) for step, state_dict in state_dicts}
-        entries = tuple(
-            _Entry(
+        """Return checkpoints that are in memory.
+
+        The tensors are copied now: those of ``model.state_dict()`` go on changing with the model.
+
+        Parameters
+        ----------
+        state_dicts
+            Pairs of step and state dict, in any order; of one step the last counts.
+
+        Raises
+        ------
+        InputError
+            For anything but such pairs.
+        CheckpointError
+            For a state dict without tensors.
+        """
+        kept = {}
+        for pair in state_dicts:
+            step, tensors = _checked_pair(pair)
+            kept[step] = _Entry(
                 step=step,
                 name=f"step {step}",
-                key=("memory", next(_serial)),
-                load=lambda tensors=tensors: _copied(tensors),  # type: ignore[misc]
+                key=("in memory", next(_serial)),
+                load=lambda tensors=tensors: _copies(tensors),  # type: ignore[misc]
             )
-            for step, tensors in sorted(kept.items())
-        )
-        if not entries:
-            raise CheckpointError("no state dicts given; expected [(step, state_dict), ...]")
-        return cls(lambda: entries)
+        if not kept:
+            raise CheckpointError("no state dicts: expected [(step, state_dict), ...]")
+        entries = _Entries(tuple(kept[step] for step in sorted(kept)))
+        return cls(lambda: entries, entries)
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._found.entries)
+
+    def __repr__(self) -> str:
+        steps = self.steps
+        return f"<CheckpointSeries of {len(steps)}: steps {steps[0]} to {steps[-1]}>"
 
     @property
     def steps(self) -> tuple[int, ...]:
-        """Training steps, ascending."""
-        return tuple(entry.step for entry in self._entries)
+        """Training steps, ascending, none twice."""
+        return tuple(entry.step for entry in self._found.entries)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """File names, in the order of the steps."""
-        return tuple(entry.name for entry in self._entries)
+        """File names in the order of the steps, fit to be shown on one line."""
+        return tuple(entry.name for entry in self._found.entries)
 
     @property
     def problems(self) -> dict[str, str]:
-        """File name to one line, for the files that could not be read."""
-        return dict(self._problems)
+        """File name to one line, for what cannot be read; filled as files are read.
+
+        A file leaves it when it was rewritten or removed, or loads after all.
+        """
+        found = self._found
+        failures = dict(self._failures).items()
+        failed = {name: line for name, (key, line) in failures if found.keys.get(name) == key}
+        return {**found.problems, **failed}
 
     def key(self, index: int) -> Hashable:
-        """Return the identity of an entry: changes when its file is rewritten."""
-        return self._entries[index].key
+        """Return the identity of an entry: it goes with the entry when indices shift, and changes
+        when the file is rewritten.
+        """
+        return self._entry(index).key
 
     def load(self, index: int) -> dict[str, Tensor]:
-        """Return the tensors of an entry, by name."""
-        entry = self._entries[index]
+        """Return the tensors of an entry, on the CPU and the caller's to change.
+
+        Raises
+        ------
+        CheckpointError
+            When the file cannot be read, or there is no such entry.
+        """
+        entry = self._entry(index)
         try:
-            return entry.load()
+            tensors = entry.load()
         except CheckpointError as error:
-            self._problems[entry.name] = str(error)
+            self._failures[entry.name] = entry.key, str(error)
             raise
+        self._failures.pop(entry.name, None)
+        return tensors
 
     def refresh(self) -> int:
-        """List the files again; return how many entries appeared, changed or went."""
-        before = {entry.key for entry in self._entries}
-        self._entries = self._list()
-        return len(before ^ {entry.key for entry in self._entries})
+        """List the directory again and return how many entries are new or rewritten.
+
+        Raises
+        ------
+        CheckpointError
+            When the directory is gone or empty; the series then stays as it was.
+        """
+        before = self._found.keys
+        self._found = found = self._look()
+        return sum(before.get(entry.name) != entry.key for entry in found.entries)
+
+    def _entry(self, index: int) -> _Entry:
+        entries = self._found.entries
+        position = operator.index(index)
+        if not -len(entries) <= position < len(entries):
+            raise CheckpointError(f"no checkpoint {position}: there are 0 to {len(entries) - 1}")
+        return entries[position]
 
 
-def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _checked_pair(pair: object) -> tuple[int, dict[str, Tensor]]:
+    try:
+        step, state_dict = cast("tuple[int, Mapping[str, Tensor]]", pair)
+        step = operator.index(step)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"expected pairs (step, state_dict), got a {type(pair).__name__}"
+        ) from error
+    return step, _copies(find_state_dict(state_dict))
+
+
+def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in tensors.items()}
