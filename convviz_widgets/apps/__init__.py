@@ -1,0 +1,5 @@
+"""Compositions of views; layout only."""
+
+from convviz_widgets.apps.explorer import Explorer
+
+__all__ = ["Explorer"]

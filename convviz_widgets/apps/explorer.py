@@ -1,0 +1,114 @@
+"""Explorer: the controls on the left, the views in tabs on the right, the status below."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ipywidgets import HBox, Layout, Tab, VBox
+
+from convviz_widgets.state import ModelState
+from convviz_widgets.views import (
+    ActivationHistogram,
+    ActivationMap,
+    ActivationMosaic,
+    ChannelStepper,
+    CheckpointClock,
+    FilterMosaic,
+    ImageStrip,
+    LayerList,
+    Predictions,
+    StatusLine,
+    View,
+    WeightHistogram,
+    close_tree,
+    widget_tree,
+)
+
+Page = list[list[View]]
+"""Rows of views, as they lie in a tab."""
+
+
+class Explorer(VBox):
+    """Everything about one state, linked: 836 px wide, so that it fits a notebook's output.
+
+    Hidden tabs compute nothing; they catch up when they are shown.
+
+    Parameters
+    ----------
+    state
+        The shared `ModelState`; other views on it stay linked with the explorer.
+    """
+
+    def __init__(self, state: ModelState) -> None:
+        super().__init__(layout=Layout(width="836px", overflow="hidden"))
+        self.state = state
+        self.controls: list[View] = [
+            CheckpointClock(state),
+            LayerList(state),
+            ChannelStepper(state),
+            ImageStrip(state),
+        ]
+        self.pages = {title: page(state) for title, page in PAGES.items()}
+        self.tabs = Tab(
+            [_laid_out(page) for page in self.pages.values()],
+            titles=list(self.pages),
+            selected_index=0,
+            layout=Layout(width="604px", flex="0 0 auto"),
+        )
+        self._show_selected_tab()
+        self.tabs.observe(lambda _change: self._show_selected_tab(), names="selected_index")
+        self.status = StatusLine(state, views=tuple(self.views()))
+        left = VBox(self.controls, layout=Layout(width="228px", flex="0 0 auto"))
+        self.children = [HBox([left, self.tabs]), self.status]
+
+    def views(self) -> Iterator[View]:
+        """Yield every control and view."""
+        yield from self.controls
+        for page in self.pages.values():
+            for row in page:
+                yield from row
+
+    def close(self) -> None:
+        """Close every view and widget; the state stays open."""
+        for widget in list(widget_tree(self)):
+            if isinstance(widget, View):
+                widget.close()
+        close_tree(self)
+
+    def _show_selected_tab(self) -> None:
+        for index, page in enumerate(self.pages.values()):
+            for row in page:
+                for view in row:
+                    view.visible = index == self.tabs.selected_index
+
+
+def _activations(state: ModelState) -> Page:
+    below: list[View] = [
+        ActivationMap(state, visible=False),
+        ActivationHistogram(state, visible=False),
+    ]
+    return [[ActivationMosaic(state, visible=False)], below]
+
+
+def _filters(state: ModelState) -> Page:
+    return [[FilterMosaic(state, visible=False)], [WeightHistogram(state, visible=False)]]
+
+
+def _predictions(state: ModelState) -> Page:
+    return [[Predictions(state, visible=False)]]
+
+
+PAGES: dict[str, Callable[[ModelState], Page]] = {
+    "Activations": _activations,
+    "Filters": _filters,
+    "Predictions": _predictions,
+}
+"""Title of each tab, and what is in it."""
+
+
+def _laid_out(page: Page) -> VBox:
+    rows: list[Any] = [
+        HBox(row, layout=Layout(flex="0 0 auto", overflow="visible")) for row in page
+    ]
+    return VBox(rows, layout=Layout(flex="0 0 auto", overflow="visible"))

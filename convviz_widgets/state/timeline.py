@@ -1,0 +1,124 @@
+"""The checkpoints of a state in order of their steps: files, and captures of the live model."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from convviz_widgets.checkpoints import CheckpointSeries
+from convviz_widgets.errors import CheckpointError
+
+Weights = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One checkpoint: its step, the identity of its weights, and how to get them."""
+
+    step: int
+    key: Hashable
+    load: Callable[[], Weights]
+    nbytes: int = 0
+
+
+class Timeline:
+    """Merge a series of checkpoints with captures, by step; a file replaces a capture of its step.
+
+    Without a series the timeline starts with ``original``, the weights that the model had.
+    """
+
+    def __init__(self, series: CheckpointSeries | None, original: Callable[[], Weights]) -> None:
+        self._series = series
+        self._original = Entry(0, ("original",), original)
+        self._pending: deque[Entry] = deque()
+        self._captures: dict[int, Entry] = {}
+        self._captured = 0
+        self._entries: tuple[Entry, ...] = ()
+        self._merge()
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Ascending training steps."""
+        return self._steps
+
+    @property
+    def keys(self) -> tuple[Hashable, ...]:
+        """Identities of the checkpoints, in order."""
+        return tuple(entry.key for entry in self._entries)
+
+    @property
+    def captured_bytes(self) -> int:
+        """Bytes held by captures that no file has replaced."""
+        return sum(entry.nbytes for entry in self._captures.values())
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __getitem__(self, index: int) -> Entry:
+        return self._entries[index]
+
+    def index_of(self, key: Hashable, step: int) -> int:
+        """Return where ``key`` is now; if it is gone, the last checkpoint at or before ``step``."""
+        if key in self.keys:
+            return self.keys.index(key)
+        return max((i for i, known in enumerate(self._steps) if known <= step), default=0)
+
+    def capture(self, model: nn.Module, step: int) -> None:
+        """Clone the weights of ``model`` as they are now.
+
+        Called by the training thread between two steps: it takes no lock, and a deque's append is
+        atomic. The next ``refresh`` takes the capture up.
+        """
+        weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        self._captured += 1
+        nbytes = sum(value.nbytes for value in weights.values())
+        key = ("capture", self._captured, step)
+        self._pending.append(Entry(step, key, lambda: weights, nbytes))
+
+    def refresh(self) -> int:
+        """Take up captures and new files; return how many checkpoints there are more."""
+        before = len(self._entries)
+        while self._pending:
+            entry = self._pending.popleft()
+            self._captures[entry.step] = entry
+        if self._series is not None:
+            self._series.refresh()
+        self._merge()
+        return len(self._entries) - before
+
+    def _merge(self) -> None:
+        files = self._file_entries()
+        for entry in files:
+            self._captures.pop(entry.step, None)
+        without_files = self._series is None and self._original.step not in self._captures
+        first = [self._original] if without_files else []
+        entries = sorted([*first, *files, *self._captures.values()], key=lambda entry: entry.step)
+        self._entries = tuple(entries)
+        self._steps = tuple(entry.step for entry in entries)
+
+    def _file_entries(self) -> list[Entry]:
+        series = self._series
+        if series is None:
+            return []
+
+        def loader(index: int, key: Hashable) -> Callable[[], Weights]:
+            return lambda: series.load(_position(series, index, key))
+
+        keys = [series.key(i) for i in range(len(series))]
+        return [
+            Entry(step, key, loader(i, key))
+            for i, (step, key) in enumerate(zip(series.steps, keys, strict=True))
+        ]
+
+
+def _position(series: CheckpointSeries, index: int, key: Hashable) -> int:
+    """Return where ``key`` is now: its caller may have refreshed the series since."""
+    if index < len(series) and series.key(index) == key:
+        return index
+    for i in range(len(series)):
+        if series.key(i) == key:
+            return i
+    raise CheckpointError(f"the checkpoint {key} has been replaced or removed; refresh the state")

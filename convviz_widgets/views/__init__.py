@@ -1,0 +1,32 @@
+"""Views and controls: one widget a file, each a function of the shared selection."""
+
+from convviz_widgets.views.activation_histogram import ActivationHistogram
+from convviz_widgets.views.activation_map import ActivationMap
+from convviz_widgets.views.activation_mosaic import ActivationMosaic
+from convviz_widgets.views.base import View
+from convviz_widgets.views.channel_stepper import ChannelStepper
+from convviz_widgets.views.checkpoint_clock import CheckpointClock
+from convviz_widgets.views.filter_mosaic import FilterMosaic
+from convviz_widgets.views.image_strip import ImageStrip
+from convviz_widgets.views.layer_list import LayerList
+from convviz_widgets.views.predictions import Predictions
+from convviz_widgets.views.status_line import StatusLine
+from convviz_widgets.views.weight_histogram import WeightHistogram
+from convviz_widgets.views.widget_tree import close_tree, widget_tree
+
+__all__ = [
+    "ActivationHistogram",
+    "ActivationMap",
+    "ActivationMosaic",
+    "ChannelStepper",
+    "CheckpointClock",
+    "FilterMosaic",
+    "ImageStrip",
+    "LayerList",
+    "Predictions",
+    "StatusLine",
+    "View",
+    "WeightHistogram",
+    "close_tree",
+    "widget_tree",
+]

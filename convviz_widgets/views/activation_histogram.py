@@ -1,0 +1,68 @@
+"""ActivationHistogram: how the values of a channel, or of a whole layer, are distributed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from ipywidgets import Widget
+from traitlets import Enum
+
+from convviz_widgets.state import Selection
+from convviz_widgets.tensors import Limits, full_limits, histogram, to_display_array
+from convviz_widgets.views.activation_mosaic import SIDES
+from convviz_widgets.views.histogram_view import Counted, HistogramView
+from convviz_widgets.views.option_controls import choice, row
+
+SCOPES = ("channel", "layer")
+
+
+class ActivationHistogram(HistogramView):
+    """Histogram of the selected channel's (or layer's) values on the selected image.
+
+    The axis spans the layer's values, so that channels can be compared. Exact zeros are counted
+    in words instead of a bar, which would dwarf all others.
+    """
+
+    title: ClassVar[str] = "Activation values"
+    depends: ClassVar[frozenset[str]] = frozenset({"key", "image", "layer", "channel"})
+
+    scope = Enum(SCOPES, "channel", help="Values of the channel or of the layer.").tag(option=True)
+    side = Enum(tuple(SIDES.values()), "out", help="Output, or input of an activation.").tag(
+        option=True
+    )
+
+    def controls(self) -> Sequence[Widget]:
+        """Return scope and side."""
+        return [
+            row(choice(self, "scope", "Of the", SCOPES, 150)),
+            row(choice(self, "side", "Show", list(SIDES.items()), 220)),
+        ]
+
+    def count(self, selection: Selection) -> Counted:
+        """Count the values that are not exactly zero."""
+        layer = to_display_array(self.state.activation(selection.layer, self.side))
+        values = layer[selection.channel] if self.scope == "channel" else layer
+        limits = full_limits(layer)
+        counted = histogram(values[values != 0], bins=48, limits=widened(limits))
+        of = f"channel {selection.channel}" if self.scope == "channel" else "all channels"
+        zeros = int((values == 0).sum())
+        caption = (
+            f"{selection.layer}, {of} · step {selection.step:,} · n = {values.size:,} values of "
+            f"1 image · exact zeros {zeros / max(1, values.size):.0%}, not drawn"
+            f"{non_finite(counted.nan + counted.positive_inf + counted.negative_inf)}"
+        )
+        return Counted(counted, "activation", caption)
+
+
+def widened(limits: Limits) -> Limits:
+    """Return limits that have a width, for the axis of values that are all the same."""
+    if not limits.constant:
+        return limits
+    margin = abs(limits.low) * 0.5 or 0.5
+    return Limits(limits.low - margin, limits.high + margin)
+
+
+def non_finite(count: int) -> str:
+    """Say how many values are NaN or infinite, if any."""
+    return f" · {count:,} NaN or infinite, not drawn" if count else ""

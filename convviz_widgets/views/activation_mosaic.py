@@ -1,0 +1,73 @@
+"""ActivationMosaic: the activation maps of every channel of a layer, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+from ipywidgets import Widget
+from traitlets import Bool, Enum
+
+from convviz_widgets.state import Selection
+from convviz_widgets.views.mosaic_view import MosaicView
+from convviz_widgets.views.option_controls import choice, row, switch
+from convviz_widgets.views.picture import AUTOMATIC, COLORMAPS, Picture, Tiles, as_maps, colour
+
+SIDES = {"output": "out", "input (pre-activation)": "in"}
+
+
+class ActivationMosaic(MosaicView):
+    """All activation maps of the selected layer for the selected image; a click picks a channel.
+
+    Constant maps are hatched: one that is zero everywhere is dead *on this image*, which proves
+    nothing about the channel [CS231n, understanding-cnn].
+    """
+
+    title: ClassVar[str] = "Activation maps"
+    depends: ClassVar[frozenset[str]] = frozenset({"key", "image", "layer", "channel"})
+    repaints: ClassVar[frozenset[str]] = frozenset({"key", "image", "layer"})
+
+    colormap = Enum(COLORMAPS, AUTOMATIC, help="Colour map.").tag(option=True)
+    per_channel = Bool(False, help="Give each map a scale of its own.").tag(option=True)
+    side = Enum(tuple(SIDES.values()), "out", help="Output, or input of an activation.").tag(
+        option=True
+    )
+
+    def controls(self) -> Sequence[Widget]:
+        """Return colour map, scale and side of the nonlinearity."""
+        return [
+            row(
+                choice(self, "colormap", "Colours", COLORMAPS, 180),
+                choice(self, "side", "Show", list(SIDES.items()), 220),
+                switch(self, "per_channel", "scale each map alone", 170),
+            )
+        ]
+
+    def tiles(self, selection: Selection) -> Tiles:
+        """Return one tile a channel."""
+        maps = as_maps(self.state.activation(selection.layer, self.side))  # (C, H, W)
+        flat = maps.reshape(len(maps), -1)
+        constant = flat.min(axis=1) == flat.max(axis=1)
+        hatched = constant if flat.shape[1] > 1 else np.all(flat == 0, axis=1)
+        colouring = colour(maps, self.colormap, self.per_channel)
+        zero = int(np.all(flat == 0, axis=1).sum())
+        caption = (
+            f"{selection.layer} · {len(maps)} channels of {maps.shape[1]}×{maps.shape[2]}"
+            f" · step {selection.step:,} · n = 1 image · scale {colouring.line}"
+            f" · {zero} zero everywhere on this image (hatched)"
+        )
+        return Tiles(maps, colouring, hatched, caption)
+
+    def selected_tile(self, selection: Selection) -> int | None:
+        """Return the selected channel."""
+        return selection.channel
+
+    def pick(self, tile: int) -> None:
+        """Select the channel."""
+        self.state.select(channel=tile)
+
+    def describe(self, tile: int, picture: Picture) -> str:
+        """Name the channel and its range."""
+        values = picture.tiles.values[tile]
+        return f"channel {tile}: {values.min():.3g} to {values.max():.3g}"

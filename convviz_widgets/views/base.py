@@ -1,0 +1,147 @@
+"""The view: a widget that is a function of the selection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from time import perf_counter
+from typing import Any, ClassVar
+
+from ipywidgets import HBox, Layout, VBox, Widget
+from traitlets import Bool
+
+from convviz_widgets.errors import ConvVizError, InputError, unknown
+from convviz_widgets.state import ModelState, Selection
+from convviz_widgets.views.text import Style, Text
+from convviz_widgets.views.widget_tree import close_tree, listen
+
+
+class View(VBox):
+    """Show one thing about the selection: ``depends``, ``compute`` and ``draw`` say what.
+
+    ``compute(selection)`` asks the state and touches no widget; ``draw(result)`` sends and
+    computes nothing. The base class does the rest: it subscribes, skips what did not change, does
+    nothing while hidden, catches up when shown, and shows its own errors in place.
+    """
+
+    title: ClassVar[str] = ""
+    depends: ClassVar[frozenset[str]] = frozenset()
+    """Fields of the `Selection` whose change makes the picture another one."""
+    instant: ClassVar[bool] = False
+    """Whether the view needs no forward pass."""
+
+    visible = Bool(True, help="A hidden view computes nothing and catches up when shown.")
+
+    def __init__(self, state: ModelState, *, layout: Layout | None = None, **options: Any) -> None:
+        self.state = state
+        known = [*self.trait_names(option=True), "visible"]
+        for name in options:
+            if name not in known:
+                raise InputError(unknown("option", name, known, f"{type(self).__name__} takes"))
+        super().__init__(layout=layout or Layout(flex="0 0 auto", overflow="visible"))
+        self.add_class("cvw-view")
+        self.draw_count = 0
+        """How often the view has drawn."""
+        self.seconds = 0.0
+        """How long the last compute and draw took together."""
+        self._drawn: Selection | None = None
+        self._note = Text(kind="busy", flex="1 1 auto")
+        self._problem = Text(kind="problem", display="none")
+        self._caption = Text(kind="quiet wrap")
+        for name, value in options.items():
+            self.set_trait(name, value)
+        self._body = VBox(list(self.build()), layout=Layout(flex="0 0 auto", overflow="visible"))
+        self.children = [Style(), self._heading(), self._problem, self._body, self._caption]
+        self.observe(self._option_changed, names=self.trait_names(option=True))
+        self.observe(self._shown, names="visible")
+        state.observe(self._selected, names="selection")
+        self.update()
+
+    # -- what a view says of itself -----------------------------------------------------------
+
+    def build(self) -> Sequence[Widget]:
+        """Return the widgets of the view's body, made once."""
+        return ()
+
+    def compute(self, selection: Selection) -> Any:
+        """Return what there is to draw; touches no widget."""
+        raise NotImplementedError
+
+    def draw(self, result: Any) -> None:
+        """Send the result to the page; computes nothing."""
+        raise NotImplementedError
+
+    # -- what the base class does -------------------------------------------------------------
+
+    def update(self) -> None:
+        """Draw if the view is visible and something that it depends on has changed."""
+        if self.visible and self.state.selection.changed(self._drawn) & self.depends:
+            self.redraw()
+
+    def redraw(self) -> None:
+        """Compute and draw, whatever has changed; errors are shown in place of the picture."""
+        with self.state.hold() as selection:
+            started = perf_counter()
+            self._drawn = selection
+            try:
+                if not self.instant and self.state.is_slow(selection):
+                    self._note.show(f"computing step {selection.step:,} …")
+                    listen(self)
+                result = self.compute(selection)
+                self.draw(result)
+                self.draw_count += 1
+                self._show_problem("")
+            except Exception as error:
+                # An observer that raises stops the views after it and shows nowhere.
+                self._show_problem(_line(error))
+            finally:
+                self._note.show("")
+                self.seconds = perf_counter() - started
+                listen(self)
+
+    def drew_for(self, selection: Selection) -> bool:
+        """Tell whether the view has drawn because of this selection."""
+        return self._drawn is selection
+
+    def say(self, caption: str) -> None:
+        """Write the line under the picture: n, step, scale, threshold."""
+        self._caption.show(caption)
+
+    def guarded(self, action: Callable[[], Any]) -> None:
+        """Do what a control asks for; what it may not ask for is said in place."""
+        try:
+            action()
+        except ConvVizError as error:
+            self._show_problem(_line(error))
+
+    def close(self) -> None:
+        """Stop listening to the state and let go of every widget of the view."""
+        with suppress(ValueError):  # a closed state has let go of its observers already
+            self.state.unobserve(self._selected, names="selection")
+        close_tree(self)
+
+    def _heading(self) -> Widget:
+        """Return the title with the note beside it, in a line of constant height."""
+        title = [Text(self.title, "title", flex="0 0 auto")] if self.title else []
+        return HBox([*title, self._note], layout=Layout(height="22px", overflow="hidden"))
+
+    def _selected(self, _change: Any) -> None:
+        self.update()
+
+    def _shown(self, _change: Any) -> None:
+        self.update()
+
+    def _option_changed(self, _change: Any) -> None:
+        self._drawn = None
+        self.update()
+
+    def _show_problem(self, line: str) -> None:
+        self._problem.show(line)
+        self._problem.layout.display = "" if line else "none"
+        self._body.layout.visibility = "hidden" if line else "visible"
+
+
+def _line(error: Exception) -> str:
+    """Return one line for an error; one that is not ours is named, so that it can be looked up."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, ConvVizError) else f"{type(error).__name__}: {text}"

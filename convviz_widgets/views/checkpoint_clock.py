@@ -1,0 +1,64 @@
+"""CheckpointClock: which checkpoint is shown. Play, step by step, or slide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from ipywidgets import Button, HBox, IntSlider, Layout, Play, Widget
+
+from convviz_widgets.state import Selection
+from convviz_widgets.views.base import View
+from convviz_widgets.views.text import Text
+
+
+class CheckpointClock(View):
+    """The time axis of everything: one slider over the checkpoints, in order of their steps."""
+
+    title: ClassVar[str] = "Checkpoint"
+    depends: ClassVar[frozenset[str]] = frozenset({"checkpoint", "step", "revision"})
+    instant: ClassVar[bool] = True
+
+    def build(self) -> Sequence[Widget]:
+        """Return the buttons, the slider and the step."""
+        self._play = Play(interval=250, show_repeat=False, layout=Layout(width="88px"))
+        self._slider = IntSlider(
+            readout=False, continuous_update=True, layout=Layout(width="216px", margin="2px 0")
+        )
+        self._slider.tooltip = "Checkpoint"
+        self._previous = _button("step-backward", "previous checkpoint", self._step, -1)
+        self._next = _button("step-forward", "next checkpoint", self._step, 1)
+        self._step_line = Text()
+        for control in (self._play, self._slider):
+            control.observe(self._moved, names="value")
+        buttons = HBox([self._previous, self._play, self._next], layout=Layout(overflow="hidden"))
+        return [buttons, self._slider, self._step_line]
+
+    def compute(self, selection: Selection) -> tuple[Selection, int]:
+        """Return the selection and how many checkpoints there are."""
+        return selection, len(self.state.steps)
+
+    def draw(self, result: tuple[Selection, int]) -> None:
+        """Move the controls."""
+        selection, count = result
+        for control in (self._play, self._slider):
+            control.max = count - 1
+            control.value = selection.checkpoint
+        self._previous.disabled = selection.checkpoint == 0
+        self._next.disabled = selection.checkpoint == count - 1
+        self._step_line.show(f"step {selection.step:,} · {selection.checkpoint + 1} of {count}")
+
+    def _moved(self, change: Any) -> None:
+        if not self.state.publishing_here():
+            self.guarded(lambda: self.state.select(checkpoint=change.new))
+
+    def _step(self, by: int) -> None:
+        moved = self.state.selection.checkpoint + by
+        if 0 <= moved < len(self.state.steps):
+            self.state.select(checkpoint=moved)
+
+
+def _button(icon: str, tooltip: str, action: Any, by: int) -> Button:
+    button = Button(icon=icon, tooltip=tooltip, layout=Layout(width="40px"))
+    button.on_click(lambda _button: action(by))
+    return button

@@ -1,0 +1,127 @@
+"""FilterMosaic: the weights of a layer as pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from ipywidgets import Widget
+from traitlets import Bool, Enum, Int
+
+from convviz_widgets.errors import InputError
+from convviz_widgets.instrument import LayerInfo
+from convviz_widgets.state import Selection
+from convviz_widgets.tensors import (
+    DIVERGING,
+    FilterTiles,
+    channel_limits,
+    filter_tiles,
+    normalize,
+    symmetric_limits,
+)
+from convviz_widgets.views.mosaic_view import MosaicView
+from convviz_widgets.views.option_controls import choice, number, row, switch
+from convviz_widgets.views.picture import Colouring, Picture, Tiles
+from convviz_widgets.views.weight_histogram import without_weights
+
+SLICES = {"of the selected filter": "filter", "of one input channel": "input"}
+
+
+class FilterMosaic(MosaicView):
+    """Filters of the selected layer at the selected checkpoint, zero in mid-grey.
+
+    The first convolution shows its filters in colour, deeper ones by slice, fully connected
+    layers as the map that feeds them. Well-trained first-layer filters look smooth, noisy ones
+    hint at too little training or regularisation [CS231n, understanding-cnn].
+    """
+
+    title: ClassVar[str] = "Filters"
+    depends: ClassVar[frozenset[str]] = frozenset({"key", "layer", "channel"})
+    repaints: ClassVar[frozenset[str]] = frozenset({"key", "layer", "channel"})
+    instant: ClassVar[bool] = True
+    max_tile: ClassVar[int] = 72
+
+    colormap = Enum(DIVERGING, "gray", help="Colours of slices.").tag(option=True)
+    per_filter = Bool(False, help="Give each tile a scale of its own.").tag(option=True)
+    slices = Enum(tuple(SLICES.values()), "filter", help="Which slices of a deeper layer.").tag(
+        option=True
+    )
+    input_channel = Int(0, min=0, help="Input channel of those slices.").tag(option=True)
+
+    def controls(self) -> Sequence[Widget]:
+        """Return colours, scale, and which slices of a deeper layer."""
+        return [
+            row(
+                choice(self, "colormap", "Colours", DIVERGING, 170),
+                switch(self, "per_filter", "scale each tile alone", 170),
+            ),
+            row(
+                choice(self, "slices", "Slices of deeper layers", list(SLICES.items()), 330),
+                number(self, "input_channel", "input", 120),
+            ),
+        ]
+
+    def tiles(self, selection: Selection) -> Tiles:
+        """Return one tile a filter, or a slice."""
+        filters = self._filters(selection)
+        limits = symmetric_limits(filters.values)
+        each = channel_limits(filters.values, symmetric_limits) if self.per_filter else limits
+        colouring = Colouring(each, "colour" if filters.rgb else self.colormap)
+        caption = (
+            f"{selection.layer} · {filters.caption} · step {selection.step:,} · "
+            f"n = {filters.values.size:,} weights · scale {colouring.line}, zero in mid-grey"
+        )
+        labels = tuple(filters.label(tile) for tile in range(len(filters.values)))
+        values = normalize(filters.values, each) if filters.rgb else filters.values
+        return Tiles(
+            values,
+            None if filters.rgb else colouring,
+            caption=caption,
+            labels=labels,
+            channels=filters.outputs,
+        )
+
+    def selected_tile(self, selection: Selection) -> int | None:
+        """Return the tile of the selected channel, where each tile is another channel."""
+        channels = self._picture.tiles.channels if self._picture else ()
+        return channels.index(selection.channel) if channels.count(selection.channel) == 1 else None
+
+    def pick(self, tile: int) -> None:
+        """Select the channel that the tile belongs to."""
+        channel = self._picture.tiles.channels[tile] if self._picture else None
+        if channel is not None:
+            self.state.select(channel=channel)
+
+    def describe(self, tile: int, picture: Picture) -> str:
+        """Name the filter or the slice."""
+        return picture.tiles.labels[tile]
+
+    def _filters(self, selection: Selection) -> FilterTiles:
+        info = self.state.layer_info(selection.layer)
+        weight = self.state.weight(info.name)
+        if weight is None:
+            raise InputError(without_weights(self.state, info.name))
+        sliced = self.slices == "input" and self._is_deep(info)
+        return filter_tiles(
+            weight,
+            groups=info.groups,
+            transposed="Transpose" in info.kind,
+            out_channel=None if sliced else selection.channel,
+            in_channel=self.input_channel if sliced else None,
+            feeding_shape=self._feeding_shape(info),
+        )
+
+    def _is_deep(self, info: LayerInfo) -> bool:
+        shape = info.weight_shape or ()
+        return len(shape) > 2 and shape[1] not in (1, 3)
+
+    def _feeding_shape(self, info: LayerInfo) -> tuple[int, ...] | None:
+        """Return the shape of the last map before a fully connected layer that fits its rows."""
+        layers = self.state.layers
+        before = layers[: layers.index(info)]
+        features = (info.weight_shape or (0, 0))[-1]
+        for earlier in reversed(before):
+            if len(earlier.shape) == 3:
+                channels, height, width = earlier.shape
+                return earlier.shape if channels * height * width == features else None
+        return None

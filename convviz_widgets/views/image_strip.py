@@ -1,0 +1,104 @@
+"""ImageStrip: thumbnails of the images, as the network sees them with preprocessing undone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from ipywidgets import BoundedIntText, Button, HBox, Layout, Widget
+from PIL import Image
+
+from convviz_widgets.state import Selection
+from convviz_widgets.views.mosaic_view import MosaicView
+from convviz_widgets.views.picture import Picture, Tiles
+from convviz_widgets.views.text import Text
+
+COLUMNS, ROWS, SIDE = 4, 2, 48
+PAGE = COLUMNS * ROWS
+
+
+class ImageStrip(MosaicView):
+    """A page of thumbnails around the selected image; a click or the number picks one."""
+
+    title: ClassVar[str] = "Image"
+    depends: ClassVar[frozenset[str]] = frozenset({"image"})
+    instant: ClassVar[bool] = True
+    frame: ClassVar[tuple[int, int]] = (216, 106)
+    min_tile: ClassVar[int] = SIDE
+    max_tile: ClassVar[int] = SIDE
+
+    def controls(self) -> Sequence[Widget]:
+        """Return the number field and the buttons that turn the page."""
+        last = len(self.state.image_set) - 1
+        self._number = BoundedIntText(min=0, max=last, layout=Layout(width="84px"))
+        self._number.tooltip = "Image"
+        self._number.observe(self._changed, names="value")
+        turn = [_turn(icon, text, self._turn, by) for icon, text, by in TURNS]
+        of = Text(f"of 0 to {last:,}")
+        return [HBox([self._number, *turn, of], layout=Layout(overflow="hidden"))]
+
+    def compute(self, selection: Selection) -> tuple[Picture, int | None]:
+        """Return the page of the selected image, painted anew only when it is another one."""
+        if self._painted is None or self._painted.image // PAGE != selection.image // PAGE:
+            self._picture = None
+        return super().compute(selection)
+
+    def tiles(self, selection: Selection) -> Tiles:
+        """Return the thumbnails of one page."""
+        images = self.state.image_set
+        first = selection.image // PAGE * PAGE
+        shown = range(first, min(first + PAGE, len(images)))
+        return Tiles(np.stack([thumbnail(images.display(i)) for i in shown]) / 255)
+
+    def draw(self, result: tuple[Picture, int | None]) -> None:
+        """Send the page, the highlight and the number."""
+        self._number.value = self.state.selection.image
+        super().draw(result)
+
+    def selected_tile(self, selection: Selection) -> int | None:
+        """Return the selected image's place on its page."""
+        return selection.image % PAGE
+
+    def pick(self, tile: int) -> None:
+        """Select the image."""
+        self.state.select(image=self._first() + tile)
+
+    def describe(self, tile: int, picture: Picture) -> str:
+        """Name the image and its class."""
+        index = self._first() + tile
+        label, names = self.state.image_set.label(index), self.state.image_set.class_names
+        if label is None or names is None or label >= len(names):
+            return f"image {index}"
+        return f"image {index} · {names[label]}"
+
+    def _first(self) -> int:
+        return self.state.selection.image // PAGE * PAGE
+
+    def _changed(self, change: Any) -> None:
+        if not self.state.publishing_here():
+            self.guarded(lambda: self.state.select(image=change.new))
+
+    def _turn(self, by: int) -> None:
+        last = len(self.state.image_set) - 1
+        self.state.select(image=min(last, max(0, self.state.selection.image + by * PAGE)))
+
+
+TURNS = (("angle-left", "previous images", -1), ("angle-right", "next images", 1))
+
+
+def _turn(icon: str, tooltip: str, action: Any, by: int) -> Button:
+    button = Button(icon=icon, tooltip=tooltip, layout=Layout(width="32px"))
+    button.on_click(lambda _button: action(by))
+    return button
+
+
+def thumbnail(pixels: np.ndarray) -> np.ndarray:
+    """Return an image ``(H, W, 3)`` scaled to a square of 48 pixels, its proportions kept."""
+    image = Image.fromarray(pixels)
+    scale = SIDE / max(image.size)
+    method = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX
+    width, height = (max(1, round(length * scale)) for length in image.size)
+    square = Image.new("RGB", (SIDE, SIDE), (128, 128, 128))
+    square.paste(image.resize((width, height), method), ((SIDE - width) // 2, (SIDE - height) // 2))
+    return np.asarray(square)

@@ -1,0 +1,66 @@
+"""LayerList: every layer with its kind and shape, and a box to search them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from ipywidgets import Layout, Select, Widget
+from ipywidgets import Text as SearchBox
+
+from convviz_widgets.instrument import LayerInfo
+from convviz_widgets.state import Selection
+from convviz_widgets.views.base import View
+
+
+class LayerList(View):
+    """Pick a layer; the search box keeps those whose name or kind contains every word."""
+
+    title: ClassVar[str] = "Layer"
+    depends: ClassVar[frozenset[str]] = frozenset({"layer"})
+    instant: ClassVar[bool] = True
+
+    def build(self) -> Sequence[Widget]:
+        """Return the search box and the list."""
+        self._search = SearchBox(
+            placeholder="search layers", continuous_update=True, layout=Layout(width="216px")
+        )
+        self._search.tooltip = "Search layers by name or kind"
+        self._list = Select(rows=9, layout=Layout(width="216px"))
+        self._list.tooltip = "Layer"
+        self._list.add_class("cvw-mono")
+        self._search.observe(self._searched, names="value")
+        self._list.observe(self._picked, names="value")
+        return [self._search, self._list]
+
+    def compute(self, selection: Selection) -> tuple[tuple[LayerInfo, ...], str]:
+        """Return the layers that the search keeps, and the selected one."""
+        words = self._search.value.lower().split()
+        layers = self.state.layers
+        found = tuple(info for info in layers if all(word in _words(info) for word in words))
+        return found, selection.layer
+
+    def draw(self, result: tuple[tuple[LayerInfo, ...], str]) -> None:
+        """Fill the list; the selected layer stays selected even if the search hides it."""
+        found, layer = result
+        options = [(_label(info), info.name) for info in found]
+        names = {name for _, name in options}
+        if tuple(options) != self._list.options:
+            self._list.options = options
+        self._list.value = layer if layer in names else None
+        self.say(f"{len(found)} of {len(self.state.layers)} layers · selected: {layer}")
+
+    def _searched(self, _change: Any) -> None:
+        self.redraw()
+
+    def _picked(self, change: Any) -> None:
+        if change.new is not None and not self.state.publishing_here():
+            self.guarded(lambda: self.state.select(layer=change.new))
+
+
+def _words(info: LayerInfo) -> str:
+    return f"{info.name} {info.kind}".lower()
+
+
+def _label(info: LayerInfo) -> str:
+    return f"{info.name}  {info.kind}  {'×'.join(str(size) for size in info.shape)}"

@@ -1,0 +1,61 @@
+"""Controls for the options of a view: a row of labelled drop-downs and switches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ipywidgets import BoundedIntText, Checkbox, Dropdown, HBox, Layout, Widget
+
+
+def row(*controls: Widget) -> HBox:
+    """Lay controls out in one line of constant height."""
+    return HBox(
+        list(controls), layout=Layout(flex="0 0 auto", overflow="hidden", min_height="32px")
+    )
+
+
+def choice(view: Any, name: str, label: str, options: Sequence[Any], width: int = 190) -> Dropdown:
+    """Return a drop-down for the option ``name`` of a view."""
+    control = Dropdown(
+        options=list(options),
+        value=getattr(view, name),
+        description=label,
+        layout=Layout(width=f"{width}px", flex="0 0 auto"),
+        style={"description_width": "initial"},
+    )
+    return _tied(view, name, control)
+
+
+def switch(view: Any, name: str, label: str, width: int = 170) -> Checkbox:
+    """Return a check box for the option ``name`` of a view."""
+    control = Checkbox(
+        value=getattr(view, name),
+        description=label,
+        indent=False,
+        layout=Layout(width=f"{width}px", flex="0 0 auto"),
+    )
+    return _tied(view, name, control)
+
+
+def number(view: Any, name: str, label: str, width: int = 140) -> BoundedIntText:
+    """Return a field for the whole number of the option ``name`` of a view, from 0."""
+    control = BoundedIntText(
+        value=getattr(view, name),
+        min=0,
+        max=1_000_000,
+        description=label,
+        layout=Layout(width=f"{width}px", flex="0 0 auto"),
+        style={"description_width": "initial"},
+    )
+    return _tied(view, name, control)
+
+
+def _tied(view: Any, name: str, control: Any) -> Any:
+    """Write the control's value into the option, and the option's into the control.
+
+    The option owns the value: it validates what the page sends, which may be anything.
+    """
+    control.observe(lambda change: setattr(view, name, change.new), names="value")
+    view.observe(lambda change: setattr(control, "value", change.new), names=name)
+    return control

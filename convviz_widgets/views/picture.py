@@ -1,0 +1,108 @@
+"""From maps to the picture of a mosaic: limits, colours, tiles, pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from convviz_widgets.tensors import (
+    DIVERGING,
+    SEQUENTIAL,
+    Limits,
+    Mosaic,
+    channel_limits,
+    normalize,
+    palette,
+    palette_png,
+    quantize,
+    rgb_png,
+    symmetric_limits,
+    to_display_array,
+    to_rgba,
+    zero_anchored_limits,
+)
+
+AUTOMATIC = "automatic"
+"""Choose the colour map by the values: sequential from zero up, diverging for signed ones."""
+
+COLORMAPS = (AUTOMATIC, *dict.fromkeys(SEQUENTIAL + DIVERGING))
+
+
+@dataclass(frozen=True)
+class Colouring:
+    """How numbers become colours: the limits (one, or one a tile) and the colour map."""
+
+    limits: Limits | tuple[Limits, ...]
+    colormap: str
+
+    @property
+    def signed(self) -> bool:
+        """Whether zero lies in the middle of the scale."""
+        return (self.limits if isinstance(self.limits, Limits) else self.limits[0]).signed
+
+    @property
+    def line(self) -> str:
+        """The scale in words, for the line under the picture."""
+        if isinstance(self.limits, Limits):
+            return f"{self.limits.low:.3g} to {self.limits.high:.3g}, {self.colormap}"
+        return f"EACH TILE ON ITS OWN SCALE, {self.colormap}"
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """What a mosaic shows: values ``(n, h, w)``, or colours ``(n, h, w, 3)`` in [0, 1]."""
+
+    values: np.ndarray
+    colouring: Colouring | None = None
+    hatched: np.ndarray | None = None
+    """bool ``(n,)``: tiles with nothing to see."""
+    caption: str = ""
+    labels: tuple[str, ...] = ()
+    """What each tile is, in words."""
+    channels: tuple[int | None, ...] = ()
+    """Channel that each tile belongs to, where that is not its own number."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A painted mosaic, ready to be sent, with the values that it was painted from."""
+
+    png: bytes
+    mosaic: Mosaic
+    tiles: Tiles
+
+
+def as_maps(activation: Tensor) -> np.ndarray:
+    """Return an activation as maps ``(C, H, W)``; a feature is a map of one pixel."""
+    values = to_display_array(activation)
+    if values.ndim < 2:
+        return values.reshape(-1, 1, 1)
+    return values.reshape(values.shape[0], -1, values.shape[-1])
+
+
+def colour(values: np.ndarray, colormap: str = AUTOMATIC, each: bool = False) -> Colouring:
+    """Choose limits and colour map for maps ``(n, h, w)``.
+
+    Unsigned values are anchored at zero, signed ones symmetric around it; ``each`` gives every
+    map limits of its own.
+    """
+    signed = bool((values < 0).any())
+    if colormap == AUTOMATIC:
+        colormap = DIVERGING[0] if signed else SEQUENTIAL[0]
+    diverging = signed and colormap in DIVERGING
+    rule = symmetric_limits if diverging else zero_anchored_limits
+    limits = channel_limits(values, rule) if each and len(values) else rule(values)
+    return Colouring(limits, colormap)
+
+
+def paint(tiles: Tiles, mosaic: Mosaic) -> Picture:
+    """Paint the tiles onto a mosaic and return the file of the picture."""
+    if tiles.colouring is None:
+        pixels = mosaic.paint(to_rgba(tiles.values), tiles.hatched)
+        return Picture(rgb_png(pixels), mosaic, tiles)
+    shown = mosaic.reduced(tiles.values, signed=tiles.colouring.signed)
+    slots = quantize(normalize(shown, tiles.colouring.limits))
+    picture = mosaic.paint(slots, tiles.hatched)
+    return Picture(palette_png(picture, palette(tiles.colouring.colormap)), mosaic, tiles)

@@ -1,0 +1,48 @@
+"""StatusLine: step, forward passes, time of the last redraw, and what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any, ClassVar
+
+from convviz_widgets.state import ModelState, Selection
+from convviz_widgets.views.base import View
+
+
+class StatusLine(View):
+    """One line about the state and the views that were made with it."""
+
+    depends: ClassVar[frozenset[str]] = frozenset(field.name for field in fields(Selection))
+    instant: ClassVar[bool] = True
+
+    def __init__(self, state: ModelState, *, views: Sequence[View] = (), **options: Any) -> None:
+        self._views = views
+        super().__init__(state, **options)
+
+    def compute(self, selection: Selection) -> str:
+        """Return the line."""
+        drawn = [view for view in self._views if view.drew_for(selection)]
+        milliseconds = sum(view.seconds for view in drawn) * 1000
+        return " · ".join(
+            part
+            for part in (
+                f"step {selection.step:,}",
+                f"{self.state.forward_count:,} forward passes",
+                f"last redraw {milliseconds:.0f} ms",
+                self.state.status,
+                _problems(self.state.problems),
+            )
+            if part
+        )
+
+    def draw(self, result: str) -> None:
+        """Show the line."""
+        self.say(result)
+
+
+def _problems(problems: dict[str, str]) -> str:
+    if not problems:
+        return ""
+    name, line = next(iter(problems.items()))
+    return f"{len(problems)} unreadable checkpoint files, first {name}: {line}"

@@ -1,0 +1,54 @@
+"""Text in a page: always escaped, because names and messages come from strangers."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+from ipywidgets import HTML
+
+STYLE = """<style>
+.cvw-view { color: var(--jp-ui-font-color1, #222); }
+.cvw-line, .cvw-line > .widget-html-content {
+  line-height: 20px; min-height: 20px; font-size: 13px; overflow: hidden; margin: 0;
+  text-overflow: ellipsis; white-space: nowrap; color: var(--jp-ui-font-color1, #222); }
+.cvw-title > .widget-html-content { font-weight: 600; }
+.cvw-quiet > .widget-html-content { color: var(--jp-ui-font-color2, #666); font-size: 12px; }
+.cvw-wrap, .cvw-wrap > .widget-html-content { white-space: normal; }
+.cvw-busy > .widget-html-content { color: #d9480f; text-align: right; }
+.cvw-problem > .widget-html-content {
+  color: var(--jp-error-color0, #b71c1c); white-space: pre-wrap; overflow-wrap: anywhere; }
+.cvw-pixels, .cvw-pixels img { image-rendering: pixelated; max-width: none !important; margin: 0; }
+.cvw-frame { background: var(--jp-layout-color1, #fff); border-radius: 3px; }
+.cvw-frame canvas { outline-offset: -2px; }
+.cvw-frame canvas:focus { outline: 2px solid #d9480f; }
+.cvw-mono select { font-family: var(--jp-code-font-family, monospace); font-size: 12px; }
+</style>"""
+"""Colours come from the theme, so that light and dark both read; the accent is the one colour."""
+
+ACCENT = "#d9480f"
+"""The one accent colour: what is selected, and what is being computed."""
+
+
+class Style(HTML):
+    """The style sheet of the views; takes no room."""
+
+    def __init__(self) -> None:
+        super().__init__(STYLE)
+        self.layout.display = "none"
+
+
+class Text(HTML):
+    """One escaped piece of text. ``kind`` is title, quiet, wrap, busy or problem."""
+
+    def __init__(self, text: str = "", kind: str = "", **layout: Any) -> None:
+        super().__init__(html.escape(text))
+        self.add_class("cvw-line")
+        for name in kind.split():
+            self.add_class(f"cvw-{name}")
+        for name, value in layout.items():
+            setattr(self.layout, name, value)
+
+    def show(self, text: str) -> None:
+        """Show another text; an equal one sends nothing."""
+        self.value = html.escape(text)

@@ -1,0 +1,78 @@
+import threading
+
+import pytest
+
+from convviz_widgets.state.publisher import Publisher
+
+
+class Counter:
+    """A selection that is a number, and a log of what was published."""
+
+    def __init__(self):
+        self.value, self.log, self.then = 0, [], {}
+        self.publisher = Publisher(self._publish)
+
+    def _publish(self, value):
+        self.value = value
+        self.log.append(value)
+        self.then.get(value, lambda: None)()
+
+    def add(self, amount):
+        return self.publisher.submit(lambda: self.value, lambda current: current + amount)
+
+
+def test_a_change_made_while_publishing_waits_for_its_end():
+    counter = Counter()
+    order = []
+
+    def observer():
+        counter.add(10)
+        order.append(list(counter.log))
+
+    counter.then[1] = observer
+    counter.add(1)
+    assert order == [[1]]
+    assert counter.log == [1, 11]
+
+
+def test_a_change_that_raises_writes_nothing_and_frees_the_lock():
+    counter = Counter()
+
+    def broken(current):
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        counter.publisher.submit(lambda: counter.value, broken)
+    assert counter.log == []
+    assert not counter.publisher.here()
+    assert counter.add(1) == 1
+
+
+def test_an_observer_that_raises_does_not_leave_the_publisher_stuck():
+    counter = Counter()
+    counter.then[1] = lambda: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        counter.add(1)
+    assert not counter.publisher.here()
+    assert counter.add(1) == 2
+
+
+def test_what_is_queued_while_a_view_draws_is_published_after():
+    counter = Counter()
+    with counter.publisher.hold(lambda: counter.value):
+        assert counter.publisher.here()
+        counter.add(5)
+        assert counter.log == []
+    assert counter.log == [5]
+
+
+def test_two_threads_lose_no_change():
+    counter = Counter()
+    threads = [
+        threading.Thread(target=lambda: [counter.add(1) for _ in range(2000)]) for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert counter.log == list(range(1, 4001))

@@ -1,0 +1,176 @@
+"""Each part draws what the selection says, exactly once, and its control selects."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from ipywidgets.widgets.widget import _instances
+from PIL import Image
+
+from convviz_widgets.views import (
+    ActivationHistogram,
+    ActivationMap,
+    ActivationMosaic,
+    ChannelStepper,
+    CheckpointClock,
+    FilterMosaic,
+    ImageStrip,
+    LayerList,
+    Predictions,
+    StatusLine,
+    WeightHistogram,
+)
+
+ALL = [
+    ActivationHistogram,
+    ActivationMap,
+    ActivationMosaic,
+    ChannelStepper,
+    CheckpointClock,
+    FilterMosaic,
+    ImageStrip,
+    LayerList,
+    Predictions,
+    StatusLine,
+    WeightHistogram,
+]
+
+
+def pixels(view):
+    return np.asarray(Image.open(io.BytesIO(view._raster._image.value)).convert("RGBA"))
+
+
+def text(widget):
+    return widget.value
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_a_view_draws_once_when_everything_changes(state, kind):
+    view = kind(state)
+    assert view._problem.value == ""
+    state.select(checkpoint=0, image=3, layer="3", channel=2)
+    assert view.draw_count == 2
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_a_closed_view_leaves_no_widget_behind(state, kind):
+    kind(state).close()  # the first canvas of all makes what every canvas shares
+    before = set(_instances)
+    kind(state).close()
+    assert set(_instances) == before
+
+
+def test_the_mosaic_shows_one_tile_a_channel_and_a_click_picks_it(state):
+    view = ActivationMosaic(state)
+    mosaic = view._picture.mosaic
+    assert mosaic.count == 4
+    assert pixels(view).shape[:2] == (mosaic.height, mosaic.width)
+    box = mosaic.box(2)
+    view._clicked(box.x + 1, box.y + 1)
+    assert state.channel == 2
+    assert view._raster._boxes == (box,)
+
+
+def test_arrow_keys_move_the_selected_tile_and_stop_at_the_ends(state):
+    view = ActivationMosaic(state)
+    view._arrow(1, 0)
+    assert state.channel == 1
+    view._arrow(-1, 0)
+    view._arrow(-1, 0)
+    assert state.channel == 0
+
+
+def test_another_channel_does_not_paint_the_mosaic_again(state):
+    view = ActivationMosaic(state)
+    picture = view._picture
+    state.channel = 3
+    assert view._picture is picture
+
+
+def test_another_checkpoint_changes_the_pixels(state):
+    view = ActivationMosaic(state)
+    before = pixels(view)
+    state.checkpoint = 0
+    assert not np.array_equal(before, pixels(view))
+
+
+def test_a_channel_that_is_zero_on_this_image_is_hatched_and_counted(state):
+    state.select(layer="1")
+    view = ActivationMosaic(state)
+    dead = [not state.activation()[channel].any() for channel in range(4)]
+    assert list(view._picture.tiles.hatched) == dead
+    assert f"{sum(dead)} zero everywhere on this image" in view._caption.value
+
+
+def test_the_clock_moves_the_state_and_the_state_the_clock(state):
+    clock = CheckpointClock(state)
+    clock._slider.value = 1
+    assert state.checkpoint == 1
+    state.checkpoint = 0
+    assert clock._slider.value == clock._play.value == 0
+    assert text(clock._step_line) == "step 0 · 1 of 3"
+    clock._next.click()
+    assert state.checkpoint == 1
+
+
+def test_a_control_shown_late_takes_the_states_value_not_the_other_way_round(state):
+    state.select(layer="2", channel=143)
+    stepper = ChannelStepper(state)
+    stepper.visible = False
+    state.select(layer="0", channel=1)
+    stepper.visible = True
+    assert (state.channel, stepper._number.value, stepper._number.max) == (1, 1, 3)
+
+
+def test_the_layer_list_filters_by_every_word(state):
+    layers = LayerList(state)
+    layers._search.value = "conv"
+    assert [name for _, name in layers._list.options] == ["0"]
+    layers._search.value = "nothing like it"
+    assert layers._list.options == ()
+    assert state.layer == "0"
+    layers._search.value = ""
+    layers._list.value = "3"
+    assert state.layer == "3"
+
+
+def test_the_image_strip_turns_its_page(state):
+    strip = ImageStrip(state)
+    strip._number.value = 4
+    assert state.image == 4
+    assert strip.selected_tile(state.selection) == 4
+
+
+def test_the_histogram_counts_what_is_not_zero(state):
+    state.select(layer="1")
+    view = ActivationHistogram(state, scope="layer")
+    values = state.activation()
+    assert int(view._bars.y.sum()) == int((values != 0).sum())
+
+
+def test_weights_of_a_layer_without_any_say_so(state):
+    state.select(layer="1")
+    view = WeightHistogram(state)
+    assert view._problem.value == "1 has no weights to show; layers with weights: 0, 3"
+
+
+def test_predictions_are_the_softmax_best_first(state):
+    answer = Predictions(state).compute(state.selection)
+    expected = torch.softmax(state.logits(), 0).sort(descending=True)
+    assert answer.probabilities == pytest.approx(expected.values.tolist())
+    assert answer.names == tuple(f"class {i}" for i in expected.indices.tolist())
+
+
+def test_the_value_under_the_pointer_is_the_maps(state):
+    view = ActivationMap(state)
+    box = view._picture.mosaic.box(0)
+    view._moved(box.x, box.y)
+    value = float(state.activation()[0, 0, 0])
+    assert view._pointed.value == f"row 0, column 0: {value:.4g}"
+
+
+def test_filters_of_a_layer_fed_by_a_map_take_its_shape(state):
+    state.select(layer="3")
+    view = FilterMosaic(state)
+    assert view._picture.tiles.values.shape == (4, 6, 6)

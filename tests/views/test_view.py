@@ -1,0 +1,93 @@
+import pytest
+from ipywidgets import Label
+from ipywidgets.widgets.widget import _instances
+from traitlets import Bool
+
+from convviz_widgets.errors import InputError
+from convviz_widgets.views import View
+
+
+class Named(View):
+    title = "Named"
+    depends = frozenset({"image", "channel"})
+    loud = Bool(False).tag(option=True)
+
+    def build(self):
+        self.label = Label()
+        return [self.label]
+
+    def compute(self, selection):
+        if selection.image == 4:
+            raise InputError("image 4 is <b>odd</b>")
+        return f"{selection.image}/{selection.channel}" + ("!" if self.loud else "")
+
+    def draw(self, result):
+        self.label.value = result
+
+
+def problem(view):
+    return view._problem.value if view._problem.layout.display != "none" else ""
+
+
+def test_a_view_draws_once_for_a_select_of_several_fields(state):
+    view = Named(state)
+    state.select(image=2, channel=3, layer="1", checkpoint=0)
+    assert view.label.value == "2/3"
+    assert view.draw_count == 2
+
+
+def test_a_view_skips_what_it_does_not_depend_on(state):
+    view = Named(state)
+    state.select(layer="1", checkpoint=0)
+    assert view.draw_count == 1
+
+
+def test_a_hidden_view_does_nothing_and_catches_up_when_shown(state):
+    view = Named(state, visible=False)
+    state.select(image=1)
+    state.select(image=2)
+    assert view.draw_count == 0
+    view.visible = True
+    assert view.label.value == "2/0"
+    assert view.draw_count == 1
+
+
+def test_an_option_draws_its_own_view_alone(state):
+    view, other = Named(state), Named(state)
+    view.loud = True
+    assert view.label.value == "0/0!"
+    assert other.draw_count == 1
+
+
+def test_an_unknown_option_is_refused_by_name(state):
+    with pytest.raises(InputError, match="unknown option 'lod'; did you mean 'loud'"):
+        Named(state, lod=True)
+
+
+def test_an_error_is_shown_in_place_escaped_and_leaves_the_others_alone(state):
+    broken, fine = Named(state), Named(state)
+    fine.compute = lambda selection: "fine"
+    state.select(image=4)
+    assert problem(broken) == "image 4 is &lt;b&gt;odd&lt;/b&gt;"
+    assert broken._body.layout.visibility == "hidden"
+    assert fine.label.value == "fine"
+    state.select(image=3)
+    assert problem(broken) == ""
+    assert broken.label.value == "3/0"
+
+
+def test_a_foreign_error_is_named(state):
+    view = Named(state)
+    view.compute = lambda selection: {}["x"]
+    state.select(image=1)
+    assert problem(view) == "KeyError: &#x27;x&#x27;"
+
+
+def test_closing_a_view_leaves_no_widget_behind(state):
+    before = set(_instances)
+    view = Named(state)
+    assert set(_instances) - before
+    view.close()
+    assert set(_instances) == before
+    state.select(image=1)
+    assert view.draw_count == 1
