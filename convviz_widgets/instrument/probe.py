@@ -73,6 +73,12 @@ class Probe:
             refuse_if_weights_are_ignored(self._replica, self._silent_pass, example_input[:1])
         self.original = _cloned(self._own) if keep_original else None
 
+    @property
+    def classes(self) -> int | None:
+        """Number of class scores, where the model puts out one row (N, K) of them; else None."""
+        first = self._first_result
+        return first.shape[1] if isinstance(first, Tensor) and first.ndim == 2 else None
+
     def load(self, state_dict: Mapping[str, Any], key: Hashable | None = None) -> None:
         """Copy a checkpoint's values into the replica, after checking that all of them fit.
 
@@ -175,7 +181,7 @@ class Probe:
     def _learn(self, image: Tensor, original: dict[int, str]) -> tuple[LayerInfo, ...]:
         images = self._own_copy(image)
         tape = LearningTape(self._wiring.names, images=images, original=original)
-        self._run(tape, images)
+        self._first_result = self._run(tape, images)
         self._image_shape = tuple(image.shape[1:])
         outputs = tape.outputs
         if not outputs:

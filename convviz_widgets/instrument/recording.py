@@ -67,6 +67,13 @@ class Gradients:
     images: Tensor
     loss: float
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes held, each storage counted once."""
+        held = (self.outputs, self.weights, self.biases)
+        tensors = [tensor for group in held for tensor in group.values()]
+        return sum(dict(_storages([*tensors, self.images])).values())
+
 
 def tensors_in(value: Any) -> list[Tensor]:
     """Return the tensors in nested tuples, lists and dicts, in order."""
