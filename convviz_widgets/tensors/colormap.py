@@ -81,7 +81,8 @@ def to_rgba(normalized: np.ndarray) -> np.ndarray:
 
 def _steps(normalized: np.ndarray, steps: int, missing: int) -> np.ndarray:
     """Return the nearest of the numbers 0 to `steps`, or `missing` for NaN."""
-    scaled = np.multiply(normalized, np.float32(steps), dtype=np.float32)
+    scaled = np.empty(normalized.shape, np.float32)
+    np.multiply(normalized, np.float32(steps), out=scaled)
     scaled += 0.5  # the cast below cuts off
     absent = np.isnan(scaled)
     if absent.any():

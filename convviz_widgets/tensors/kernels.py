@@ -27,7 +27,7 @@ def kernels(
         Of the convolution.
     feeding_shape
         (C, H, W) of the map that feeds a fully connected layer; its weights then look like a
-        convolution of that size. None: F inputs of one position each.
+        convolution of that size. None or (F,): F inputs of one position each.
     transposed
         Whether the weight is that of a transposed convolution.
 
@@ -54,10 +54,11 @@ def kernels(
 
 def _fully_connected(weight: np.ndarray, feeding_shape: tuple[int, ...] | None) -> np.ndarray:
     outputs, inputs = weight.shape
-    shape = (inputs, 1, 1) if feeding_shape is None else tuple(feeding_shape)
+    channels, *extent = feeding_shape or (inputs,)
+    shape = (channels, *(1,) * (2 - len(extent)), *extent)
     if len(shape) != 3 or math.prod(shape) != inputs:
         raise InputError(
-            f"a map of shape {shape} does not feed a layer with {inputs} inputs; "
+            f"a map of shape {feeding_shape} does not feed a layer with {inputs} inputs; "
             f"expected (C, H, W) with C·H·W = {inputs}"
         )
     return weight.reshape(outputs, *shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from convviz_widgets.errors import InputError
 from convviz_widgets.tensors.display import Numbers, as_real
 
 FLOAT32_SAFE = (1e-30, 1e30)
-"""Magnitudes of limits between which float32 neither overflows nor loses its small numbers."""
+"""Spans of limits between which float32 neither overflows nor loses its small numbers."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Limits:
     signed: bool = False
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.low) and np.isfinite(self.high) and self.low <= self.high):
+        if not -math.inf < self.low <= self.high < math.inf:  # false for NaN, too
             raise InputError(
                 f"limits ({self.low}, {self.high}) do not fit; expected finite low <= high"
             )
@@ -99,39 +100,50 @@ def normalize(values: Numbers, limits: Limits | Sequence[Limits]) -> np.ndarray:
         NaN stays NaN; a constant is 0, on a signed scale 0.5.
     """
     array = as_real(values)
+    low, high, resting = _ends(array, limits)
+    constant = low == high
+    largest = np.where(constant, 1.0, np.maximum(np.abs(low), np.abs(high)))
+    if array.dtype != np.float32 or not _safe(np.where(constant, 1.0, high - low), largest):
+        # In units of the largest limit, so that high - low cannot overflow.
+        array = np.asarray(array.astype(np.float64) / largest)
+        low, high = low / largest, high / largest
+    span = np.where(constant, 1.0, high - low)
+    result = np.empty_like(array)
+    with np.errstate(over="ignore", invalid="ignore"):  # infinities and NaN are expected here
+        np.subtract(array, low.astype(array.dtype), out=result)
+        np.divide(result, span.astype(array.dtype), out=result)  # m / 2m is exactly 0.5
+    np.clip(result, 0, 1, out=result)
+    if constant.any():
+        np.copyto(result, resting, where=constant & ~np.isnan(result), casting="same_kind")
+    return result.astype(np.float32, copy=False)
+
+
+def _ends(
+    array: np.ndarray, limits: Limits | Sequence[Limits]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return low, high and where a constant is drawn: 0-d, or (C, 1, ...) per channel."""
     if isinstance(limits, Limits):
-        return _normalize(array, limits)
-    if array.ndim == 0 or len(limits) != len(array):
+        shape: tuple[int, ...] = ()
+        limits = (limits,)
+    elif array.ndim and len(limits) == len(array):
+        shape = (len(limits),) + (1,) * (array.ndim - 1)
+    else:
         raise InputError(
             f"{len(limits)} limits do not fit values of shape {array.shape}; "
             "expected one for each channel (C, ...)"
         )
-    result = np.empty(array.shape, np.float32)
-    for channel, own in enumerate(limits):
-        result[channel] = _normalize(array[channel], own)
-    return result
+    low, high, signed = (
+        np.array([(each.low, each.high, each.signed) for each in limits], np.float64)
+        .reshape(-1, 3)
+        .T
+    )
+    return low.reshape(shape), high.reshape(shape), (signed / 2).reshape(shape)
 
 
-def _normalize(array: np.ndarray, limits: Limits) -> np.ndarray:
-    low, high = limits.low, limits.high
-    if limits.constant:
-        middle = 0.5 if limits.signed else 0.0
-        return np.where(np.isnan(array), np.float32(np.nan), np.float32(middle))
-    largest = max(abs(low), abs(high))
-    if array.dtype != np.float32 or not _safe(largest) or not _safe(high - low):
-        # In units of the largest limit, so that high - low cannot overflow.
-        array = array.astype(np.float64) / largest
-        low, high = low / largest, high / largest
-    kind = array.dtype.type
-    with np.errstate(over="ignore", invalid="ignore"):  # infinities and NaN are expected here
-        result = np.subtract(array, kind(low))
-        result = np.divide(result, kind(high - low), out=result)  # m / 2m is exactly 0.5
-    np.clip(result, 0, 1, out=result)
-    return result.astype(np.float32, copy=False)
-
-
-def _safe(magnitude: float) -> bool:
-    return FLOAT32_SAFE[0] <= magnitude <= FLOAT32_SAFE[1]
+def _safe(span: np.ndarray, largest: np.ndarray) -> bool:
+    """Return whether float32 neither overflows nor loses the small numbers of these limits."""
+    least, most = FLOAT32_SAFE
+    return bool((span >= least).all() and (span <= most).all() and (largest <= most).all())
 
 
 def _extremes(values: Numbers) -> tuple[float, float]:

@@ -60,10 +60,9 @@ def concentration(maps: Numbers) -> np.ndarray:
         return share
     peaks = rows.max(axis=1)
     (useful,) = np.nonzero(np.isfinite(peaks) & (peaks > 0))
-    for channel in useful:  # one at a time: the running sums need float64
-        # A power of two keeps every digit, and keeps the sum from overflowing.
-        scaled = np.ldexp(rows[channel].astype(np.float64), -np.frexp(peaks[channel])[1])
-        running = np.cumsum(np.sort(scaled)[::-1])
+    for channel in useful:  # one at a time: the running sums need twice the memory
+        falling = np.sort(rows[channel])[::-1]
+        running = np.cumsum(falling * _unit(peaks[channel]))
         share[channel] = (np.searchsorted(running, running[-1] / 2) + 1) / positions
     return share
 
@@ -135,8 +134,8 @@ def _moments(finite: np.ndarray, low: float, high: float) -> tuple[float, float,
     """Return mean, std, skew and excess kurtosis."""
     if low == high:
         return low, 0.0, float("nan"), float("nan")
-    exponent = int(np.frexp(max(abs(low), abs(high)))[1])
-    scaled = np.ldexp(finite.astype(np.float64), -exponent)  # in [-1, 1]: squares stay finite
+    unit = _unit(max(abs(low), abs(high)))
+    scaled = finite * unit
     mean = scaled.mean()
     offset = scaled - mean
     square = offset * offset
@@ -146,13 +145,16 @@ def _moments(finite: np.ndarray, low: float, high: float) -> tuple[float, float,
     else:
         skew = np.dot(square, offset) / finite.size / variance**1.5
         kurtosis = np.dot(square, square) / finite.size / variance**2 - 3
-    std = np.sqrt(variance)
-    return (
-        float(np.ldexp(mean, exponent)),
-        float(np.ldexp(std, exponent)),
-        float(skew),
-        float(kurtosis),
-    )
+    return float(mean / unit), float(np.sqrt(variance) / unit), float(skew), float(kurtosis)
+
+
+def _unit(largest: float) -> np.float64:
+    """Return the factor that brings values to about 1, so that no sum or power overflows.
+
+    A power of two, so that no digit is lost, and a double, so that products are.
+    """
+    exponent = int(np.frexp(largest)[1])
+    return np.float64(2.0) ** -max(exponent, -1000)
 
 
 def _rows(maps: Numbers) -> np.ndarray:
