@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from convviz_widgets.checkpoints.listing import CheckpointFile, Listing
 from convviz_widgets.checkpoints.names import (
     SUFFIXES,
     has_suffix,
@@ -17,45 +17,14 @@ from convviz_widgets.checkpoints.names import (
     step_of,
 )
 from convviz_widgets.checkpoints.regular_file import check_regular
+from convviz_widgets.checkpoints.settling import SETTLING_SECONDS, Settling
 from convviz_widgets.errors import CheckpointError, InputError
-
-SETTLING_SECONDS = 0.25
-
-
-@dataclass(frozen=True)
-class CheckpointFile:
-    """One file as it was when the directory was listed.
-
-    Parameters
-    ----------
-    name
-        Path below the directory, fit to be shown.
-    path
-        Where it is.
-    inode, changed, nbytes
-        From its stat; ``changed`` in nanoseconds.
-    """
-
-    name: str
-    path: str
-    inode: int
-    changed: int
-    nbytes: int
-
-
-@dataclass(frozen=True)
-class Listing:
-    """Files by training step, ascending, and what looks like a checkpoint but is no file."""
-
-    files: tuple[tuple[int, CheckpointFile], ...]
-    problems: dict[str, str]
 
 
 class CheckpointDirectory:
     """The checkpoint files of a directory that somebody may be writing into.
 
-    A file that changed within the last 250 ms, by its time stamp or as seen between two listings,
-    is left out until it has settled; where it takes the place of a known file, that one stays.
+    Files that have not settled are left out; see `Settling`.
 
     Parameters
     ----------
@@ -67,12 +36,10 @@ class CheckpointDirectory:
     """
 
     def __init__(self, path: str | os.PathLike[str], pattern: str | None = None) -> None:
-        self._path = Path(path)
-        self._pattern = pattern
-        self._settled: dict[str, CheckpointFile] = {}
-        self._watched: dict[str, tuple[CheckpointFile, float]] = {}
-        if pattern is not None and (not pattern or PurePath(pattern).is_absolute()):
-            raise InputError(f"pattern {pattern!r} must be a glob below the directory, like '*.pt'")
+        self._path = Path(path).absolute()  # the working directory may change
+        self._pattern = _checked(pattern)
+        self._settling = Settling()
+        self._last: tuple[list[CheckpointFile], Listing] = [], Listing(())
 
     def listing(self, *, wait: bool = False) -> Listing:
         """Return what there is now; with ``wait``, once what was just written has settled.
@@ -83,69 +50,68 @@ class CheckpointDirectory:
             When there is no such directory, or no checkpoint in it.
         """
         files, problems = self._look()
-        if wait and self._watched:
+        if wait and self._settling.waiting:
             time.sleep(SETTLING_SECONDS)
             files, problems = self._look()
         if not files:
             raise CheckpointError(self._nothing(problems))
-        return Listing(tuple(in_order(files)), problems)
+        before, listing = self._last
+        if files != before or problems != listing.problems:
+            listing = Listing(in_order(files), problems)
+            self._last = files, listing
+        return listing
 
     def _look(self) -> tuple[list[CheckpointFile], dict[str, str]]:
         found, problems = [], {}
-        for path in self._candidates():
-            name = on_one_line(os.path.relpath(path, self._path))
+        for name, path in self._candidates():
             try:
                 status = os.stat(path)
                 check_regular(status)
             except CheckpointError as error:
                 problems[name] = f"{name}: {error}"
             except OSError as error:
-                if os.path.islink(path):  # else it went between listing and stat
-                    problems[name] = f"{name}: is a broken link: {error.strerror}"
+                if os.path.lexists(path):  # else it went between listing and stat
+                    problems[name] = f"{name}: cannot be read: {error.strerror}"
             else:
                 stat = status.st_ino, status.st_mtime_ns, status.st_size
                 found.append(CheckpointFile(name, path, *stat))
-        return self._only_settled(found), problems
+        return self._settling.settled(found), problems
 
-    def _candidates(self) -> Iterator[str]:
+    def _candidates(self) -> Iterator[tuple[str, str]]:
+        """Yield name and path of what may be a checkpoint, by its name."""
         try:
-            if self._pattern is None:
-                names = (entry.path for entry in os.scandir(self._path) if has_suffix(entry.name))
-            else:
-                names = (str(path) for path in self._path.glob(self._pattern))
-                os.scandir(self._path).close()  # glob finds nothing where there is no directory
-            yield from (name for name in names if not is_temporary(name))
+            os.scandir(self._path).close()  # a glob finds nothing where there is no directory
+            pattern = self._pattern
+            paths = map(str, self._path.glob(pattern)) if pattern else self._with_suffix()
+            start = len(os.path.join(self._path, ""))
+            for path in paths:
+                if not is_temporary(path):
+                    yield on_one_line(path[start:]), path
         except OSError as error:
-            raise CheckpointError(
-                f"cannot list checkpoints in {str(self._path)!r}: {error.strerror}"
-            ) from error
+            reason = on_one_line(error.strerror or type(error).__name__)
+            raise CheckpointError(f"no checkpoints in {str(self._path)!r}: {reason}") from error
 
-    def _only_settled(self, found: Iterable[CheckpointFile]) -> list[CheckpointFile]:
-        now, clock = time.time_ns(), time.monotonic()
-        settled, watched = {}, {}
-        for file in found:
-            if now - file.changed < SETTLING_SECONDS * 1e9:  # written just now, or in the future
-                seen, since = self._watched.get(file.path, (file, clock))
-                if seen != file:
-                    since = clock
-                if clock - since < SETTLING_SECONDS and self._settled.get(file.path) != file:
-                    watched[file.path] = file, since
-                    if file.path in self._settled:
-                        settled[file.path] = self._settled[file.path]
-                    continue
-            settled[file.path] = file
-        self._settled, self._watched = settled, watched
-        return list(settled.values())
+    def _with_suffix(self) -> Iterator[str]:
+        with os.scandir(self._path) as entries:
+            yield from (entry.path for entry in entries if has_suffix(entry.name))
 
     def _nothing(self, problems: dict[str, str]) -> str:
         looked_for = self._pattern or ", ".join(f"*{suffix}" for suffix in SUFFIXES)
-        more = "; some are still being written" if self._watched else ""
+        more = "; some are still being written" if self._settling.waiting else ""
         first = next(iter(problems.values()), None)
         more += f"; {first}" if first else ""
         return f"no checkpoints in {str(self._path)!r}: looked for {looked_for}{more}"
 
 
-def in_order(files: Iterable[CheckpointFile]) -> list[tuple[int, CheckpointFile]]:
+def _checked(pattern: str | None) -> str | None:
+    if pattern is not None:
+        parts = PurePath(pattern).parts
+        if not parts or ".." in parts or PurePath(pattern).is_absolute():
+            raise InputError(f"pattern {pattern!r} must be a glob below the directory, like '*.pt'")
+    return pattern
+
+
+def in_order(files: Iterable[CheckpointFile]) -> tuple[tuple[int, CheckpointFile], ...]:
     """Return files with their training steps, ascending.
 
     Of several files of one step the newest stays. Files without a number in their name follow in
@@ -161,7 +127,7 @@ def in_order(files: Iterable[CheckpointFile]) -> list[tuple[int, CheckpointFile]
             by_step[step] = file
     first = max(by_step, default=-1) + 1
     unnumbered.sort(key=lambda file: natural(file.name))
-    return [*sorted(by_step.items()), *enumerate(unnumbered, first)]
+    return (*sorted(by_step.items()), *enumerate(unnumbered, first))
 
 
 def _age(file: CheckpointFile) -> tuple[int, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt")
 
@@ -12,6 +13,7 @@ _NO_STEP = 2**53  # a hash or a date: a browser cannot even hold it as a number
 _DIGITS = re.compile(r"([0-9]+)")
 
 
+@lru_cache(maxsize=2**15)  # a live run lists the same thousands of names every second
 def step_of(name: str) -> int | None:
     """Return the training step that a file name carries, or None.
 
@@ -59,6 +61,8 @@ def on_one_line(text: str) -> str:
     >>> on_one_line("a\nb")
     'a\\nb'
     """
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 

@@ -6,13 +6,13 @@ import itertools
 import operator
 import os
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import cast
+from dataclasses import dataclass
+from typing import Any, cast
 
 from torch import Tensor
 
-from convviz_widgets.checkpoints.directory import CheckpointDirectory, CheckpointFile, Listing
+from convviz_widgets.checkpoints.directory import CheckpointDirectory, CheckpointFile
+from convviz_widgets.checkpoints.listing import Item, Listing
 from convviz_widgets.checkpoints.reader import read_checkpoint
 from convviz_widgets.checkpoints.state_dicts import find_state_dict
 from convviz_widgets.errors import CheckpointError, InputError
@@ -21,23 +21,9 @@ _serial = itertools.count()
 
 
 @dataclass(frozen=True)
-class _Entry:
-    step: int
+class _InMemory:
     name: str
-    key: Hashable
-    load: Callable[[], dict[str, Tensor]]
-
-
-@dataclass(frozen=True)
-class _Entries:
-    """All that one listing found; replaced as a whole, so that every thread sees one of them."""
-
-    entries: tuple[_Entry, ...]
-    problems: dict[str, str] = field(default_factory=dict)
-
-    @cached_property
-    def keys(self) -> dict[str, Hashable]:
-        return {entry.name: entry.key for entry in self.entries}
+    serial: int
 
 
 class CheckpointSeries:
@@ -47,10 +33,16 @@ class CheckpointSeries:
     replaced as a whole, and nothing else is shared but the notes on files that failed.
     """
 
-    def __init__(self, look: Callable[[], _Entries], first: _Entries) -> None:
+    def __init__(
+        self,
+        look: Callable[[], Listing],
+        read: Callable[[Any], dict[str, Tensor]],
+        first: Listing,
+    ) -> None:
         self._look = look
-        self._found = first
-        self._failures: dict[str, tuple[Hashable, str]] = {}
+        self._read = read
+        self._listing = first
+        self._failures: dict[str, tuple[Item, str]] = {}
 
     @classmethod
     def from_directory(
@@ -84,17 +76,10 @@ class CheckpointSeries:
         """
         directory = CheckpointDirectory(path, pattern)
 
-        def entry(step: int, file: CheckpointFile) -> _Entry:
-            def load() -> dict[str, Tensor]:
-                return read_checkpoint(file.path, state_dict_key=state_dict_key)
+        def read(file: CheckpointFile) -> dict[str, Tensor]:
+            return read_checkpoint(file.path, state_dict_key=state_dict_key)
 
-            return _Entry(step, file.name, file, load)
-
-        def entries(listing: Listing) -> _Entries:
-            found = tuple(entry(step, file) for step, file in listing.files)
-            return _Entries(found, listing.problems)
-
-        return cls(lambda: entries(directory.listing()), entries(directory.listing(wait=True)))
+        return cls(directory.listing, read, directory.listing(wait=True))
 
     @classmethod
     def from_state_dicts(
@@ -119,19 +104,15 @@ class CheckpointSeries:
         kept = {}
         for pair in state_dicts:
             step, tensors = _checked_pair(pair)
-            kept[step] = _Entry(
-                step=step,
-                name=f"step {step}",
-                key=("in memory", next(_serial)),
-                load=lambda tensors=tensors: _copies(tensors),  # type: ignore[misc]
-            )
+            kept[step] = _InMemory(f"step {step}", next(_serial)), tensors
         if not kept:
             raise CheckpointError("no state dicts: expected [(step, state_dict), ...]")
-        entries = _Entries(tuple(kept[step] for step in sorted(kept)))
-        return cls(lambda: entries, entries)
+        listing = Listing(tuple((step, kept[step][0]) for step in sorted(kept)))
+        weights = dict(kept.values())
+        return cls(lambda: listing, lambda item: _copies(weights[item]), listing)
 
     def __len__(self) -> int:
-        return len(self._found.entries)
+        return len(self._listing.items)
 
     def __repr__(self) -> str:
         steps = self.steps
@@ -140,12 +121,17 @@ class CheckpointSeries:
     @property
     def steps(self) -> tuple[int, ...]:
         """Training steps, ascending, none twice."""
-        return tuple(entry.step for entry in self._found.entries)
+        return tuple(step for step, _ in self._listing.items)
 
     @property
     def names(self) -> tuple[str, ...]:
         """File names in the order of the steps, fit to be shown on one line."""
-        return tuple(entry.name for entry in self._found.entries)
+        return tuple(item.name for _, item in self._listing.items)
+
+    @property
+    def keys(self) -> tuple[Hashable, ...]:
+        """What `key` returns, for all entries at one moment."""
+        return tuple(item for _, item in self._listing.items)
 
     @property
     def problems(self) -> dict[str, str]:
@@ -153,16 +139,16 @@ class CheckpointSeries:
 
         A file leaves it when it was rewritten or removed, or loads after all.
         """
-        found = self._found
-        failures = dict(self._failures).items()
-        failed = {name: line for name, (key, line) in failures if found.keys.get(name) == key}
-        return {**found.problems, **failed}
+        listed, failures = self._listing, dict(self._failures)
+        failed = {name: line for name, (item, line) in failures.items() if item in listed}
+        return {**listed.problems, **failed}
 
     def key(self, index: int) -> Hashable:
-        """Return the identity of an entry: it goes with the entry when indices shift, and changes
-        when the file is rewritten.
+        """Return the identity of an entry's weights.
+
+        It stays with the entry when indices shift, and changes when the file is rewritten.
         """
-        return self._entry(index).key
+        return self._item(index)
 
     def load(self, index: int) -> dict[str, Tensor]:
         """Return the tensors of an entry, on the CPU and the caller's to change.
@@ -172,13 +158,13 @@ class CheckpointSeries:
         CheckpointError
             When the file cannot be read, or there is no such entry.
         """
-        entry = self._entry(index)
+        item = self._item(index)
         try:
-            tensors = entry.load()
+            tensors = self._read(item)
         except CheckpointError as error:
-            self._failures[entry.name] = entry.key, str(error)
+            self._failures[item.name] = item, str(error)
             raise
-        self._failures.pop(entry.name, None)
+        self._failures.pop(item.name, None)
         return tensors
 
     def refresh(self) -> int:
@@ -189,16 +175,16 @@ class CheckpointSeries:
         CheckpointError
             When the directory is gone or empty; the series then stays as it was.
         """
-        before = self._found.keys
-        self._found = found = self._look()
-        return sum(before.get(entry.name) != entry.key for entry in found.entries)
+        before = self._listing
+        self._listing = now = self._look()
+        return now.changes(before) if now is not before else 0
 
-    def _entry(self, index: int) -> _Entry:
-        entries = self._found.entries
+    def _item(self, index: int) -> Item:
+        items = self._listing.items
         position = operator.index(index)
-        if not -len(entries) <= position < len(entries):
-            raise CheckpointError(f"no checkpoint {position}: there are 0 to {len(entries) - 1}")
-        return entries[position]
+        if not -len(items) <= position < len(items):
+            raise CheckpointError(f"no checkpoint {position}: there are 0 to {len(items) - 1}")
+        return items[position][1]
 
 
 def _checked_pair(pair: object) -> tuple[int, dict[str, Tensor]]:
