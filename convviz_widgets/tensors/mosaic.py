@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import reduce as fold
 
 import numpy as np
 
 from convviz_widgets.errors import InputError
+from convviz_widgets.tensors.blocks import reduce_blocks
 from convviz_widgets.tensors.colormap import BACKGROUND
 from convviz_widgets.tensors.display import Numbers, as_real
 from convviz_widgets.tensors.hatching import hatch
+from convviz_widgets.tensors.scales import tile_scales
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Mosaic:
         for name, value in vars(self).items():
             least = 0 if name in ("count", "gap") else 1
             if value < least:
-                raise InputError(f"{name} {value} of a mosaic is too small; expected {least}")
+                raise InputError(f"{name} {value} of a mosaic is too small; at least {least}")
 
     @classmethod
     def fit(
@@ -77,12 +78,12 @@ class Mosaic:
             grows downwards and the view scrolls. None: source pixels as they are, or enlarged
             just to `min_tile`.
         """
-        scales = _scales(tile_height, tile_width, max_width - 2 * gap, min_tile, max_tile)
+        plain = cls(count, tile_height, tile_width, columns=1, gap=gap)
+        scales = tile_scales(tile_height, tile_width, max_width - 2 * gap, min_tile, max_tile)
         if max_height is None:  # nothing to fill: the smallest enlargement
             scales = [scale for scale in scales if scale[1] == 1][-1:] or scales[:1]
         for enlarge, reduce in scales:
-            mosaic = cls(count, tile_height, tile_width, 1, enlarge, reduce, gap)
-            mosaic = mosaic._wrapped(max_width)
+            mosaic = replace(plain, enlarge=enlarge, reduce=reduce)._wrapped(max_width)
             if max_height is None or mosaic.height <= max_height:
                 break
         return mosaic
@@ -171,17 +172,13 @@ class Mosaic:
         Returns
         -------
         numpy.ndarray
-            (count, shown_height, shown_width); `values` itself where nothing is reduced. NaN
-            anywhere in a block makes it NaN, so that it is seen.
+            (count, shown_height, shown_width); `values` itself where nothing is reduced.
         """
         array = as_real(values)
-        if self.reduce == 1:
-            return array
-        highest = _block(array, self.reduce, np.maximum)
-        if not signed:
-            return highest
-        lowest = _block(array, self.reduce, np.minimum)
-        return np.where(-lowest > highest, lowest, highest)
+        expected = (self.count, self.tile_height, self.tile_width)
+        if array.shape != expected:
+            raise InputError(f"maps of shape {array.shape} do not fit; expected {expected}")
+        return reduce_blocks(array, self.reduce, signed)
 
     def paint(self, tiles: np.ndarray, hatched: np.ndarray | None = None) -> np.ndarray:
         """Return the picture in screen pixels.
@@ -246,27 +243,3 @@ class Mosaic:
 
 def _enlarged(tiles: np.ndarray, times: int) -> np.ndarray:
     return tiles if times == 1 else tiles.repeat(times, axis=1).repeat(times, axis=2)
-
-
-def _block(array: np.ndarray, size: int, largest: np.ufunc) -> np.ndarray:
-    """Return one value for each block of the last two axes; blocks at the edge may be cut."""
-    height, width = (-(-n // size) * size for n in array.shape[1:])
-    padding = ((0, 0), (0, height - array.shape[1]), (0, width - array.shape[2]))
-    padded = np.pad(array, padding, mode="edge")  # repeats values: no maximum changes
-    lines = fold(largest, (padded[:, start::size] for start in range(size)))
-    return fold(largest, (lines[:, :, start::size] for start in range(size)))
-
-
-def _scales(
-    height: int, width: int, room: int, min_tile: int, max_tile: int
-) -> list[tuple[int, int]]:
-    """Return the (enlarge, reduce) that suit a tile, from the largest picture to the smallest."""
-    short, long = min(height, width), max(height, width)
-    needed = -(-min_tile // short)  # to see gaps and hatching at all
-    most = max(needed, max_tile // long)
-    enlargements = [(n, 1) for n in range(most, needed - 1, -1) if n * width <= room]
-    if not enlargements and width <= room:
-        return [(room // width, 1)]
-    forced = max(1, -(-width // max(1, room)))  # the least reduction that the width allows
-    reductions = [(1, n) for n in range(max(2, forced), short // min_tile + 1)]
-    return enlargements + reductions or [(1, forced)]

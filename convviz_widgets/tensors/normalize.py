@@ -102,10 +102,10 @@ def normalize(values: Numbers, limits: Limits | Sequence[Limits]) -> np.ndarray:
     array = as_real(values)
     low, high, resting = _ends(array, limits)
     constant = low == high
-    largest = np.where(constant, 1.0, np.maximum(np.abs(low), np.abs(high)))
-    if array.dtype != np.float32 or not _safe(np.where(constant, 1.0, high - low), largest):
-        # In units of the largest limit, so that high - low cannot overflow.
-        array = np.asarray(array.astype(np.float64) / largest)
+    if array.dtype != np.float32 or not _safe(low, high):
+        # In double precision, and in units of the largest limit: high - low cannot overflow.
+        largest = np.where(constant, 1.0, np.maximum(np.abs(low), np.abs(high)))
+        array = np.asarray(array / largest)
         low, high = low / largest, high / largest
     span = np.where(constant, 1.0, high - low)
     result = np.empty_like(array)
@@ -132,18 +132,18 @@ def _ends(
             f"{len(limits)} limits do not fit values of shape {array.shape}; "
             "expected one for each channel (C, ...)"
         )
-    low, high, signed = (
-        np.array([(each.low, each.high, each.signed) for each in limits], np.float64)
-        .reshape(-1, 3)
-        .T
-    )
-    return low.reshape(shape), high.reshape(shape), (signed / 2).reshape(shape)
+    ends = np.array([(each.low, each.high, each.signed / 2) for each in limits], np.float64)
+    low, high, resting = ends.reshape(-1, 3).T
+    return low.reshape(shape), high.reshape(shape), resting.reshape(shape)
 
 
-def _safe(span: np.ndarray, largest: np.ndarray) -> bool:
-    """Return whether float32 neither overflows nor loses the small numbers of these limits."""
+def _safe(low: np.ndarray, high: np.ndarray) -> bool:
+    """Return whether float32 neither overflows nor loses small numbers between these limits."""
     least, most = FLOAT32_SAFE
-    return bool((span >= least).all() and (span <= most).all() and (largest <= most).all())
+    largest = np.maximum(np.abs(low), np.abs(high))
+    with np.errstate(over="ignore"):
+        span = high - low
+    return bool(((span == 0) | (span >= least) & (span <= most) & (largest <= most)).all())
 
 
 def _extremes(values: Numbers) -> tuple[float, float]:

@@ -187,6 +187,8 @@ def test_an_empty_mosaic_is_a_gap():
     [
         (lambda: Mosaic(1, 1, 1, 0), "columns 0"),
         (lambda: Mosaic(1, 0, 1, 1), "tile_height 0"),
+        (lambda: Mosaic.fit(1, 5, 0, max_width=100), "tile_width 0"),
+        (lambda: Mosaic(2, 4, 4, 1).reduced(np.zeros((2, 4, 3))), r"expected \(2, 4, 4\)"),
         (lambda: Mosaic(-1, 1, 1, 1), "count -1"),
         (lambda: Mosaic(2, 1, 1, 1).box(2), "tile 2 is out of range; expected 0 to 1"),
         (lambda: Mosaic(2, 1, 1, 1).paint(np.zeros((2, 1, 2), np.uint8)), r"\(2, 1, 2\)"),
