@@ -1,0 +1,177 @@
+"""A notebook as the browser shows it: run it, ask its kernel, read its pixels."""
+
+from __future__ import annotations
+
+import ast
+import base64
+import io
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import Locator, Page
+
+from .console import Console
+
+SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
+
+PATIENCE = 60.0
+"""Seconds to wait for anything; a machine that is busy is slow, not wrong."""
+
+VOILA_IS_DONE = """() => {
+    const spinner = document.getElementById('loading')
+    return document.readyState === 'complete' && (spinner?.style.display ?? 'none') === 'none'
+}"""
+
+KERNEL = "window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel"
+
+RUN_ALL = "async () => { await jupyterapp.commands.execute('notebook:run-all-cells') }"
+
+SAVE = "async () => { await jupyterapp.commands.execute('docmanager:save') }"
+
+CHANGE_THEME = """async theme => {
+    await jupyterapp.commands.execute('apputils:change-theme', { theme })
+}"""
+
+CELL_ERRORS = """() => jupyterapp.shell.currentWidget.content.widgets
+    .flatMap(cell => cell.model.toJSON().outputs ?? [])
+    .filter(output => output.output_type === 'error')
+    .map(output => `${output.ename}: ${output.evalue}`)"""
+
+ASK = """async expression => {
+    const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel
+    const request = { code: '', silent: true, user_expressions: { value: expression } }
+    return (await kernel.requestExecute(request).done).content.user_expressions.value
+}"""
+
+IMAGE_BYTES = """async image => {
+    const buffer = await (await fetch(image.currentSrc)).arrayBuffer()
+    return btoa(Array.from(new Uint8Array(buffer), byte => String.fromCharCode(byte)).join(''))
+}"""
+
+CANVAS_BYTES = "canvas => canvas.toDataURL('image/png').split(',')[1]"
+
+# A box scrolls sideways when it may and its content is wider; what it hides or lets stick out of
+# the page counts as well, because then the page itself is too wide.
+TOO_WIDE = """root => [root, ...root.querySelectorAll('*')]
+    .filter(e => e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0)
+    .filter(e => e === root || ['auto', 'scroll'].includes(getComputedStyle(e).overflowX))
+    .map(e => `${e.tagName}.${e.className} ${e.scrollWidth} > ${e.clientWidth}`)"""
+
+
+class WidgetPage:
+    """A page that shows widgets; this much Voila can do, too."""
+
+    output = "body"
+    """The part of the page that the widgets may fill."""
+
+    def __init__(self, page: Page, url: str, console: Console) -> None:
+        self.page = page
+        self.url = url
+        self.console = console
+
+    def open(self) -> None:
+        """Load the page and wait until its cells have been run."""
+        self.page.goto(self.url)
+        self.page.wait_for_function(VOILA_IS_DONE)
+
+    def until(self, condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
+        """Return ``condition()`` once it is true; AssertionError with ``what`` was waited for."""
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            value = condition()
+            if value:
+                return value
+            self.page.wait_for_timeout(20)
+        raise AssertionError(f"waited {patience:.0f} s in vain: {what}")
+
+    def pixels(self, element: Locator) -> np.ndarray:
+        """Return what an <img> or <canvas> holds, uint8 (H, W, 4), unscaled."""
+        tag = element.evaluate("element => element.tagName")
+        encoded = element.evaluate(IMAGE_BYTES if tag == "IMG" else CANVAS_BYTES)
+        with Image.open(io.BytesIO(base64.b64decode(encoded))) as picture:
+            return np.asarray(picture.convert("RGBA"))
+
+    def changed(self, element: Locator, before: np.ndarray) -> np.ndarray:
+        """Wait until an element's pixels differ from ``before``; return the new ones."""
+
+        def different() -> list[np.ndarray]:
+            now = self.pixels(element)
+            return [] if np.array_equal(now, before) else [now]
+
+        return self.until(different, "the pixels never changed")[0]
+
+    def too_wide(self) -> list[str]:
+        """Return the boxes that have, or give their page, a horizontal scroll bar."""
+        return [
+            line
+            for root in self.page.locator(self.output).all()
+            for line in root.evaluate(TOO_WIDE)
+        ]
+
+    def screenshot(self, name: str, height: int | None = None) -> Path:
+        """Write what the window shows, ``height`` pixels high, to ``build/screenshots``."""
+        path = SCREENSHOTS / f"{name}.png"
+        before = self.page.viewport_size
+        if height is not None:
+            self.page.set_viewport_size({"width": before["width"], "height": height})
+        self.page.screenshot(path=path)
+        self.page.set_viewport_size(before)
+        return path
+
+
+class NotebookPage(WidgetPage):
+    """A notebook with a kernel that can be asked, in JupyterLab or Notebook 7."""
+
+    output = ".jp-OutputArea-output"
+
+    def __init__(self, page: Page, url: str, console: Console, theme: str) -> None:
+        super().__init__(page, url, console)
+        self._theme = theme
+
+    def open(self) -> None:
+        """Load the page, in its theme, and wait until its kernel is idle."""
+        self.page.goto(self.url)
+        self.wait_idle()
+        self._change_theme()
+
+    def wait_idle(self) -> None:
+        """Return when the notebook has a kernel and the kernel has nothing to do."""
+        self.page.wait_for_function(f"{KERNEL}?.status === 'idle'")
+
+    def run_all(self, *, wait: bool = True) -> None:
+        """Run all cells; AssertionError for a cell that raises."""
+        if not wait:
+            self.page.evaluate("() => { jupyterapp.commands.execute('notebook:run-all-cells') }")
+            return
+        self.page.evaluate(RUN_ALL)
+        self.wait_idle()
+        errors = self.page.evaluate(CELL_ERRORS)
+        assert not errors, errors
+
+    def ask(self, expression: str) -> Any:
+        """Return the value of a Python expression in the kernel; it has to be JSON-able."""
+        reply = self.page.evaluate(ASK, f"__import__('json').dumps({expression})")
+        assert reply["status"] == "ok", f"{expression}: {reply}"
+        return json.loads(ast.literal_eval(reply["data"]["text/plain"]))
+
+    def save(self) -> None:
+        """Save the notebook, outputs included."""
+        self.page.evaluate(SAVE)
+
+    def reload(self) -> None:
+        """Load the page again; the kernel keeps running, and no cell is run."""
+        self.page.reload()
+        self.wait_idle()
+
+    def _change_theme(self) -> None:
+        light = self._theme == "light"
+        name = "JupyterLab Light" if light else "JupyterLab Dark"
+        self.page.evaluate(CHANGE_THEME, name)
+        self.page.wait_for_function(
+            f"document.body.dataset.jpThemeLight === '{'true' if light else 'false'}'"
+        )
