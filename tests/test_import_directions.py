@@ -158,7 +158,7 @@ def other_views(view: str, sources: dict[str, str]) -> list[str]:
         target if target in sources else target.rpartition(".")[0]
         for target, _ in imports(sources[view], view)
     }
-    forbidden = concrete_views(sources) | {f"{PACKAGE}.views"} - {view}
+    forbidden = (concrete_views(sources) | {f"{PACKAGE}.views"}) - {view}
     return [f"{view} imports {origin}" for origin in sorted(origins & forbidden)]
 
 
