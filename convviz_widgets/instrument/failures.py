@@ -33,8 +33,6 @@ def explain(
     known : the shape that the model is known to take; None for the first pass.
     layers : qualified name → module.
     """
-    if isinstance(error, ConvVizError):
-        return error
     name, mismatch = _where(error, {module: name for name, module in layers.items()})
     place = f" in layer {name!r}" if name else ""
     what = mismatch or f"{type(error).__name__}{place}: {one_line(error)}"

@@ -16,6 +16,7 @@ def load_checked(module: nn.Module, state_dict: Mapping[str, Any], own: Mapping[
 
     Parameters
     ----------
+    state_dict : its keys may carry the prefixes of torch.compile and DataParallel.
     own : the module's own ``state_dict()``, whose keys, shapes and kinds of number must be met.
 
     Raises
@@ -23,17 +24,29 @@ def load_checked(module: nn.Module, state_dict: Mapping[str, Any], own: Mapping[
     CheckpointError
         The first three missing and unexpected keys, or the first three shapes that differ.
     """
-    check_fits(state_dict, own)
+    if not isinstance(state_dict, Mapping) or not all(isinstance(key, str) for key in state_dict):
+        got = type(state_dict).__name__
+        raise CheckpointError(f"expected a state_dict of names and tensors, got {got}")
+    plain = _plain_keys(state_dict, own)
+    _check_fits(plain, own)
     try:
         # assign=True would break weight tying, alias the caller's tensors and change the dtype.
-        module.load_state_dict(state_dict, strict=True, assign=False)
+        module.load_state_dict(plain, strict=True, assign=False)
     except Exception as error:
         line = " ".join(str(error).split())[:200]
         raise CheckpointError(f"the checkpoint does not fit the model: {line}") from error
 
 
-def check_fits(state_dict: Mapping[str, Any], own: Mapping[str, Any]) -> None:
-    """Raise a `CheckpointError` unless keys, shapes and kinds of number are those of ``own``."""
+def _plain_keys(state_dict: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the state_dict without the prefixes that wrappers put before its keys."""
+    plain = {key.replace("_orig_mod.", ""): value for key, value in state_dict.items()}
+    wrapped = plain and all(key.startswith("module.") for key in plain)
+    if wrapped and not any(key.startswith("module.") for key in own):
+        return {key.removeprefix("module."): value for key, value in plain.items()}
+    return plain
+
+
+def _check_fits(state_dict: Mapping[str, Any], own: Mapping[str, Any]) -> None:
     missing = [key for key in own if key not in state_dict]
     unexpected = [key for key in state_dict if key not in own]
     if missing or unexpected:
@@ -66,6 +79,8 @@ def _difference(value: Any, own: Any) -> str:
         return f"got shape {tuple(value.shape)}, expected {tuple(own.shape)}"
     if value.is_meta:
         return "got a meta tensor, which has no values"
+    if value.layout != own.layout or value.is_quantized != own.is_quantized:
+        return f"got a {value.layout} {value.dtype} tensor, expected a plain one"
     if _kind(value.dtype) != _kind(own.dtype):
         return f"got {value.dtype}, expected {own.dtype}"
     return ""

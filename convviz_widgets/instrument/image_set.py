@@ -121,7 +121,7 @@ class ImageSet:
         """Return the image, the caller's own, and what stands beside it."""
         if isinstance(self._inputs, Tensor):
             return self._inputs[index].detach().clone(), None
-        with NoRandomness("the data set"):
+        with NoRandomness():
             item = self._inputs[index]
         image, beside = item[:2] if isinstance(item, tuple | list) else (item, None)
         return self._checked_image(index, image).detach().clone(), beside

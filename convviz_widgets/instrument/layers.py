@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import type_before_parametrizations
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,19 @@ class LayerInfo:
     shape: tuple[int, ...]
     weight_shape: tuple[int, ...] | None
     groups: int
+
+
+def describe(name: str, op: str | None, module: nn.Module | None, output: Tensor) -> LayerInfo:
+    """Return the facts of a layer: of ``module``, or of the functional activation ``op``."""
+    weight = getattr(module, "weight", None)
+    groups = getattr(module, "groups", 1)
+    return LayerInfo(
+        name=name,
+        kind=type_before_parametrizations(module).__name__ if module is not None else str(op),
+        shape=tuple(output.shape[1:]),
+        weight_shape=tuple(weight.shape) if isinstance(weight, Tensor) else None,
+        groups=groups if isinstance(groups, int) else 1,
+    )
 
 
 def list_layers(model: nn.Module, example_input: Tensor) -> tuple[LayerInfo, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..errors import ModelError
 from .forward_tape import ForwardTape, Kept, Site
-from .recording import storage_of, tensors_in
+from .recording import Memory, storage_of, tensors_in
 
 
 class LearningTape(ForwardTape):
@@ -20,11 +20,15 @@ class LearningTape(ForwardTape):
     ----------
     modules : the qualified names of all modules.
     images : what the model is given.
-    original : id → name of the original model's tensors, which the copy must never use.
+    original : memory → name of the original model's tensors, which the copy must never use.
     """
 
     def __init__(
-        self, modules: Collection[str], *, images: Tensor, original: dict[int, str]
+        self,
+        modules: Collection[str],
+        *,
+        images: Tensor,
+        original: Mapping[tuple[int, int] | None, str],
     ) -> None:
         super().__init__(modules)
         self._original = original
@@ -36,7 +40,7 @@ class LearningTape(ForwardTape):
         known = self._latest.get(id(tensor))
         return output if known is not None and known.current else self.output(layer, output)
 
-    def safe_sites(self, own: Collection[tuple[int, int] | None]) -> set[Site]:
+    def safe_sites(self, own: Collection[Memory | None]) -> set[Site]:
         """Return the places whose tensors nothing overwrote.
 
         Parameters
@@ -54,15 +58,16 @@ class LearningTape(ForwardTape):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         for tensor in tensors_in((args, kwargs)):
-            if id(tensor) in self._original:
+            name = self._original.get(storage_of(tensor))
+            if name is not None:
                 raise ModelError(
-                    f"a copy of the model still uses the original's {self._original[id(tensor)]!r}:"
-                    " a function in it holds on to the module; call it as self.<name> in forward()"
+                    f"the model cannot be copied: a function in it holds on to the original's "
+                    f"{name!r}; call its module as self.<name> in forward()"
                 )
         return super().__torch_function__(func, types, args, kwargs)
 
 
-def _at_risk(kept: Kept, own: Collection[tuple[int, int] | None]) -> bool:
+def _at_risk(kept: Kept, own: Collection[Memory | None]) -> bool:
     # `.data` and numpy write without raising the version; this pass's clone shows it all the same.
     return not kept.current or storage_of(kept.source) in own or not _same(kept.value, kept.source)
 

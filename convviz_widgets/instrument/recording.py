@@ -9,8 +9,11 @@ from typing import Any
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+Memory = tuple[int, int]
+"""Where a tensor's values are: address and bytes."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Recording:
     """The activations of every layer for one batch.
 
@@ -47,7 +50,7 @@ class Recording:
         yield from tensors_in(self.result)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Gradients:
     """The gradients of one loss on one batch.
 
@@ -82,7 +85,7 @@ def tensors_in(value: Any) -> list[Tensor]:
     return [leaf for leaf in pytree.tree_leaves(value) if isinstance(leaf, Tensor)]
 
 
-def storage_of(tensor: Tensor) -> tuple[int, int] | None:
+def storage_of(tensor: Tensor) -> Memory | None:
     """Return (address, bytes) of the memory behind a tensor; None where it has no plain storage."""
     try:
         storage = tensor.untyped_storage()
@@ -91,7 +94,7 @@ def storage_of(tensor: Tensor) -> tuple[int, int] | None:
         return None
 
 
-def _storages(tensors: Iterable[Tensor]) -> Iterable[tuple[int, int]]:
+def _storages(tensors: Iterable[Tensor]) -> Iterable[Memory]:
     for tensor in tensors:
         storage = storage_of(tensor)
         yield storage or (id(tensor), tensor.element_size() * tensor.numel())

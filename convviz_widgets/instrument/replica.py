@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from ..errors import InputError, ModelError
-from .recording import storage_of
+from .recording import Memory, storage_of
 
 _HOOK_DICTS = (
     "_forward_hooks",
@@ -58,15 +57,6 @@ def unwrapped(model: nn.Module) -> nn.Module:
         if not isinstance(inner, nn.Module):
             return model
         model = inner
-
-
-def plain_keys(state_dict: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the state_dict without the prefixes that wrappers put before its keys."""
-    plain = {key.replace("_orig_mod.", ""): value for key, value in state_dict.items()}
-    wrapped = plain and all(key.startswith("module.") for key in plain)
-    if wrapped and not any(key.startswith("module.") for key in expected):
-        return {key.removeprefix("module."): value for key, value in plain.items()}
-    return plain
 
 
 def _check_copyable(model: nn.Module) -> None:
@@ -133,15 +123,21 @@ def _culprit(model: nn.Module, error: Exception) -> str:
 
 
 def _check_apart(model: nn.Module, replica: nn.Module) -> None:
-    theirs = {id(module) for module in model.modules()}
-    storages = {storage_of(tensor): name for name, tensor in _state(model) if tensor.numel()}
-    shared = [name for name, module in replica.named_modules() if id(module) in theirs]
-    shared += [name for name, tensor in _state(replica) if storage_of(tensor) in storages]
-    if shared and None not in storages:
+    theirs = set(model.modules())
+    memory = memory_of(model)
+    shared = [name or "itself" for name, module in replica.named_modules() if module in theirs]
+    shared += [name for name, tensor in _state(replica) if storage_of(tensor) in memory]
+    if shared:
         raise ModelError(
-            f"the model cannot be copied: its copy still shares {shared[0] or 'itself'!r} with it; "
-            "mend its __deepcopy__"
+            f"the model cannot be copied: its copy still shares {shared[0]!r} with it; mend the "
+            "__deepcopy__ of its class"
         )
+
+
+def memory_of(model: nn.Module) -> dict[Memory | None, str]:
+    """Return memory → name of the model's parameters and buffers, as far as they have any."""
+    memory = {storage_of(tensor): name for name, tensor in _state(model) if tensor.numel()}
+    return {place: name for place, name in memory.items() if place is not None}
 
 
 def one_line(error: BaseException) -> str:

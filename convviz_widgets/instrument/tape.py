@@ -120,7 +120,7 @@ class Tape(TorchFunctionMode):
         if func in DROPOUTS:
             return _first_argument(args, kwargs)
         if func in RANDOM and draws(func, args, kwargs):
-            refuse(func, "the model")
+            refuse(func)
         enclosing, hidden_in = self._running[-1] if self._running else ("", None)
         if hidden_in is not None or func not in ACTIVATION_FUNCTIONS:
             return func(*args, **kwargs)
