@@ -9,10 +9,9 @@ from ipywidgets import Widget
 from traitlets import Enum
 
 from convviz_widgets.state import Selection
-from convviz_widgets.tensors import Limits, full_limits, histogram, to_display_array
-from convviz_widgets.views.activation_mosaic import SIDES
-from convviz_widgets.views.histogram_view import Counted, HistogramView
-from convviz_widgets.views.option_controls import choice, row
+from convviz_widgets.tensors import full_limits, histogram, to_display_array
+from convviz_widgets.views.histogram_view import Counted, HistogramView, non_finite, widened
+from convviz_widgets.views.option_controls import SIDES, choice, row, side_choice
 
 SCOPES = ("channel", "layer")
 
@@ -36,7 +35,7 @@ class ActivationHistogram(HistogramView):
         """Return scope and side."""
         return [
             row(choice(self, "scope", "Of the", SCOPES, 150)),
-            row(choice(self, "side", "Show", list(SIDES.items()), 220)),
+            row(side_choice(self)),
         ]
 
     def count(self, selection: Selection) -> Counted:
@@ -50,19 +49,6 @@ class ActivationHistogram(HistogramView):
         caption = (
             f"{selection.layer}, {of} · step {selection.step:,} · n = {values.size:,} values of "
             f"1 image · exact zeros {zeros / max(1, values.size):.0%}, not drawn"
-            f"{non_finite(counted.nan + counted.positive_inf + counted.negative_inf)}"
+            f"{non_finite(counted)}"
         )
         return Counted(counted, "activation", caption)
-
-
-def widened(limits: Limits) -> Limits:
-    """Return limits that have a width, for the axis of values that are all the same."""
-    if not limits.constant:
-        return limits
-    margin = abs(limits.low) * 0.5 or 0.5
-    return Limits(limits.low - margin, limits.high + margin)
-
-
-def non_finite(count: int) -> str:
-    """Say how many values are NaN or infinite, if any."""
-    return f" · {count:,} NaN or infinite, not drawn" if count else ""

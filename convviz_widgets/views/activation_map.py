@@ -12,9 +12,8 @@ from traitlets import Bool, Enum
 
 from convviz_widgets.state import Selection
 from convviz_widgets.tensors import Limits, normalize, palette, quantize
-from convviz_widgets.views.activation_mosaic import SIDES
 from convviz_widgets.views.mosaic_view import MosaicView
-from convviz_widgets.views.option_controls import choice, row, switch
+from convviz_widgets.views.option_controls import SIDES, row, side_choice, switch
 from convviz_widgets.views.picture import (
     AUTOMATIC,
     COLORMAPS,
@@ -55,7 +54,7 @@ class ActivationMap(MosaicView):
                 switch(self, "overlay", "over the image", 125),
                 switch(self, "alone", "own scale", 95),
             ),
-            row(choice(self, "side", "Show", list(SIDES.items()), 220)),
+            row(side_choice(self)),
         ]
 
     def tiles(self, selection: Selection) -> Tiles:

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-import numpy as np
 from ipywidgets import Widget
 from traitlets import Bool, Enum
 
 from convviz_widgets.state import Selection
+from convviz_widgets.tensors import constant_maps, sparsity
 from convviz_widgets.views.mosaic_view import MosaicView
-from convviz_widgets.views.option_controls import choice, row, switch
+from convviz_widgets.views.option_controls import SIDES, choice, row, side_choice, switch
 from convviz_widgets.views.picture import AUTOMATIC, COLORMAPS, Picture, Tiles, as_maps, colour
-
-SIDES = {"output": "out", "input (pre-activation)": "in"}
 
 
 class ActivationMosaic(MosaicView):
@@ -39,7 +37,7 @@ class ActivationMosaic(MosaicView):
         return [
             row(
                 choice(self, "colormap", "Colours", COLORMAPS, 180),
-                choice(self, "side", "Show", list(SIDES.items()), 220),
+                side_choice(self),
                 switch(self, "per_channel", "scale each map alone", 170),
             )
         ]
@@ -47,15 +45,13 @@ class ActivationMosaic(MosaicView):
     def tiles(self, selection: Selection) -> Tiles:
         """Return one tile a channel."""
         maps = as_maps(self.state.activation(selection.layer, self.side))  # (C, H, W)
-        flat = maps.reshape(len(maps), -1)
-        constant = flat.min(axis=1) == flat.max(axis=1)
-        hatched = constant if flat.shape[1] > 1 else np.all(flat == 0, axis=1)
+        dead = sparsity(maps) == 1
+        hatched = constant_maps(maps) if maps[0].size > 1 else dead
         colouring = colour(maps, self.colormap, self.per_channel)
-        zero = int(np.all(flat == 0, axis=1).sum())
         caption = (
             f"{selection.layer} · {len(maps)} channels of {maps.shape[1]}×{maps.shape[2]}"
             f" · step {selection.step:,} · n = 1 image · scale {colouring.line}"
-            f" · {zero} zero everywhere on this image (hatched)"
+            f" · {dead.sum()} zero everywhere on this image (hatched)"
         )
         return Tiles(maps, colouring, hatched, caption)
 

@@ -8,7 +8,6 @@ from typing import ClassVar
 from ipywidgets import Widget
 from traitlets import Bool, Enum, Int
 
-from convviz_widgets.errors import InputError
 from convviz_widgets.instrument import LayerInfo
 from convviz_widgets.state import Selection
 from convviz_widgets.tensors import (
@@ -22,7 +21,7 @@ from convviz_widgets.tensors import (
 from convviz_widgets.views.mosaic_view import MosaicView
 from convviz_widgets.views.option_controls import choice, number, row, switch
 from convviz_widgets.views.picture import Colouring, Picture, Tiles
-from convviz_widgets.views.weight_histogram import without_weights
+from convviz_widgets.views.weights import weight_of
 
 SLICES = {"of the selected filter": "filter", "of one input channel": "input"}
 
@@ -98,12 +97,9 @@ class FilterMosaic(MosaicView):
 
     def _filters(self, selection: Selection) -> FilterTiles:
         info = self.state.layer_info(selection.layer)
-        weight = self.state.weight(info.name)
-        if weight is None:
-            raise InputError(without_weights(self.state, info.name))
         sliced = self.slices == "input" and self._is_deep(info)
         return filter_tiles(
-            weight,
+            weight_of(self.state, info.name),
             groups=info.groups,
             transposed="Transpose" in info.kind,
             out_channel=None if sliced else selection.channel,

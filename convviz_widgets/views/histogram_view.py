@@ -11,7 +11,7 @@ from bqplot import Axis, Bars, Figure, LinearScale
 from ipywidgets import Box, Layout, Widget
 
 from convviz_widgets.state import Selection
-from convviz_widgets.tensors import Histogram
+from convviz_widgets.tensors import Histogram, Limits
 from convviz_widgets.views.base import View
 from convviz_widgets.views.text import ACCENT
 
@@ -101,3 +101,17 @@ class HistogramView(View):
             padding_y=0.0,
             layout=Layout(width=f"{width}px", height=f"{height}px", min_width="0"),
         )
+
+
+def widened(limits: Limits) -> Limits:
+    """Return limits that have a width, for the axis of values that are all the same."""
+    if not limits.constant:
+        return limits
+    margin = abs(limits.low) * 0.5 or 0.5
+    return Limits(limits.low - margin, limits.high + margin)
+
+
+def non_finite(counted: Histogram) -> str:
+    """Say how many values are NaN or infinite, if any."""
+    count = counted.nan + counted.positive_inf + counted.negative_inf
+    return f" · {count:,} NaN or infinite, not drawn" if count else ""

@@ -7,6 +7,9 @@ from typing import Any
 
 from ipywidgets import BoundedIntText, Checkbox, Dropdown, HBox, Layout, Widget
 
+SIDES = {"output": "out", "input (pre-activation)": "in"}
+"""Before or after the nonlinearity: what a layer puts out, and what an activation takes in."""
+
 
 def row(*controls: Widget) -> HBox:
     """Lay controls out in one line of constant height."""
@@ -25,6 +28,11 @@ def choice(view: Any, name: str, label: str, options: Sequence[Any], width: int 
         style={"description_width": "initial"},
     )
     return _tied(view, name, control)
+
+
+def side_choice(view: Any) -> Dropdown:
+    """Return the drop-down for the option ``side`` of a view."""
+    return choice(view, "side", "Show", list(SIDES.items()), 220)
 
 
 def switch(view: Any, name: str, label: str, width: int = 170) -> Checkbox:

@@ -8,12 +8,11 @@ from typing import ClassVar
 from ipywidgets import Widget
 from traitlets import Enum
 
-from convviz_widgets.errors import InputError
-from convviz_widgets.state import ModelState, Selection
+from convviz_widgets.state import Selection
 from convviz_widgets.tensors import full_limits, histogram, to_display_array
-from convviz_widgets.views.activation_histogram import non_finite, widened
-from convviz_widgets.views.histogram_view import Counted, HistogramView
+from convviz_widgets.views.histogram_view import Counted, HistogramView, non_finite, widened
 from convviz_widgets.views.option_controls import choice, row
+from convviz_widgets.views.weights import weight_of
 
 SCOPES = ("layer", "filter")
 
@@ -35,22 +34,13 @@ class WeightHistogram(HistogramView):
 
     def count(self, selection: Selection) -> Counted:
         """Count the weights."""
-        weight = self.state.weight(selection.layer)
-        if weight is None:
-            raise InputError(without_weights(self.state, selection.layer))
-        layer = to_display_array(weight)
+        layer = to_display_array(weight_of(self.state, selection.layer))
         values = layer[selection.channel] if self.scope == "filter" and layer.ndim > 1 else layer
         counted = histogram(values, bins=48, limits=widened(full_limits(layer)))
         of = f"filter {selection.channel}" if self.scope == "filter" else "all filters"
         caption = (
             f"{selection.layer}, {of} · step {selection.step:,} · n = {values.size:,} weights"
             f" · mean {values.mean():.3g} · std {values.std():.3g}"
-            f"{non_finite(counted.nan + counted.positive_inf + counted.negative_inf)}"
+            f"{non_finite(counted)}"
         )
         return Counted(counted, "weight", caption)
-
-
-def without_weights(state: ModelState, layer: str) -> str:
-    """Say that a layer has no weights, and which ones have."""
-    known = ", ".join(info.name for info in state.layers if info.weight_shape)
-    return f"{layer} has no weights to show; layers with weights: {known or 'none'}"
