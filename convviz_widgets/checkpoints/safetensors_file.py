@@ -47,20 +47,23 @@ def load_safetensors(data: bytes, limits: ReadLimits) -> dict[str, Tensor]:
     Raises
     ------
     CheckpointError
-        When the header or the number of tensors is above the limits.
-    safetensors.SafetensorError
-        When shapes, offsets and data do not fit each other: the library checks that before it
-        makes a tensor.
+        When the header or the number of tensors is above the limits, or when shapes, offsets and
+        data do not fit each other: the library checks that before it makes a tensor.
     """
     length = int.from_bytes(data[:_LENGTH_BYTES], "little")
     if length > limits.header_bytes:
         raise CheckpointError(
             f"has a header of {length:,} bytes; at most {limits.header_bytes:,} are read"
         )
+    if _LENGTH_BYTES + length > len(data):
+        raise CheckpointError("is truncated: it ends within its header")
     header = json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + length])
     if len(header) > limits.tensors + 1:
         raise CheckpointError(f"has {len(header):,} tensors; at most {limits.tensors:,} are read")
-    return safetensors.torch.load(data)
+    try:
+        return safetensors.torch.load(data)
+    except safetensors.SafetensorError as error:
+        raise CheckpointError(f"is damaged ({error})") from error
 
 
 def safetensors_parts(
