@@ -1,5 +1,7 @@
 """Jupyter widgets to look inside PyTorch convolutional networks."""
 
+from convviz_widgets.apps import Explorer
+from convviz_widgets.checkpoints import CheckpointSeries
 from convviz_widgets.errors import (
     CheckpointError,
     ConvVizError,
@@ -8,12 +10,37 @@ from convviz_widgets.errors import (
     SelectionError,
     UnknownLayerError,
 )
+from convviz_widgets.instrument import ImageSet, LayerInfo, list_layers
+from convviz_widgets.state import ModelState, Selection
+from convviz_widgets.views import (
+    ActivationHistogram,
+    ActivationMap,
+    ActivationMosaic,
+    FilterMosaic,
+    Predictions,
+    WeightHistogram,
+)
+
+__version__ = "0.1.0"
 
 __all__ = [
+    "ActivationHistogram",
+    "ActivationMap",
+    "ActivationMosaic",
     "CheckpointError",
+    "CheckpointSeries",
     "ConvVizError",
+    "Explorer",
+    "FilterMosaic",
+    "ImageSet",
     "InputError",
+    "LayerInfo",
     "ModelError",
+    "ModelState",
+    "Predictions",
+    "Selection",
     "SelectionError",
     "UnknownLayerError",
+    "WeightHistogram",
+    "list_layers",
 ]

@@ -28,7 +28,7 @@ class PatchNet(nn.Module):
         maps = self.pool1(self.relu1(self.conv1(inputs)))  # (N, 32, 16, 16)
         maps = self.pool2(self.relu2(self.conv2(maps)))  # (N, 48, 8, 8)
         maps = self.relu3(self.conv3(maps))  # (N, 64, 8, 8)
-        return self.linear(self.flatten(self.average(maps)))  # type: ignore[no-any-return]
+        return self.linear(self.flatten(self.average(maps)))
 
 
 def build_network(classes: int, *, seed: int, first_scale: float = 1.0) -> PatchNet:
