@@ -97,6 +97,8 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
 
 def _sync_directory(path: Path) -> None:
     """Make the new name survive a power cut, not only the new content."""
+    if not hasattr(os, "O_DIRECTORY"):  # Windows cannot open a directory
+        return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
