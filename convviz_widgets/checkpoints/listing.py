@@ -37,6 +37,9 @@ class CheckpointFile:
     changed: int
     nbytes: int
 
+    def __str__(self) -> str:
+        return self.name
+
 
 @dataclass(frozen=True)
 class Listing:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from dataclasses import dataclass, field
 
 import torch
@@ -22,12 +22,12 @@ _SMALL = {
     "torch.serialization._get_layout",
     "torch.nn.parameter.Parameter",
     "torch._utils._rebuild_parameter",
-    "torch._utils._rebuild_parameter_with_state",
     "torch._utils._rebuild_sparse_tensor",
     "torch._utils._rebuild_meta_tensor_no_storage",
     "builtins.complex",
 }
-_WITH_ATTRIBUTES = "torch._tensor._rebuild_from_type_v2"
+_TENSOR_WITH_ATTRIBUTES = "torch._tensor._rebuild_from_type_v2"
+_PARAMETER_WITH_ATTRIBUTES = "torch._utils._rebuild_parameter_with_state"
 _ENCODE = "_codecs.encode"
 _CONTAINERS = {"collections.OrderedDict", "collections.Counter", "builtins.set"}
 _STORAGES = {
@@ -39,7 +39,10 @@ _STORAGES = {
     "Untyped": 1,
 }  # bytes of an element; the classes themselves warn when they are asked
 _CONSTANTS = (torch.dtype, torch.layout, torch.qscheme)
-_SHADOWED = {*dir(OrderedDict), *dir(Counter)}
+_CALLS = (
+    _TENSORS | _SMALL | _CONTAINERS | {_ENCODE, _TENSOR_WITH_ATTRIBUTES, _PARAMETER_WITH_ATTRIBUTES}
+)
+_SHADOWED = {*dir(OrderedDict), *dir(torch.nn.Parameter)}
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,7 @@ class Made:
 def checked_global(module: str, name: str) -> Global:
     """Return the stand-in of a name, or raise CheckpointError when it is none that we know."""
     full = f"{'builtins' if module == '__builtin__' else module}.{name}"
-    calls = _TENSORS | _SMALL | _CONTAINERS | {_WITH_ATTRIBUTES, _ENCODE}
-    if full in calls or full in _trusted() or _is_value(module, name):
+    if full in _CALLS or full in _trusted() or _is_value(module, name):
         return Global(full)
     raise CheckpointError(
         f"needs the Python object {full[:80]!r}; only tensors and plain data are read: "
@@ -84,8 +86,12 @@ def checked_call(function: object, arguments: object) -> Made:
     name = function.name
     if name in _TENSORS:
         _check_view(name, arguments)
-    elif name == _WITH_ATTRIBUTES:
-        return checked_call(arguments[0], arguments[2])
+    elif name == _TENSOR_WITH_ATTRIBUTES:
+        function, _, inner, state = arguments
+        checked_call(function, inner)
+        _check_attributes(state)
+    elif name == _PARAMETER_WITH_ATTRIBUTES:
+        _check_attributes(arguments[3])
     elif name == _ENCODE:
         if arguments[1:] != ("latin1",):
             raise CheckpointError("has a pickle with bytes in an odd encoding")
@@ -101,9 +107,16 @@ def check_state(target: object, state: object) -> None:
     made = target.by if type(target) is Made else ""
     if made in _trusted():
         return
-    names = state.names if type(state) is Made else {"?"}
-    if made != "collections.OrderedDict" or names & _SHADOWED:
-        raise CheckpointError("has a pickle that sets attributes of a tensor or a dictionary")
+    if made != "collections.OrderedDict":
+        raise CheckpointError("has a pickle that changes something else than a dictionary")
+    _check_attributes(state)
+
+
+def _check_attributes(state: object) -> None:
+    """Raise CheckpointError when attributes would stand in for methods that we call later."""
+    for part in state if type(state) is tuple else (state,):
+        if part is not None and (type(part) is not Made or part.names & _SHADOWED):
+            raise CheckpointError("has a pickle that sets attributes which are methods")
 
 
 def check_key(key: object) -> object:

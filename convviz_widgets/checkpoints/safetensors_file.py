@@ -78,6 +78,8 @@ def safetensors_parts(
     """
     if not tensors:
         raise InputError("no tensors to write")
+    if not all(isinstance(text, str) for text in (*tensors, *metadata, *metadata.values())):
+        raise InputError("names of tensors and metadata must be text")
     for name, tensor in tensors.items():
         _check(name, tensor)
     # Wide types first keeps every tensor aligned to its own type, as the format asks.

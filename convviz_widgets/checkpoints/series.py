@@ -25,6 +25,9 @@ class _InMemory:
     name: str
     serial: int
 
+    def __str__(self) -> str:
+        return self.name
+
 
 class CheckpointSeries:
     """Checkpoints by index, ascending in training step, loaded one at a time and never kept.

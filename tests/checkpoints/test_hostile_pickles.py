@@ -181,8 +181,17 @@ def test_odd_instructions_are_refused(
     assert reason in refused(write_zip(tmp_path / "a.pt", text))
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        Call(OrderedDict, state={"items": torch.Size}),
+        Call(torch._utils._rebuild_parameter_with_state, None, False, None, {"detach": torch.Size}),
+        Call(
+            torch._tensor._rebuild_from_type_v2, torch.Size, torch.Size, (), {"numel": torch.Size}
+        ),
+    ],
+)
 def test_attributes_that_stand_in_for_methods_are_refused(
-    tmp_path: Path, write_zip: Callable
+    tmp_path: Path, write_zip: Callable, content: Call
 ) -> None:
-    content = Call(OrderedDict, state={"items": torch.Size})
-    assert "sets attributes" in refused(write_zip(tmp_path / "a.pt", content))
+    assert "attributes which are methods" in refused(write_zip(tmp_path / "a.pt", content))

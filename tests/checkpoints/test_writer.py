@@ -79,6 +79,8 @@ def test_only_safetensors_is_written(tmp_path: Path) -> None:
         write_checkpoint(tmp_path / "a.pt", {"a": torch.ones(1)})
     with pytest.raises(InputError, match="no tensors to write"):
         write_checkpoint(tmp_path / "a.safetensors", {"epoch": 3})
+    with pytest.raises(InputError, match="must be text"):
+        write_checkpoint(tmp_path / "a.safetensors", {"a": torch.ones(1)}, metadata={"step": 3})
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
