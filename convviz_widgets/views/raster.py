@@ -60,6 +60,9 @@ class Raster(WidgetBox):
         )
         self.add_class("cvw-frame")
         self._canvas.on_client_ready(self._paint)
+        self._pointer: tuple[int, int] | None = None
+        self._canvas.on_mouse_move(self._follow)
+        self._canvas.on_mouse_out(self._forget)
 
     # -- show ---------------------------------------------------------------------------------
 
@@ -94,12 +97,24 @@ class Raster(WidgetBox):
 
     def on_click(self, callback: Pointer) -> None:
         """Call ``callback(x, y)`` with the pixel of the picture that is clicked."""
-        self._canvas.on_mouse_down(lambda x, y: callback(int(x), int(y)))
+
+        def pressed(x: float, y: float) -> None:
+            # The canvas takes the focus before it asks where it lies: one that is partly out of
+            # sight scrolls in between, and x and y are off. The move before was read right.
+            callback(*(self._pointer or (int(x), int(y))))
+
+        self._canvas.on_mouse_down(pressed)
 
     def on_move(self, callback: Pointer, leave: Callable[[], None]) -> None:
         """Call ``callback(x, y)`` with the pixel under the pointer, ``leave()`` when it goes."""
         self._canvas.on_mouse_move(lambda x, y: callback(int(x), int(y)))
         self._canvas.on_mouse_out(lambda _x, _y: leave())
+
+    def _follow(self, x: float, y: float) -> None:
+        self._pointer = int(x), int(y)
+
+    def _forget(self, _x: float, _y: float) -> None:
+        self._pointer = None
 
     def on_arrow(self, callback: Pointer) -> None:
         """Call ``callback(dx, dy)`` for an arrow key; Tab and Escape leave the canvas."""
