@@ -66,8 +66,9 @@ class Frontends:
 
     def _notebook(self, address: str, theme: str, run: bool) -> NotebookPage:
         page, console = self._page()
-        opened = NotebookPage(page, self._server.url + address, console, theme)
+        opened = NotebookPage(page, self._server.url + address, console)
         opened.open()
+        opened.wear(theme)
         if run:
             opened.run_all()
         return opened

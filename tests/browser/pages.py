@@ -29,7 +29,10 @@ VOILA_IS_DONE = """() => {
 
 KERNEL = "window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel"
 
-RUN_ALL = "async () => { await jupyterapp.commands.execute('notebook:run-all-cells') }"
+RUN_ALL = """() => {
+    window.cvwRan = false
+    jupyterapp.commands.execute('notebook:run-all-cells').then(() => { window.cvwRan = true })
+}"""
 
 SAVE = "async () => { await jupyterapp.commands.execute('docmanager:save') }"
 
@@ -129,29 +132,26 @@ class NotebookPage(WidgetPage):
 
     output = ".jp-OutputArea-output"
 
-    def __init__(self, page: Page, url: str, console: Console, theme: str) -> None:
-        super().__init__(page, url, console)
-        self._theme = theme
-
     def open(self) -> None:
-        """Load the page, in its theme, and wait until its kernel is idle."""
+        """Load the page and wait until its kernel is idle."""
         self.page.goto(self.url)
         self.wait_idle()
-        self._change_theme()
 
     def wait_idle(self) -> None:
         """Return when the notebook has a kernel and the kernel has nothing to do."""
         self.page.wait_for_function(f"{KERNEL}?.status === 'idle'")
 
-    def run_all(self, *, wait: bool = True) -> None:
+    def run_all(self, patience: float = PATIENCE) -> None:
         """Run all cells; AssertionError for a cell that raises."""
-        if not wait:
-            self.page.evaluate("() => { jupyterapp.commands.execute('notebook:run-all-cells') }")
-            return
-        self.page.evaluate(RUN_ALL)
+        self.start_all()
+        self.page.wait_for_function("window.cvwRan", timeout=patience * 1000)
         self.wait_idle()
         errors = self.page.evaluate(CELL_ERRORS)
         assert not errors, errors
+
+    def start_all(self) -> None:
+        """Run all cells, and return while they run."""
+        self.page.evaluate(RUN_ALL)
 
     def ask(self, expression: str) -> Any:
         """Return the value of a Python expression in the kernel; it has to be JSON-able."""
@@ -168,10 +168,11 @@ class NotebookPage(WidgetPage):
         self.page.reload()
         self.wait_idle()
 
-    def _change_theme(self) -> None:
-        light = self._theme == "light"
-        name = "JupyterLab Light" if light else "JupyterLab Dark"
+    def wear(self, theme: str) -> None:
+        """Change to the "light" or "dark" theme; a new page has the one that was worn last."""
+        name = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}[theme]
         self.page.evaluate(CHANGE_THEME, name)
         self.page.wait_for_function(
-            f"document.body.dataset.jpThemeLight === '{'true' if light else 'false'}'"
+            "light => document.body.dataset.jpThemeLight === light",
+            arg=str(theme == "light").lower(),
         )

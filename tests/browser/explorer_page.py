@@ -1,0 +1,129 @@
+"""The Explorer as a user meets it: views by their titles, controls by their roles."""
+
+from __future__ import annotations
+
+import numpy as np
+from playwright.sync_api import Locator
+
+from .pages import WidgetPage
+
+PICTURES = {
+    "mosaic": "Activation maps",
+    "map": "Selected channel",
+    "images": "Image",
+    "filters": "Filters",
+}
+"""Title of the view that holds each picture."""
+
+
+Edges = tuple[int, int, int, int]
+"""Left, top, right and bottom, in pixels of a picture."""
+
+
+def covers(edges: Edges | None, x: int, y: int) -> bool:
+    """Tell whether a pixel lies within the edges."""
+    if edges is None:
+        return False
+    left, top, right, bottom = edges
+    return left < x < right and top < y < bottom
+
+
+class ExplorerPage:
+    """The first Explorer on a page, once it has drawn.
+
+    Parameters
+    ----------
+    keys
+        The keys that move a slider down and up. Notebook 7 hands the arrow keys to its cells
+        before a widget sees them; JupyterLab and Voila ask the widget first.
+    """
+
+    def __init__(self, opened: WidgetPage, keys: tuple[str, str] = ("ArrowLeft", "ArrowRight")):
+        self.opened = opened
+        self.page = opened.page
+        self._down, self._up = keys
+        self.wait_for_drawing()
+
+    def wait_for_drawing(self) -> None:
+        """Return when the mosaic is there and its highlight has been drawn."""
+        self.canvas("mosaic").wait_for()
+        self.opened.until(lambda: self.highlight("mosaic") is not None, "no tile is highlighted")
+
+    # -- what there is ------------------------------------------------------------------------
+
+    def view(self, title: str) -> Locator:
+        """Return the view with this title."""
+        heading = self.page.locator(".cvw-title").get_by_text(title, exact=True)
+        return self.page.locator(".cvw-view", has=heading)
+
+    def image(self, name: str) -> Locator:
+        """Return the <img> of a picture."""
+        return self.view(PICTURES[name]).locator(".cvw-frame img")
+
+    def canvas(self, name: str) -> Locator:
+        """Return the canvas on a picture."""
+        return self.view(PICTURES[name]).locator(".cvw-frame canvas")
+
+    def bars(self, title: str = "Activation values") -> Locator:
+        """Return the drawing of a histogram."""
+        return self.view(title).locator(".bqplot svg.svg-figure")
+
+    @property
+    def slider(self) -> Locator:
+        """The handle of the checkpoint slider."""
+        return self.view("Checkpoint").get_by_role("slider")
+
+    @property
+    def search(self) -> Locator:
+        """The box that searches the layers."""
+        return self.view("Layer").get_by_role("textbox")
+
+    @property
+    def layers(self) -> Locator:
+        """The list of layers."""
+        return self.view("Layer").get_by_role("listbox")
+
+    # -- what it shows ------------------------------------------------------------------------
+
+    def pixels(self, name: str) -> np.ndarray:
+        """Return a picture, uint8 (H, W, 4)."""
+        return self.opened.pixels(self.image(name))
+
+    def highlight(self, name: str) -> Edges | None:
+        """Return the edges of what is drawn on a picture."""
+        drawn = np.argwhere(self.opened.pixels(self.canvas(name))[..., 3])
+        if not len(drawn):
+            return None
+        (top, left), (bottom, right) = drawn.min(axis=0), drawn.max(axis=0)
+        return int(left), int(top), int(right), int(bottom)
+
+    def channel(self) -> int:
+        """Return the number in the channel field."""
+        return int(self.view("Channel").get_by_role("spinbutton").input_value())
+
+    def step_line(self) -> str:
+        """Return what stands below the checkpoint slider."""
+        return self.view("Checkpoint").locator(".cvw-line").last.inner_text()
+
+    def layer_names(self) -> list[str]:
+        """Return the names of the layers that the list shows."""
+        options = self.layers.get_by_role("option").all_inner_texts()
+        return [option.split()[0] for option in options]
+
+    # -- what can be done ---------------------------------------------------------------------
+
+    def later(self) -> None:
+        """Move the slider to a later checkpoint by a key."""
+        self.slider.press(self._up)
+
+    def earlier(self) -> None:
+        """Move the slider to an earlier checkpoint by a key."""
+        self.slider.press(self._down)
+
+    def open_tab(self, title: str) -> None:
+        """Click a tab."""
+        self.page.get_by_role("tab", name=title, exact=True).click()
+
+    def click(self, name: str, x: int, y: int) -> None:
+        """Click a pixel of a picture."""
+        self.canvas(name).click(position={"x": x, "y": y})

@@ -1,0 +1,129 @@
+"""The Explorer in JupyterLab, where its kernel can be asked what it did."""
+
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+
+from .cells import EXPLORER, MODEL
+from .explorer_page import ExplorerPage, covers
+
+DRAWN = "{type(view).__name__: view.draw_count for view in explorer.views()}"
+
+BUSY = """
+import time
+
+started = time.monotonic()
+while state.checkpoint == 0 and time.monotonic() - started < 30:
+    time.sleep(0.02)
+heard = state.checkpoint
+"""
+
+
+@pytest.fixture(scope="module")
+def opened(lab):
+    return lab([MODEL, EXPLORER])
+
+
+@pytest.fixture(scope="module")
+def explorer(opened):
+    return ExplorerPage(opened)
+
+
+def press_on_mosaic(explorer, key):
+    before = explorer.highlight("mosaic")
+    explorer.canvas("mosaic").press(key)
+    explorer.opened.until(
+        lambda: explorer.highlight("mosaic") not in (None, before), f"{key} moved no highlight"
+    )
+
+
+def test_arrow_keys_on_the_mosaic_move_the_selected_tile(explorer):
+    assert explorer.channel() == 0
+    press_on_mosaic(explorer, "ArrowRight")
+    press_on_mosaic(explorer, "ArrowRight")
+    press_on_mosaic(explorer, "ArrowLeft")
+    explorer.opened.until(lambda: explorer.channel() == 1, "not one channel to the right")
+    press_on_mosaic(explorer, "ArrowDown")
+    columns = explorer.opened.until(lambda: explorer.channel() - 1, "not a row further down")
+    assert columns > 1
+
+
+def test_a_click_on_a_mosaic_half_out_of_sight_hits_the_tile_under_the_pointer(explorer):
+    canvas = explorer.canvas("mosaic")
+    explorer.search.focus()
+    window = explorer.page.viewport_size
+    cut = int(canvas.bounding_box()["y"]) + 80
+    explorer.page.set_viewport_size({"width": window["width"], "height": cut})
+    x = explorer.pixels("mosaic").shape[1] - 20
+    explorer.click("mosaic", x, 20)
+    explorer.opened.until(lambda: covers(explorer.highlight("mosaic"), x, 20), "another tile")
+    explorer.page.set_viewport_size(window)
+
+
+@pytest.mark.parametrize("key", ["Tab", "Escape"])
+def test_tab_and_escape_leave_the_mosaic(explorer, key):
+    canvas = explorer.canvas("mosaic")
+    canvas.focus()
+    expect(canvas).to_be_focused()
+    canvas.press(key)
+    expect(canvas).not_to_be_focused()
+    expect(explorer.view("Activation maps").get_by_label("Colours")).to_be_focused()
+
+
+def test_only_a_new_checkpoint_or_image_needs_a_forward_pass(explorer, opened):
+    before = opened.ask("state.forward_count")
+    picture = explorer.pixels("mosaic")
+    explorer.layers.select_option(label="conv1  Conv2d  12×24×24")
+    picture = opened.changed(explorer.image("mosaic"), picture)
+    explorer.view("Activation maps").get_by_label("Colours").select_option("purple-green")
+    picture = opened.changed(explorer.image("mosaic"), picture)
+    assert opened.ask("state.forward_count") == before
+    explorer.later()
+    opened.changed(explorer.image("mosaic"), picture)
+    assert opened.ask("state.forward_count") == before + 1
+
+
+def test_hidden_tabs_compute_nothing_until_they_are_shown(explorer, opened):
+    drawn, forwards = opened.ask(DRAWN), opened.ask("state.forward_count")
+    assert (drawn["FilterMosaic"], drawn["WeightHistogram"], drawn["Predictions"]) == (0, 0, 0)
+    explorer.open_tab("Filters")
+    explorer.canvas("filters").wait_for()
+    opened.until(lambda: opened.ask(DRAWN)["FilterMosaic"] == 1, "the filters were not drawn")
+    hidden = opened.ask(DRAWN)["ActivationMosaic"]
+    before = explorer.pixels("filters")
+    explorer.later()
+    opened.changed(explorer.image("filters"), before)
+    assert opened.ask(DRAWN)["ActivationMosaic"] == hidden
+    explorer.open_tab("Activations")
+    opened.until(lambda: opened.ask(DRAWN)["ActivationMosaic"] == hidden + 1, "not caught up")
+    assert opened.ask("state.forward_count") == forwards + 1
+
+
+def test_a_reloaded_page_shows_the_same_picture_and_still_listens(explorer, opened):
+    before, highlight = explorer.pixels("mosaic"), explorer.highlight("mosaic")
+    opened.save()
+    opened.reload()
+    explorer.wait_for_drawing()
+    np.testing.assert_array_equal(explorer.pixels("mosaic"), before)
+    assert explorer.highlight("mosaic") == highlight
+    explorer.later()
+    opened.changed(explorer.image("mosaic"), before)
+
+
+def test_the_dark_theme_can_be_looked_at(explorer, opened):
+    opened.wear("dark")
+    for tab in ("Filters", "Predictions", "Activations"):
+        explorer.open_tab(tab)
+        opened.screenshot(f"lab-dark-{tab.lower()}", height=1500)
+    opened.wear("light")
+
+
+def test_the_slider_is_heard_while_a_cell_runs(frontends):
+    busy = frontends.lab([MODEL, EXPLORER, BUSY], run=False)
+    busy.start_all()
+    explorer = ExplorerPage(busy)
+    before = explorer.pixels("mosaic")
+    explorer.later()
+    busy.changed(explorer.image("mosaic"), before)
+    busy.wait_idle()
+    assert busy.ask("heard") == 1
