@@ -1,0 +1,69 @@
+# make demo     install, train the demonstration once, open the tour in JupyterLab
+# make test     install what the tests need, run all of them, print the seconds each part took
+# make bench    run the benchmarks; a quiet machine, please
+# make torture  kill writers of checkpoints a thousand times
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+
+VENV ?= .venv
+PYTHON := $(VENV)/bin/python
+REQUIREMENTS := setup.cfg pyproject.toml constraints.txt
+PARTS := install lint types unit notebooks browser
+JUPYTER_OPTIONS ?=
+
+.PHONY: demo test bench torture browser $(PARTS:%=test-%)
+
+demo: $(VENV)/installed-demo
+	@$(PYTHON) -m convviz_widgets.demo
+	@root=$$([ "$$(id -u)" = 0 ] && echo --allow-root || true); \
+	exec $(PYTHON) -m jupyterlab $$root $(JUPYTER_OPTIONS) notebooks/00_tour.ipynb
+
+test:
+	@report=""; \
+	for part in $(PARTS); do \
+	    echo "== $$part"; \
+	    begun=$$SECONDS; \
+	    $(MAKE) test-$$part || { echo "make test: $$part failed"; exit 1; }; \
+	    report+=$$(printf '%-10s %4d s' $$part $$((SECONDS - begun)))$$'\n'; \
+	done; \
+	printf '== seconds of each part\n%s%-10s %4d s\n' "$$report" all $$SECONDS
+
+test-install: $(VENV)/installed-test browser
+
+test-lint:
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+
+test-types:
+	@$(PYTHON) -m mypy
+
+test-unit:
+	@$(PYTHON) -m pytest --ignore=tests/notebooks --ignore=tests/browser
+
+test-notebooks:
+	@$(PYTHON) -m convviz_widgets.demo
+	@$(PYTHON) -m pytest tests/notebooks
+
+test-browser:
+	@$(PYTHON) -m pytest tests/browser
+
+bench: $(VENV)/installed-test browser
+	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(PYTHON) $$benchmark; done
+
+torture: $(VENV)/installed-test
+	@for round in $$(seq 40); do $(PYTHON) -m pytest -q tests/checkpoints -k killed; done
+
+# A Chromium for the browser tests: the system's, else Debian's package, else Playwright's own.
+browser: $(VENV)/installed-test
+	@VENV=$(VENV) bash .ci/browser
+
+$(VENV)/installed-%: $(REQUIREMENTS) | $(VENV)/bin/pip
+	@echo "installing convviz_widgets[$*] into $(VENV)"
+	@$(PYTHON) -m pip install --disable-pip-version-check -c constraints.txt -e '.[$*]' \
+	    | { grep -v '^Requirement already satisfied' || true; }
+	@touch $@
+
+$(VENV)/bin/pip:
+	@VENV=$(VENV) bash .ci/venv
