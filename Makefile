@@ -18,7 +18,7 @@ JUPYTER_OPTIONS ?=
 demo: $(VENV)/installed-demo
 	@$(PYTHON) -m convviz_widgets.demo
 	@root=$$([ "$$(id -u)" = 0 ] && echo --allow-root || true); \
-	exec $(PYTHON) -m jupyterlab $$root $(JUPYTER_OPTIONS) notebooks/00_tour.ipynb
+	exec $(PYTHON) -m jupyterlab $$root --LabApp.default_url=/lab/tree/notebooks/00_tour.ipynb $(JUPYTER_OPTIONS)
 
 test:
 	@report=""; \
