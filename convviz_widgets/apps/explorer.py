@@ -30,7 +30,7 @@ Page = list[list[View]]
 
 
 class Explorer(VBox):
-    """Everything about one state, linked: 836 px wide, so that it fits a notebook's output.
+    """Everything about one state, linked: 828 px wide, so that it fits a notebook's output.
 
     Hidden tabs compute nothing; they catch up when they are shown.
 
@@ -41,7 +41,7 @@ class Explorer(VBox):
     """
 
     def __init__(self, state: ModelState) -> None:
-        super().__init__(layout=Layout(width="836px", overflow="hidden"))
+        super().__init__(layout=Layout(width="828px", overflow="hidden"))
         self.state = state
         self.controls: list[View] = [
             CheckpointClock(state),
@@ -54,12 +54,12 @@ class Explorer(VBox):
             [_laid_out(page) for page in self.pages.values()],
             titles=list(self.pages),
             selected_index=0,
-            layout=Layout(width="604px", flex="0 0 auto"),
+            layout=Layout(width="600px", flex="0 0 auto"),
         )
         self._show_selected_tab()
         self.tabs.observe(lambda _change: self._show_selected_tab(), names="selected_index")
         self.status = StatusLine(state, views=tuple(self.views()))
-        left = VBox(self.controls, layout=Layout(width="228px", flex="0 0 auto"))
+        left = VBox(self.controls, layout=Layout(width="222px", flex="0 0 auto", grid_gap="8px"))
         self.children = [HBox([left, self.tabs]), self.status]
 
     def views(self) -> Iterator[View]:
@@ -111,4 +111,4 @@ def _laid_out(page: Page) -> VBox:
     rows: list[Any] = [
         HBox(row, layout=Layout(flex="0 0 auto", overflow="visible")) for row in page
     ]
-    return VBox(rows, layout=Layout(flex="0 0 auto", overflow="visible"))
+    return VBox(rows, layout=Layout(min_height="780px", overflow="visible"))

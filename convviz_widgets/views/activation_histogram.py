@@ -11,7 +11,7 @@ from traitlets import Enum
 from convviz_widgets.state import Selection
 from convviz_widgets.tensors import full_limits, histogram, to_display_array
 from convviz_widgets.views.histogram_view import Counted, HistogramView, non_finite, widened
-from convviz_widgets.views.option_controls import SIDES, choice, row, side_choice
+from convviz_widgets.views.option_controls import SIDES, choice, line, side_choice
 
 SCOPES = ("channel", "layer")
 
@@ -24,6 +24,7 @@ class ActivationHistogram(HistogramView):
     """
 
     title: ClassVar[str] = "Activation values"
+    caption_lines: ClassVar[int] = 3
     depends: ClassVar[frozenset[str]] = frozenset({"key", "image", "layer", "channel"})
 
     scope = Enum(SCOPES, "channel", help="Values of the channel or of the layer.").tag(option=True)
@@ -34,8 +35,8 @@ class ActivationHistogram(HistogramView):
     def controls(self) -> Sequence[Widget]:
         """Return scope and side."""
         return [
-            row(choice(self, "scope", "Of the", SCOPES, 150)),
-            row(side_choice(self)),
+            line(choice(self, "scope", "Of the", SCOPES, 150)),
+            line(side_choice(self)),
         ]
 
     def count(self, selection: Selection) -> Counted:

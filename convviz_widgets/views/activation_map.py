@@ -13,7 +13,7 @@ from traitlets import Bool, Enum
 from convviz_widgets.state import Selection
 from convviz_widgets.tensors import Limits, normalize, palette, quantize
 from convviz_widgets.views.mosaic_view import MosaicView
-from convviz_widgets.views.option_controls import SIDES, row, side_choice, switch
+from convviz_widgets.views.option_controls import SIDES, line, side_choice, switch
 from convviz_widgets.views.picture import (
     AUTOMATIC,
     COLORMAPS,
@@ -35,10 +35,12 @@ class ActivationMap(MosaicView):
     """
 
     title: ClassVar[str] = "Selected channel"
+    caption_lines: ClassVar[int] = 3
     depends: ClassVar[frozenset[str]] = frozenset({"key", "image", "layer", "channel"})
     repaints: ClassVar[frozenset[str]] = depends
-    frame: ClassVar[tuple[int, int]] = (284, 284)
-    max_tile: ClassVar[int] = 264
+    width: ClassVar[int] = 282
+    frame: ClassVar[tuple[int, int]] = (280, 272)
+    max_tile: ClassVar[int] = 260
 
     colormap = Enum(COLORMAPS, AUTOMATIC, help="Colour map.").tag(option=True)
     overlay = Bool(False, help="Show the map over the input image.").tag(option=True)
@@ -50,11 +52,11 @@ class ActivationMap(MosaicView):
     def controls(self) -> Sequence[Widget]:
         """Return the switches for the image below and for the scale, and the side."""
         return [
-            row(
+            line(
                 switch(self, "overlay", "over the image", 125),
                 switch(self, "alone", "own scale", 95),
             ),
-            row(side_choice(self)),
+            line(side_choice(self)),
         ]
 
     def tiles(self, selection: Selection) -> Tiles:

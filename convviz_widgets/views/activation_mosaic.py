@@ -11,7 +11,7 @@ from traitlets import Bool, Enum
 from convviz_widgets.state import Selection
 from convviz_widgets.tensors import constant_maps, sparsity
 from convviz_widgets.views.mosaic_view import MosaicView
-from convviz_widgets.views.option_controls import SIDES, choice, row, side_choice, switch
+from convviz_widgets.views.option_controls import SIDES, choice, line, side_choice, switch
 from convviz_widgets.views.picture import AUTOMATIC, COLORMAPS, Picture, Tiles, as_maps, colour
 
 
@@ -35,10 +35,10 @@ class ActivationMosaic(MosaicView):
     def controls(self) -> Sequence[Widget]:
         """Return colour map, scale and side of the nonlinearity."""
         return [
-            row(
-                choice(self, "colormap", "Colours", COLORMAPS, 180),
+            line(
+                choice(self, "colormap", "Colours", COLORMAPS, 170),
                 side_choice(self),
-                switch(self, "per_channel", "scale each map alone", 170),
+                switch(self, "per_channel", "own scale for each map", 165),
             )
         ]
 

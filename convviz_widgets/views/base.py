@@ -27,6 +27,10 @@ class View(VBox):
     title: ClassVar[str] = ""
     depends: ClassVar[frozenset[str]] = frozenset()
     """Fields of the `Selection` whose change makes the picture another one."""
+    width: ClassVar[int] = 566
+    """Of the view in CSS pixels; a notebook's output is 848 wide."""
+    caption_lines: ClassVar[int] = 2
+    """Lines kept free for the caption, so that nothing jumps when it changes."""
     instant: ClassVar[bool] = False
     """Whether the view needs no forward pass."""
 
@@ -38,7 +42,8 @@ class View(VBox):
         for name in options:
             if name not in known:
                 raise InputError(unknown("option", name, known, f"{type(self).__name__} takes"))
-        super().__init__(layout=layout or Layout(flex="0 0 auto", overflow="visible"))
+        still = Layout(width=f"{self.width}px", flex="0 0 auto", overflow="visible", margin="0")
+        super().__init__(layout=layout or still)
         self.add_class("cvw-view")
         self.draw_count = 0
         """How often the view has drawn."""
@@ -47,10 +52,11 @@ class View(VBox):
         self._drawn: Selection | None = None
         self._note = Text(kind="busy", flex="1 1 auto")
         self._problem = Text(kind="problem", display="none")
-        self._caption = Text(kind="quiet wrap")
+        self._caption = Text(kind="quiet wrap", min_height=f"{18 * self.caption_lines}px")
+        self._caption.layout.display = "block" if self.caption_lines else "none"
         for name, value in options.items():
             self.set_trait(name, value)
-        self._body = VBox(list(self.build()), layout=Layout(flex="0 0 auto", overflow="visible"))
+        self._body = VBox(list(self.build()), layout=Layout(flex="0 0 auto", overflow="hidden"))
         self.children = [Style(), self._heading(), self._problem, self._body, self._caption]
         self.observe(self._option_changed, names=self.trait_names(option=True))
         self.observe(self._shown, names="visible")
@@ -120,10 +126,12 @@ class View(VBox):
             self.state.unobserve(self._selected, names="selection")
         close_tree(self)
 
-    def _heading(self) -> Widget:
+    def _heading(self) -> HBox:
         """Return the title with the note beside it, in a line of constant height."""
-        title = [Text(self.title, "title", flex="0 0 auto")] if self.title else []
-        return HBox([*title, self._note], layout=Layout(height="22px", overflow="hidden"))
+        title = Text(self.title, "title", flex="0 0 auto")
+        shown = "flex" if self.title else "none"
+        line = Layout(height="22px", flex="0 0 auto", overflow="hidden", display=shown)
+        return HBox([title, self._note], layout=line)
 
     def _selected(self, _change: Any) -> None:
         self.update()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from ipywidgets import BoundedIntText, HBox, Layout, Widget
+from ipywidgets import BoundedIntText, Layout, Widget
 
 from convviz_widgets.state import Selection, channel_count
 from convviz_widgets.views.base import View
+from convviz_widgets.views.option_controls import line
 from convviz_widgets.views.text import Text
 
 
@@ -16,7 +17,9 @@ class ChannelStepper(View):
     """A number field for the channel, beside how many there are."""
 
     title: ClassVar[str] = "Channel"
+    caption_lines: ClassVar[int] = 0
     depends: ClassVar[frozenset[str]] = frozenset({"layer", "channel"})
+    width: ClassVar[int] = 216
     instant: ClassVar[bool] = True
 
     def build(self) -> Sequence[Widget]:
@@ -25,7 +28,7 @@ class ChannelStepper(View):
         self._number.tooltip = "Channel"
         self._number.observe(self._changed, names="value")
         self._of = Text()
-        return [HBox([self._number, self._of], layout=Layout(overflow="hidden"))]
+        return [line(self._number, self._of)]
 
     def compute(self, selection: Selection) -> tuple[int, int]:
         """Return the channel and how many the layer has."""
@@ -36,7 +39,7 @@ class ChannelStepper(View):
         channel, count = result
         self._number.max = count - 1
         self._number.value = channel
-        self._of.show(f"of 0 to {count - 1}")
+        self._of.show(f"0 to {count - 1}")
 
     def _changed(self, change: Any) -> None:
         if not self.state.publishing_here():

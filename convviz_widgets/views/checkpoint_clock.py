@@ -16,14 +16,16 @@ class CheckpointClock(View):
     """The time axis of everything: one slider over the checkpoints, in order of their steps."""
 
     title: ClassVar[str] = "Checkpoint"
+    caption_lines: ClassVar[int] = 0
     depends: ClassVar[frozenset[str]] = frozenset({"checkpoint", "step", "revision"})
+    width: ClassVar[int] = 216
     instant: ClassVar[bool] = True
 
     def build(self) -> Sequence[Widget]:
         """Return the buttons, the slider and the step."""
         self._play = Play(interval=250, show_repeat=False, layout=Layout(width="88px"))
         self._slider = IntSlider(
-            readout=False, continuous_update=True, layout=Layout(width="216px", margin="2px 0")
+            readout=False, continuous_update=True, layout=Layout(width="206px", margin="2px 0")
         )
         self._slider.tooltip = "Checkpoint"
         self._previous = _button("step-backward", "previous checkpoint", self._step, -1)

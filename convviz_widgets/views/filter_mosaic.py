@@ -19,7 +19,7 @@ from convviz_widgets.tensors import (
     symmetric_limits,
 )
 from convviz_widgets.views.mosaic_view import MosaicView
-from convviz_widgets.views.option_controls import choice, number, row, switch
+from convviz_widgets.views.option_controls import choice, line, number, switch
 from convviz_widgets.views.picture import Colouring, Picture, Tiles
 from convviz_widgets.views.weights import weight_of
 
@@ -50,11 +50,11 @@ class FilterMosaic(MosaicView):
     def controls(self) -> Sequence[Widget]:
         """Return colours, scale, and which slices of a deeper layer."""
         return [
-            row(
+            line(
                 choice(self, "colormap", "Colours", DIVERGING, 170),
-                switch(self, "per_filter", "scale each tile alone", 170),
+                switch(self, "per_filter", "own scale for each tile", 170),
             ),
-            row(
+            line(
                 choice(self, "slices", "Slices of deeper layers", list(SLICES.items()), 330),
                 number(self, "input_channel", "input", 120),
             ),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from bqplot import Axis, Bars, Figure, LinearScale
@@ -13,7 +14,10 @@ from ipywidgets import Box, Layout, Widget
 from convviz_widgets.state import Selection
 from convviz_widgets.tensors import Histogram, Limits
 from convviz_widgets.views.base import View
-from convviz_widgets.views.text import ACCENT
+from convviz_widgets.views.text import ACCENT, QUIET
+
+TICKS = 3
+"""Parts that the ticks divide an axis into."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,8 @@ class Counted:
 class HistogramView(View):
     """Show a `Histogram`; a subclass says of what."""
 
-    frame: ClassVar[tuple[int, int]] = (292, 284)
+    width: ClassVar[int] = 286
+    frame: ClassVar[tuple[int, int]] = (284, 272)
 
     def count(self, selection: Selection) -> Counted:
         """Return the histogram."""
@@ -56,51 +61,47 @@ class HistogramView(View):
         if self._bars is None:
             self._make_figure()  # when first shown: a hidden figure is never measured right
         assert self._bars is not None
-        edges, counts = result.histogram.edges, result.histogram.counts
-        low, high = float(edges[0]), float(edges[-1])
+        histogram = result.histogram
         with self._x.hold_sync():
-            self._x.min, self._x.max = low, high
-        with self._y.hold_sync():
-            self._y.min, self._y.max = 0.0, float(max(1, counts.max(initial=0))) * 1.05
+            self._x.min, self._x.max = float(histogram.edges[0]), float(histogram.edges[-1])
+        self._y.max = _axis_end(int(histogram.counts.max(initial=0)))
         with self._bars.hold_sync():
-            self._bars.x = (edges[:-1] + edges[1:]) / 2
-            self._bars.y = counts.astype(float)
+            self._bars.x, self._bars.y = histogram.centers, histogram.counts.astype(float)
         self._x_axis.label = result.quantity
         self.say(result.caption)
+        if not self._frame.children:
+            self._frame.children = [self._figure]
 
     def _make_figure(self) -> None:
         self._x, self._y = LinearScale(allow_padding=False), LinearScale(min=0.0)
-        self._bars = Bars(
-            x=np.zeros(1),
-            y=np.zeros(1),
-            scales={"x": self._x, "y": self._y},
-            colors=[ACCENT],
-            padding=0.05,
-        )
-        self._x_axis = Axis(scale=self._x, num_ticks=4, label_offset="32px", grid_lines="none")
+        scales = {"x": self._x, "y": self._y}
+        self._bars = Bars(x=np.zeros(1), y=np.zeros(1), scales=scales, colors=[ACCENT])
+        line = {"num_ticks": TICKS + 1, "grid_lines": "none", "label_color": QUIET}
+        self._x_axis = Axis(scale=self._x, tick_format=".3~g", label_offset="32px", **line)
         y_axis = Axis(
             scale=self._y,
             side="left",
             label="count",
-            num_ticks=4,
-            label_offset="46px",
-            tick_format="~s",
-            grid_lines="none",
+            tick_format=".3~s",
+            label_offset="44px",
+            **line,
         )
-        self._frame.children = [self._figure([self._x_axis, y_axis])]
-
-    def _figure(self, axes: list[Any]) -> Figure:
         width, height = self.frame
-        return Figure(
+        self._figure = Figure(
             marks=[self._bars],
-            axes=axes,
+            axes=[self._x_axis, y_axis],
             animation_duration=0,
-            fig_margin={"top": 10, "bottom": 44, "left": 62, "right": 14},
+            fig_margin={"top": 10, "bottom": 44, "left": 58, "right": 14},
             background_style={"fill": "transparent"},
             padding_x=0.0,
             padding_y=0.0,
             layout=Layout(width=f"{width}px", height=f"{height}px", min_width="0"),
         )
+
+
+def _axis_end(count: int) -> float:
+    """Return where an axis of counts ends: a little above, with whole numbers at the ticks."""
+    return float(TICKS * max(1, math.ceil(1.05 * count / TICKS)))
 
 
 def widened(limits: Limits) -> Limits:

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from ipywidgets import BoundedIntText, Button, HBox, Layout, Widget
+from ipywidgets import BoundedIntText, Button, Layout, Widget
 from PIL import Image
 
 from convviz_widgets.state import Selection
 from convviz_widgets.views.mosaic_view import MosaicView
+from convviz_widgets.views.option_controls import line
 from convviz_widgets.views.picture import Picture, Tiles
 from convviz_widgets.views.text import Text
 
-COLUMNS, ROWS, SIDE = 4, 2, 48
+COLUMNS, ROWS, SIDE = 4, 2, 47
 PAGE = COLUMNS * ROWS
 
 
@@ -22,21 +23,23 @@ class ImageStrip(MosaicView):
     """A page of thumbnails around the selected image; a click or the number picks one."""
 
     title: ClassVar[str] = "Image"
+    caption_lines: ClassVar[int] = 0
     depends: ClassVar[frozenset[str]] = frozenset({"image"})
+    width: ClassVar[int] = 216
     instant: ClassVar[bool] = True
-    frame: ClassVar[tuple[int, int]] = (216, 106)
+    frame: ClassVar[tuple[int, int]] = (216, 104)
     min_tile: ClassVar[int] = SIDE
     max_tile: ClassVar[int] = SIDE
 
     def controls(self) -> Sequence[Widget]:
         """Return the number field and the buttons that turn the page."""
         last = len(self.state.image_set) - 1
-        self._number = BoundedIntText(min=0, max=last, layout=Layout(width="84px"))
+        self._number = BoundedIntText(min=0, max=last, layout=Layout(width="74px"))
         self._number.tooltip = "Image"
         self._number.observe(self._changed, names="value")
         turn = [_turn(icon, text, self._turn, by) for icon, text, by in TURNS]
-        of = Text(f"of 0 to {last:,}")
-        return [HBox([self._number, *turn, of], layout=Layout(overflow="hidden"))]
+        of = Text(f"to {last:,}")
+        return [line(self._number, *turn, of)]
 
     def compute(self, selection: Selection) -> tuple[Picture, int | None]:
         """Return the page of the selected image, painted anew only when it is another one."""

@@ -17,16 +17,18 @@ class LayerList(View):
     """Pick a layer; the search box keeps those whose name or kind contains every word."""
 
     title: ClassVar[str] = "Layer"
+    caption_lines: ClassVar[int] = 1
     depends: ClassVar[frozenset[str]] = frozenset({"layer"})
+    width: ClassVar[int] = 216
     instant: ClassVar[bool] = True
 
     def build(self) -> Sequence[Widget]:
         """Return the search box and the list."""
         self._search = SearchBox(
-            placeholder="search layers", continuous_update=True, layout=Layout(width="216px")
+            placeholder="search layers", continuous_update=True, layout=Layout(width="212px")
         )
         self._search.tooltip = "Search layers by name or kind"
-        self._list = Select(rows=9, layout=Layout(width="216px"))
+        self._list = Select(rows=9, layout=Layout(width="212px"))
         self._list.tooltip = "Layer"
         self._list.add_class("cvw-mono")
         self._search.observe(self._searched, names="value")

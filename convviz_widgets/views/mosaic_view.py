@@ -23,7 +23,7 @@ class MosaicView(View):
     """
 
     repaints: ClassVar[frozenset[str]] = frozenset()
-    frame: ClassVar[tuple[int, int]] = (580, 300)
+    frame: ClassVar[tuple[int, int]] = (566, 300)
     """Width and height of the frame in pixels."""
     min_tile: ClassVar[int] = 24
     max_tile: ClassVar[int] = 96

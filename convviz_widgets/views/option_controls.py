@@ -11,10 +11,11 @@ SIDES = {"output": "out", "input (pre-activation)": "in"}
 """Before or after the nonlinearity: what a layer puts out, and what an activation takes in."""
 
 
-def row(*controls: Widget) -> HBox:
-    """Lay controls out in one line of constant height."""
+def line(*controls: Widget) -> HBox:
+    """Lay controls out side by side, in a line of constant height."""
     return HBox(
-        list(controls), layout=Layout(flex="0 0 auto", overflow="hidden", min_height="32px")
+        list(controls),
+        layout=Layout(flex="0 0 auto", overflow="hidden", min_height="32px", align_items="center"),
     )
 
 
@@ -32,7 +33,7 @@ def choice(view: Any, name: str, label: str, options: Sequence[Any], width: int 
 
 def side_choice(view: Any) -> Dropdown:
     """Return the drop-down for the option ``side`` of a view."""
-    return choice(view, "side", "Show", list(SIDES.items()), 220)
+    return choice(view, "side", "Show", list(SIDES.items()), 212)
 
 
 def switch(view: Any, name: str, label: str, width: int = 170) -> Checkbox:

@@ -13,6 +13,7 @@ from convviz_widgets.views.base import View
 class StatusLine(View):
     """One line about the state and the views that were made with it."""
 
+    caption_lines: ClassVar[int] = 1
     depends: ClassVar[frozenset[str]] = frozenset(field.name for field in fields(Selection))
     instant: ClassVar[bool] = True
 
@@ -28,7 +29,7 @@ class StatusLine(View):
             part
             for part in (
                 f"step {selection.step:,}",
-                f"{self.state.forward_count:,} forward passes",
+                f"forward passes: {self.state.forward_count:,}",
                 f"last redraw {milliseconds:.0f} ms",
                 self.state.status,
                 _problems(self.state.problems),

@@ -13,6 +13,7 @@ STYLE = """<style>
   line-height: 20px; min-height: 20px; font-size: 13px; overflow: hidden; margin: 0;
   text-overflow: ellipsis; white-space: nowrap; color: var(--jp-ui-font-color1, #222); }
 .cvw-title > .widget-html-content { font-weight: 600; }
+.cvw-quiet, .cvw-quiet > .widget-html-content { line-height: 18px; min-height: 18px; }
 .cvw-quiet > .widget-html-content { color: var(--jp-ui-font-color2, #666); font-size: 12px; }
 .cvw-wrap, .cvw-wrap > .widget-html-content { white-space: normal; }
 .cvw-busy > .widget-html-content { color: #d9480f; text-align: right; }
@@ -22,9 +23,13 @@ STYLE = """<style>
 .cvw-frame { background: var(--jp-layout-color1, #fff); border-radius: 3px; }
 .cvw-frame canvas { outline-offset: -2px; }
 .cvw-frame canvas:focus { outline: 2px solid #d9480f; }
-.cvw-mono select { font-family: var(--jp-code-font-family, monospace); font-size: 12px; }
+.cvw-mono select { font-family: var(--jp-code-font-family, monospace); font-size: 12px;
+  overflow-x: hidden; }
 </style>"""
 """Colours come from the theme, so that light and dark both read; the accent is the one colour."""
+
+QUIET = "#8a8a8a"
+"""A grey for the labels of axes that reads on white and on black."""
 
 ACCENT = "#d9480f"
 """The one accent colour: what is selected, and what is being computed."""

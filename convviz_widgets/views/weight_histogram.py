@@ -11,7 +11,7 @@ from traitlets import Enum
 from convviz_widgets.state import Selection
 from convviz_widgets.tensors import full_limits, histogram, to_display_array
 from convviz_widgets.views.histogram_view import Counted, HistogramView, non_finite, widened
-from convviz_widgets.views.option_controls import choice, row
+from convviz_widgets.views.option_controls import choice, line
 from convviz_widgets.views.weights import weight_of
 
 SCOPES = ("layer", "filter")
@@ -30,7 +30,7 @@ class WeightHistogram(HistogramView):
 
     def controls(self) -> Sequence[Widget]:
         """Return the scope."""
-        return [row(choice(self, "scope", "Of the", SCOPES, 150))]
+        return [line(choice(self, "scope", "Of the", SCOPES, 150))]
 
     def count(self, selection: Selection) -> Counted:
         """Count the weights."""
