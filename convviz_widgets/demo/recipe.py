@@ -40,8 +40,11 @@ class Recipe:
     @property
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits that change with anything in the recipe."""
-        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
+
+    def to_json(self) -> str:
+        """Return all fields as one line of JSON."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
 
 RECIPES = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,8 @@ from convviz_widgets.demo.photographs import PHOTOGRAPHS, Patches, cut_patches
 from convviz_widgets.demo.recipe import RECIPES, Recipe
 from convviz_widgets.demo.training import accuracy, checkpoint_name, train
 
-RESULT = "training.json"
-"""Written last: a folder without it is half a training, and is done again."""
+FINISHED = "recipe.json"
+"""Written last: a folder without it holds half a training, which is done again."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -52,13 +51,13 @@ def load(name: str = "demo") -> DemoRun:
 def load_recipe(recipe: Recipe, directory: Path) -> DemoRun:
     """Return the run of any recipe, kept in ``directory``; train it first where needed."""
     images, validation = image_sets(recipe)
-    result = _finished(recipe, directory)
-    if result is None:
-        result = _train(recipe, images, validation, directory)
+    if not _is_finished(recipe, directory):
+        _train(recipe, images, directory)
     checkpoints = cvw.CheckpointSeries.from_directory(directory)
     model = build_network(len(PHOTOGRAPHS), seed=recipe.seed).eval()
     model.load_state_dict(checkpoints.load(len(checkpoints) - 1))
-    return DemoRun(model, images, validation, checkpoints, directory, result["accuracy"])
+    right = accuracy(model, validation)
+    return DemoRun(model, images, validation, checkpoints, directory, right)
 
 
 def cache_folder() -> Path:
@@ -91,28 +90,15 @@ def _image_set(patches: Patches, mean: Any, std: Any) -> cvw.ImageSet:
     )
 
 
-def _train(
-    recipe: Recipe, images: cvw.ImageSet, validation: cvw.ImageSet, directory: Path
-) -> dict[str, Any]:
+def _train(recipe: Recipe, images: cvw.ImageSet, directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / RESULT).unlink(missing_ok=True)
-    network = train(recipe, images, directory)
-    result = {
-        "recipe": dataclasses.asdict(recipe),
-        "accuracy": accuracy(network, validation),
-        "validation_images": len(validation),
-        "torch": torch.__version__,
-    }
-    temporary = directory / f".{RESULT}.{os.getpid()}.tmp"
-    temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(directory / RESULT)
-    return result
+    (directory / FINISHED).unlink(missing_ok=True)
+    train(recipe, images, directory)
+    temporary = directory / f".{FINISHED}.{os.getpid()}.tmp"
+    temporary.write_text(recipe.to_json() + "\n", encoding="utf-8")
+    temporary.replace(directory / FINISHED)
 
 
-def _finished(recipe: Recipe, directory: Path) -> dict[str, Any] | None:
-    """Return what a finished training left, or None."""
-    names = [RESULT, *map(checkpoint_name, recipe.checkpoint_steps)]
-    if not all((directory / name).is_file() for name in names):
-        return None
-    result: dict[str, Any] = json.loads((directory / RESULT).read_text(encoding="utf-8"))
-    return result if result["recipe"] == dataclasses.asdict(recipe) else None
+def _is_finished(recipe: Recipe, directory: Path) -> bool:
+    names = [FINISHED, *map(checkpoint_name, recipe.checkpoint_steps)]
+    return all((directory / name).is_file() for name in names)

@@ -47,8 +47,9 @@ def train(recipe: Recipe, images: cvw.ImageSet, directory: Path) -> PatchNet:
 @torch.no_grad()
 def accuracy(network: nn.Module, images: cvw.ImageSet) -> float:
     """Return the share of labelled images that the network classifies rightly."""
-    predicted = network(images.batch(range(len(images)))).argmax(dim=1)
-    return (predicted == _labels(images)).double().mean().item()
+    batches = torch.arange(len(images)).split(128)
+    predicted = [network(images.batch(batch.tolist())).argmax(dim=1) for batch in batches]
+    return (torch.cat(predicted) == _labels(images)).double().mean().item()
 
 
 def _optimizer(network: PatchNet, recipe: Recipe) -> torch.optim.Optimizer:

@@ -30,7 +30,7 @@ def no_training(*_):
 
 def test_a_run_is_ready_to_look_at(run, tiny):
     assert run.checkpoints.steps == tiny.checkpoint_steps
-    assert run.directory.joinpath("training.json").is_file()
+    assert run.directory.joinpath("recipe.json").is_file()
     assert not run.model.training
     last = run.checkpoints.load(len(run.checkpoints) - 1)
     torch.testing.assert_close(last, run.model.state_dict(), rtol=0, atol=0)
@@ -68,7 +68,7 @@ def test_a_finished_run_is_not_trained_again(run, tiny, monkeypatch):
     assert runs.load_recipe(tiny, run.directory).accuracy == run.accuracy
 
 
-@pytest.mark.parametrize("lost", ["training.json", "step-000002.safetensors"])
+@pytest.mark.parametrize("lost", ["recipe.json", "step-000002.safetensors"])
 def test_half_a_training_is_done_again(run, folder, tiny, lost):
     (folder / lost).unlink()
     again = runs.load_recipe(tiny, folder).checkpoints
@@ -84,7 +84,7 @@ def test_a_training_that_stops_leaves_no_result(folder, tiny, monkeypatch):
     monkeypatch.setattr(runs, "train", stop)
     with pytest.raises(KeyboardInterrupt):
         runs.load_recipe(tiny, folder)
-    assert not (folder / "training.json").exists()
+    assert not (folder / "recipe.json").exists()
 
 
 def test_an_unknown_run_names_the_choices():
