@@ -26,14 +26,6 @@ def test_a_decoder_sees_the_colours_of_the_slots(random, shape):
     np.testing.assert_array_equal(decoded(palette_png(slots, colors), "RGBA"), colors[slots])
 
 
-def test_repeated_lines_are_restored_and_cost_little(random):
-    lines = random.integers(0, 249, (50, 400), dtype=np.uint8)
-    enlarged = lines.repeat(8, axis=0)
-    content = palette_png(enlarged, palette("viridis"))
-    np.testing.assert_array_equal(decoded(content, "RGBA"), palette("viridis")[enlarged])
-    assert len(content) < 1.2 * len(palette_png(lines, palette("viridis")))
-
-
 def test_strided_slots_are_written_as_they_look(random):
     slots = random.integers(0, 249, (20, 30), dtype=np.uint8).T[::2]
     shown = decoded(palette_png(slots, palette("gray")), "RGBA")
