@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from ipywidgets import Button, HBox, IntSlider, Layout, Play, Widget
+from ipywidgets import IntSlider, Layout, Play, Widget
 
 from convviz_widgets.state import Selection
 from convviz_widgets.views.base import View
+from convviz_widgets.views.option_controls import icon_button, line
 from convviz_widgets.views.text import Text
 
 
@@ -28,13 +29,14 @@ class CheckpointClock(View):
             readout=False, continuous_update=True, layout=Layout(width="206px", margin="2px 0")
         )
         self._slider.tooltip = "Checkpoint"
-        self._previous = _button("step-backward", "previous checkpoint", self._step, -1)
-        self._next = _button("step-forward", "next checkpoint", self._step, 1)
+        self._previous = icon_button(
+            self, "step-backward", "previous checkpoint", lambda: self._step(-1)
+        )
+        self._next = icon_button(self, "step-forward", "next checkpoint", lambda: self._step(1))
         self._step_line = Text()
         for control in (self._play, self._slider):
             control.observe(self._moved, names="value")
-        buttons = HBox([self._previous, self._play, self._next], layout=Layout(overflow="hidden"))
-        return [buttons, self._slider, self._step_line]
+        return [line(self._previous, self._play, self._next), self._slider, self._step_line]
 
     def compute(self, selection: Selection) -> tuple[Selection, int]:
         """Return the selection and how many checkpoints there are."""
@@ -58,9 +60,3 @@ class CheckpointClock(View):
         moved = self.state.selection.checkpoint + by
         if 0 <= moved < len(self.state.steps):
             self.state.select(checkpoint=moved)
-
-
-def _button(icon: str, tooltip: str, action: Any, by: int) -> Button:
-    button = Button(icon=icon, tooltip=tooltip, layout=Layout(width="40px"))
-    button.on_click(lambda _button: action(by))
-    return button

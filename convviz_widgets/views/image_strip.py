@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from ipywidgets import BoundedIntText, Button, Layout, Widget
+from ipywidgets import BoundedIntText, Layout, Widget
 from PIL import Image
 
 from convviz_widgets.state import Selection
 from convviz_widgets.views.mosaic_view import MosaicView
-from convviz_widgets.views.option_controls import line
+from convviz_widgets.views.option_controls import icon_button, line
 from convviz_widgets.views.picture import Picture, Tiles
 from convviz_widgets.views.text import Text
 
@@ -37,9 +37,9 @@ class ImageStrip(MosaicView):
         self._number = BoundedIntText(min=0, max=last, layout=Layout(width="74px"))
         self._number.tooltip = "Image"
         self._number.observe(self._changed, names="value")
-        turn = [_turn(icon, text, self._turn, by) for icon, text, by in TURNS]
-        of = Text(f"to {last:,}")
-        return [line(self._number, *turn, of)]
+        back = icon_button(self, "angle-left", "previous images", lambda: self._turn(-1), 32)
+        onward = icon_button(self, "angle-right", "next images", lambda: self._turn(1), 32)
+        return [line(self._number, back, onward, Text(f"to {last:,}"))]
 
     def compute(self, selection: Selection) -> tuple[Picture, int | None]:
         """Return the page of the selected image, painted anew only when it is another one."""
@@ -85,15 +85,6 @@ class ImageStrip(MosaicView):
     def _turn(self, by: int) -> None:
         last = len(self.state.image_set) - 1
         self.state.select(image=min(last, max(0, self.state.selection.image + by * PAGE)))
-
-
-TURNS = (("angle-left", "previous images", -1), ("angle-right", "next images", 1))
-
-
-def _turn(icon: str, tooltip: str, action: Any, by: int) -> Button:
-    button = Button(icon=icon, tooltip=tooltip, layout=Layout(width="32px"))
-    button.on_click(lambda _button: action(by))
-    return button
 
 
 def thumbnail(pixels: np.ndarray) -> np.ndarray:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from ipywidgets import BoundedIntText, Checkbox, Dropdown, HBox, Layout, Widget
+from ipywidgets import BoundedIntText, Button, Checkbox, Dropdown, HBox, Layout, Widget
 
 SIDES = {"output": "out", "input (pre-activation)": "in"}
 """Before or after the nonlinearity: what a layer puts out, and what an activation takes in."""
@@ -58,6 +58,15 @@ def number(view: Any, name: str, label: str, width: int = 140) -> BoundedIntText
         style={"description_width": "initial"},
     )
     return _tied(view, name, control)
+
+
+def icon_button(
+    view: Any, icon: str, tooltip: str, action: Callable[[], Any], width: int = 40
+) -> Button:
+    """Return a button that does something with the state of a view."""
+    button = Button(icon=icon, tooltip=tooltip, layout=Layout(width=f"{width}px"))
+    button.on_click(lambda _button: view.guarded(action))
+    return button
 
 
 def _tied(view: Any, name: str, control: Any) -> Any:
