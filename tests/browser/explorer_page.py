@@ -41,6 +41,7 @@ class ExplorerPage:
     def __init__(self, opened: WidgetPage, keys: tuple[str, str] = ("ArrowLeft", "ArrowRight")):
         self.opened = opened
         self.page = opened.page
+        self.root = self.page.locator(".jp-OutputArea-output:has([role=tablist])").first
         self._down, self._up = keys
         self.wait_for_drawing()
 
@@ -54,7 +55,7 @@ class ExplorerPage:
     def view(self, title: str) -> Locator:
         """Return the view with this title."""
         heading = self.page.locator(".cvw-title").get_by_text(title, exact=True)
-        return self.page.locator(".cvw-view", has=heading)
+        return self.root.locator(".cvw-view", has=heading)
 
     def image(self, name: str) -> Locator:
         """Return the <img> of a picture."""
@@ -122,7 +123,7 @@ class ExplorerPage:
 
     def open_tab(self, title: str) -> None:
         """Click a tab."""
-        self.page.get_by_role("tab", name=title, exact=True).click()
+        self.root.get_by_role("tab", name=title, exact=True).click()
 
     def click(self, name: str, x: int, y: int) -> None:
         """Click a pixel of a picture."""

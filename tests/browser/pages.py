@@ -51,9 +51,16 @@ ASK = """async expression => {
     return (await kernel.requestExecute(request).done).content.user_expressions.value
 }"""
 
+# A picture that is replaced while it is read has an address that is good no more.
 IMAGE_BYTES = """async image => {
-    const buffer = await (await fetch(image.currentSrc)).arrayBuffer()
-    return btoa(Array.from(new Uint8Array(buffer), byte => String.fromCharCode(byte)).join(''))
+    for (;;) {
+        const blob = await fetch(image.src).then(reply => reply.blob()).catch(() => null)
+        if (blob?.type.startsWith('image/')) {
+            const bytes = new Uint8Array(await blob.arrayBuffer())
+            return btoa(Array.from(bytes, byte => String.fromCharCode(byte)).join(''))
+        }
+        await new Promise(requestAnimationFrame)
+    }
 }"""
 
 CANVAS_BYTES = "canvas => canvas.toDataURL('image/png').split(',')[1]"

@@ -61,7 +61,7 @@ def test_another_layer_has_another_mosaic(explorer):
     before = explorer.pixels("mosaic")
     explorer.layers.select_option(label="conv2  Conv2d  16×12×12")
     explorer.opened.changed(explorer.image("mosaic"), before)
-    expect(explorer.view("Channel")).to_contain_text("of 0 to 15")
+    expect(explorer.view("Channel")).to_contain_text("0 to 15")
 
 
 def test_nothing_is_wider_than_the_page(explorer):
