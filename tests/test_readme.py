@@ -1,0 +1,38 @@
+"""The README's example runs as it is printed, and its table names every photograph."""
+
+import re
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from convviz_widgets.checkpoints import write_checkpoint
+from convviz_widgets.demo import PHOTOGRAPHS
+
+README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+
+
+def test_the_example_runs(tmp_path, monkeypatch):
+    model = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(32, 2))
+    run = tmp_path / "runs" / "first"
+    run.mkdir(parents=True)
+    for step in (0, 100):
+        write_checkpoint(run / f"step-{step}.safetensors", model.state_dict())
+    monkeypatch.chdir(tmp_path)
+    names = {
+        "model": model,
+        "inputs": torch.rand(2, 3, 6, 6),
+        "labels": [0, 1],
+        "names": ["cat", "dog"],
+        "mean": 0.0,
+        "std": 1.0,
+    }
+    (example,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    exec(example, names)
+    assert names["state"].steps == (0, 100)
+
+
+def test_every_photograph_is_listed_with_its_licence():
+    rows = dict(re.findall(r"^\| (\w+) \|.*\| ([^|]+) \|$", README, flags=re.MULTILINE))
+    rows.pop("class")
+    assert rows == {photograph.name: photograph.licence for photograph in PHOTOGRAPHS}
