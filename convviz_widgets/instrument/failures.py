@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping
 from types import FrameType
 from typing import Any
@@ -37,25 +38,25 @@ def explain(
     place = f" in layer {name!r}" if name else ""
     what = mismatch or f"{type(error).__name__}{place}: {one_line(error)}"
     if known is not None and shape != known:
-        return InputError(
-            f"images of shape {shape} do not fit this model, which took {known}: {what}"
-        )
+        return InputError(f"got images of shape {shape}, expected {known}: {what}")
     if mismatch:
-        return InputError(f"images of shape {shape} do not fit this model: {mismatch}")
+        return InputError(f"got images of shape {shape}, which do not fit the model: {mismatch}")
     return ModelError(f"the model raised on images of shape {shape}: {what}")
 
 
 def _where(error: Exception, names: Mapping[nn.Module, str]) -> tuple[str, str]:
     """Return the innermost module that was running, and how its input does not fit it."""
-    name, frame = "", None
-    trace = error.__traceback__
-    while trace is not None:
-        owner = trace.tb_frame.f_locals.get("self")
-        if isinstance(owner, nn.Module) and owner in names:
-            name = names[owner]
-            frame = trace.tb_frame if trace.tb_frame.f_code.co_name == "forward" else None
-        trace = trace.tb_next
-    return name, _mismatch(name, frame) if frame is not None else ""
+    name, forward = "", None
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        owner = frame.f_locals.get("self")
+        if not isinstance(owner, nn.Module) or owner not in names:
+            continue
+        if frame.f_code.co_name == "forward":
+            forward = frame
+        elif names[owner] != name:
+            forward = None  # entered, and not yet, or never, in its forward
+        name = names[owner]
+    return name, _mismatch(name, forward) if forward is not None else ""
 
 
 def _mismatch(name: str, frame: FrameType) -> str:

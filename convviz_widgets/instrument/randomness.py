@@ -21,7 +21,7 @@ _DRAW = (
     "rand randn randint randperm bernoulli normal multinomial poisson binomial rand_like randn_like"
     " randint_like uniform_ normal_ exponential_ geometric_ cauchy_ log_normal_ random_ bernoulli_"
     " gumbel_softmax svd_lowrank pca_lowrank kaiming_uniform_ kaiming_normal_ xavier_uniform_"
-    " xavier_normal_ trunc_normal_ orthogonal_ sparse_"
+    " xavier_normal_ trunc_normal_ orthogonal_ sparse_ _standard_gamma _sample_dirichlet"
 )
 # These draw only when all of these arguments (name, position, default) are on.
 _DRAW_IF: dict[str, tuple[tuple[str, int, Any], ...]] = {
@@ -31,12 +31,13 @@ _DRAW_IF: dict[str, tuple[tuple[str, int, Any], ...]] = {
     "scaled_dot_product_attention": (("dropout_p", 4, 0.0),),
     "multi_head_attention_forward": (("dropout_p", 10, 0.0), ("training", 13, True)),
 }
-# These draw unless they are given the samples.
+# These draw unless this argument (name, position) brings the numbers.
 _DRAW_UNLESS: dict[str, tuple[str, int]] = {
     "fractional_max_pool2d": ("_random_samples", 5),
     "fractional_max_pool3d": ("_random_samples", 5),
     "fractional_max_pool2d_with_indices": ("_random_samples", 5),
     "fractional_max_pool3d_with_indices": ("_random_samples", 5),
+    "lobpcg": ("X", 3),
 }
 
 

@@ -1,0 +1,71 @@
+"""From what a model takes back to a picture: the preprocessing, undone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Preprocessing:
+    """What was done to pictures in [0, 1] before a model: ``(picture - shift) / scale``.
+
+    Attributes
+    ----------
+    shift, scale : (C,) or (1,), float32.
+    """
+
+    shift: Tensor
+    scale: Tensor
+
+    @classmethod
+    def stated(
+        cls,
+        mean: float | Sequence[float] | None,
+        std: float | Sequence[float] | None,
+        channels: int,
+    ) -> Preprocessing:
+        """Return the one with this mean (default 0) and std (default 1), by channel or for all."""
+        shift = _numbers("mean", 0.0 if mean is None else mean, channels)
+        scale = _numbers("std", 1.0 if std is None else std, channels)
+        if not bool((scale > 0).all()):
+            raise InputError(f"std must be above zero, got {std}")
+        return cls(shift, scale)
+
+    @classmethod
+    def read_off(cls, images: Tensor) -> Preprocessing:
+        """Return the one that shows images of unknown preprocessing.
+
+        Values in [0, 1] are taken as they are, others from zero up as [0, 255]; where there are
+        negative ones, the extremes become black and white.
+        """
+        finite = images[images.isfinite()].to(torch.float32)
+        low, high = (finite.min().item(), finite.max().item()) if len(finite) else (0.0, 1.0)
+        if low >= 0:
+            low, high = 0.0, 1.0 if high <= 1 else max(high, 255.0)
+        span = max(high - low, 1e-12)
+        return cls(torch.tensor([-low / span]), torch.tensor([1 / span]))
+
+    def undone(self, image: Tensor) -> np.ndarray:
+        """Return an image (C, H, W) as a picture, uint8 (H, W, 3), rounded and clipped.
+
+        Grey is repeated; of more than three channels the first three are shown.
+        """
+        values = image.detach().to("cpu", torch.float32)
+        picture = values * self.scale.reshape(-1, 1, 1) + self.shift.reshape(-1, 1, 1)
+        pixels = picture.nan_to_num(0.0, 1.0, 0.0).clamp(0, 1).mul(255).round().to(torch.uint8)
+        rgb = pixels[:3] if len(pixels) >= 3 else pixels[:1].expand(3, -1, -1)
+        return rgb.permute(1, 2, 0).contiguous().numpy()
+
+
+def _numbers(what: str, value: float | Sequence[float], channels: int) -> Tensor:
+    numbers = torch.as_tensor(value, dtype=torch.float32).flatten()
+    if len(numbers) not in (1, channels):
+        raise InputError(f"{what} has {len(numbers)} numbers; the images have {channels} channels")
+    return numbers
