@@ -38,7 +38,7 @@ class ActivationMosaic(MosaicView):
             line(
                 choice(self, "colormap", "Colours", COLORMAPS, 170),
                 side_choice(self),
-                switch(self, "per_channel", "own scale for each map", 165),
+                switch(self, "per_channel", "own scale per map", 145),
             )
         ]
 

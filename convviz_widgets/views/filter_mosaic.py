@@ -9,7 +9,7 @@ from ipywidgets import Widget
 from traitlets import Bool, Enum, Int
 
 from convviz_widgets.instrument import LayerInfo
-from convviz_widgets.state import Selection
+from convviz_widgets.state import Selection, channel_count
 from convviz_widgets.tensors import (
     DIVERGING,
     FilterTiles,
@@ -21,7 +21,7 @@ from convviz_widgets.tensors import (
 from convviz_widgets.views.mosaic_view import MosaicView
 from convviz_widgets.views.option_controls import choice, line, number, switch
 from convviz_widgets.views.picture import Colouring, Picture, Tiles
-from convviz_widgets.views.weights import weight_of
+from convviz_widgets.views.weights import shown_as, weighted_layer
 
 SLICES = {"of the selected filter": "filter", "of one input channel": "input"}
 
@@ -30,8 +30,9 @@ class FilterMosaic(MosaicView):
     """Filters of the selected layer at the selected checkpoint, zero in mid-grey.
 
     The first convolution shows its filters in colour, deeper ones by slice, fully connected
-    layers as the map that feeds them. Well-trained first-layer filters look smooth, noisy ones
-    hint at too little training or regularisation [CS231n, understanding-cnn].
+    layers as the map that feeds them, and a layer without weights those of the layer before it.
+    Well-trained first-layer filters look smooth; noisy ones hint at too little training or
+    regularisation [CS231n, understanding-cnn].
     """
 
     title: ClassVar[str] = "Filters"
@@ -52,7 +53,7 @@ class FilterMosaic(MosaicView):
         return [
             line(
                 choice(self, "colormap", "Colours", DIVERGING, 170),
-                switch(self, "per_filter", "own scale for each tile", 170),
+                switch(self, "per_filter", "own scale per tile", 140),
             ),
             line(
                 choice(self, "slices", "Slices of deeper layers", list(SLICES.items()), 330),
@@ -62,12 +63,13 @@ class FilterMosaic(MosaicView):
 
     def tiles(self, selection: Selection) -> Tiles:
         """Return one tile a filter, or a slice."""
-        filters = self._filters(selection)
+        info = weighted_layer(self.state, selection.layer, dimensions=2)
+        filters = self._filters(info, selection.channel)
         limits = symmetric_limits(filters.values)
         each = channel_limits(filters.values, symmetric_limits) if self.per_filter else limits
         colouring = Colouring(each, "colour" if filters.rgb else self.colormap)
         caption = (
-            f"{selection.layer} · {filters.caption} · step {selection.step:,} · "
+            f"{shown_as(info, selection.layer)} · {filters.caption} · step {selection.step:,} · "
             f"n = {filters.values.size:,} weights · scale {colouring.line}, zero in mid-grey"
         )
         labels = tuple(filters.label(tile) for tile in range(len(filters.values)))
@@ -95,14 +97,15 @@ class FilterMosaic(MosaicView):
         """Name the filter or the slice."""
         return picture.tiles.labels[tile]
 
-    def _filters(self, selection: Selection) -> FilterTiles:
-        info = self.state.layer_info(selection.layer)
+    def _filters(self, info: LayerInfo, channel: int) -> FilterTiles:
+        weight = self.state.weight(info.name)
+        assert weight is not None
         sliced = self.slices == "input" and self._is_deep(info)
         return filter_tiles(
-            weight_of(self.state, info.name),
+            weight,
             groups=info.groups,
             transposed="Transpose" in info.kind,
-            out_channel=None if sliced else selection.channel,
+            out_channel=None if sliced else min(channel, channel_count(info) - 1),
             in_channel=self.input_channel if sliced else None,
             feeding_shape=self._feeding_shape(info),
         )

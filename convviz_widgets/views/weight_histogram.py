@@ -8,17 +8,20 @@ from typing import ClassVar
 from ipywidgets import Widget
 from traitlets import Enum
 
-from convviz_widgets.state import Selection
-from convviz_widgets.tensors import full_limits, histogram, to_display_array
+from convviz_widgets.state import Selection, channel_count
+from convviz_widgets.tensors import full_limits, histogram, summary, to_display_array
 from convviz_widgets.views.histogram_view import Counted, HistogramView, non_finite, widened
 from convviz_widgets.views.option_controls import choice, line
-from convviz_widgets.views.weights import weight_of
+from convviz_widgets.views.weights import as_filters, shown_as, weighted_layer
 
 SCOPES = ("layer", "filter")
 
 
 class WeightHistogram(HistogramView):
-    """Histogram of the selected layer's weights at the selected checkpoint."""
+    """Histogram of the selected layer's weights at the selected checkpoint.
+
+    For a layer without weights: those of the layer that feeds it.
+    """
 
     title: ClassVar[str] = "Weights"
     depends: ClassVar[frozenset[str]] = frozenset({"key", "layer", "channel"})
@@ -34,13 +37,16 @@ class WeightHistogram(HistogramView):
 
     def count(self, selection: Selection) -> Counted:
         """Count the weights."""
-        layer = to_display_array(weight_of(self.state, selection.layer))
-        values = layer[selection.channel] if self.scope == "filter" and layer.ndim > 1 else layer
+        info = weighted_layer(self.state, selection.layer)
+        channel = min(selection.channel, channel_count(info) - 1)
+        layer = to_display_array(as_filters(info, self.state.weight(info.name)))
+        values = layer[channel] if self.scope == "filter" else layer
+        facts = summary(values)
         counted = histogram(values, bins=48, limits=widened(full_limits(layer)))
-        of = f"filter {selection.channel}" if self.scope == "filter" else "all filters"
+        of = f"filter {channel}" if self.scope == "filter" else "all filters"
         caption = (
-            f"{selection.layer}, {of} · step {selection.step:,} · n = {values.size:,} weights"
-            f" · mean {values.mean():.3g} · std {values.std():.3g}"
+            f"{shown_as(info, selection.layer)}, {of} · step {selection.step:,}"
+            f" · n = {values.size:,} weights · mean {facts.mean:.3g} · std {facts.std:.3g}"
             f"{non_finite(counted)}"
         )
         return Counted(counted, "weight", caption)

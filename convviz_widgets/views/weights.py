@@ -1,23 +1,50 @@
-"""The weight of a layer, for the views that cannot do without one."""
+"""Which weights a view shows for a layer: its own, or those that feed it."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
 from convviz_widgets.errors import InputError
+from convviz_widgets.instrument import LayerInfo
 from convviz_widgets.state import ModelState
 
 
-def weight_of(state: ModelState, layer: str) -> Tensor:
-    """Return a layer's weight at the selected checkpoint.
+def weighted_layer(state: ModelState, layer: str, dimensions: int = 1) -> LayerInfo:
+    """Return the layer if it has weights, else the nearest one before it that has.
+
+    An activation or a pooling has none of its own: its maps are made by the filters before it.
+
+    Parameters
+    ----------
+    dimensions
+        That the weight needs at least: 2 leaves out the scales of normalisations.
 
     Raises
     ------
     InputError
-        For a layer that has none, naming those that have one.
+        If no layer up to this one has such weights, naming those that have.
     """
-    weight = state.weight(layer)
-    if weight is None:
-        known = ", ".join(info.name for info in state.layers if info.weight_shape)
-        raise InputError(f"{layer} has no weights to show; layers with weights: {known or 'none'}")
-    return weight
+    names = [info.name for info in state.layers]
+    for info in reversed(state.layers[: names.index(layer) + 1]):
+        if len(info.weight_shape or ()) >= dimensions:
+            return info
+    known = ", ".join(info.name for info in state.layers if info.weight_shape)
+    raise InputError(f"{layer} has no weights to show; layers with weights: {known or 'none'}")
+
+
+def as_filters(info: LayerInfo, weight: Tensor | None) -> Tensor:
+    """Return a weight with the outputs first: a transposed convolution keeps its inputs there.
+
+    A scale per channel ``(C,)``, as normalisations have it, stays what it is.
+    """
+    assert weight is not None
+    if "Transpose" not in info.kind:
+        return weight
+    inputs, outputs = weight.shape[:2]
+    grouped = weight.reshape(info.groups, inputs // info.groups, outputs, *weight.shape[2:])
+    return grouped.transpose(1, 2).reshape(info.groups * outputs, -1, *weight.shape[2:])
+
+
+def shown_as(info: LayerInfo, layer: str) -> str:
+    """Name the layer whose weights are shown, and why, if it is not the selected one."""
+    return info.name if info.name == layer else f"{info.name} (feeds {layer})"

@@ -7,7 +7,9 @@ import pytest
 import torch
 from ipywidgets.widgets.widget import _instances
 from PIL import Image
+from torch import nn
 
+from convviz_widgets.state import ModelState
 from convviz_widgets.views import (
     ActivationHistogram,
     ActivationMap,
@@ -149,10 +151,19 @@ def test_the_histogram_counts_what_is_not_zero(state):
     assert int(view._bars.y.sum()) == int((values != 0).sum())
 
 
-def test_weights_of_a_layer_without_any_say_so(state):
-    state.select(layer="1")
+def test_a_layer_without_weights_shows_those_that_feed_it(state):
+    state.select(layer="1", channel=2)
+    histogram, mosaic = WeightHistogram(state), FilterMosaic(state)
+    assert int(histogram._bars.y.sum()) == state.weight("0").numel()
+    assert "0 (feeds 1)" in histogram._caption.value
+    assert "0 (feeds 1)" in mosaic._caption.value
+    assert mosaic.selected_tile(state.selection) == 2
+
+
+def test_a_model_without_weights_says_so(images):
+    state = ModelState(nn.Sequential(nn.ReLU(), nn.AvgPool2d(2)), images)
     view = WeightHistogram(state)
-    assert view._problem.value == "1 has no weights to show; layers with weights: 0, 3"
+    assert view._problem.value == "0 has no weights to show; layers with weights: none"
 
 
 def test_predictions_are_the_softmax_best_first(state):
