@@ -59,14 +59,17 @@ def _where(error: Exception, names: Mapping[nn.Module, str]) -> tuple[str, str]:
     return name, _mismatch(name, forward) if forward is not None else ""
 
 
-def _mismatch(name: str, frame: FrameType) -> str:
-    module: Any = frame.f_locals["self"]
-    given = next((value for value in frame.f_locals.values() if isinstance(value, Tensor)), None)
+def _mismatch(name: str, forward: FrameType) -> str:
+    module: Any = forward.f_locals["self"]
+    given = next((value for value in forward.f_locals.values() if isinstance(value, Tensor)), None)
+    if given is None or given.ndim < 2:
+        return ""
+    layer = f"layer {name!r} ({type(module).__name__})"
     for attribute, (dimension, what) in _EXPECTS.items():
-        expected = getattr(module, attribute, None)
-        if isinstance(expected, int) and given is not None and given.ndim > 1:
-            got = given.shape[dimension]
-            if got != expected:
-                kind = type(module).__name__
-                return f"layer {name!r} ({kind}) expects {expected} {what}, got {got}"
+        expected, got = getattr(module, attribute, None), given.shape[dimension]
+        if isinstance(expected, int) and got != expected:
+            return f"{layer} expects {expected} {what}, got {got}"
+    weight = getattr(module, "weight", None)
+    if isinstance(weight, Tensor) and weight.dtype != given.dtype:
+        return f"{layer} expects {weight.dtype}, got {given.dtype}"
     return ""

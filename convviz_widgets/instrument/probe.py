@@ -174,7 +174,7 @@ class Probe:
             raise ModelError(
                 f"no layer runs inside {type(self._replica).__name__}: wrap it in nn.Sequential"
             )
-        self._safe: set[Site] = tape.safe_sites(memory_of(self._replica))
+        self._safe: set[Site] = tape.safe_sites(memory_of(self._replica, attributes=True))
         self._origins: dict[str, Origin] = {name: tape.origins[name] for name in tape.outputs}
         self.layers: tuple[LayerInfo, ...] = tuple(
             describe(name, self._origins[name][1], self._module(name), output)

@@ -23,7 +23,7 @@ class Recording:
     inputs : activation layer → its input (N, ...), the true pre-activation.
     result : the model's own output, in the structure that the model returns.
 
-    The tensors may share memory with each other, never with the model or the images.
+    The tensors may share memory with each other; outputs and inputs never with the model.
     """
 
     outputs: dict[str, Tensor]

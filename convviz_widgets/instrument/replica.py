@@ -110,7 +110,8 @@ def _culprit(model: nn.Module, error: Exception) -> str:
             if isinstance(value, Tensor) and value.grad_fn is not None:
                 return (
                     f".{attribute} of {where} is a tensor with a gradient history: keep it "
-                    "detached, or use torch.nn.utils.parametrizations"
+                    "detached (a pruned weight: prune.remove(); weight_norm or spectral_norm: the "
+                    "one of torch.nn.utils.parametrizations)"
                 )
             try:
                 copy.deepcopy(value, _memo(model))
@@ -134,10 +135,25 @@ def _check_apart(model: nn.Module, replica: nn.Module) -> None:
         )
 
 
-def memory_of(model: nn.Module) -> dict[Memory | None, str]:
-    """Return memory → name of the model's parameters and buffers, as far as they have any."""
-    memory = {storage_of(tensor): name for name, tensor in _state(model) if tensor.numel()}
+def memory_of(model: nn.Module, *, attributes: bool = False) -> dict[Memory | None, str]:
+    """Return memory → name of the model's parameters and buffers.
+
+    Parameters
+    ----------
+    attributes : also of the tensors that its modules keep as plain attributes.
+    """
+    tensors = _state(model) + (_plain_attributes(model) if attributes else [])
+    memory = {storage_of(tensor): name for name, tensor in tensors if tensor.numel()}
     return {place: name for place, name in memory.items() if place is not None}
+
+
+def _plain_attributes(model: nn.Module) -> list[tuple[str, Tensor]]:
+    return [
+        (f"{name}.{attribute}", value)
+        for name, module in model.named_modules()
+        for attribute, value in vars(module).items()
+        if isinstance(value, Tensor)
+    ]
 
 
 def one_line(error: BaseException) -> str:

@@ -155,6 +155,21 @@ def test_a_load_leaves_earlier_recordings_alone():
     assert recording.outputs["position"].eq(1).all()
 
 
+def test_a_later_pass_leaves_earlier_recordings_alone():
+    class Reuses(nn.Module):
+        """Writes every output into the same memory."""
+
+        def forward(self, x):
+            if not hasattr(self, "memory"):
+                self.memory = torch.empty_like(x)
+            return torch.mul(x, 2, out=self.memory)
+
+    probe = Probe(nn.Sequential(nn.Identity(), Reuses()), torch.ones(1, 1, 2, 2))
+    first = probe.record(torch.ones(1, 1, 2, 2))
+    probe.record(torch.full((1, 1, 2, 2), 5.0))
+    assert first.outputs["1"].eq(2).all()
+
+
 def test_bytes_are_counted_once_and_let_go():
     net, x = plain(), images(3, n=1)
     recording = Probe(net, x).record(x)

@@ -54,8 +54,8 @@ def test_legacy_weight_norm_points_to_its_successor():
         warnings.simplefilter("ignore")
         conv = nn.utils.weight_norm(nn.Conv2d(3, 2, 1))
     line = refusal(nn.Sequential(conv))
-    assert ".weight of module '0'" in line
-    assert "parametrizations" in line
+    assert ".weight of module '0' is a tensor with a gradient history" in line
+    assert "torch.nn.utils.parametrizations" in line
 
 
 def test_a_copy_that_shares_the_original_is_noticed():
@@ -103,6 +103,11 @@ def test_a_wrong_image_is_told_with_what_was_expected():
     for line, value in wrong.items():
         with pytest.raises(InputError, match=line):
             probe.record(value)
+
+
+def test_images_of_another_precision_are_told():
+    line = refusal(plain().bfloat16(), InputError)
+    assert "layer '0' (Conv2d) expects torch.bfloat16, got torch.float32" in line
 
 
 def test_another_size_is_fine_where_the_model_takes_it():
