@@ -10,7 +10,6 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..errors import ConvVizError, InputError, ModelError
-from .replica import one_line
 
 _EXPECTS = {  # attribute of a module → which dimension of its input, and what stands there
     "in_channels": (1, "channels"),
@@ -73,3 +72,9 @@ def _mismatch(name: str, forward: FrameType) -> str:
     if isinstance(weight, Tensor) and weight.dtype != given.dtype:
         return f"{layer} expects {weight.dtype}, got {given.dtype}"
     return ""
+
+
+def one_line(error: BaseException) -> str:
+    """Return the first line of an error's text, at most 200 characters."""
+    text = str(error).strip().split("\n")[0]
+    return (text[:197] + "..." if len(text) > 200 else text) or type(error).__name__

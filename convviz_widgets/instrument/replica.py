@@ -12,6 +12,7 @@ from torch.nn.parameter import is_lazy
 
 from ..errors import InputError, ModelError
 from .recording import Memory, storage_of
+from .uncopyable import why_not_copied
 
 _HOOK_DICTS = (
     "_forward_hooks",
@@ -38,10 +39,15 @@ def private_replica(model: nn.Module, device: str | torch.device) -> nn.Module:
     """
     model = unwrapped(model)
     _check_copyable(model)
+
+    def copied(value: Any) -> Any:
+        return copy.deepcopy(value, _memo(model))
+
     try:
-        replica = copy.deepcopy(model, _memo(model))
+        replica = copied(model)
     except Exception as error:
-        raise ModelError(f"the model cannot be copied: {_culprit(model, error)}") from error
+        reason = why_not_copied(model, error, copied)
+        raise ModelError(f"the model cannot be copied: {reason}") from error
     _check_apart(model, replica)
     for parameter in replica.parameters():
         parameter.requires_grad_(parameter.is_floating_point() or parameter.is_complex())
@@ -88,7 +94,7 @@ def _memo(model: nn.Module) -> dict[int, Any]:
                 )
         if unwrapped(module) is not module:
             compiled.append(module)
-    for module in compiled:
+    for module in reversed(compiled):  # one inside another first
         memo[id(module)] = copy.deepcopy(unwrapped(module), memo)
     return memo
 
@@ -97,30 +103,6 @@ def _belongs_to_model(hook: Any) -> bool:
     # torch's own spectral_norm and pruning compute the weight in a pre-hook: without it the copy
     # would keep running the weight of the moment it was made.
     return type(hook).__module__.startswith("torch.nn.utils.")
-
-
-def _culprit(model: nn.Module, error: Exception) -> str:
-    """Say which attribute of which module stopped the copy, and what to do about it."""
-    own = vars(nn.Module())
-    for name, module in model.named_modules():
-        where = f"module {name!r}" if name else "the model"
-        for attribute, value in vars(module).items():
-            if attribute in own:
-                continue
-            if isinstance(value, Tensor) and value.grad_fn is not None:
-                return (
-                    f".{attribute} of {where} is a tensor with a gradient history: keep it "
-                    "detached (a pruned weight: prune.remove(); weight_norm or spectral_norm: the "
-                    "one of torch.nn.utils.parametrizations)"
-                )
-            try:
-                copy.deepcopy(value, _memo(model))
-            except Exception as reason:
-                return (
-                    f".{attribute} of {where} ({type(value).__name__}): {one_line(reason)}; make it"
-                    " in forward(), or give its class a __deepcopy__"
-                )
-    return f"{one_line(error)}; give its class a __deepcopy__"
 
 
 def _check_apart(model: nn.Module, replica: nn.Module) -> None:
@@ -154,9 +136,3 @@ def _plain_attributes(model: nn.Module) -> list[tuple[str, Tensor]]:
         for attribute, value in vars(module).items()
         if isinstance(value, Tensor)
     ]
-
-
-def one_line(error: BaseException) -> str:
-    """Return the first line of an error's text, at most 200 characters."""
-    text = str(error).strip().split("\n")[0]
-    return (text[:197] + "..." if len(text) > 200 else text) or type(error).__name__
