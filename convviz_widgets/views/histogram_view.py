@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from bqplot import Axis, Bars, Figure, LinearScale
@@ -15,6 +15,7 @@ from convviz_widgets.state import Selection
 from convviz_widgets.tensors import Histogram, Limits
 from convviz_widgets.views.base import View
 from convviz_widgets.views.text import ACCENT, QUIET
+from convviz_widgets.views.widget_tree import close_tree
 
 TICKS = 3
 """Parts that the ticks divide an axis into."""
@@ -69,8 +70,27 @@ class HistogramView(View):
             self._bars.x, self._bars.y = histogram.centers, histogram.counts.astype(float)
         self._x_axis.label = result.quantity
         self.say(result.caption)
-        if not self._frame.children:
-            self._frame.children = [self._figure]
+        self._place_figure()
+
+    def close(self) -> None:
+        """Close the figure as well, which is not below the view while it is hidden."""
+        if self._bars is not None:
+            close_tree(self._figure)
+        super().close()
+
+    def _shown(self, change: Any) -> None:
+        super()._shown(change)
+        self._place_figure()
+
+    def _place_figure(self) -> None:
+        """Keep the figure in its frame only while the view is visible.
+
+        In a hidden tab a figure has no size; one that is made there, when the page is reloaded,
+        stays blank for ever.
+        """
+        placed = () if self._bars is None or not self.visible else (self._figure,)
+        if self._frame.children != placed:
+            self._frame.children = placed
 
     def _make_figure(self) -> None:
         self._x, self._y = LinearScale(allow_padding=False), LinearScale(min=0.0)

@@ -1,9 +1,9 @@
-"""Pixels in a page: a PNG that survives a reload, under a canvas for pointer and highlight."""
+"""A picture or a figure in a page, under a canvas for pointer, keys and highlights."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 from ipycanvas import Canvas, hold_canvas
@@ -20,83 +20,58 @@ ARROWS = {"ArrowLeft": (-1, 0), "ArrowRight": (1, 0), "ArrowUp": (0, -1), "Arrow
 EMPTY_PNG = rgb_png(np.zeros((1, 1, 4), np.uint8))
 
 
-class Raster(WidgetBox):
-    """A frame of constant size that shows one picture, scrolls it, and follows the pointer.
-
-    The picture is an `Image`, so it survives a reload of the page; a transparent canvas on it
-    draws the highlights and reports clicks, moves and arrow keys. The kernel sends each pixel as
-    it is to be seen: the page never scales it down.
+class Overlay(GridBox):
+    """A transparent canvas on a widget: it draws highlights and reports pointer and keys.
 
     Parameters
     ----------
-    width, height
-        Size of the frame in CSS pixels; a larger picture scrolls inside.
+    under
+        The widget that is seen through the canvas.
     leave_to
         The control that takes the focus on Tab or Escape, because a canvas swallows both.
     """
 
-    def __init__(self, width: int, height: int, *, leave_to: DOMWidget | None = None) -> None:
-        still = {"flex": "0 0 auto", "margin": "0", "grid_area": "1 / 1"}
+    def __init__(self, under: DOMWidget, *, leave_to: DOMWidget | None = None) -> None:
         self.leave_to = leave_to
-        self._image = Image(value=EMPTY_PNG, format="png", layout=Layout(**still))
-        self._image.add_class("cvw-pixels")
-        self._canvas = Canvas(width=1, height=1, layout=Layout(**still))
+        self._under = under
+        self._canvas = Canvas(width=1, height=1)
+        for part in (under, self._canvas):
+            part.layout.flex, part.layout.margin = "0 0 auto", "0"
+            part.layout.grid_area = "1 / 1"
+        still = Layout(flex="0 0 auto", margin="0", overflow="hidden")
+        super().__init__([under, self._canvas], layout=still)
         self._size = (0, 0)
-        self._boxes: tuple[Box, ...] = ()
-        self._grid = GridBox(
-            [self._image, self._canvas],
-            layout=Layout(flex="0 0 auto", margin="0", overflow="hidden"),
-        )
-        super().__init__(
-            [self._grid],
-            layout=Layout(
-                width=f"{width}px",
-                height=f"{height}px",
-                flex="0 0 auto",
-                overflow="auto",
-                margin="0",
-                display="block",
-            ),
-        )
-        self.add_class("cvw-frame")
-        self._canvas.on_client_ready(self._paint)
         self._pointer: tuple[int, int] | None = None
+        self._drawing: Callable[[Canvas], None] = lambda canvas: None
+        self._canvas.on_client_ready(self._paint)
         self._canvas.on_mouse_move(self._follow)
         self._canvas.on_mouse_out(self._forget)
 
     # -- show ---------------------------------------------------------------------------------
 
-    def show(self, png: bytes, width: int, height: int, boxes: Sequence[Box] = ()) -> None:
-        """Show a picture of ``width`` × ``height`` pixels with these boxes highlighted."""
+    def resize(self, width: int, height: int) -> None:
+        """Give the widget and the canvas the same size in pixels; the drawing is forgotten."""
         if (width, height) != self._size:
-            self._resize(width, height)
-        self._image.value = png
-        self.highlight(*boxes)
+            self._size = (width, height)
+            for part in (self._under, self._canvas, self):
+                part.layout.width, part.layout.height = f"{width}px", f"{height}px"
+            self._canvas.width, self._canvas.height = width, height
 
-    def highlight(self, *boxes: Box) -> None:
-        """Outline these boxes, in pixels of the picture, instead of those before."""
-        if boxes != self._boxes:
-            self._boxes = boxes
-            self._paint()
-
-    def _resize(self, width: int, height: int) -> None:
-        self._size = (width, height)
-        for part in (self._image, self._canvas, self._grid):
-            part.layout.width, part.layout.height = f"{width}px", f"{height}px"
-        self._canvas.width, self._canvas.height = width, height
-        self._boxes = ()  # a canvas that changes its size forgets its drawing
+    def paint(self, drawing: Callable[[Canvas], None]) -> None:
+        """Draw on the empty canvas, now and again whenever a page has lost it."""
+        self._drawing = drawing
+        self._paint()
 
     def _paint(self) -> None:
         with hold_canvas():
             self._canvas.clear()
-            for box in self._boxes:
-                _outline(self._canvas, box)
+            self._drawing(self._canvas)
             _scratch().clear()
 
     # -- pointer and keys ---------------------------------------------------------------------
 
     def on_click(self, callback: Pointer) -> None:
-        """Call ``callback(x, y)`` with the pixel of the picture that is clicked."""
+        """Call ``callback(x, y)`` with the pixel that is pressed."""
 
         def pressed(x: float, y: float) -> None:
             # The canvas takes the focus before it asks where it lies: one that is partly out of
@@ -105,16 +80,14 @@ class Raster(WidgetBox):
 
         self._canvas.on_mouse_down(pressed)
 
+    def on_release(self, callback: Pointer) -> None:
+        """Call ``callback(x, y)`` with the pixel on which the button is let go."""
+        self._canvas.on_mouse_up(lambda x, y: callback(int(x), int(y)))
+
     def on_move(self, callback: Pointer, leave: Callable[[], None]) -> None:
         """Call ``callback(x, y)`` with the pixel under the pointer, ``leave()`` when it goes."""
         self._canvas.on_mouse_move(lambda x, y: callback(int(x), int(y)))
         self._canvas.on_mouse_out(lambda _x, _y: leave())
-
-    def _follow(self, x: float, y: float) -> None:
-        self._pointer = int(x), int(y)
-
-    def _forget(self, _x: float, _y: float) -> None:
-        self._pointer = None
 
     def on_arrow(self, callback: Pointer) -> None:
         """Call ``callback(dx, dy)`` for an arrow key; Tab and Escape leave the canvas."""
@@ -127,6 +100,55 @@ class Raster(WidgetBox):
 
         self._canvas.on_key_down(pressed)
 
+    def _follow(self, x: float, y: float) -> None:
+        self._pointer = int(x), int(y)
+
+    def _forget(self, _x: float, _y: float) -> None:
+        self._pointer = None
+
+
+class Raster(WidgetBox):
+    """A frame of constant size that shows one picture, scrolls it, and follows the pointer.
+
+    The picture is an `Image`, so it survives a reload of the page. The kernel sends each pixel as
+    it is to be seen: the page never scales it down.
+
+    Parameters
+    ----------
+    width, height
+        Size of the frame in CSS pixels; a larger picture scrolls inside.
+    leave_to
+        The control that takes the focus on Tab or Escape.
+    """
+
+    def __init__(self, width: int, height: int, *, leave_to: DOMWidget | None = None) -> None:
+        self._image = Image(value=EMPTY_PNG, format="png")
+        self._image.add_class("cvw-pixels")
+        self._overlay = Overlay(self._image, leave_to=leave_to)
+        self.on_click = self._overlay.on_click
+        self.on_move = self._overlay.on_move
+        self.on_arrow = self._overlay.on_arrow
+        self._shown: tuple[int, int, tuple[Box, ...]] = (0, 0, ())
+        frame = Layout(width=f"{width}px", height=f"{height}px", flex="0 0 auto", margin="0")
+        frame.overflow, frame.display = "auto", "block"
+        super().__init__([self._overlay], layout=frame)
+        self.add_class("cvw-frame")
+
+    def show(self, png: bytes, width: int, height: int, boxes: Sequence[Box] = ()) -> None:
+        """Show a picture of ``width`` × ``height`` pixels with these boxes highlighted."""
+        self._overlay.resize(width, height)
+        self._image.value = png
+        if self._shown != (width, height, tuple(boxes)):
+            self._shown = (width, height, tuple(boxes))
+            self._overlay.paint(partial(_outline, boxes=tuple(boxes)))
+
+    def highlight(self, *boxes: Box) -> None:
+        """Outline these boxes, in pixels of the picture, instead of those before."""
+        width, height, before = self._shown
+        if boxes != before:
+            self._shown = (width, height, boxes)
+            self._overlay.paint(partial(_outline, boxes=boxes))
+
 
 @cache
 def _scratch() -> Canvas:
@@ -137,11 +159,12 @@ def _scratch() -> Canvas:
     return Canvas(width=1, height=1)
 
 
-def _outline(canvas: Canvas, box: Box) -> None:
+def _outline(canvas: Canvas, boxes: Sequence[Box]) -> None:
     """Draw the accent with a light line inside, so that it reads on any colour below."""
-    for inset, width, colour in ((1, 2, ACCENT), (2.5, 1, "#ffffff")):
-        canvas.line_width = width
-        canvas.stroke_style = colour
-        canvas.stroke_rect(
-            box.x + inset, box.y + inset, box.width - 2 * inset, box.height - 2 * inset
-        )
+    for box in boxes:
+        for inset, width, colour in ((1, 2, ACCENT), (2.5, 1, "#ffffff")):
+            canvas.line_width = width
+            canvas.stroke_style = colour
+            canvas.stroke_rect(
+                box.x + inset, box.y + inset, box.width - 2 * inset, box.height - 2 * inset
+            )

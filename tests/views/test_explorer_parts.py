@@ -63,6 +63,20 @@ def test_a_closed_view_leaves_no_widget_behind(state, kind):
     assert set(_instances) == before
 
 
+@pytest.mark.parametrize("kind", [ActivationHistogram, WeightHistogram])
+def test_a_histogram_has_its_figure_in_the_page_only_while_it_is_visible(state, kind):
+    before = set(_instances)
+    view = kind(state)
+    assert len(view._frame.children) == 1
+    view.visible = False
+    assert view._frame.children == ()
+    view.visible = True
+    assert len(view._frame.children) == 1
+    view.visible = False
+    view.close()
+    assert set(_instances) == before
+
+
 def test_the_mosaic_shows_one_tile_a_channel_and_a_click_picks_it(state):
     view = ActivationMosaic(state)
     mosaic = view._picture.mosaic
@@ -71,7 +85,7 @@ def test_the_mosaic_shows_one_tile_a_channel_and_a_click_picks_it(state):
     box = mosaic.box(2)
     view._clicked(box.x + 1, box.y + 1)
     assert state.channel == 2
-    assert view._raster._boxes == (box,)
+    assert view._raster._shown[2] == (box,)
 
 
 def test_arrow_keys_move_the_selected_tile_and_stop_at_the_ends(state):
