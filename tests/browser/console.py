@@ -13,9 +13,6 @@ PLATFORM = (
     ".woff2",
     # Voila loads Notebook 7's extension of JupyterLab, which needs a newer JupyterLab than Voila's.
     "shared module is not a function",
-    # bqplot lays a figure out in a tab that is hidden, and has no size, when the page is reloaded.
-    "<rect> attribute width: A negative value",
-    "<rect> attribute height: A negative value",
 )
 
 

@@ -16,6 +16,8 @@ PICTURES = {
 """Title of the view that holds each picture."""
 
 
+TALLEST = "bars => Math.max(0, ...bars.map(bar => bar.getBoundingClientRect().height))"
+
 Edges = tuple[int, int, int, int]
 """Left, top, right and bottom, in pixels of a picture."""
 
@@ -68,6 +70,10 @@ class ExplorerPage:
     def bars(self, title: str = "Activation values") -> Locator:
         """Return the drawing of a histogram."""
         return self.view(title).locator(".bqplot svg.svg-figure")
+
+    def tallest_bar(self, title: str = "Activation values") -> float:
+        """Return the height of a histogram's tallest bar in pixels of the screen."""
+        return self.bars(title).locator("rect.bar").evaluate_all(TALLEST)
 
     @property
     def slider(self) -> Locator:

@@ -31,6 +31,7 @@ class Frontends:
         self._context: BrowserContext = browser.new_context(viewport=WINDOW)
         self._context.set_default_timeout(PATIENCE * 1000)
         self._consoles: list[Console] = []
+        self._files: list[Path] = []
 
     def lab(self, notebook: Notebook, theme: str = "light", *, run: bool = True) -> NotebookPage:
         """Open a notebook in JupyterLab, sidebar open, and run all cells."""
@@ -59,10 +60,12 @@ class Frontends:
         return errors
 
     def close(self) -> None:
-        """Close the pages and end their kernels."""
+        """Close the pages, end their kernels, remove the notebooks."""
         with suppress(BrowserError):  # a browser that crashed has closed them already
             self._context.close()
         self._server.delete_sessions()
+        for file in self._files:
+            file.unlink()
 
     def _notebook(self, address: str, theme: str, run: bool) -> NotebookPage:
         page, console = self._page()
@@ -94,7 +97,9 @@ class Frontends:
         }
         name = notebook.stem if isinstance(notebook, Path) else "cells"
         name = f"{name}-{next(_numbers)}"
-        nbformat.write(content, self._server.root / f"{name}.ipynb")
+        file = self._server.root / f"{name}.ipynb"
+        nbformat.write(content, file)
+        self._files.append(file)
         return name
 
 

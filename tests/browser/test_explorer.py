@@ -10,14 +10,17 @@ from .explorer_page import ExplorerPage, covers
 PAGE_KEYS = {"notebook7": ("PageDown", "PageUp")}
 
 
-@pytest.fixture(scope="module", params=["lab", "notebook7", "voila"])
+THEMES = {"lab": "light", "notebook7": "light", "voila": "dark"}
+
+
+@pytest.fixture(scope="module", params=THEMES)
 def frontend(request):
     return request.param
 
 
 @pytest.fixture(scope="module")
 def explorer(frontend, frontends):
-    opened = getattr(frontends, frontend)([MODEL, EXPLORER])
+    opened = getattr(frontends, frontend)([MODEL, EXPLORER], THEMES[frontend])
     return ExplorerPage(opened, PAGE_KEYS.get(frontend, ("ArrowLeft", "ArrowRight")))
 
 
@@ -72,5 +75,5 @@ def test_nothing_is_wider_than_the_page(explorer):
 def test_every_tab_can_be_looked_at(explorer, frontend, tab):
     explorer.open_tab(tab)
     explorer.page.locator(".cvw-view:visible").last.wait_for()
-    explorer.opened.screenshot(f"{frontend}-light-{tab.lower()}", height=1500)
+    explorer.opened.screenshot(f"{frontend}-{THEMES[frontend]}-{tab.lower()}", height=1500)
     assert explorer.opened.too_wide() == []

@@ -110,6 +110,19 @@ def test_a_reloaded_page_shows_the_same_picture_and_still_listens(explorer, open
     opened.changed(explorer.image("mosaic"), before)
 
 
+def test_a_histogram_that_was_hidden_during_a_reload_is_drawn_when_shown(explorer, opened):
+    explorer.open_tab("Filters")
+    opened.until(lambda: explorer.tallest_bar("Weights") > 100, "no bars before the reload")
+    explorer.open_tab("Activations")
+    opened.save()
+    opened.reload()
+    explorer.wait_for_drawing()
+    explorer.open_tab("Filters")
+    opened.until(lambda: explorer.tallest_bar("Weights") > 100, "no bars after the reload")
+    explorer.open_tab("Activations")
+    opened.until(lambda: explorer.tallest_bar() > 100, "the figure was not put back")
+
+
 def test_the_dark_theme_can_be_looked_at(explorer, opened):
     opened.wear("dark")
     for tab in ("Filters", "Predictions", "Activations"):
