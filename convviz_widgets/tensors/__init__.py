@@ -12,6 +12,7 @@ from convviz_widgets.tensors.colormap import (
     quantize,
     to_rgba,
 )
+from convviz_widgets.tensors.curves import smooth, thin
 from convviz_widgets.tensors.display import to_display_array
 from convviz_widgets.tensors.filters import FilterTiles, filter_tiles
 from convviz_widgets.tensors.histogram import Histogram, histogram
@@ -58,9 +59,11 @@ __all__ = [
     "palette_png",
     "quantize",
     "rgb_png",
+    "smooth",
     "sparsity",
     "summary",
     "symmetric_limits",
+    "thin",
     "to_display_array",
     "to_rgba",
     "zero_anchored_limits",
