@@ -17,6 +17,7 @@ from convviz_widgets.views import (
     FilterMosaic,
     ImageStrip,
     LayerList,
+    Live,
     Predictions,
     StatusLine,
     View,
@@ -45,6 +46,7 @@ class Explorer(VBox):
         self.state = state
         self.controls: list[View] = [
             CheckpointClock(state),
+            Live(state, ticking=state.is_live),
             LayerList(state),
             ChannelStepper(state),
             ImageStrip(state),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from traitlets import HasTraits, Instance
+from traitlets import Bool, HasTraits, Instance
 
 from convviz_widgets.checkpoints import CheckpointSeries
 from convviz_widgets.errors import InputError, UnknownLayerError, unknown
@@ -20,6 +20,15 @@ from convviz_widgets.state.resolve import resolve
 from convviz_widgets.state.selected import Selected
 from convviz_widgets.state.selection import Selection
 from convviz_widgets.state.timeline import Entry, Timeline
+
+
+class Refreshable(Protocol):
+    """Something that grows while the model trains, such as a `Run`."""
+
+    def refresh(self) -> int:
+        """Take up what is new; return how much that is."""
+        ...
+
 
 SLOW = 0.1
 """Seconds of a forward pass from which on a view says that it is computing."""
@@ -64,6 +73,7 @@ class ModelState(HasTraits):
     channel = Selected(help="Channel of the layer, from 0.")
     target = Selected(help="Class that explanations are for; None: the predicted one.")
     direction = Selected(help="Seed of a random direction instead of the channel, or None.")
+    follow = Bool(False, help="Select each new checkpoint as soon as a refresh finds it.")
     selection = Instance(Selection, read_only=True, help="All of the above, as one value.")
 
     def __init__(
@@ -92,6 +102,7 @@ class ModelState(HasTraits):
         self._checkpoints = checkpoints
         self._timeline = Timeline(checkpoints, lambda: self._probe.original or {})
         self._recordings = Recordings(self._probe, self._images, memory_budget)
+        self._sources: list[Refreshable] = []
         self._loss = loss
         self._probe_indices = tuple(range(min(64, len(self._images)))) if probe is None else probe
         self._publisher = Publisher(self._publish)
@@ -107,6 +118,11 @@ class ModelState(HasTraits):
     def layers(self) -> tuple[LayerInfo, ...]:
         """Every layer that can be looked at, in execution order."""
         return tuple(self._layers.values())
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the state looks at the model itself, whose captures may still come."""
+        return self._checkpoints is None
 
     @property
     def steps(self) -> tuple[int, ...]:
@@ -307,23 +323,32 @@ class ModelState(HasTraits):
         """
         self._timeline.capture(self._model, step)
 
-    def refresh(self) -> int:
-        """Take up captures and new checkpoint files; return how many there are more.
+    def attach(self, source: Refreshable) -> None:
+        """Refresh ``source`` whenever the state is refreshed, so that views show both as one."""
+        if source not in self._sources:
+            self._sources.append(source)
 
-        What is selected stays selected, wherever it now stands in the list.
+    def refresh(self) -> int:
+        """Take up captures, new checkpoint files and new metrics; return how many checkpoints.
+
+        What is selected stays selected, wherever it now stands in the list; with ``follow`` the
+        last checkpoint is selected when there are new ones.
         """
         with self._publisher.lock:
             self._refuse_if_closed()
             before = self._timeline.keys
+            grown = [source.refresh() for source in self._sources]
             added = self._timeline.refresh()
             if self._timeline.keys != before:
                 self._recordings.reserve(self._timeline.captured_bytes)
-                self._submit(self._relocated)
+            if any(grown) or self._timeline.keys != before:
+                self._submit(lambda now: self._relocated(now, newest=self.follow and added > 0))
             return added
 
-    def _relocated(self, now: Selection) -> Selection:
-        """Return the same checkpoint at its new place in the list."""
-        index = self._timeline.index_of(now.key, now.step)
+    def _relocated(self, now: Selection, newest: bool) -> Selection:
+        """Return the same checkpoint at its new place in the list, or the newest one."""
+        last = len(self._timeline) - 1
+        index = last if newest else self._timeline.index_of(now.key, now.step)
         entry = self._timeline[index]
         return replace(
             now,

@@ -30,7 +30,7 @@ class Selection:
     direction: int | None = None
     """Seed of a random unit direction that stands in for the channel; None: the channel."""
     revision: int = 0
-    """Counts the changes of the list of checkpoints."""
+    """Counts the changes of the list of checkpoints, and of the metrics beside them."""
 
     def changed(self, before: Selection | None) -> frozenset[str]:
         """Return the names of the fields that differ from ``before`` (all of them for None)."""

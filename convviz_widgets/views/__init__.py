@@ -9,6 +9,7 @@ from convviz_widgets.views.checkpoint_clock import CheckpointClock
 from convviz_widgets.views.filter_mosaic import FilterMosaic
 from convviz_widgets.views.image_strip import ImageStrip
 from convviz_widgets.views.layer_list import LayerList
+from convviz_widgets.views.live import Live
 from convviz_widgets.views.predictions import Predictions
 from convviz_widgets.views.status_line import StatusLine
 from convviz_widgets.views.weight_histogram import WeightHistogram
@@ -23,6 +24,7 @@ __all__ = [
     "FilterMosaic",
     "ImageStrip",
     "LayerList",
+    "Live",
     "Predictions",
     "StatusLine",
     "View",

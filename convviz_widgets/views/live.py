@@ -1,0 +1,80 @@
+"""Live: keep up with a training that is still running."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from time import monotonic
+from typing import Any, ClassVar
+
+from ipywidgets import Checkbox, Layout, Play, Widget
+from traitlets import Bool
+
+from convviz_widgets.state import Selection
+from convviz_widgets.views.base import View
+
+INTERVAL = 1000
+"""Milliseconds from tick to tick."""
+
+REST = 10
+"""A refresh that took a second is not repeated for so many: looking must not slow training."""
+
+
+class Live(View):
+    """Ask for what is new once a second, and follow the newest checkpoint if that is wished.
+
+    The page ticks, not the kernel: its ticks arrive while the training cell runs, and stop when
+    nobody looks.
+    """
+
+    caption_lines: ClassVar[int] = 0
+    depends: ClassVar[frozenset[str]] = frozenset({"revision"})
+    instant: ClassVar[bool] = True
+
+    ticking = Bool(True, help="Whether to ask for what is new.").tag(option=True)
+
+    def build(self) -> Sequence[Widget]:
+        """Return the switch and the hidden clock of the page."""
+        self._rested = 0.0
+        self._switch = Checkbox(
+            value=self.state.follow,
+            description="follow newest",
+            indent=False,
+            layout=Layout(width="140px", flex="0 0 auto"),
+        )
+        self._switch.observe(self._switched, names="value")
+        self.state.observe(self._followed, names="follow")
+        self._ticks = Play(
+            interval=INTERVAL, max=10**9, playing=self.ticking, layout=Layout(display="none")
+        )
+        self._ticks.observe(self._tick, names="value")
+        return [self._switch, self._ticks]
+
+    def compute(self, selection: Selection) -> bool:
+        """Return whether the page has to tick."""
+        return self.ticking or self.state.follow
+
+    def draw(self, result: bool) -> None:
+        """Start or stop the ticking."""
+        self._ticks.playing = result
+
+    def close(self) -> None:
+        """Stop listening to the state's switch as well."""
+        with suppress(ValueError):  # a closed state has let go of its observers already
+            self.state.unobserve(self._followed, names="follow")
+        super().close()
+
+    def _switched(self, change: Any) -> None:
+        self.state.follow = change.new
+        if change.new:
+            self.guarded(lambda: self.state.select(checkpoint=None))
+        self.redraw()
+
+    def _followed(self, change: Any) -> None:
+        self._switch.value = change.new
+
+    def _tick(self, _change: Any) -> None:
+        started = monotonic()
+        if started >= self._rested:
+            self.guarded(self.state.refresh)
+            self._rested = monotonic() + REST * (monotonic() - started)

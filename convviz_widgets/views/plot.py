@@ -1,0 +1,102 @@
+"""A plot of constant size whose pixels and values are known to the kernel."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bqplot import Axis, Figure, LinearScale, LogScale
+from ipywidgets import Layout
+
+from convviz_widgets.views.text import QUIET
+
+MARGIN = {"top": 10, "bottom": 44, "left": 62, "right": 14}
+"""Around the plotting area, in pixels; room for ticks and labels."""
+
+CURVES = ("#3d8fd1", "#e08a00", "#2a9d6f", "#c0679f", "#7a6fd0", "#b5523b", "#5d9cb0", "#9a8f2d")
+"""Colours of curves that can be told apart on white and on black, by most colour-blind too
+(after Okabe and Ito, lightened)."""
+
+
+@dataclass
+class Plot:
+    """A figure with one axis across and one up, and the place of its values on the screen."""
+
+    width: int
+    height: int
+    x: LinearScale
+    y: LinearScale | LogScale
+    figure: Figure
+
+    @property
+    def columns(self) -> int:
+        """Pixels across the plotting area."""
+        return self.width - MARGIN["left"] - MARGIN["right"]
+
+    @property
+    def top_and_bottom(self) -> tuple[int, int]:
+        """First and last row of pixels of the plotting area."""
+        return MARGIN["top"], self.height - MARGIN["bottom"]
+
+    def to_pixel(self, value: float) -> float | None:
+        """Return where ``value`` lies across, in pixels; None if it is out of sight."""
+        low, high = self.x.min, self.x.max
+        if low is None or high is None or not low <= value <= high:
+            return None
+        share = (value - low) / (high - low) if high > low else 0.5
+        return float(MARGIN["left"] + share * self.columns)
+
+    def to_value(self, pixel: float) -> float:
+        """Return the value across that a pixel stands for, kept within the axis."""
+        share = min(1.0, max(0.0, (pixel - MARGIN["left"]) / self.columns))
+        return float(self.x.min + share * (self.x.max - self.x.min))
+
+    def show(self, x: tuple[float, float], y: tuple[float, float]) -> None:
+        """Set the ends of both axes; ends that are the same are moved apart."""
+        for scale, (low, high) in ((self.x, x), (self.y, y)):
+            if not (math.isfinite(low) and math.isfinite(high) and low < high):
+                low, high = apart(low, high, isinstance(scale, LogScale))
+            with scale.hold_sync():
+                scale.min, scale.max = low, high
+
+
+def apart(low: float, high: float, logarithmic: bool) -> tuple[float, float]:
+    """Return ends that have a distance, for data that are all the same, or none."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return (0.1, 1.0) if logarithmic else (0.0, 1.0)
+    return (low / 2, low * 2) if logarithmic else (low - 0.5, high + 0.5)
+
+
+def make_plot(
+    width: int, height: int, x_label: str, y_label: str, *, logarithmic: bool = False
+) -> Plot:
+    """Return an empty plot; ticks are few enough not to collide."""
+    x = LinearScale(min=0.0, max=1.0)
+    y = LogScale(min=0.1, max=1.0) if logarithmic else LinearScale(min=0.0, max=1.0)
+    style: dict[str, Any] = {"grid_lines": "none", "label_color": QUIET}
+    across = Axis(
+        scale=x, label=x_label, num_ticks=5, tick_format="~s", label_offset="32px", **style
+    )
+    up = Axis(scale=y, side="left", label=y_label, tick_format=".3~g", label_offset="46px", **style)
+    if not logarithmic:
+        up.num_ticks = 5
+    figure = Figure(
+        marks=[],
+        axes=[across, up],
+        animation_duration=0,
+        fig_margin=MARGIN,
+        background_style={"fill": "transparent"},
+        padding_x=0.0,
+        padding_y=0.0,
+        min_aspect_ratio=0.01,
+        max_aspect_ratio=100.0,
+        layout=Layout(width=f"{width}px", height=f"{height}px", min_width="0"),
+    )
+    return Plot(width, height, x, y, figure)
+
+
+def colour_of(name: str, names: Sequence[str]) -> str:
+    """Return the colour of a curve: the same as long as the names are."""
+    return CURVES[list(names).index(name) % len(CURVES)]
