@@ -41,6 +41,12 @@ def gradients_of(
     )
 
 
+def image_gradient_of(value: Any, images: Tensor) -> Tensor:
+    """Return the gradient of a scalar by the images; zeros where it does not depend on them."""
+    (gradient,) = torch.autograd.grad(_scalar(value), images, allow_unused=True)
+    return torch.zeros_like(images) if gradient is None else gradient.detach()
+
+
 def _scalar(loss: Any) -> Tensor:
     if not isinstance(loss, Tensor) or loss.numel() != 1:
         got = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__

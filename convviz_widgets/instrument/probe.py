@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,14 +14,16 @@ from ..errors import InputError, ModelError, UnknownLayerError, unknown
 from .fitting import load_checked
 from .forward_tape import ForwardTape, Site
 from .gradient_tape import GradientTape
-from .gradients import gradients_of
+from .gradients import gradients_of, image_gradient_of
 from .layers import LayerInfo, describe
 from .learning_tape import LearningTape
 from .recording import Gradients, Memory, Recording
 from .replica import memory_of, private_replica, unwrapped
-from .tape import Origin
+from .tape import Origin, Tape
 from .weight_check import refuse_if_weights_are_ignored
 from .wiring import Wiring
+
+AnyTape = TypeVar("AnyTape", bound=Tape)
 
 
 class Probe:
@@ -144,18 +146,50 @@ class Probe:
         images : (N, C, H, W), floating.
         loss : takes the model's own output, returns a scalar tensor.
         """
-        self._check_images(images)
-        if not images.is_floating_point():
-            raise InputError(f"gradients need floating images, got {images.dtype}")
         with self._plain_mode(), torch.enable_grad():
-            leaf = self._own_copy(images).requires_grad_()
-            tape = GradientTape(self._wiring.names, containers=self._origins)
-            # A clone, because an in-place operation must not write into a leaf.
-            result = self._wiring.run(tape, leaf.clone(), self._image_shape)
+            leaf, tape, result = self._run_with_gradients(images)
             weights, biases = self._parameters("weight"), self._parameters("bias")
             gradients = gradients_of(loss(result), tape, leaf, weights, biases)
         self.backward_count += 1
         return gradients
+
+    def image_gradient(
+        self,
+        images: Tensor,
+        of: Callable[[dict[str, Tensor], Any], Tensor],
+        *,
+        during: AbstractContextManager[Any] | None = None,
+    ) -> Tensor:
+        """Return the gradient by the images, (N, C, H, W), of a scalar of what the pass computed.
+
+        Parameters
+        ----------
+        images : (N, C, H, W), floating.
+        of : takes layer → its output (N, ...), and the model's own output; returns the scalar.
+        during : is entered for the backward pass alone, to change its rules.
+        """
+        with self._plain_mode(), torch.enable_grad():
+            leaf, tape, result = self._run_with_gradients(images)
+            value = of(tape.outputs, result)
+            with during or nullcontext():
+                gradient = image_gradient_of(value, leaf)
+        self.backward_count += 1
+        return gradient
+
+    def follow(self, images: Tensor, tape: Callable[..., AnyTape]) -> AnyTape:
+        """Return a tape of the caller's kind that one forward pass was written on.
+
+        Parameters
+        ----------
+        images : (N, C, H, W), on any device; never changed.
+        tape : makes it of the names of all modules and, as ``containers=``, of the layers.
+        """
+        self._check_images(images)
+        with self._plain_mode():
+            made = tape(self._wiring.names, containers=self._origins)
+            self._wiring.run(made, self._own_copy(images), self._image_shape)
+        self.forward_count += 1
+        return made
 
     def weight(self, layer: str) -> Tensor | None:
         """Return a copy of the layer's weight as it is loaded now, None without one."""
@@ -189,6 +223,15 @@ class Probe:
 
     def _unrecorded(self, images: Tensor) -> Any:
         return self._wiring.run(self._forward_tape(()), self._own_copy(images))
+
+    def _run_with_gradients(self, images: Tensor) -> tuple[Tensor, GradientTape, Any]:
+        self._check_images(images)
+        if not images.is_floating_point():
+            raise InputError(f"gradients need floating images, got {images.dtype}")
+        leaf = self._own_copy(images).requires_grad_()
+        tape = GradientTape(self._wiring.names, containers=self._origins)
+        # A clone, because an in-place operation must not write into a leaf.
+        return leaf, tape, self._wiring.run(tape, leaf.clone(), self._image_shape)
 
     def _own_copy(self, images: Tensor) -> Tensor:
         return images.detach().to(self._device, copy=True)  # a model may write into its input
