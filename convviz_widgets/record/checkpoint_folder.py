@@ -1,0 +1,85 @@
+"""The directory that a recorder writes its checkpoints to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from convviz_widgets.checkpoints import sweep_temporaries, write_checkpoint
+from convviz_widgets.record.manifest import checkpoint_name
+from convviz_widgets.record.manifest_file import ManifestWriter
+from convviz_widgets.record.thinning import to_remove
+
+
+class CheckpointFolder:
+    """Writes checkpoints and lists them in the manifest; open to one recorder at a time.
+
+    What a killed recorder left behind (temporary files, a checkpoint that it began and did not
+    list) is deleted first. Files that the manifest never spoke of are left alone.
+
+    Parameters
+    ----------
+    directory
+        Exists already.
+
+    Raises
+    ------
+    RecordError
+        When another recorder has it open.
+    OSError
+        When it cannot be read or written.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._lines = ManifestWriter(directory)
+        try:
+            self._sweep()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def steps(self) -> list[int]:
+        """Steps of the checkpoints that are listed, ascending."""
+        return sorted(entry.step for entry in self._lines.manifest.written.values())
+
+    def write(self, step: int, state_dict: Mapping[str, object]) -> None:
+        """Write a checkpoint; when this returns, it and its line are on the disk.
+
+        Raises
+        ------
+        CheckpointError, InputError
+            As `write_checkpoint` does.
+        OSError
+            When the manifest cannot be written.
+        """
+        name = checkpoint_name(step)
+        self._lines.add(what="begin", file=name)
+        digest = write_checkpoint(self._directory / name, state_dict)
+        self._lines.add(what="written", file=name, step=step, sha256=digest, sync=True)
+
+    def thin(self, keep: int, every: int) -> None:
+        """Delete checkpoints until ``keep`` are left; see `to_remove`."""
+        self._remove(to_remove(self.steps, keep, every))
+
+    def forget_after(self, step: int) -> None:
+        """Delete the checkpoints of later steps."""
+        self._remove([later for later in self.steps if later > step])
+
+    def close(self) -> None:
+        """Let other recorders in."""
+        self._lines.close()
+
+    def _remove(self, steps: list[int]) -> None:
+        for step in steps:
+            name = checkpoint_name(step)
+            self._lines.add(what="removed", file=name)  # first: a file may outlive it, for a while
+            (self._directory / name).unlink(missing_ok=True)
+
+    def _sweep(self) -> None:
+        sweep_temporaries(self._directory)
+        for name in self._lines.manifest.left:
+            with suppress(FileNotFoundError):
+                (self._directory / name).unlink()

@@ -1,0 +1,201 @@
+"""Record a training run while it is trained."""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from torch import nn
+
+from convviz_widgets.checkpoints.names import on_one_line
+from convviz_widgets.errors import CheckpointError, InputError
+from convviz_widgets.record.checkpoint_folder import CheckpointFolder
+from convviz_widgets.record.event_log import EventLog
+from convviz_widgets.record.learning_rates import learning_rates
+from convviz_widgets.record.manifest import FOLDER
+from convviz_widgets.record.metrics import as_floats
+from convviz_widgets.record.norms import NormMeter
+from convviz_widgets.record.record_error import RecordError
+from convviz_widgets.record.resuming import last_recorded_step
+
+
+class Recorder:
+    """Leaves a run's metrics and checkpoints in a folder while a training loop goes on.
+
+    ::
+
+        with cvw.Recorder(model, "runs/x", every=100, optimizer=optimizer) as recorder:
+            for inputs, labels in batches:
+                ...
+                optimizer.step()
+                recorder.step(**{"loss/train": loss})
+
+    Metrics go to a TensorBoard event file, with the gradient norm and the update ratio of each
+    parameter (see `NormMeter`) and the learning rate; checkpoints to
+    ``checkpoints/step-00000100.safetensors``, listed with their sha256 in a manifest there. The
+    model is only read: no hook, mode, gradient or random number is touched.
+
+    A folder that holds a run is continued behind its last recorded step.
+
+    Parameters
+    ----------
+    model
+        The model in training. Its state dict is written as it is at the time of a step.
+    directory
+        The run's folder; made where it is missing.
+    every
+        Steps between two checkpoints. One more is written of the start, and one of the last step
+        by `close`.
+    optimizer
+        Whose learning rate is recorded, as it is when `step` is called.
+    keep
+        How many checkpoints to keep, at least 2; the others are thinned evenly, never the first
+        and the last. None: all.
+    step
+        How many steps the model has behind it, for one that goes on from an earlier checkpoint:
+        what the folder holds of later steps is void then, and its checkpoints are deleted. None:
+        as many as the folder has.
+    norms_every
+        Steps between two measurements of norms and ratios. None: each step for small networks, and
+        at most 32 values a step on average for large ones.
+
+    Raises
+    ------
+    InputError
+        For an argument that does not fit.
+    RecordError
+        When the folder cannot be written, or another recorder is writing there.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        directory: str | os.PathLike[str],
+        *,
+        every: int = 100,
+        optimizer: Any = None,
+        keep: int | None = None,
+        step: int | None = None,
+        norms_every: int | None = None,
+    ) -> None:
+        if not isinstance(model, nn.Module):
+            raise InputError(f"model must be a torch.nn.Module, got a {type(model).__name__}")
+        self._model = model
+        self._directory = Path(directory).absolute()  # the working directory may change
+        self._every = _at_least(1, "every", every)
+        self._keep = None if keep is None else _at_least(2, "keep", keep)
+        start = None if step is None else _at_least(0, "step", step)
+        interval = None if norms_every is None else _at_least(1, "norms_every", norms_every)
+        self._learning_rates = learning_rates(optimizer)
+        self._norms = NormMeter(model, interval)
+        with self._errors("record"), ExitStack() as opened:
+            self._open(opened, start)
+            self._opened = opened.pop_all()
+        self._is_closed = False
+
+    def _open(self, opened: ExitStack, start: int | None) -> None:
+        folder = self._directory / FOLDER
+        folder.mkdir(parents=True, exist_ok=True)
+        self._checkpoints = CheckpointFolder(folder)
+        opened.callback(self._checkpoints.close)
+        last = max(last_recorded_step(self._directory) or 0, *self._checkpoints.steps, 0)
+        self._step = last if start is None else start
+        self._checkpoints.forget_after(self._step)
+        void_from = self._step + 1 if self._step < last else None
+        self._log = EventLog(self._directory, void_from=void_from)
+        opened.callback(self._log.close)
+        if not self._checkpoints.steps:
+            self._write_checkpoint()
+        self._norms.prepare(self._step)
+
+    @property
+    def last_step(self) -> int:
+        """How many steps the model has behind it, those before this recorder included."""
+        return self._step
+
+    def step(self, **metrics: object) -> None:
+        """Record a step: call this once after each ``optimizer.step()``.
+
+        When it returns, what it recorded is with the operating system: killing the process does
+        not lose it. Every ``every`` steps it writes a checkpoint, and waits for the disk.
+
+        Parameters
+        ----------
+        metrics
+            Name to a number, or to a tensor of one number. Names that hold a slash go in as
+            ``**{"loss/train": loss}``. Kept as float32, the format of TensorBoard's scalars.
+
+        Raises
+        ------
+        InputError
+            For a metric that is not one number.
+        RecordError
+            When it cannot be written. The training is as it was, what was recorded before stays
+            readable, and the next step may be tried.
+        """
+        if self._is_closed:
+            raise RecordError(f"the recorder of {str(self._directory)!r} is closed")
+        self._step += 1
+        measured = {**self._norms.measure(self._step), **self._learning_rates()}
+        scalars = {**measured, **as_floats(metrics)}
+        with self._errors(f"record step {self._step}"):
+            self._log.write(self._step, scalars)
+            if self._step % self._every == 0:
+                self._write_checkpoint()
+
+    def close(self) -> None:
+        """Write a checkpoint of the last step where there is none, and let go of the folder."""
+        self._close(complete=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # A loop that was broken off may have left the model in the middle of a step.
+        self._close(complete=kind is None)
+
+    def __repr__(self) -> str:
+        return f"<Recorder of {str(self._directory)!r} at step {self._step}>"
+
+    def _close(self, *, complete: bool) -> None:
+        with self._opened:  # closes the files, whatever happens
+            missing = not self._is_closed and self._checkpoints.steps[-1:] != [self._step]
+            self._is_closed = True
+            if complete and missing:
+                with self._errors(f"write the checkpoint of step {self._step}"):
+                    self._write_checkpoint()
+
+    def _write_checkpoint(self) -> None:
+        self._checkpoints.write(self._step, self._model.state_dict())
+        if self._keep is not None:
+            self._checkpoints.thin(self._keep, self._every)
+
+    @contextmanager
+    def _errors(self, what: str) -> Iterator[None]:
+        """Turn what goes wrong with the folder into one line."""
+        try:
+            yield
+        except (OSError, CheckpointError, RecordError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            line = f"cannot {what} in {str(self._directory)!r}: {reason or type(error).__name__}"
+            raise RecordError(on_one_line(line)) from error
+
+
+def _at_least(least: int, name: str, value: object) -> int:
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = least - 1
+    if number < least or isinstance(value, bool):
+        raise InputError(f"{name} must be a whole number of at least {least}, got {value!r}")
+    return number

@@ -1,0 +1,123 @@
+"""The checkpoints that belong to a run's directory, wherever in it they are."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from convviz_widgets.checkpoints import CheckpointSeries, read_checkpoint
+from convviz_widgets.checkpoints.directory import CheckpointDirectory, in_order
+from convviz_widgets.checkpoints.listing import CheckpointFile, Item, Listing
+from convviz_widgets.checkpoints.names import has_suffix, is_temporary, on_one_line
+from convviz_widgets.errors import CheckpointError
+from convviz_widgets.record.manifest import FILE_NAME, FOLDER, Written, has_manifest
+from convviz_widgets.record.manifest_file import ManifestReader
+
+CANNOT_TELL = "not in the manifest: cannot tell whether it is what was written"
+
+_NESTED = "checkpoint-*/model.safetensors"
+_SETTLED_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class ListedCheckpoint:
+    """A checkpoint with what its bytes hash to; two with the same bytes are the same."""
+
+    name: str
+    path: str
+    sha256: str
+
+
+class ListedPlace:
+    """A directory of checkpoints with a recorder's manifest.
+
+    Files that the manifest lists are complete, and are read with their sha256. Others that look
+    like checkpoints are shown too, once they are older than a moment, with a word in the problems.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._reader = ManifestReader(directory)
+
+    def listing(self) -> Listing:
+        """Return what there is now."""
+        self._reader.refresh()
+        manifest = self._reader.manifest
+        names = set(os.listdir(self._directory)) if self._directory.is_dir() else set()
+        strangers = self._strangers(names - manifest.written.keys() - manifest.left)
+        problems = {name: f"{name}: is gone" for name in manifest.written.keys() - names}
+        problems |= {file.name: f"{file.name}: {CANNOT_TELL}" for file in strangers}
+        if self._reader.problems:
+            problems[FILE_NAME] = f"{FILE_NAME}: {'; '.join(self._reader.problems)}"
+        items: dict[int, Item] = dict(in_order(strangers))
+        items |= {e.step: self._listed(e) for e in manifest.written.values() if e.name in names}
+        return Listing(tuple(sorted(items.items(), key=lambda pair: pair[0])), problems)
+
+    def _listed(self, entry: Written) -> ListedCheckpoint:
+        return ListedCheckpoint(entry.name, str(self._directory / entry.name), entry.sha256)
+
+    def _strangers(self, names: set[str]) -> list[CheckpointFile]:
+        found = []
+        for name in filter(has_suffix, names):
+            with suppress(OSError):
+                status = (self._directory / name).stat()
+                file = status.st_ino, status.st_mtime_ns, status.st_size
+                old = time.time() - status.st_mtime > _SETTLED_SECONDS
+                if old and stat.S_ISREG(status.st_mode) and not is_temporary(name):
+                    path = str(self._directory / name)
+                    found.append(CheckpointFile(on_one_line(name), path, *file))
+        return found
+
+
+class RunCheckpoints:
+    """Looks for a run's checkpoints until there are some, then follows that directory.
+
+    In this order: a recorder's, in ``checkpoints/`` or in the directory itself; any in
+    ``checkpoints/``; any in the directory itself; those in folders like ``checkpoint-500/``.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._place: ListedPlace | CheckpointDirectory | None = None
+
+    @property
+    def has_manifest(self) -> bool:
+        """Whether the checkpoints' sha256 are known."""
+        return isinstance(self._place, ListedPlace)
+
+    def series(self) -> CheckpointSeries:
+        """Return the checkpoints; without any as long as there are none."""
+        return CheckpointSeries(self.listing, _read, self.listing())
+
+    def listing(self) -> Listing:
+        """Return what there is now."""
+        if self._place is None:
+            self._place = self._found()
+        if self._place is None:
+            return Listing(())
+        with suppress(CheckpointError):  # emptied since
+            return self._place.listing()
+        return Listing(())
+
+    def _found(self) -> ListedPlace | CheckpointDirectory | None:
+        folders = self._directory / FOLDER, self._directory
+        for folder in folders:
+            if has_manifest(folder):
+                return ListedPlace(folder)
+        foreign = [CheckpointDirectory(folder) for folder in folders]
+        for place in (*foreign, CheckpointDirectory(self._directory, _NESTED)):
+            with suppress(CheckpointError):
+                place.listing(wait=True)
+                return place
+        return None
+
+
+def _read(item: ListedCheckpoint | CheckpointFile) -> dict[str, Tensor]:
+    sha256 = item.sha256 if isinstance(item, ListedCheckpoint) else None
+    return read_checkpoint(item.path, sha256=sha256)

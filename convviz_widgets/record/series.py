@@ -1,0 +1,35 @@
+"""One metric over training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """A metric's points in the order of their steps; the arrays are read-only.
+
+    Parameters
+    ----------
+    steps
+        Training steps, int64 (n,), ascending, none twice.
+    values
+        float64 (n,); what a log holds as float32 is widened, NaN and infinities are kept.
+    wall_times
+        When each was recorded: seconds since 1970, float64 (n,).
+    """
+
+    steps: NDArray[np.int64]
+    values: NDArray[np.float64]
+    wall_times: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __repr__(self) -> str:
+        if not len(self):
+            return "<Series of 0 points>"
+        return f"<Series of {len(self)} points: steps {self.steps[0]} to {self.steps[-1]}>"
