@@ -14,8 +14,15 @@ from convviz_widgets.tensors.colormap import (
 )
 from convviz_widgets.tensors.curves import smooth, thin
 from convviz_widgets.tensors.display import to_display_array
+from convviz_widgets.tensors.distribution import (
+    PERCENTILES,
+    Distribution,
+    distribution,
+    merged,
+)
 from convviz_widgets.tensors.filters import FilterTiles, filter_tiles
 from convviz_widgets.tensors.histogram import Histogram, histogram
+from convviz_widgets.tensors.moments import Moments, moments
 from convviz_widgets.tensors.mosaic import Box, Mosaic
 from convviz_widgets.tensors.normalize import (
     Limits,
@@ -41,19 +48,25 @@ __all__ = [
     "HATCH_DARK",
     "HATCH_LIGHT",
     "NOT_A_NUMBER",
+    "PERCENTILES",
     "SEQUENTIAL",
     "Box",
+    "Distribution",
     "FilterTiles",
     "Histogram",
     "Limits",
+    "Moments",
     "Mosaic",
     "Summary",
     "channel_limits",
     "concentration",
     "constant_maps",
+    "distribution",
     "filter_tiles",
     "full_limits",
     "histogram",
+    "merged",
+    "moments",
     "normalize",
     "palette",
     "palette_png",
