@@ -1,0 +1,199 @@
+"""Which pixels a unit, or a class score, answers to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import InputError, ModelError, UnknownLayerError, unknown
+from .local_response import LocalResponsePasses
+from .probe import Probe
+from .recording import tensors_in
+from .relu_rules import RULES, ReluRule
+from .unit import Position, Unit, within
+
+METHODS = ("gradient", *RULES)
+
+
+@dataclass(frozen=True, eq=False)
+class Attributions:
+    """One map for each image.
+
+    Attributes
+    ----------
+    maps : float32 (N, C, H, W), signed, without unit: what a pixel adds for each step of it.
+    values : (N,) of the unit, or the score of the class, in each image. Where that of a unit is
+        not above zero the deconvnet has nothing to reconstruct.
+    positions : where the unit stands in each image; None for a class.
+    kept : the activations that went back through their own derivative though the method has
+        another rule for ReLUs, by name: it is not defined for them.
+    """
+
+    maps: Tensor
+    values: Tensor
+    positions: tuple[Position, ...] | None
+    kept: tuple[str, ...] = ()
+
+
+def attribute(
+    model: nn.Module,
+    input: Tensor,
+    *,
+    target: int | None = None,
+    unit: tuple[Any, ...] | Unit | None = None,
+    method: str = "gradient",
+) -> Tensor:
+    """Return a map of the pixels that a class score, or one unit, answers to.
+
+    A signal of one starts at the score or unit and runs back to the pixels. Pooling hands it to
+    the places that won, convolutions and linear layers run transposed, batch normalisation scales
+    as in eval mode, biases do not enter. The methods differ at the ReLUs: with f the input of the
+    ReLU and R the signal, "gradient" hands on (f > 0)·R, "deconvnet" (R > 0)·R [Zeiler and Fergus,
+    ECCV 2014], "guided" (f > 0)(R > 0)·R [Springenberg et al., ICLR 2015 workshop]. Activations
+    other than ReLU and ReLU6 keep their own derivative: the deconvnet is not defined for them. Not
+    in the paper: sums and average pools hand the gradient on, local response normalisation is the
+    identity for the deconvnet.
+
+    Parameters
+    ----------
+    model : is only read; a private copy in eval mode runs, on the model's device.
+    input : one image (C, H, W) or (1, C, H, W), floating, as the model takes it.
+    target : class index; by default, without a unit, the predicted class.
+    unit : (layer, channel, (row, col)), or None for the position: the strongest one.
+    method : "gradient", "guided" or "deconvnet".
+
+    Returns
+    -------
+    float32 (C, H, W), signed, on the device of the input.
+
+    Raises
+    ------
+    InputError
+        Both target and unit, an unknown method, an image that does not fit, or, for guided and
+        deconvnet, a unit whose value is not above zero: there is nothing to reconstruct.
+    SelectionError
+        A layer, channel, position or class that the model does not have.
+    ModelError
+        The model cannot be copied or raises, or no gradient reaches what is asked for.
+
+    Examples
+    --------
+    >>> model = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), nn.ReLU())
+    >>> _ = model[0].weight.data.fill_(2.0)
+    >>> attribute(model, torch.ones(1, 2, 2), unit=("1", 0, (0, 1)), method="deconvnet")
+    tensor([[[0., 2.],
+             [0., 0.]]])
+    """
+    images = _one_image(input)
+    probe = Probe(model, images, device=_device(model), keep_original=False)
+    found = attributions(probe, images, target=target, unit=unit, method=method)
+    if unit is not None and method in RULES and not found.values[0] > 0:
+        raise InputError(
+            f"nothing to reconstruct: the unit {_named(unit, found)} is {found.values[0]:.4g} on "
+            "this image, not above zero"
+        )
+    return found.maps[0].to(input.device)
+
+
+def attributions(
+    probe: Probe,
+    images: Tensor,
+    *,
+    target: int | None = None,
+    unit: tuple[Any, ...] | Unit | None = None,
+    method: str = "gradient",
+) -> Attributions:
+    """Return what `attribute` does, for several images at once and with a probe's weights.
+
+    Parameters
+    ----------
+    images : (N, C, H, W), floating.
+    unit : as for `attribute`, or a `Unit`, which may have a position for each image.
+
+    Raises
+    ------
+    As `attribute` does, except for a unit whose value is not above zero: look at ``values``.
+    """
+    if method not in METHODS:
+        raise InputError(unknown("method", method, METHODS, "there are"))
+    if target is not None and unit is not None:
+        raise InputError("got both target= and unit=; expected one of them")
+    seed: _UnitSeed | _ClassSeed = (
+        _ClassSeed(target) if unit is None else _UnitSeed(Unit.parse(unit), probe)
+    )
+    rule = ReluRule(RULES[method]) if method in RULES else None
+    with LocalResponsePasses() if method == "deconvnet" else nullcontext():
+        maps = probe.image_gradient(images, seed, during=rule)
+    kept = tuple(rule.kept) if rule is not None else ()
+    return Attributions(maps.float(), seed.values, seed.positions, kept)
+
+
+class _UnitSeed:
+    """The sum over the images of one unit each: its gradient by an image is that unit's."""
+
+    def __init__(self, unit: Unit, probe: Probe) -> None:
+        self._unit = unit
+        self._names = [layer.name for layer in probe.layers]
+
+    def __call__(self, outputs: Mapping[str, Tensor], result: Any) -> Tensor:
+        layer = self._unit.layer
+        if layer not in self._names:
+            raise UnknownLayerError(unknown("layer", layer, self._names, "this model has"))
+        if layer not in outputs:
+            raise ModelError(f"no gradient reaches {layer}: it runs under no_grad")
+        values, self.positions = self._unit.values(outputs)
+        self.values = values.detach()
+        return values.sum()
+
+
+class _ClassSeed:
+    """The sum over the images of one class score each."""
+
+    positions: None = None
+
+    def __init__(self, target: int | None) -> None:
+        self._target = target
+
+    def __call__(self, outputs: Mapping[str, Tensor], result: Any) -> Tensor:
+        scores = next(iter(tensors_in(result)), None)
+        if scores is None or scores.ndim != 2:
+            got = "no tensor" if scores is None else f"{tuple(scores.shape)}"
+            raise InputError(
+                f"the model has no class scores (N, K): its output is {got}; give "
+                "unit=(layer, channel, position)"
+            )
+        values = scores.gather(1, self._classes(scores)).flatten()
+        self.values = values.detach()
+        return values.sum()
+
+    def _classes(self, scores: Tensor) -> Tensor:
+        if self._target is None:
+            return scores.detach().argmax(1, keepdim=True)
+        count = scores.shape[1]
+        index = within("class", self._target, count, "this model")
+        return torch.full((len(scores), 1), index, device=scores.device)
+
+
+def _one_image(image: Any) -> Tensor:
+    if isinstance(image, Tensor) and image.ndim == 3:
+        return image[None]
+    if isinstance(image, Tensor) and image.ndim == 4 and len(image) == 1:
+        return image
+    got = tuple(image.shape) if isinstance(image, Tensor) else type(image).__name__
+    raise InputError(f"expected one image (C, H, W) or (1, C, H, W), got {got}")
+
+
+def _device(model: Any) -> torch.device:
+    parameters = model.parameters() if isinstance(model, nn.Module) else iter(())
+    return next((parameter.device for parameter in parameters), torch.device("cpu"))
+
+
+def _named(unit: Any, found: Attributions) -> str:
+    parsed = Unit.parse(unit)
+    at = (found.positions or ((),))[0]
+    return f"{parsed.layer}, channel {parsed.channel}, {at}"
