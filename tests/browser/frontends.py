@@ -26,9 +26,9 @@ _numbers = count(1)
 class Frontends:
     """Opens notebooks and, in the end, closes their pages and kernels together."""
 
-    def __init__(self, browser: Browser, server: Server) -> None:
+    def __init__(self, browser: Browser, server: Server, window: dict[str, int] = WINDOW) -> None:
         self._server = server
-        self._context: BrowserContext = browser.new_context(viewport=WINDOW)
+        self._context: BrowserContext = browser.new_context(viewport=window)
         self._context.set_default_timeout(PATIENCE * 1000)
         self._consoles: list[Console] = []
         self._files: list[Path] = []

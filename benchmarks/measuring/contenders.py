@@ -1,0 +1,151 @@
+"""Ways to show 64 maps of 112×112 for a slider over checkpoints; imported by the notebook."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from ipycanvas import Canvas
+from ipywidgets import IntSlider, VBox, interact
+from matplotlib import colormaps
+from matplotlib import pyplot as plt
+from torch import Tensor
+
+import convviz_widgets as cvw
+from convviz_widgets.views import CheckpointClock
+from measuring.networks import NETWORKS
+
+CHECKPOINTS = 8
+
+SIDE, COLUMNS = 112, 8
+
+BUDGET = {"stem": 16 * 2**20, "resnet18": 128 * 2**20}
+"""Bytes: room for a recording or two, so that a step of the slider is always a forward pass."""
+
+
+class EveryPixel(cvw.ActivationMosaic):
+    """The mosaic at full size, as the rivals show it: 64 tiles of 112×112, none reduced."""
+
+    frame = (COLUMNS * (SIDE + 2) + 2 + 16, COLUMNS * (SIDE + 2) + 2)
+    max_tile = SIDE
+
+
+class Bench:
+    """One network, its checkpoints and one image, shown in five ways.
+
+    Each way has a model of its own and keeps no maps but the ones it shows.
+    """
+
+    def __init__(self, network: str) -> None:
+        self._network = network
+        self._model = NETWORKS[network]()
+        self._image = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+        self._checkpoints = [self._checkpoint(step) for step in range(CHECKPOINTS)]
+        self._series = cvw.CheckpointSeries.from_state_dicts(list(enumerate(self._checkpoints)))
+        self._states: list[cvw.ModelState] = []
+
+    def _checkpoint(self, step: int) -> dict[str, Tensor]:
+        generator = torch.Generator().manual_seed(step)
+        tensors = {name: tensor.clone() for name, tensor in self._model.state_dict().items()}
+        first = tensors["conv1.weight"]
+        first += 0.05 * torch.randn(first.shape, generator=generator)
+        return tensors
+
+    # -- ours ---------------------------------------------------------------------------------
+
+    def _state(self) -> cvw.ModelState:
+        images = cvw.ImageSet(self._image)
+        state = cvw.ModelState(
+            self._model,
+            images,
+            checkpoints=self._series,
+            layer="relu",
+            checkpoint=0,
+            memory_budget=BUDGET[self._network],
+        )
+        self._states.append(state)
+        return state
+
+    def every_pixel(self) -> VBox:
+        """Show the mosaic at full size."""
+        state = self._state()
+        return VBox([CheckpointClock(state), EveryPixel(state)])
+
+    def mosaic(self) -> VBox:
+        """Show the mosaic as it comes: reduced to the width of the Explorer."""
+        state = self._state()
+        return VBox([CheckpointClock(state), cvw.ActivationMosaic(state)])
+
+    def explorer(self) -> cvw.Explorer:
+        """Show the whole Explorer."""
+        return cvw.Explorer(self._state())
+
+    # -- the others ---------------------------------------------------------------------------
+
+    def matplotlib(self) -> None:
+        """Show a figure in the output of `interact`, as most notebooks do."""
+
+        def show(step: int) -> None:
+            plt.figure(figsize=(9, 9), dpi=100)
+            plt.imshow(self._tiled(step), cmap="viridis", vmin=0)
+            plt.axis("off")
+            plt.show()
+
+        interact(show, step=IntSlider(max=CHECKPOINTS - 1))
+
+    def canvas(self) -> VBox:
+        """Show an array of colours on an ipycanvas."""
+        canvas = Canvas(width=COLUMNS * SIDE, height=COLUMNS * SIDE)
+        slider = IntSlider(max=CHECKPOINTS - 1)
+
+        def show(_change: Any = None) -> None:
+            tiled = self._tiled(slider.value)
+            colours = colormaps["viridis"](tiled / tiled.max())  # (H, W, 4) in [0, 1]
+            canvas.put_image_data((255 * colours).astype(np.uint8))
+
+        slider.observe(show, names="value")
+        canvas.on_client_ready(show)
+        return VBox([slider, canvas])
+
+    def _tiled(self, step: int) -> np.ndarray:
+        """Load a checkpoint, run the model, lay the stem's 64 maps out: (896, 896)."""
+        self._model.load_state_dict(self._checkpoints[step])
+        kept: list[Tensor] = []
+        handle = self._model.relu.register_forward_hook(
+            lambda _module, _inputs, output: kept.append(output.clone())
+        )
+        try:
+            self.forward()
+        finally:
+            handle.remove()
+        rows = kept[0].reshape(COLUMNS, COLUMNS, SIDE, SIDE)
+        return rows.permute(0, 2, 1, 3).reshape(COLUMNS * SIDE, COLUMNS * SIDE).numpy()
+
+    # -- what the kernel is asked -------------------------------------------------------------
+
+    def forward(self) -> float:
+        """Return the milliseconds of one bare forward pass."""
+        started = time.perf_counter()
+        with torch.no_grad():
+            self._model(self._image)
+        return 1000 * (time.perf_counter() - started)
+
+    def forward_counts(self) -> list[int]:
+        """Return how many forward passes each of our states has run."""
+        return [state.forward_count for state in self._states]
+
+    def channel_switches(self, count: int) -> list[float]:
+        """Return the milliseconds of selecting another of 512 channels in the Explorer."""
+        state = self._states[-1]
+        wide = [info.name for info in state.layers if info.shape[0] == 512 and info.shape[1:]]
+        state.select(layer=wide[-1], channel=0)
+        forwards = state.forward_count
+        taken = []
+        for number in range(1, count + 1):
+            started = time.perf_counter()
+            state.select(channel=(37 * number) % 512)
+            taken.append(1000 * (time.perf_counter() - started))
+        assert state.forward_count == forwards, "another channel ran a forward pass"
+        return taken

@@ -1,0 +1,77 @@
+"""Networks to be timed: ResNet-18 in shape, and its stem alone, with random weights."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class BasicBlock(nn.Module):
+    """Two 3×3 convolutions and a shortcut, added in place of a copy as ResNets do."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.downsample: nn.Module | None = None
+        if stride != 1 or inputs != outputs:
+            shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+            self.downsample = nn.Sequential(shortcut, nn.BatchNorm2d(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x if self.downsample is None else self.downsample(x)
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.bn2(self.conv2(y))
+        y += shortcut
+        return self.relu(y)
+
+
+def stem() -> list[tuple[str, nn.Module]]:
+    """Return what turns (N, 3, 224, 224) into (N, 64, 112, 112), and then pools it."""
+    return [
+        ("conv1", nn.Conv2d(3, 64, 7, 2, padding=3, bias=False)),
+        ("bn1", nn.BatchNorm2d(64)),
+        ("relu", nn.ReLU(inplace=True)),
+        ("maxpool", nn.MaxPool2d(3, 2, padding=1)),
+    ]
+
+
+def head(channels: int) -> list[tuple[str, nn.Module]]:
+    return [
+        ("avgpool", nn.AdaptiveAvgPool2d(1)),
+        ("flatten", nn.Flatten()),
+        ("fc", nn.Linear(channels, 1000)),
+    ]
+
+
+def stem_only() -> nn.Module:
+    """Return a ResNet's stem with a classifier on it: the forward pass costs little."""
+    torch.manual_seed(0)
+    return _sequential([*stem(), *head(64)])
+
+
+def resnet18() -> nn.Module:
+    """Return a network of ResNet-18's shape: 11.7 million parameters, 68 layers listed."""
+    torch.manual_seed(0)
+    widths = (64, 64, 128, 256, 512)
+    stages = []
+    for number in range(1, 5):
+        inputs, outputs = widths[number - 1 : number + 1]
+        stride = 1 if number == 1 else 2
+        blocks = BasicBlock(inputs, outputs, stride), BasicBlock(outputs, outputs, 1)
+        stages.append((f"layer{number}", nn.Sequential(*blocks)))
+    return _sequential([*stem(), *stages, *head(512)])
+
+
+def _sequential(parts: list[tuple[str, nn.Module]]) -> nn.Module:
+    network = nn.Sequential()
+    for name, part in parts:
+        network.add_module(name, part)
+    return network.eval()
+
+
+NETWORKS = {"stem": stem_only, "resnet18": resnet18}
+"""The forward pass is a small part of the first one's time, and the greater of the second's."""
