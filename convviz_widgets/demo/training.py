@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -20,7 +21,22 @@ def checkpoint_name(step: int) -> str:
     return f"step-{step:06d}.safetensors"
 
 
+@contextmanager
+def _at_most_two_threads() -> Iterator[None]:
+    """Train alike on machines of any size: how sums are split among threads shows in the weights.
+
+    Two are plenty for a network this small.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(min(before, 2))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 @torch.enable_grad()
+@_at_most_two_threads()
 def train(recipe: Recipe, images: cvw.ImageSet, directory: Path) -> PatchNet:
     """Train a new network on ``images``, write its checkpoints to ``directory``, return it."""
     network = build_network(

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from convviz_widgets.checkpoints import read_checkpoint
+from convviz_widgets.demo import training
 from convviz_widgets.demo.training import _batches, accuracy, checkpoint_name, train
 
 
@@ -41,6 +42,21 @@ def test_training_works_where_gradients_are_switched_off(tiny, image_sets, tmp_p
         network = trained(tiny, image_sets, tmp_path / "run")
     first = read_checkpoint(tmp_path / "run" / checkpoint_name(0))
     assert not torch.equal(network.conv1.weight, first["conv1.weight"])
+
+
+@pytest.mark.parametrize(("before", "during"), [(1, 1), (2, 2), (3, 2)])
+def test_training_borrows_two_threads_at_most(
+    tiny, image_sets, tmp_path, monkeypatch, before, during
+):
+    monkeypatch.setattr(training, "_save", lambda *_, **__: seen.append(torch.get_num_threads()))
+    seen, usual = [], torch.get_num_threads()
+    try:
+        torch.set_num_threads(before)
+        train(dataclasses.replace(tiny, steps=2), image_sets[0], tmp_path)
+        assert torch.get_num_threads() == before
+    finally:
+        torch.set_num_threads(usual)
+    assert set(seen) == {during}
 
 
 @pytest.mark.parametrize("flip", [False, True])
