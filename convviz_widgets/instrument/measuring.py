@@ -1,0 +1,153 @@
+"""Measuring: looks at a checkpoint's weights, activations and gradients, keeps counts of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..tensors import Distribution, concentration, distribution, to_display_array
+from .measurement import (
+    BIASES,
+    OUTPUT_GRADIENTS,
+    OUTPUTS,
+    PRE_ACTIVATIONS,
+    WEIGHT_GRADIENTS,
+    WEIGHTS,
+    Measurement,
+    Name,
+)
+from .probe import Probe
+from .recording import Recording, storage_of
+
+CONCENTRATION = "concentration"
+UPDATE_RATIO = "update ratio"
+
+
+def measure_parameters(probe: Probe) -> Measurement:
+    """Count the weights and biases of every layer that has some."""
+    found: dict[Name, Distribution] = {}
+    for info in probe.layers:
+        for quantity, value in (
+            (WEIGHTS, probe.weight(info.name)),
+            (BIASES, probe.bias(info.name)),
+        ):
+            if value is not None:
+                found[info.name, quantity] = _compact(distribution(value))
+    return Measurement(distributions=found)
+
+
+def measure_activations(probe: Probe, batches: Iterable[Tensor]) -> Measurement:
+    """Count what every layer puts out, and what every activation takes in.
+
+    One forward pass for each batch (N, C, H, W); nothing but counts outlives it. Of the output of
+    every activation the mean `concentration` of its maps is taken, those that are zero everywhere
+    left out, and the number of images on which each channel fires.
+    """
+    counts: dict[Name, Distribution] = {}
+    fired: dict[str, np.ndarray] = {}
+    shares: dict[str, list[np.ndarray]] = {}
+    images = 0
+    for batch in batches:
+        recording = probe.record(batch)
+        images += len(batch)
+        for name, part in _counted(recording).items():
+            counts[name] = counts[name] + part if name in counts else part
+        for layer in recording.inputs:
+            maps = to_display_array(recording.outputs[layer])  # (N, C, ...)
+            if maps.ndim < 2:
+                continue
+            fired[layer] = fired.get(layer, 0) + _fired(maps)
+            if maps.ndim > 2:
+                shares.setdefault(layer, []).append(
+                    concentration(maps.reshape(-1, *maps.shape[2:]))
+                )
+    numbers = {(layer, CONCENTRATION): _mean(parts) for layer, parts in shares.items()}
+    distributions = {name: _compact(part) for name, part in counts.items()}
+    return Measurement(images, distributions, numbers, fired)
+
+
+def measure_gradients(probe: Probe, images: Tensor, loss: Callable[[Any], Tensor]) -> Measurement:
+    """Count the gradients of the loss on one batch by every layer's output and weights.
+
+    Their mean magnitudes stand in the numbers, under (layer, quantity).
+    """
+    gradients = probe.backward(images, loss)
+    counts: dict[Name, Distribution] = {}
+    means: dict[Name, float] = {}
+    for quantity, found in (
+        (OUTPUT_GRADIENTS, gradients.outputs),
+        (WEIGHT_GRADIENTS, gradients.weights),
+    ):
+        for layer, gradient in found.items():
+            values = to_display_array(gradient)
+            counts[layer, quantity] = _compact(distribution(values))
+            means[layer, quantity] = _mean([np.abs(values).ravel()])
+    means["", "loss"] = gradients.loss
+    return Measurement(len(images), counts, means)
+
+
+def measure_updates(probe: Probe, before: Mapping[str, Tensor]) -> Measurement:
+    """Measure how far the weights of two or more dimensions have moved: ‖W − W₀‖ / ‖W₀‖.
+
+    Parameters
+    ----------
+    before : the weights of an earlier checkpoint, as `weights_of` returned them.
+    """
+    ratios: dict[Name, float] = {}
+    for layer, now in weights_of(probe).items():
+        earlier = before[layer]
+        norm = float(torch.linalg.vector_norm(earlier))
+        moved = float(torch.linalg.vector_norm(now - earlier))
+        ratios[layer, UPDATE_RATIO] = moved / norm if norm else float("nan")
+    return Measurement(numbers=ratios)
+
+
+def weights_of(probe: Probe) -> dict[str, Tensor]:
+    """Return copies, in double precision, of the weights with two or more dimensions."""
+    found = {info.name: probe.weight(info.name) for info in probe.layers}
+    return {
+        name: weight.to(torch.float64)
+        for name, weight in found.items()
+        if weight is not None and weight.ndim >= 2 and weight.is_floating_point()
+    }
+
+
+def _counted(recording: Recording) -> dict[Name, Distribution]:
+    """Return the distribution of every tensor; those of the same memory are counted once."""
+    known: dict[Any, Distribution] = {}
+
+    def counted(tensor: Tensor) -> Distribution:
+        place = storage_of(tensor), tensor.storage_offset(), tensor.numel(), tensor.dtype
+        if place[0] is None:
+            return distribution(tensor)
+        if place not in known:
+            known[place] = distribution(tensor)
+        return known[place]
+
+    return {
+        **{(layer, OUTPUTS): counted(tensor) for layer, tensor in recording.outputs.items()},
+        **{(layer, PRE_ACTIVATIONS): counted(tensor) for layer, tensor in recording.inputs.items()},
+    }
+
+
+def _fired(maps: np.ndarray) -> np.ndarray:
+    """Return on how many images each channel of (N, C, ...) is not zero everywhere: int64 (C,)."""
+    return (maps.reshape(*maps.shape[:2], -1) != 0).any(axis=2).sum(axis=0)
+
+
+def _mean(parts: list[np.ndarray]) -> float:
+    """Return the mean of all values that are not NaN; NaN for none."""
+    values = np.concatenate(parts)
+    known = values[~np.isnan(values)]
+    return float(known.mean(dtype=np.float64)) if known.size else float("nan")
+
+
+def _compact(counted: Distribution) -> Distribution:
+    """Return the same distribution with its counts in the smallest type that holds them."""
+    smallest = np.min_scalar_type(int(counted.counts.max(initial=0)))
+    return replace(counted, counts=counted.counts.astype(smallest))
