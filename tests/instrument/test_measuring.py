@@ -35,6 +35,7 @@ def identity_net(inplace=False):
         net[0].weight.copy_(torch.tensor([1.0, -1.0, 0.0]).reshape(3, 1, 1, 1))
         net[0].bias.copy_(torch.tensor([0.0, 0.0, -1.0]))
         net[3].weight.copy_(torch.tensor([[0.5], [-0.25]]).expand(2, 12))
+        net[3].bias.zero_()
     return net.eval()
 
 
