@@ -97,7 +97,9 @@ class ModelState(HasTraits):
         self._images = images if isinstance(images, ImageSet) else ImageSet(images)
         if not len(self._images):
             raise InputError("the image set is empty; a state needs at least one image")
-        self._probe = Probe(model, self._images.input(0), device=device)
+        self._probe = Probe(
+            model, self._images.input(0), device=device, keep_original=checkpoints is None
+        )
         self._layers = {info.name: info for info in self._probe.layers}
         self._checkpoints = checkpoints
         self._timeline = Timeline(checkpoints, lambda: self._probe.original or {})

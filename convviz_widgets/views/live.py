@@ -12,6 +12,7 @@ from traitlets import Bool
 
 from convviz_widgets.state import Selection
 from convviz_widgets.views.base import View
+from convviz_widgets.views.widget_tree import listen
 
 INTERVAL = 1000
 """Milliseconds from tick to tick."""
@@ -45,9 +46,11 @@ class Live(View):
         self._switch.observe(self._switched, names="value")
         self.state.observe(self._followed, names="follow")
         self._ticks = Play(
-            interval=INTERVAL, max=10**9, playing=self.ticking, layout=Layout(display="none")
+            interval=INTERVAL, max=10**9, playing=False, layout=Layout(display="none")
         )
         self._ticks.observe(self._tick, names="value")
+        self._ticks._view_count = 0  # now the page says whenever it shows the clock
+        self._ticks.observe(self._start, names="_view_count")
         return [self._switch, self._ticks]
 
     def compute(self, selection: Selection) -> bool:
@@ -57,6 +60,13 @@ class Live(View):
     def draw(self, result: bool) -> None:
         """Start or stop the ticking."""
         self._ticks.playing = result
+
+    def _start(self, _change: Any) -> None:
+        """Start the page's clock anew: a page starts it only when it sees it begin to play."""
+        with self.state.hold() as selection:
+            self._ticks.playing = False
+            self.draw(self.compute(selection))
+            listen(self)
 
     def close(self) -> None:
         """Stop listening to the state's switch as well."""

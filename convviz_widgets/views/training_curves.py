@@ -1,0 +1,284 @@
+"""TrainingCurves: loss, accuracy and every other metric of a run, with the clock as cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+from bqplot import Lines
+from ipywidgets import HBox, Layout, SelectMultiple, VBox, Widget
+from ipywidgets import Text as SearchBox
+from traitlets import Bool, Float, Tuple
+
+from convviz_widgets.errors import InputError
+from convviz_widgets.record import Run
+from convviz_widgets.state import ModelState, Selection
+from convviz_widgets.tensors import smooth, thin
+from convviz_widgets.views.base import View
+from convviz_widgets.views.option_controls import choice, icon_button, line, switch
+from convviz_widgets.views.plot import Plot, colour_of, make_plot
+from convviz_widgets.views.raster import Overlay
+from convviz_widgets.views.text import ACCENT, Text
+
+SMOOTHINGS = (0.0, 0.6, 0.9, 0.99)
+
+CLICK = 4
+"""Pixels that the pointer may move between press and release, and still it was a click."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One metric as it is drawn: thinned to the pixels, raw and smoothed."""
+
+    tag: str
+    steps: np.ndarray
+    raw: np.ndarray
+    smoothed_steps: np.ndarray
+    smoothed: np.ndarray
+    points: int
+    """How many points it was drawn from."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """All curves, the part of the axis that is shown, and the cursor."""
+
+    curves: tuple[Curve, ...]
+    span: tuple[float, float]
+    step: int
+
+
+class TrainingCurves(View):
+    """Metrics of a run over its steps. The cursor is the clock: a click moves it.
+
+    Parameters
+    ----------
+    run
+        The `Run` whose metrics are shown; it is refreshed together with the state.
+    """
+
+    title: ClassVar[str] = "Training curves"
+    depends: ClassVar[frozenset[str]] = frozenset({"step", "revision"})
+    instant: ClassVar[bool] = True
+    frame: ClassVar[tuple[int, int]] = (566, 260)
+
+    tags = Tuple(help="Metrics to show; empty: those that are a loss.").tag(option=True)
+    smoothing = Float(0.9, help="TensorBoard's smoothing, 0 up to 1.").tag(option=True)
+    logarithmic = Bool(False, help="Logarithmic values.").tag(option=True)
+
+    def __init__(self, state: ModelState, *, run: Run | None = None, **options: Any) -> None:
+        self.run = run
+        self._span: tuple[float, float] | None = None
+        if run is not None:
+            state.attach(run)
+        super().__init__(state, **options)
+
+    def build(self) -> Sequence[Widget]:
+        """Return switches, the plot's frame, and the list of metrics with its filter."""
+        reset = icon_button(self, "expand", "show all steps", lambda: self._zoom(None))
+        options = [(f"{value:g}", value) for value in SMOOTHINGS]
+        controls = line(
+            choice(self, "smoothing", "Smoothing", options, 150),
+            switch(self, "logarithmic", "log scale", 100),
+            reset,
+            Text("drag to zoom, click to move the clock", "quiet"),
+        )
+        self._filter = SearchBox(placeholder="filter metrics", layout=Layout(width="200px"))
+        self._filter.tooltip = "Filter metrics by name"
+        self._list = SelectMultiple(rows=4, layout=Layout(width="340px"))
+        self._list.tooltip = "Metrics to show"
+        self._list.add_class("cvw-mono")
+        self._filter.observe(lambda _change: self.redraw(), names="value")
+        self._list.observe(self._chosen, names="value")
+        self._legend = HBox(layout=Layout(overflow="hidden", flex="0 0 auto", min_height="22px"))
+        width, height = self.frame
+        self._place = VBox(layout=Layout(width=f"{width}px", height=f"{height}px", margin="0"))
+        self._plot: Plot | None = None
+        return [controls, self._legend, self._place, HBox([self._filter, self._list])]
+
+    # -- compute ------------------------------------------------------------------------------
+
+    def compute(self, selection: Selection) -> Drawing:
+        """Return the curves, thinned to the width of the plot.
+
+        Raises
+        ------
+        InputError
+            Without a run, or for a run without metrics.
+        """
+        metrics = self._metrics()
+        chosen = self.shown_tags()
+        columns = self.frame[0]
+        span = self._span or _whole(metrics, chosen, self.state.steps)
+        curves = tuple(_curve(tag, metrics[tag], self.smoothing, span, columns) for tag in chosen)
+        return Drawing(curves, span, selection.step)
+
+    def shown_tags(self) -> tuple[str, ...]:
+        """Return the metrics that are shown: those chosen, else those that are a loss."""
+        known = self._metrics()
+        chosen = tuple(tag for tag in self.tags if tag in known)
+        losses = tuple(tag for tag in known if "loss" in tag.lower())
+        return chosen or losses or tuple(known)[:1]
+
+    def _metrics(self) -> Mapping[str, Any]:
+        if self.run is None:
+            raise InputError("no run to show: pass run=convviz_widgets.Run(directory)")
+        if not self.run.metrics:
+            raise InputError("this run has no metrics yet; they appear when the first is recorded")
+        return self.run.metrics
+
+    # -- draw ---------------------------------------------------------------------------------
+
+    def draw(self, result: Drawing) -> None:
+        """Send the curves, the list and the cursor."""
+        self._fill_list()
+        plot = self._current_plot()
+        names = tuple(self._metrics())
+        colours = [colour_of(curve.tag, names) for curve in result.curves]
+        plot.figure.marks = [
+            mark
+            for curve, colour in zip(result.curves, colours, strict=True)
+            for mark in _marks(curve, colour, plot)
+        ]
+        plot.show(result.span, _heights(result.curves, self.logarithmic))
+        self._legend.children = [
+            _key(curve.tag, colour) for curve, colour in zip(result.curves, colours, strict=True)
+        ]
+        self._overlay.paint(partial(_cursor, plot=plot, step=result.step))
+        self.say(_caption(result, self.smoothing, self._span is not None))
+
+    def _current_plot(self) -> Plot:
+        if self._plot is None:
+            width, height = self.frame
+            self._plot = make_plot(width, height, "step", "value", logarithmic=self.logarithmic)
+            self._overlay = Overlay(self._plot.figure, leave_to=self._filter)
+            self._overlay.resize(width, height)
+            self._overlay.on_click(self._pressed)
+            self._overlay.on_release(self._released)
+            self._overlay.on_arrow(self._arrow)
+            self._place.children = [self._overlay]
+        return self._plot
+
+    def _fill_list(self) -> None:
+        words = self._filter.value.lower().split()
+        found = [tag for tag in self._metrics() if all(word in tag.lower() for word in words)]
+        if tuple(found) != self._list.options:
+            self._list.options = found
+        self._list.value = tuple(tag for tag in self.shown_tags() if tag in found)
+
+    def _option_changed(self, change: Any) -> None:
+        if change.name == "logarithmic":
+            self._plot = None  # another kind of scale needs another figure
+        super()._option_changed(change)
+
+    # -- what the user does -------------------------------------------------------------------
+
+    def _chosen(self, change: Any) -> None:
+        if not self.state.publishing_here():
+            hidden = [tag for tag in self.shown_tags() if tag not in self._list.options]
+            self.tags = (*hidden, *change.new)
+
+    def _pressed(self, x: int, _y: int) -> None:
+        self._from = x
+
+    def _released(self, x: int, _y: int) -> None:
+        if self._plot is None:
+            return
+        low, high = sorted((self._from, x))
+        if high - low > CLICK:
+            self._zoom((self._plot.to_value(low), self._plot.to_value(high)))
+        else:
+            steps = np.asarray(self.state.steps)
+            nearest = int(np.abs(steps - self._plot.to_value(x)).argmin())
+            self.state.select(checkpoint=nearest)
+
+    def _arrow(self, dx: int, _dy: int) -> None:
+        moved = self.state.selection.checkpoint + dx
+        if 0 <= moved < len(self.state.steps):
+            self.state.select(checkpoint=moved)
+
+    def _zoom(self, span: tuple[float, float] | None) -> None:
+        self._span = span
+        self.redraw()
+
+
+def _whole(
+    metrics: Mapping[str, Any], tags: Sequence[str], steps: Sequence[int]
+) -> tuple[float, float]:
+    """Return the first and the last step of the curves and of the checkpoints."""
+    ends = [end for tag in tags for end in (metrics[tag].steps[:1], metrics[tag].steps[-1:])]
+    known = np.concatenate([*ends, np.asarray(steps, dtype=np.int64)])
+    return float(known.min()), float(known.max())
+
+
+def _curve(
+    tag: str, series: Any, smoothing: float, span: tuple[float, float], columns: int
+) -> Curve:
+    averaged = smooth(series.values, smoothing)
+    start, end = np.searchsorted(series.steps, span)
+    # One point on either side, so that the line reaches the edges of the plot.
+    part = slice(max(0, start - 1), end + 1)
+    steps = series.steps[part]
+    raw, smoothed = (thin(steps, values[part], columns) for values in (series.values, averaged))
+    return Curve(
+        tag,
+        steps[raw],
+        series.values[part][raw],
+        steps[smoothed],
+        averaged[part][smoothed],
+        len(steps),
+    )
+
+
+def _marks(curve: Curve, colour: str, plot: Plot) -> list[Lines]:
+    """Return the faint raw line and the smoothed one over it."""
+    scales = {"x": plot.x, "y": plot.y}
+    faint = Lines(
+        x=curve.steps, y=curve.raw, scales=scales, colors=[colour], opacities=[0.3], stroke_width=1
+    )
+    strong = Lines(
+        x=curve.smoothed_steps, y=curve.smoothed, scales=scales, colors=[colour], stroke_width=2
+    )
+    return [faint, strong]
+
+
+def _heights(curves: Sequence[Curve], logarithmic: bool) -> tuple[float, float]:
+    """Return the lowest and the highest value that can be drawn, with a little room."""
+    values = np.concatenate([curve.raw for curve in curves])
+    values = values[np.isfinite(values) & ((values > 0) | (not logarithmic))]
+    if not values.size:
+        return np.nan, np.nan
+    low, high = float(values.min()), float(values.max())
+    if logarithmic:
+        return low / 1.1, high * 1.1
+    room = 0.04 * (high - low)
+    return low - room, high + room
+
+
+def _key(tag: str, colour: str) -> HBox:
+    """Return the entry of a curve in the legend."""
+    swatch = VBox(layout=Layout(width="14px", height="4px", margin="9px 4px 0 6px"))
+    swatch.layout.border_top = f"4px solid {colour}"
+    return HBox([swatch, Text(tag, "quiet")], layout=Layout(overflow="hidden"))
+
+
+def _cursor(canvas: Any, plot: Plot, step: int) -> None:
+    """Draw the clock's step as a line over the plot."""
+    x = plot.to_pixel(step)
+    if x is not None:
+        top, bottom = plot.top_and_bottom
+        canvas.line_width, canvas.stroke_style = 2, ACCENT
+        canvas.stroke_line(x, top, x, bottom)
+
+
+def _caption(drawing: Drawing, smoothing: float, zoomed: bool) -> str:
+    low, high = drawing.span
+    counts = ", ".join(f"{curve.tag} n = {curve.points:,}" for curve in drawing.curves)
+    part = "part of the run: " if zoomed else ""
+    return (
+        f"{part}steps {low:,.0f} to {high:,.0f} · {counts} · faint: as recorded, strong: smoothed "
+        f"{smoothing:g} (debiased exponential) · cursor: step {drawing.step:,}"
+    )
