@@ -30,6 +30,7 @@ class Live(View):
 
     caption_lines: ClassVar[int] = 0
     depends: ClassVar[frozenset[str]] = frozenset({"revision"})
+    width: ClassVar[int] = 216
     instant: ClassVar[bool] = True
 
     ticking = Bool(True, help="Whether to ask for what is new.").tag(option=True)
