@@ -31,7 +31,7 @@ def masked_crc32c(
         int64 (n,), within ``data``.
     """
     counts = np.maximum(-(-lengths // _PIECE), 1)  # (n,)
-    first_of = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64)  # (n,)
+    first_of = np.cumsum(counts) - counts  # (n,)
     first_lengths = lengths - (counts - 1) * _PIECE  # the odd bytes go first
     rank = np.arange(int(counts.sum())) - np.repeat(first_of, counts)  # (pieces,)
     offset = np.repeat(first_lengths, counts) + (rank - 1) * _PIECE

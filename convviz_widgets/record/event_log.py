@@ -85,7 +85,7 @@ class _WholeWrites:
         try:
             while rest:  # a disk that is almost full takes a part, and complains the next time
                 rest = rest[self._file.write(rest) :]
-        except OSError:
+        except BaseException:  # an interrupted write too
             self._file.truncate(self._size)
             self._file.seek(self._size)
             raise

@@ -104,7 +104,7 @@ class ManifestWriter:
                 rest = rest[self._file.write(rest) :]
             if sync:
                 os.fsync(self._file.fileno())
-        except OSError:
+        except BaseException:  # an interrupted write too
             self._file.truncate(self._size)
             raise
         self._size += len(line)

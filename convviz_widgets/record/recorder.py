@@ -14,6 +14,7 @@ from torch import nn
 
 from convviz_widgets.checkpoints.names import on_one_line
 from convviz_widgets.errors import CheckpointError, InputError
+from convviz_widgets.record.activation_watch import ActivationWatch
 from convviz_widgets.record.checkpoint_folder import CheckpointFolder
 from convviz_widgets.record.event_log import EventLog
 from convviz_widgets.record.learning_rates import learning_rates
@@ -93,6 +94,7 @@ class Recorder:
         interval = None if norms_every is None else _at_least(1, "norms_every", norms_every)
         self._learning_rates = learning_rates(optimizer)
         self._norms = NormMeter(model, interval)
+        self._watch: ActivationWatch | None = None
         with self._errors("record"), ExitStack() as opened:
             self._open(opened, start)
             self._opened = opened.pop_all()
@@ -142,11 +144,34 @@ class Recorder:
             raise RecordError(f"the recorder of {str(self._directory)!r} is closed")
         self._step += 1
         measured = {**self._norms.measure(self._step), **self._learning_rates()}
+        if self._watch is not None and self._step % self._every == 0:
+            measured |= self._watch.measure()
         scalars = {**measured, **as_floats(metrics)}
         with self._errors(f"record step {self._step}"):
             self._log.write(self._step, scalars)
             if self._step % self._every == 0:
                 self._write_checkpoint()
+
+    def watch(self, images: Any) -> None:
+        """Record statistics of each layer's activations too, now and every ``every`` steps.
+
+        See `ActivationWatch`, which runs the images through a copy of the model.
+
+        Parameters
+        ----------
+        images
+            Float tensor (N, C, H, W) as the model takes it, or an image set; at most 64 are used.
+
+        Raises
+        ------
+        InputError, ModelError
+            For images that do not fit, or a model that cannot be copied.
+        RecordError
+            When they cannot be written.
+        """
+        self._watch = ActivationWatch(self._model, images)
+        with self._errors("record activations"):
+            self._log.write(self._step, self._watch.measure())
 
     def close(self) -> None:
         """Write a checkpoint of the last step where there is none, and let go of the folder."""
