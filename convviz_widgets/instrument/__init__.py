@@ -23,6 +23,7 @@ from .measuring import (
     weights_of,
 )
 from .probe import Probe
+from .receptive import FieldBox, ReceptiveFields
 from .recording import Gradients, Recording
 from .unit import Unit
 
@@ -37,11 +38,13 @@ __all__ = [
     "WEIGHTS",
     "WEIGHT_GRADIENTS",
     "Attributions",
+    "FieldBox",
     "Gradients",
     "ImageSet",
     "LayerInfo",
     "Measurement",
     "Probe",
+    "ReceptiveFields",
     "Recording",
     "Unit",
     "attribute",

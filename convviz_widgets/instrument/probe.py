@@ -190,12 +190,14 @@ class Probe:
         Parameters
         ----------
         images : (N, C, H, W), on any device; never changed.
-        tape : makes it of the names of all modules and, as ``containers=``, of the layers.
+        tape : makes it of the names of all modules and, by keyword, of the layers (containers) and
+            of the copy of the images that the model will be given (images).
         """
         self._check_images(images)
         with self._plain_mode():
-            made = tape(self._wiring.names, containers=self._origins)
-            self._wiring.run(made, self._own_copy(images), self._image_shape)
+            own = self._own_copy(images)
+            made = tape(self._wiring.names, containers=self._origins, images=own)
+            self._wiring.run(made, own, self._image_shape)
         self.forward_count += 1
         return made
 
