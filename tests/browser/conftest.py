@@ -19,11 +19,14 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def browser():
+    missing = None
     try:
         with chromium() as browser:
             yield browser
     except BrowserMissingError as error:
-        pytest.fail(str(error), pytrace=False)
+        missing = str(error)
+    if missing:  # outside the except clause: one line, no chain of exceptions
+        pytest.fail(missing, pytrace=False)
 
 
 @pytest.fixture(scope="session")

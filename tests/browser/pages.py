@@ -65,12 +65,15 @@ IMAGE_BYTES = """async image => {
 
 CANVAS_BYTES = "canvas => canvas.toDataURL('image/png').split(',')[1]"
 
-# A box scrolls sideways when it may and its content is wider; what it hides or lets stick out of
-# the page counts as well, because then the page itself is too wide.
+# A box is too wide for what it holds when it scrolls sideways or, being a box of widgets, cuts
+# something off. A select cuts long names on purpose; 4 px are the margins of two widgets.
 TOO_WIDE = """root => [root, ...root.querySelectorAll('*')]
-    .filter(e => e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0)
-    .filter(e => e === root || ['auto', 'scroll'].includes(getComputedStyle(e).overflowX))
-    .map(e => `${e.tagName}.${e.className} ${e.scrollWidth} > ${e.clientWidth}`)"""
+    .filter(e => e.clientWidth > 0)
+    .map(e => [e, e.scrollWidth - e.clientWidth, getComputedStyle(e).overflowX])
+    .filter(([e, excess, overflow]) => e === root || ['auto', 'scroll'].includes(overflow)
+        ? excess > 1
+        : overflow === 'hidden' && e.matches('.widget-box') && excess > 4)
+    .map(([e, excess]) => `${e.tagName}.${e.className} is too narrow by ${excess} px`)"""
 
 
 class WidgetPage:
@@ -116,7 +119,7 @@ class WidgetPage:
         return self.until(different, "the pixels never changed")[0]
 
     def too_wide(self) -> list[str]:
-        """Return the boxes that have, or give their page, a horizontal scroll bar."""
+        """Return the boxes that have a horizontal scroll bar, or cut off what they hold."""
         return [
             line
             for root in self.page.locator(self.output).all()
