@@ -11,6 +11,7 @@ from convviz_widgets.errors import (
     UnknownLayerError,
 )
 from convviz_widgets.instrument import ImageSet, LayerInfo, list_layers
+from convviz_widgets.record import Recorder, RecordError, Run, Series
 from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.views import (
     ActivationHistogram,
@@ -18,6 +19,7 @@ from convviz_widgets.views import (
     ActivationMosaic,
     FilterMosaic,
     Predictions,
+    TrainingCurves,
     WeightHistogram,
 )
 
@@ -38,8 +40,13 @@ __all__ = [
     "ModelError",
     "ModelState",
     "Predictions",
+    "RecordError",
+    "Recorder",
+    "Run",
     "Selection",
     "SelectionError",
+    "Series",
+    "TrainingCurves",
     "UnknownLayerError",
     "WeightHistogram",
     "list_layers",

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from ipywidgets import HBox, Layout, Tab, VBox
 
+from convviz_widgets.apps.pages import PAGES, Material, Page
+from convviz_widgets.record import Run
 from convviz_widgets.state import ModelState
 from convviz_widgets.views import (
-    ActivationHistogram,
-    ActivationMap,
-    ActivationMosaic,
     ChannelStepper,
     CheckpointClock,
-    FilterMosaic,
     ImageStrip,
     LayerList,
     Live,
-    Predictions,
     StatusLine,
     View,
-    WeightHistogram,
     close_tree,
     widget_tree,
 )
-
-Page = list[list[View]]
-"""Rows of views, as they lie in a tab."""
 
 
 class Explorer(VBox):
@@ -39,19 +32,23 @@ class Explorer(VBox):
     ----------
     state
         The shared `ModelState`; other views on it stay linked with the explorer.
+    run
+        The `Run` that the checkpoints come from, for its metrics; it may still be written to.
     """
 
-    def __init__(self, state: ModelState) -> None:
+    def __init__(self, state: ModelState, *, run: Run | None = None) -> None:
         super().__init__(layout=Layout(width="828px", overflow="hidden"))
         self.state = state
         self.controls: list[View] = [
             CheckpointClock(state),
-            Live(state, ticking=state.is_live),
+            Live(state, ticking=run is not None or state.is_live),
             LayerList(state),
             ChannelStepper(state),
             ImageStrip(state),
         ]
-        self.pages = {title: page(state) for title, page in PAGES.items()}
+        material = Material(state, run)
+        pages = {title: page(material) for title, page in PAGES.items()}
+        self.pages = {title: page for title, page in pages.items() if page}
         self.tabs = Tab(
             [_laid_out(page) for page in self.pages.values()],
             titles=list(self.pages),
@@ -83,30 +80,6 @@ class Explorer(VBox):
             for row in page:
                 for view in row:
                     view.visible = index == self.tabs.selected_index
-
-
-def _activations(state: ModelState) -> Page:
-    below: list[View] = [
-        ActivationMap(state, visible=False),
-        ActivationHistogram(state, visible=False),
-    ]
-    return [[ActivationMosaic(state, visible=False)], below]
-
-
-def _filters(state: ModelState) -> Page:
-    return [[FilterMosaic(state, visible=False)], [WeightHistogram(state, visible=False)]]
-
-
-def _predictions(state: ModelState) -> Page:
-    return [[Predictions(state, visible=False)]]
-
-
-PAGES: dict[str, Callable[[ModelState], Page]] = {
-    "Activations": _activations,
-    "Filters": _filters,
-    "Predictions": _predictions,
-}
-"""Title of each tab, and what is in it."""
 
 
 def _laid_out(page: Page) -> VBox:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import torch
@@ -14,6 +15,8 @@ from traitlets import Bool, HasTraits, Instance
 from convviz_widgets.checkpoints import CheckpointSeries
 from convviz_widgets.errors import InputError, UnknownLayerError, unknown
 from convviz_widgets.instrument import ImageSet, LayerInfo, Probe
+from convviz_widgets.state.history import History
+from convviz_widgets.state.measurer import Measurer
 from convviz_widgets.state.publisher import Publisher
 from convviz_widgets.state.recordings import Recordings
 from convviz_widgets.state.resolve import resolve
@@ -98,7 +101,7 @@ class ModelState(HasTraits):
         if not len(self._images):
             raise InputError("the image set is empty; a state needs at least one image")
         self._probe = Probe(
-            model, self._images.input(0), device=device, keep_original=checkpoints is None
+            model, self._images.input(0), device=device, keep_original=not checkpoints
         )
         self._layers = {info.name: info for info in self._probe.layers}
         self._checkpoints = checkpoints
@@ -315,6 +318,14 @@ class ModelState(HasTraits):
     def _place(self) -> tuple[Entry, int]:
         return self._timeline[self.selection.checkpoint], self.selection.image
 
+    @cached_property
+    def history(self) -> History:
+        """What every checkpoint holds on the probe batch, measured when a view asks for it."""
+        measurer = Measurer(
+            self._probe, self._publisher.lock, self._images, self.probe_indices, self._loss
+        )
+        return History(self._timeline, measurer, lambda: self.selection.key)
+
     # -- the model trains on ------------------------------------------------------------------
 
     def capture(self, step: int) -> None:
@@ -368,6 +379,8 @@ class ModelState(HasTraits):
             self._closed = True
             self.unobserve_all()
             self._recordings.clear()
+            if "history" in vars(self):
+                self.history.close()
 
     def _refuse_if_closed(self) -> None:
         if self._closed:

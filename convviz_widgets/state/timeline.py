@@ -27,7 +27,8 @@ class Entry:
 class Timeline:
     """Merge a series of checkpoints with captures, by step; a file replaces a capture of its step.
 
-    Without a series the timeline starts with ``original``, the weights that the model had.
+    As long as there is no file, the timeline starts with ``original``: the weights that the model
+    had.
     """
 
     def __init__(self, series: CheckpointSeries | None, original: Callable[[], Weights]) -> None:
@@ -43,6 +44,11 @@ class Timeline:
     def steps(self) -> tuple[int, ...]:
         """Ascending training steps."""
         return self._steps
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """All of them at one moment, in order."""
+        return self._entries
 
     @property
     def keys(self) -> tuple[Hashable, ...]:
@@ -93,8 +99,7 @@ class Timeline:
         files = self._file_entries()
         for entry in files:
             self._captures.pop(entry.step, None)
-        without_files = self._series is None and self._original.step not in self._captures
-        first = [self._original] if without_files else []
+        first = [] if files or self._original.step in self._captures else [self._original]
         entries = sorted([*first, *files, *self._captures.values()], key=lambda entry: entry.step)
         self._entries = tuple(entries)
         self._steps = tuple(entry.step for entry in entries)

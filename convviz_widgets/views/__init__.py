@@ -12,6 +12,7 @@ from convviz_widgets.views.layer_list import LayerList
 from convviz_widgets.views.live import Live
 from convviz_widgets.views.predictions import Predictions
 from convviz_widgets.views.status_line import StatusLine
+from convviz_widgets.views.training_curves import TrainingCurves
 from convviz_widgets.views.weight_histogram import WeightHistogram
 from convviz_widgets.views.widget_tree import close_tree, widget_tree
 
@@ -27,6 +28,7 @@ __all__ = [
     "Live",
     "Predictions",
     "StatusLine",
+    "TrainingCurves",
     "View",
     "WeightHistogram",
     "close_tree",

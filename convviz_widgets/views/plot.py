@@ -15,7 +15,7 @@ from convviz_widgets.views.text import QUIET
 MARGIN = {"top": 10, "bottom": 44, "left": 62, "right": 14}
 """Around the plotting area, in pixels; room for ticks and labels."""
 
-CURVES = ("#3d8fd1", "#e08a00", "#2a9d6f", "#c0679f", "#7a6fd0", "#b5523b", "#5d9cb0", "#9a8f2d")
+CURVES = ("#3d8fd1", "#e08a00", "#2a9d6f", "#c0679f", "#7a6fd0", "#5d9cb0", "#9a8f2d")
 """Colours of curves that can be told apart on white and on black, by most colour-blind too
 (after Okabe and Ito, lightened)."""
 
@@ -73,11 +73,15 @@ def make_plot(
     width: int, height: int, x_label: str, y_label: str, *, logarithmic: bool = False
 ) -> Plot:
     """Return an empty plot; ticks are few enough not to collide."""
-    x = LinearScale(min=0.0, max=1.0)
-    y = LogScale(min=0.1, max=1.0) if logarithmic else LinearScale(min=0.0, max=1.0)
+    x = LinearScale(min=0.0, max=1.0, allow_padding=False)
+    y = (
+        LogScale(min=0.1, max=1.0)
+        if logarithmic
+        else LinearScale(min=0.0, max=1.0, allow_padding=False)
+    )
     style: dict[str, Any] = {"grid_lines": "none", "label_color": QUIET}
     across = Axis(
-        scale=x, label=x_label, num_ticks=5, tick_format="~s", label_offset="32px", **style
+        scale=x, label=x_label, num_ticks=5, tick_format=",.0f", label_offset="32px", **style
     )
     up = Axis(scale=y, side="left", label=y_label, tick_format=".3~g", label_offset="46px", **style)
     if not logarithmic:

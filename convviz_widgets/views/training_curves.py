@@ -8,38 +8,33 @@ from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
-from bqplot import Lines
 from ipywidgets import HBox, Layout, SelectMultiple, VBox, Widget
 from ipywidgets import Text as SearchBox
-from traitlets import Bool, Float, Tuple
+from traitlets import Bool, Float, Tuple, Unicode
 
 from convviz_widgets.errors import InputError
-from convviz_widgets.record import Run
+from convviz_widgets.record import Run, Series
 from convviz_widgets.state import ModelState, Selection
-from convviz_widgets.tensors import smooth, thin
 from convviz_widgets.views.base import View
+from convviz_widgets.views.curves import (
+    Curve,
+    heights,
+    looks_of,
+    make_curve,
+    marks_of,
+    move,
+    whole_span,
+)
 from convviz_widgets.views.option_controls import choice, icon_button, line, switch
-from convviz_widgets.views.plot import Plot, colour_of, make_plot
+from convviz_widgets.views.plot import Plot, make_plot
 from convviz_widgets.views.raster import Overlay
 from convviz_widgets.views.text import ACCENT, Text
+from convviz_widgets.views.widget_tree import close_tree
 
 SMOOTHINGS = (0.0, 0.6, 0.9, 0.99)
 
 CLICK = 4
 """Pixels that the pointer may move between press and release, and still it was a click."""
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One metric as it is drawn: thinned to the pixels, raw and smoothed."""
-
-    tag: str
-    steps: np.ndarray
-    raw: np.ndarray
-    smoothed_steps: np.ndarray
-    smoothed: np.ndarray
-    points: int
-    """How many points it was drawn from."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +60,10 @@ class TrainingCurves(View):
     instant: ClassVar[bool] = True
     frame: ClassVar[tuple[int, int]] = (566, 260)
 
-    tags = Tuple(help="Metrics to show; empty: those that are a loss.").tag(option=True)
+    tags = Tuple(help="Metrics to show; empty: those named after the quantity.").tag(option=True)
+    quantity = Unicode("loss", help="What the metrics shown at first have in their names.").tag(
+        option=True
+    )
     smoothing = Float(0.9, help="TensorBoard's smoothing, 0 up to 1.").tag(option=True)
     logarithmic = Bool(False, help="Logarithmic values.").tag(option=True)
 
@@ -97,6 +95,9 @@ class TrainingCurves(View):
         width, height = self.frame
         self._place = VBox(layout=Layout(width=f"{width}px", height=f"{height}px", margin="0"))
         self._plot: Plot | None = None
+        self._looks: tuple[tuple[str, str, bool], ...] = ()
+        self._curves: tuple[Curve, ...] | None = None
+        self._prepared: tuple[tuple[Any, ...], tuple[Curve, ...]] | None = None
         return [controls, self._legend, self._place, HBox([self._filter, self._list])]
 
     # -- compute ------------------------------------------------------------------------------
@@ -111,19 +112,24 @@ class TrainingCurves(View):
         """
         metrics = self._metrics()
         chosen = self.shown_tags()
-        columns = self.frame[0]
-        span = self._span or _whole(metrics, chosen, self.state.steps)
-        curves = tuple(_curve(tag, metrics[tag], self.smoothing, span, columns) for tag in chosen)
-        return Drawing(curves, span, selection.step)
+        span = self._span or whole_span(metrics, chosen, self.state.steps)
+        wanted = (selection.revision, chosen, span, self.smoothing, self.logarithmic)
+        if self._prepared is None or self._prepared[0] != wanted:
+            looks = looks_of(metrics, self.run.pairs if self.run else ())
+            curves = tuple(
+                make_curve(tag, looks[tag], metrics[tag], self.smoothing, span, self.frame[0])
+                for tag in chosen
+            )
+            self._prepared = wanted, curves
+        return Drawing(self._prepared[1], span, selection.step)
 
     def shown_tags(self) -> tuple[str, ...]:
-        """Return the metrics that are shown: those chosen, else those that are a loss."""
+        """Return the metrics that are shown: those chosen, else those named after the quantity."""
         known = self._metrics()
         chosen = tuple(tag for tag in self.tags if tag in known)
-        losses = tuple(tag for tag in known if "loss" in tag.lower())
-        return chosen or losses or tuple(known)[:1]
+        return chosen or tuple(tag for tag in known if self.quantity in tag.lower())
 
-    def _metrics(self) -> Mapping[str, Any]:
+    def _metrics(self) -> Mapping[str, Series]:
         if self.run is None:
             raise InputError("no run to show: pass run=convviz_widgets.Run(directory)")
         if not self.run.metrics:
@@ -136,19 +142,13 @@ class TrainingCurves(View):
         """Send the curves, the list and the cursor."""
         self._fill_list()
         plot = self._current_plot()
-        names = tuple(self._metrics())
-        colours = [colour_of(curve.tag, names) for curve in result.curves]
-        plot.figure.marks = [
-            mark
-            for curve, colour in zip(result.curves, colours, strict=True)
-            for mark in _marks(curve, colour, plot)
-        ]
-        plot.show(result.span, _heights(result.curves, self.logarithmic))
-        self._legend.children = [
-            _key(curve.tag, colour) for curve, colour in zip(result.curves, colours, strict=True)
-        ]
+        if result.curves is not self._curves:
+            self._curves = result.curves
+            self._show_curves(plot, result)
         self._overlay.paint(partial(_cursor, plot=plot, step=result.step))
-        self.say(_caption(result, self.smoothing, self._span is not None))
+        nothing = f"no metric has {self.quantity!r} in its name; choose one in the list"
+        caption = _caption(result, self.smoothing, self._span is not None)
+        self.say(caption if result.curves else nothing)
 
     def _current_plot(self) -> Plot:
         if self._plot is None:
@@ -162,6 +162,19 @@ class TrainingCurves(View):
             self._place.children = [self._overlay]
         return self._plot
 
+    def _show_curves(self, plot: Plot, result: Drawing) -> None:
+        looks = tuple((curve.tag, curve.colour, curve.dashed) for curve in result.curves)
+        if looks != self._looks:
+            self._looks = looks
+            for widget in (*plot.figure.marks, *self._legend.children):
+                close_tree(widget)
+            self._marks = [marks_of(curve, plot) for curve in result.curves]
+            plot.figure.marks = [mark for marks in self._marks for mark in marks]
+            self._legend.children = [_key(*look) for look in looks]
+        for marks, curve in zip(self._marks, result.curves, strict=True):
+            move(marks, curve)
+        plot.show(result.span, heights(result.curves, self.logarithmic))
+
     def _fill_list(self) -> None:
         words = self._filter.value.lower().split()
         found = [tag for tag in self._metrics() if all(word in tag.lower() for word in words)]
@@ -171,7 +184,9 @@ class TrainingCurves(View):
 
     def _option_changed(self, change: Any) -> None:
         if change.name == "logarithmic":
-            self._plot = None  # another kind of scale needs another figure
+            self._plot, self._looks = None, ()  # another kind of scale needs another figure
+            for overlay in self._place.children:
+                close_tree(overlay)
         super()._option_changed(change)
 
     # -- what the user does -------------------------------------------------------------------
@@ -205,63 +220,10 @@ class TrainingCurves(View):
         self.redraw()
 
 
-def _whole(
-    metrics: Mapping[str, Any], tags: Sequence[str], steps: Sequence[int]
-) -> tuple[float, float]:
-    """Return the first and the last step of the curves and of the checkpoints."""
-    ends = [end for tag in tags for end in (metrics[tag].steps[:1], metrics[tag].steps[-1:])]
-    known = np.concatenate([*ends, np.asarray(steps, dtype=np.int64)])
-    return float(known.min()), float(known.max())
-
-
-def _curve(
-    tag: str, series: Any, smoothing: float, span: tuple[float, float], columns: int
-) -> Curve:
-    averaged = smooth(series.values, smoothing)
-    start, end = np.searchsorted(series.steps, span)
-    # One point on either side, so that the line reaches the edges of the plot.
-    part = slice(max(0, start - 1), end + 1)
-    steps = series.steps[part]
-    raw, smoothed = (thin(steps, values[part], columns) for values in (series.values, averaged))
-    return Curve(
-        tag,
-        steps[raw],
-        series.values[part][raw],
-        steps[smoothed],
-        averaged[part][smoothed],
-        len(steps),
-    )
-
-
-def _marks(curve: Curve, colour: str, plot: Plot) -> list[Lines]:
-    """Return the faint raw line and the smoothed one over it."""
-    scales = {"x": plot.x, "y": plot.y}
-    faint = Lines(
-        x=curve.steps, y=curve.raw, scales=scales, colors=[colour], opacities=[0.3], stroke_width=1
-    )
-    strong = Lines(
-        x=curve.smoothed_steps, y=curve.smoothed, scales=scales, colors=[colour], stroke_width=2
-    )
-    return [faint, strong]
-
-
-def _heights(curves: Sequence[Curve], logarithmic: bool) -> tuple[float, float]:
-    """Return the lowest and the highest value that can be drawn, with a little room."""
-    values = np.concatenate([curve.raw for curve in curves])
-    values = values[np.isfinite(values) & ((values > 0) | (not logarithmic))]
-    if not values.size:
-        return np.nan, np.nan
-    low, high = float(values.min()), float(values.max())
-    if logarithmic:
-        return low / 1.1, high * 1.1
-    room = 0.04 * (high - low)
-    return low - room, high + room
-
-
-def _key(tag: str, colour: str) -> HBox:
+def _key(tag: str, colour: str, dashed: bool) -> HBox:
     """Return the entry of a curve in the legend."""
-    swatch = VBox(layout=Layout(width="14px", height="4px", margin="9px 4px 0 6px"))
-    swatch.layout.border_top = f"4px solid {colour}"
+    swatch = VBox(layout=Layout(width="18px", height="4px", margin="9px 4px 0 6px"))
+    swatch.layout.border_top = f"3px {'dashed' if dashed else 'solid'} {colour}"
     return HBox([swatch, Text(tag, "quiet")], layout=Layout(overflow="hidden"))
 
 

@@ -1,0 +1,72 @@
+"""The pages of the explorer: which views lie in which tab, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from convviz_widgets.record import Run
+from convviz_widgets.state import ModelState
+from convviz_widgets.views import (
+    ActivationHistogram,
+    ActivationMap,
+    ActivationMosaic,
+    FilterMosaic,
+    Predictions,
+    TrainingCurves,
+    View,
+    WeightHistogram,
+)
+
+
+@dataclass(frozen=True)
+class Material:
+    """What an explorer was given to look at."""
+
+    state: ModelState
+    run: Run | None = None
+
+
+Page = list[list[View]]
+"""Rows of views, as they lie in a tab; hidden until the tab is shown."""
+
+
+def activations(material: Material) -> Page:
+    """All maps of the layer; below, the selected one and its values."""
+    state = material.state
+    below: list[View] = [
+        ActivationMap(state, visible=False),
+        ActivationHistogram(state, visible=False),
+    ]
+    return [[ActivationMosaic(state, visible=False)], below]
+
+
+def filters(material: Material) -> Page:
+    """The filters of the layer, and the distribution of their weights."""
+    state = material.state
+    return [[FilterMosaic(state, visible=False)], [WeightHistogram(state, visible=False)]]
+
+
+def predictions(material: Material) -> Page:
+    """What the model says of the image."""
+    return [[Predictions(material.state, visible=False)]]
+
+
+def training(material: Material) -> Page:
+    """Losses, and below them accuracies; no page without a run."""
+    state, run = material.state, material.run
+    if run is None:
+        return []
+    return [
+        [TrainingCurves(state, run=run, quantity=quantity, visible=False)]
+        for quantity in ("loss", "acc")
+    ]
+
+
+PAGES: dict[str, Callable[[Material], Page]] = {
+    "Activations": activations,
+    "Filters": filters,
+    "Predictions": predictions,
+    "Training": training,
+}
+"""Title of each tab, and what is in it; a page without views has no tab."""

@@ -1,0 +1,116 @@
+import numpy as np
+import pytest
+from ipywidgets.widgets.widget import _instances
+from torch.utils.tensorboard import SummaryWriter
+
+from convviz_widgets.record import Run
+from convviz_widgets.views import TrainingCurves
+
+
+@pytest.fixture
+def writer(tmp_path):
+    with SummaryWriter(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def run(writer, tmp_path):
+    for step in range(201):
+        writer.add_scalar("loss/train", 2.0 / (1 + step), step)
+        writer.add_scalar("loss/val", 2.5 / (1 + step), step)
+        writer.add_scalar("accuracy/val", step / 200, step)
+    writer.flush()
+    return Run(tmp_path)
+
+
+def test_the_losses_are_shown_first_partners_in_one_colour(state, run):
+    view = TrainingCurves(state, run=run)
+    train, val = view.compute(state.selection).curves
+    assert (train.tag, val.tag) == ("loss/train", "loss/val")
+    assert train.colour == val.colour
+    assert (train.dashed, val.dashed) == (False, True)
+    np.testing.assert_allclose(train.raw, run.metrics["loss/train"].values)
+
+
+def test_scrubbing_moves_the_cursor_and_sends_no_curve(state, run):
+    view = TrainingCurves(state, run=run)
+    curves = view._curves
+    state.checkpoint = 0
+    assert view._curves is curves
+    assert "cursor: step 0" in view._caption.value
+
+
+def test_a_click_moves_the_clock_to_the_nearest_checkpoint(state, run):
+    view = TrainingCurves(state, run=run)
+    x = int(view._plot.to_pixel(90))
+    view._pressed(x, 50)
+    view._released(x + 1, 50)
+    assert state.selection.step == 100
+
+
+def test_a_drag_zooms_and_the_button_shows_everything_again(state, run):
+    view = TrainingCurves(state, run=run)
+    low, high = (int(view._plot.to_pixel(step)) for step in (50, 150))
+    view._pressed(low, 50)
+    view._released(high, 50)
+    assert (view._plot.x.min, view._plot.x.max) == pytest.approx((50, 150), abs=1)
+    assert state.selection.step == 200  # a drag is no click
+    view._zoom(None)
+    assert (view._plot.x.min, view._plot.x.max) == (0, 200)
+
+
+def test_the_filter_keeps_what_is_shown(state, run):
+    view = TrainingCurves(state, run=run)
+    view._filter.value = "acc"
+    assert view._list.options == ("accuracy/val",)
+    view._list.value = ("accuracy/val",)
+    assert set(view.tags) == {"loss/train", "loss/val", "accuracy/val"}
+
+
+def test_new_points_appear_at_a_refresh(state, run, writer):
+    view = TrainingCurves(state, run=run)
+    writer.add_scalar("loss/train", 0.5, 300)
+    writer.flush()
+    state.refresh()
+    assert view._plot.x.max == 300
+    assert view.compute(state.selection).curves[0].raw[-1] == 0.5
+
+
+def test_a_logarithmic_plot_leaves_out_what_has_no_logarithm(state, run, writer):
+    writer.add_scalar("loss/train", -1.0, 201)
+    writer.flush()
+    view = TrainingCurves(state, run=run, logarithmic=True)
+    state.refresh()
+    assert view._problem.value == ""
+    assert view._plot.y.min > 0
+
+
+def test_a_million_points_are_drawn_by_a_few_thousand(state, run):
+    view = TrainingCurves(state, run=run)
+    from convviz_widgets.record import Series
+    from convviz_widgets.views.curves import make_curve
+
+    count = 1_000_000
+    values = np.zeros(count)
+    values[333_333] = 7.0
+    series = Series(np.arange(count), values, np.zeros(count))
+    curve = make_curve("x", ("#000000", False), series, 0.9, (0, count), view.frame[0])
+    assert curve.points == count
+    assert len(curve.steps) <= 4 * view.frame[0]
+    assert curve.raw.max() == 7.0
+
+
+def test_a_state_without_a_run_says_what_to_pass(state):
+    assert "pass run=" in TrainingCurves(state)._problem.value
+
+
+def test_redrawing_and_closing_leave_no_widget_behind(state, run):
+    TrainingCurves(state, run=run).close()
+    before = set(_instances)
+    view = TrainingCurves(state, run=run)
+    held = len(_instances)
+    view.smoothing, view.logarithmic = 0.6, True
+    view.smoothing, view.logarithmic = 0.9, False
+    assert len(_instances) == held
+    view.close()
+    assert set(_instances) == before
