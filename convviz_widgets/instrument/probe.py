@@ -107,11 +107,7 @@ class Probe:
 
     def twin(self, example_input: Tensor) -> Probe:
         """Return a probe of a replica of its own, for another thread to look through."""
-        with self._plain_mode():
-            model = private_replica(self._replica, self._device)
-            if self.original is not None:  # what is loaded now may be broken weights
-                load_checked(model, self.original, model.state_dict())
-        return Probe(model, example_input, device=self._device, keep_original=False)
+        return Probe(self._replica, example_input, device=self._device, keep_original=False)
 
     def record(self, images: Tensor, *, layers: Collection[str] | None = None) -> Recording:
         """Return the activations of all layers, or of those named, from one forward pass.

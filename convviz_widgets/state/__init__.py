@@ -1,8 +1,21 @@
 """What is selected, and the one state that every control and view shares."""
 
 from convviz_widgets.state.cache import ByteCache
+from convviz_widgets.state.history import History, Progress
+from convviz_widgets.state.job import ACTIVATIONS, GRADIENTS, PARAMETERS, UPDATES
 from convviz_widgets.state.model_state import ModelState
 from convviz_widgets.state.resolve import channel_count
 from convviz_widgets.state.selection import Selection
 
-__all__ = ["ByteCache", "ModelState", "Selection", "channel_count"]
+__all__ = [
+    "ACTIVATIONS",
+    "GRADIENTS",
+    "PARAMETERS",
+    "UPDATES",
+    "ByteCache",
+    "History",
+    "ModelState",
+    "Progress",
+    "Selection",
+    "channel_count",
+]

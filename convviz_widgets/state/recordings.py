@@ -79,7 +79,7 @@ class Recordings:
         kept = self._cache.get(key)
         if not isinstance(kept, Gradients):
             target = _target(self._images, images)
-            measure = loss or _cross_entropy
+            measure = loss or cross_entropy
             inputs = self._images.batch(images)
             kept = self.load(entry).backward(inputs, lambda output: measure(output, target))
             self._cache.put(key, kept)
@@ -113,7 +113,8 @@ class Recordings:
         return recording.restricted(kept)
 
 
-def _cross_entropy(output: Tensor, target: Tensor | None) -> Tensor:
+def cross_entropy(output: Any, target: Tensor | None) -> Tensor:
+    """Return the default loss, of class scores (N, K) and labels (N,)."""
     if target is None or target.ndim != 1:
         raise InputError("gradients need a loss: give the images labels, or the state loss=")
     return F.cross_entropy(output, target)

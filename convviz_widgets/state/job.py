@@ -1,0 +1,42 @@
+"""A job: one part to be measured at one checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from convviz_widgets.state.timeline import Entry
+
+PARAMETERS = "parameters"
+ACTIVATIONS = "activations"
+GRADIENTS = "gradients"
+UPDATES = "updates"
+
+PARTS = (PARAMETERS, ACTIVATIONS, GRADIENTS, UPDATES)
+"""What is measured by itself: the weights alone need no pass; updates need two checkpoints."""
+
+Identity = tuple[Hashable, ...]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One part to be measured at one checkpoint."""
+
+    part: str
+    entry: Entry
+    before: Entry | None = None
+    """The checkpoint before, for updates."""
+
+    @property
+    def identity(self) -> Identity:
+        """What the result belongs to: the part, and the keys of the checkpoints."""
+        before = (self.before.key,) if self.before else ()
+        return (self.part, self.entry.key, *before)
+
+
+def jobs_of(part: str, entries: tuple[Entry, ...]) -> list[Job | None]:
+    """Return what there is to be measured at each checkpoint; no update leads to the first."""
+    if part != UPDATES:
+        return [Job(part, entry) for entry in entries]
+    pairs = zip(entries[1:], entries, strict=False)
+    return [None, *(Job(part, entry, before) for entry, before in pairs)]

@@ -1,0 +1,279 @@
+"""The history measures what is asked for, once, and can be interrupted at any time."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from convviz_widgets.checkpoints import CheckpointSeries, write_checkpoint
+from convviz_widgets.errors import InputError
+from convviz_widgets.instrument import OUTPUT_GRADIENTS, OUTPUTS, UPDATE_RATIO, WEIGHTS, ImageSet
+from convviz_widgets.state import ACTIVATIONS, GRADIENTS, PARAMETERS, UPDATES, ModelState
+from convviz_widgets.state.history import coarse_to_fine
+
+PATIENCE = 60
+
+
+def measured(state, part):
+    state.history.ask("test", part)
+    assert state.history.wait(PATIENCE)
+    return state.history.all(part)
+
+
+@pytest.fixture
+def directory(tmp_path, make_net):
+    for seed, step in enumerate((0, 100, 200)):
+        write_checkpoint(tmp_path / f"step-{step}.safetensors", make_net(seed).state_dict())
+    return tmp_path
+
+
+@pytest.fixture
+def reopened(directory, images, make_net):
+    """Return a function that opens the run as a new session would."""
+    states = []
+
+    def reopen(images=images, **options):
+        series = CheckpointSeries.from_directory(directory)
+        states.append(ModelState(make_net(9), images, checkpoints=series, **options))
+        return states[-1]
+
+    yield reopen
+    for state in states:
+        state.close()
+
+
+def passes(state, monkeypatch):
+    """Count the forward passes that measuring runs from now on."""
+    from convviz_widgets.state import measurer
+
+    counted = []
+    original = measurer.measure_activations
+
+    def count(probe, batches):
+        counted.append(probe.key)
+        return original(probe, batches)
+
+    monkeypatch.setattr(measurer, "measure_activations", count)
+    return counted
+
+
+def test_nothing_is_measured_before_it_is_asked_for(state):
+    assert state.history.all(ACTIVATIONS) == [None] * 3
+    assert state.history.progress(ACTIVATIONS).done == 0
+    assert state.history.wait(0)
+
+
+def test_every_checkpoint_is_measured_on_the_probe_batch(state, images):
+    found = measured(state, ACTIVATIONS)
+    for index, measurement in enumerate(found):
+        state.select(checkpoint=index)
+        values = []
+        for image in range(len(images)):
+            state.select(image=image)
+            values.append(state.activation("1"))
+        counted = measurement.distributions["1", OUTPUTS]
+        stacked = torch.stack(values)
+        assert (measurement.images, counted.n) == (5, stacked.numel())
+        assert counted.zeros == int((stacked == 0).sum())
+        assert counted.moments.mean == pytest.approx(stacked.mean().item(), rel=1e-5)
+
+
+def test_gradients_are_those_of_the_state(state):
+    for index, measurement in enumerate(measured(state, GRADIENTS)):
+        state.select(checkpoint=index)
+        expected = state.gradient("1", batch=True)
+        found = measurement.distributions["1", OUTPUT_GRADIENTS].moments.norm
+        assert found == pytest.approx(expected.norm().item(), rel=1e-5)
+
+
+def test_updates_compare_neighbouring_checkpoints(state):
+    first, second, _third = measured(state, UPDATES)
+    weights = []
+    for index in (0, 1):
+        state.select(checkpoint=index)
+        weights.append(state.weight("0"))
+    before, after = weights
+    assert first is None
+    expected = ((after - before).norm() / before.norm()).item()
+    assert second.numbers["0", UPDATE_RATIO] == pytest.approx(expected, rel=1e-5)
+    assert state.history.progress(UPDATES).total == 2
+
+
+def test_the_passes_are_not_the_users(state):
+    state.activation()
+    measured(state, ACTIVATIONS)
+    measured(state, GRADIENTS)
+    assert (state.forward_count, state.backward_count) == (1, 0)
+
+
+def test_a_second_look_measures_nothing(state, monkeypatch):
+    first = measured(state, ACTIVATIONS)
+    counted = passes(state, monkeypatch)
+    assert measured(state, ACTIVATIONS) == first
+    assert counted == []
+
+
+def test_the_selected_checkpoint_comes_first(state, monkeypatch):
+    counted = passes(state, monkeypatch)
+    state.select(checkpoint=1)
+    keys = [entry.key for entry in state._timeline.entries]
+    measured(state, ACTIVATIONS)
+    assert [key for key in counted if key in keys] == [keys[1], keys[0], keys[2]]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 10, 31])
+def test_coarse_to_fine_visits_each_once_from_the_ends(count):
+    order = list(coarse_to_fine(count))
+    assert sorted(order) == list(range(count))
+    assert order[:2] == [0, count - 1][:count]
+
+
+def test_leaving_stops_after_the_checkpoint_under_way(state):
+    reached = threading.Event()
+    history = state.history
+
+    def leave():
+        history.leave("test")
+        reached.set()
+
+    history.observe(leave)
+    history.ask("test", ACTIVATIONS)
+    assert reached.wait(PATIENCE)
+    assert history.wait(PATIENCE)
+    assert history.progress(ACTIVATIONS).done == 1
+    history.unobserve(leave)
+    assert all(measured(state, ACTIVATIONS))
+
+
+def test_what_another_asks_for_goes_on(state):
+    history = state.history
+    history.observe(lambda: history.leave("first"))
+    history.ask("second", ACTIVATIONS)
+    history.ask("first", ACTIVATIONS)
+    assert history.wait(PATIENCE)
+    assert history.progress(ACTIVATIONS).complete
+
+
+def test_without_labels_gradients_fail_at_once_and_in_one_line(images, series, make_net):
+    unlabelled = ImageSet(images.batch(range(5)))
+    state = ModelState(make_net(9), unlabelled, checkpoints=series)
+    assert measured(state, GRADIENTS) == [None] * 3
+    progress = state.history.progress(GRADIENTS)
+    assert progress.complete
+    (line,) = progress.failures
+    assert "labels" in line
+    state.close()
+
+
+def test_an_unreadable_checkpoint_is_left_out(directory, reopened):
+    (directory / "step-100.safetensors").write_bytes(b"no checkpoint")
+    state = reopened()
+    found = measured(state, PARAMETERS)
+    assert [each is None for each in found] == [False, True, False]
+    (line,) = state.history.progress(PARAMETERS).failures
+    assert line.startswith("step 100: step-100.safetensors")
+
+
+def test_captures_are_measured_when_they_are_taken_up(images, make_net):
+    net = make_net(0)
+    state = ModelState(net, images)
+    assert len(measured(state, PARAMETERS)) == 1
+    with torch.no_grad():
+        net[0].weight.zero_()
+    state.capture(10)
+    state.refresh()
+    first, second = measured(state, PARAMETERS)
+    assert (first.distributions["0", WEIGHTS].zeros, first.distributions["0", WEIGHTS].n) == (0, 36)
+    assert second.distributions["0", WEIGHTS].zeros == 36
+    state.close()
+
+
+@pytest.mark.parametrize("part", [PARAMETERS, ACTIVATIONS, GRADIENTS, UPDATES])
+def test_a_new_session_reads_what_the_last_one_wrote(part, reopened, monkeypatch):
+    before = measured(reopened(), part)
+    state = reopened()
+    monkeypatch.setattr(state.history._measurer, "measure", None)
+    after = measured(state, part)
+    for old, new in zip(before, after, strict=True):
+        if old is None:
+            assert new is None
+            continue
+        assert new.images == old.images
+        np.testing.assert_equal(dict(new.numbers), dict(old.numbers))
+        assert list(new.distributions) == list(old.distributions)
+        for name, counted in old.distributions.items():
+            np.testing.assert_array_equal(new.distributions[name].counts, counted.counts)
+            np.testing.assert_array_equal(new.distributions[name].edges, counted.edges)
+            assert new.distributions[name].moments == counted.moments
+        for layer, fired in old.fired.items():
+            np.testing.assert_array_equal(new.fired[layer], fired)
+
+
+def counted_again(state, part, monkeypatch):
+    """Return how many checkpoints are measured although an earlier session has been here."""
+    counted = []
+    original = state.history._measurer.measure
+    monkeypatch.setattr(
+        state.history._measurer,
+        "measure",
+        lambda job, go_on: counted.append(job) or original(job, go_on),
+    )
+    measured(state, part)
+    return len(counted)
+
+
+def test_a_rewritten_checkpoint_is_measured_again(directory, reopened, make_net, monkeypatch):
+    measured(reopened(), PARAMETERS)
+    write_checkpoint(directory / "step-100.safetensors", make_net(5).state_dict())
+    assert counted_again(reopened(), PARAMETERS, monkeypatch) == 1
+
+
+def test_other_images_labels_or_losses_are_measured_again(images, reopened, monkeypatch):
+    measured(reopened(), ACTIVATIONS)
+    measured(reopened(), GRADIENTS)
+    brighter = ImageSet(images.batch(range(5)) + 0.1, labels=[0, 1, 2, 0, 1])
+    relabelled = ImageSet(images.batch(range(5)), labels=[1, 1, 2, 0, 1])
+    smoothed = reopened(loss=lambda o, t: F.cross_entropy(o, t, label_smoothing=0.1))
+    assert counted_again(reopened(brighter), ACTIVATIONS, monkeypatch) == 3
+    assert counted_again(reopened(relabelled), GRADIENTS, monkeypatch) == 3
+    assert counted_again(smoothed, GRADIENTS, monkeypatch) == 3
+    assert counted_again(reopened(relabelled), ACTIVATIONS, monkeypatch) == 0
+    assert counted_again(reopened(loss=F.cross_entropy), GRADIENTS, monkeypatch) == 0
+
+
+def test_another_forward_with_the_same_layers_is_measured_again(
+    directory, images, make_net, monkeypatch
+):
+    def session(slope):
+        net = make_net(9)
+        net[1] = torch.nn.LeakyReLU(slope)
+        return ModelState(net, images, checkpoints=CheckpointSeries.from_directory(directory))
+
+    measured(session(0.1), ACTIVATIONS)
+    assert counted_again(session(0.1), ACTIVATIONS, monkeypatch) == 0
+    assert counted_again(session(0.2), ACTIVATIONS, monkeypatch) == 3
+
+
+def test_a_folder_that_cannot_be_written_keeps_nothing_but_memory(directory, reopened, monkeypatch):
+    (directory / ".convviz-history").write_text("a file where the folder should be")
+    state = reopened()
+    assert all(measured(state, PARAMETERS))
+    assert "kept in memory only" in state.history.problem
+    assert counted_again(state, PARAMETERS, monkeypatch) == 0
+
+
+def test_files_that_vanish_are_made_again(directory, reopened):
+    state = reopened()
+    measured(state, PARAMETERS)
+    state.history._store._recent.clear()
+    for file in directory.glob(".convviz-history/*/*.measurement"):
+        file.unlink()
+    assert state.history.all(PARAMETERS) == [None] * 3
+    assert all(measured(state, PARAMETERS))
+
+
+def test_an_unknown_part_is_refused_by_name(state):
+    with pytest.raises(InputError, match="unknown part 'gradient'; did you mean 'gradients'"):
+        state.history.ask("test", "gradient")
