@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 _POLYNOMIAL = 0x82F63B78
 _PIECE = 256
+_SHORT_PIECE = 32
+_FEW_BYTES = 2**15
 _ALL = np.uint32(0xFFFFFFFF)
 _BYTE, _EIGHT = np.uint32(0xFF), np.uint32(8)
 
@@ -30,20 +32,22 @@ def masked_crc32c(
     starts, lengths
         int64 (n,), within ``data``.
     """
-    counts = np.maximum(-(-lengths // _PIECE), 1)  # (n,)
+    # A step over all pieces takes some microseconds, however few they are.
+    size = _SHORT_PIECE if lengths.sum() < _FEW_BYTES else _PIECE
+    counts = np.maximum(-(-lengths // size), 1)  # (n,)
     first_of = np.cumsum(counts) - counts  # (n,)
-    first_lengths = lengths - (counts - 1) * _PIECE  # the odd bytes go first
+    first_lengths = lengths - (counts - 1) * size  # the odd bytes go first
     rank = np.arange(int(counts.sum())) - np.repeat(first_of, counts)  # (pieces,)
-    offset = np.repeat(first_lengths, counts) + (rank - 1) * _PIECE
+    offset = np.repeat(first_lengths, counts) + (rank - 1) * size
     piece_starts = np.repeat(starts, counts) + np.where(rank == 0, 0, offset)
-    piece_lengths = np.where(rank == 0, np.repeat(first_lengths, counts), _PIECE)
+    piece_lengths = np.where(rank == 0, np.repeat(first_lengths, counts), size)
     initial = np.where(rank == 0, _ALL, np.uint32(0))
     pieces = _registers(data, piece_starts, piece_lengths, initial)
 
     joined = pieces[first_of]
     for index in np.flatnonzero(counts > 1):
         first = first_of[index]
-        joined[index] = _join(pieces[first : first + counts[index]])
+        joined[index] = _join(pieces[first : first + counts[index]], size)
     return _masked(joined ^ _ALL)
 
 
@@ -67,8 +71,8 @@ def _registers(
     return result
 
 
-def _join(pieces: NDArray[np.uint32]) -> int:
-    zero, one, two, three = _through_zeros()
+def _join(pieces: NDArray[np.uint32], size: int) -> int:
+    zero, one, two, three = _through_zeros(size)
     joined = int(pieces[0])
     for piece in pieces[1:].tolist():
         joined = (
@@ -90,11 +94,11 @@ def _table() -> NDArray[np.uint32]:
 
 
 @cache
-def _through_zeros() -> tuple[list[int], ...]:
-    """Return, for each byte of a register, what a piece of zero bytes makes of it."""
+def _through_zeros(count: int) -> tuple[list[int], ...]:
+    """Return, for each byte of a register, what so many zero bytes make of it."""
     register = np.arange(256, dtype=np.uint32) << (8 * np.arange(4, dtype=np.uint32))[:, None]
     table = _table()
-    for _ in range(_PIECE):
+    for _ in range(count):
         register = table[register & _BYTE] ^ (register >> _EIGHT)
     return tuple(row.tolist() for row in register)
 

@@ -45,8 +45,9 @@ class Run:
         if not self._directory.is_dir():
             raise InputError(f"no run in {str(self._directory)!r}: there is no such directory")
         self._events = EventTree(self._directory)
-        self._own = RunCheckpoints(self._directory)
-        self._checkpoints = self._own.series() if checkpoints is None else checkpoints
+        self._places = RunCheckpoints(self._directory)
+        self._checkpoints = self._places.series() if checkpoints is None else checkpoints
+        self._given = checkpoints is not None
         self._metrics: dict[str, Series] = {}
         self._read_events()
 
@@ -78,10 +79,12 @@ class Run:
     @property
     def integrity(self) -> str:
         """One line on whether a changed bit in a checkpoint would be noticed."""
+        if self._given:
+            return "checkpoints from elsewhere: cannot tell whether they were changed"
         if not len(self._checkpoints):
             return "no checkpoints yet"
-        if self._own.has_manifest:
-            return "each checkpoint in the manifest is checked against its sha256 when it is read"
+        if self._places.has_manifest:
+            return "each checkpoint is checked against its sha256 when it is read"
         return "no manifest: cannot tell whether the checkpoints are what was written"
 
     def refresh(self) -> int:
@@ -97,7 +100,7 @@ class Run:
         Each event record has a checksum, and each checkpoint in a manifest its sha256: a changed
         bit shows. Without a manifest it does not, and `integrity` says so.
         """
-        fresh = Run(self._directory)
+        fresh = Run(self._directory, checkpoints=self._checkpoints if self._given else None)
         for index in range(len(fresh.checkpoints)):
             with suppress(CheckpointError):  # the series notes it
                 fresh.checkpoints.load(index)

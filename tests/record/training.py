@@ -28,13 +28,13 @@ class Training:
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
-        return loss.detach()
+        return loss
 
     def record(self, directory, steps, **options):
         """Record so many steps, as "loss/train"; return what was lost at each."""
         losses = []
         with Recorder(self.model, directory, optimizer=self.optimizer, **options) as recorder:
             for _ in range(steps):
-                losses.append(self.step())
+                losses.append(self.step().item())
                 recorder.step(**{"loss/train": losses[-1]})
-        return torch.stack(losses).double().tolist()
+        return losses

@@ -1,0 +1,104 @@
+"""Logs and manifests that were changed at random: no crash, no hang, problems of one line."""
+
+import io
+import random
+
+import pytest
+from tensorboard.summary.writer.record_writer import RecordWriter
+from torch.utils.tensorboard import SummaryWriter
+
+from convviz_widgets.record import Run
+from convviz_widgets.record.event_file import EventFile
+from convviz_widgets.record.manifest import Manifest, manifest_line
+from convviz_widgets.record.record_stream import RecordStream
+
+from .training import Training
+
+MUTATIONS = 2000
+
+
+def mutated(data, rng):
+    """Return data with a few bytes changed, put in, taken out or copied, or the end cut off."""
+    changed = bytearray(data)
+    kind = rng.randrange(6)
+    for _ in range(rng.choice((1, 1, 3, 12))):
+        where = rng.randrange(len(changed) + 1)
+        if kind == 0 and where < len(changed):
+            changed[where] ^= 1 << rng.randrange(8)
+        elif kind == 1:
+            changed[where : where + 8] = rng.choice((b"\0", b"\xff", b"\x7f")) * 8
+        elif kind == 2:
+            changed[where:where] = rng.randbytes(rng.randrange(1, 9))
+        elif kind == 3:
+            start = rng.randrange(len(changed) + 1)
+            changed[where : where + 20] = changed[start : start + 20]
+        elif kind == 4:
+            del changed[where : where + rng.randrange(1, 20)]
+        elif kind == 5:
+            return bytes(changed[:where])
+    return bytes(changed)
+
+
+@pytest.fixture
+def log(tmp_path):
+    with SummaryWriter(tmp_path / "whole") as writer:
+        for step in range(3):
+            writer.add_scalar("loss", step, step)
+            writer.add_scalar("tensor", step, step, new_style=True, double_precision=True)
+        writer.add_text("text", "a text", 1)
+        writer.add_histogram_raw("histogram", 0, 1, 2, 1, 1, [0.5, 1], [1, 1], 1)
+    (path,) = (tmp_path / "whole").iterdir()
+    return path
+
+
+def read(path):
+    file = EventFile(path)
+    points = file.refresh()
+    assert "\n" not in file.problem
+    assert points <= 6 + path.stat().st_size // 30  # a copied record counts again
+    return file
+
+
+def test_changed_logs(log):
+    rng = random.Random(0)
+    whole = log.read_bytes()
+    noticed = 0
+    for _ in range(MUTATIONS):
+        log.write_bytes(mutated(whole, rng))
+        noticed += bool(read(log).problem)
+    assert noticed > MUTATIONS / 2
+
+
+def test_changed_events_under_right_checksums(log):
+    rng = random.Random(0)
+    events = [event for part in RecordStream(log).parts() for event in part]
+    for _ in range(MUTATIONS):
+        file = io.BytesIO()
+        writer = RecordWriter(file)
+        for event in rng.sample(events, 3):
+            writer.write(mutated(event, rng))
+        log.write_bytes(file.getvalue())
+        read(log)
+
+
+def test_changed_manifests(tmp_path):
+    Training().record(tmp_path, steps=2, every=1)
+    rng = random.Random(0)
+    manifest = tmp_path / "checkpoints" / "manifest.jsonl"
+    whole = manifest.read_bytes()
+    names = {path.name for path in manifest.parent.iterdir()}
+    for _ in range(MUTATIONS // 4):
+        manifest.write_bytes(mutated(whole, rng))
+        run = Run(tmp_path)
+        assert set(run.checkpoints.names) <= names
+        assert all("\n" not in line for line in run.problems.values())
+
+
+def test_a_manifest_cannot_name_a_file_elsewhere(tmp_path):
+    manifest = Manifest()
+    for what in ("begin", "removed", "written"):
+        line = manifest_line(
+            {"line": manifest.count, "what": what, "file": "../x.pt", "step": 1, "sha256": "0" * 64}
+        )
+        manifest.add(line[:-1])
+    assert (manifest.written, manifest.left, len(manifest.problems)) == ({}, set(), 3)
