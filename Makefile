@@ -1,7 +1,7 @@
 # make demo     install, train the demonstration once, open the tour in JupyterLab
 # make test     install what the tests need, run all of them, print the seconds each part took
 # make bench    run the benchmarks; a quiet machine, please
-# make torture  kill writers of checkpoints a thousand times
+# make torture  kill a thousand processes while they record, look at what they leave
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -53,7 +53,7 @@ bench: $(VENV)/installed-test browser
 	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(PYTHON) $$benchmark; done
 
 torture: $(VENV)/installed-test
-	@for round in $$(seq 40); do $(PYTHON) -m pytest -q tests/checkpoints -k killed; done
+	@$(PYTHON) tests/record/torture.py 1000
 
 # A Chromium for the browser tests: the system's, else Debian's package, else Playwright's own.
 browser: $(VENV)/installed-test
