@@ -242,12 +242,19 @@ class ModelState(HasTraits):
         -------
         Tensor ``(C, H, W)`` or ``(F,)``, the caller's to change.
         """
+        return self.recorded(layer, side).clone()
+
+    def recorded(self, layer: str | None = None, side: str = "out") -> Tensor:
+        """Return what `activation` does without a copy: for views, which only read it.
+
+        Writing into it would falsify what every view shows.
+        """
         if side not in ("out", "in"):
             raise InputError(unknown("side", side, ("out", "in"), "a layer has"))
         with self._publisher.lock:
             self._refuse_if_closed()
             info = self.layer_info(layer)
-            return self._recordings.activation(*self._place(), info.name, side).clone()
+            return self._recordings.activation(*self._place(), info.name, side)
 
     def output(self) -> Any:
         """Return the model's own output for the selected image, batch axis included."""

@@ -7,7 +7,6 @@ from math import inf
 from time import perf_counter
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -78,7 +77,7 @@ class Recordings:
         key = ("gradients", entry.key, images)
         kept = self._cache.get(key)
         if not isinstance(kept, Gradients):
-            target = _target(self._images, images)
+            target = self._images.expected(images)
             measure = loss or cross_entropy
             inputs = self._images.batch(images)
             kept = self.load(entry).backward(inputs, lambda output: measure(output, target))
@@ -118,12 +117,3 @@ def cross_entropy(output: Any, target: Tensor | None) -> Tensor:
     if target is None or target.ndim != 1:
         raise InputError("gradients need a loss: give the images labels, or the state loss=")
     return F.cross_entropy(output, target)
-
-
-def _target(images: ImageSet, indices: tuple[int, ...]) -> Tensor | None:
-    """Return what a loss compares the output with: target pictures, else labels, else None."""
-    pictures = [picture for i in indices if (picture := images.target(i)) is not None]
-    if len(pictures) == len(indices):
-        return torch.stack(pictures)
-    labels = [label for i in indices if (label := images.label(i)) is not None]
-    return torch.tensor(labels) if len(labels) == len(indices) else None

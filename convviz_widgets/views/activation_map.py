@@ -61,7 +61,7 @@ class ActivationMap(MosaicView):
 
     def tiles(self, selection: Selection) -> Tiles:
         """Return the one map."""
-        maps = as_maps(self.state.activation(selection.layer, self.side))  # (C, H, W)
+        maps = as_maps(self.state.recorded(selection.layer, self.side))  # (C, H, W)
         map_ = maps[selection.channel : selection.channel + 1]  # (1, H, W)
         colouring = colour(map_ if self.alone else maps, self.colormap)
         scale = "own" if self.alone else "layer's"

@@ -44,7 +44,7 @@ class ActivationMosaic(MosaicView):
 
     def tiles(self, selection: Selection) -> Tiles:
         """Return one tile a channel."""
-        maps = as_maps(self.state.activation(selection.layer, self.side))  # (C, H, W)
+        maps = as_maps(self.state.recorded(selection.layer, self.side))  # (C, H, W)
         dead = sparsity(maps) == 1
         hatched = constant_maps(maps) if maps[0].size > 1 else dead
         colouring = colour(maps, self.colormap, self.per_channel)

@@ -43,14 +43,14 @@ def close_tree(root: Widget) -> None:
 
 
 def listen(root: Widget) -> None:
-    """Let every widget below ``root`` be heard while a cell runs.
+    """Let every control below ``root`` be heard while a cell runs.
 
     The kernel routes a widget's messages to the shell that last sent on its comm, so that a widget
     which a cell has made or updated stays deaf until that cell ends. Without the remembered shell
     they go to the subshell that the front end asked for.
     """
-    for widget in widget_tree(root):
-        comm = widget.comm
-        if comm is not None:
-            # Private to ipykernel 7.4; without it there is nothing to drop.
-            vars(comm).pop("_reply_subshell_id", None)
+    if root.comm is not None:
+        # Private to ipykernel 7.4; without it there is nothing to drop.
+        vars(root.comm).pop("_reply_subshell_id", None)
+    for child in getattr(root, "children", ()):
+        listen(child)
