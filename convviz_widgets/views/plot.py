@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from bqplot import Axis, Figure, LinearScale, LogScale
@@ -29,16 +29,17 @@ class Plot:
     x: LinearScale
     y: LinearScale | LogScale
     figure: Figure
+    margin: Mapping[str, int] = field(default_factory=lambda: MARGIN)
 
     @property
     def columns(self) -> int:
         """Pixels across the plotting area."""
-        return self.width - MARGIN["left"] - MARGIN["right"]
+        return self.width - self.margin["left"] - self.margin["right"]
 
     @property
     def top_and_bottom(self) -> tuple[int, int]:
         """First and last row of pixels of the plotting area."""
-        return MARGIN["top"], self.height - MARGIN["bottom"]
+        return self.margin["top"], self.height - self.margin["bottom"]
 
     def to_pixel(self, value: float) -> float | None:
         """Return where ``value`` lies across, in pixels; None if it is out of sight."""
@@ -46,11 +47,11 @@ class Plot:
         if low is None or high is None or not low <= value <= high:
             return None
         share = (value - low) / (high - low) if high > low else 0.5
-        return float(MARGIN["left"] + share * self.columns)
+        return float(self.margin["left"] + share * self.columns)
 
     def to_value(self, pixel: float) -> float:
         """Return the value across that a pixel stands for, kept within the axis."""
-        share = min(1.0, max(0.0, (pixel - MARGIN["left"]) / self.columns))
+        share = min(1.0, max(0.0, (pixel - self.margin["left"]) / self.columns))
         return float(self.x.min + share * (self.x.max - self.x.min))
 
     def show(self, x: tuple[float, float], y: tuple[float, float]) -> None:
@@ -70,7 +71,13 @@ def apart(low: float, high: float, logarithmic: bool) -> tuple[float, float]:
 
 
 def make_plot(
-    width: int, height: int, x_label: str, y_label: str, *, logarithmic: bool = False
+    width: int,
+    height: int,
+    x_label: str,
+    y_label: str,
+    *,
+    logarithmic: bool = False,
+    margin: Mapping[str, int] = MARGIN,
 ) -> Plot:
     """Return an empty plot; ticks are few enough not to collide."""
     x = LinearScale(min=0.0, max=1.0, allow_padding=False)
@@ -90,7 +97,7 @@ def make_plot(
         marks=[],
         axes=[across, up],
         animation_duration=0,
-        fig_margin=MARGIN,
+        fig_margin=dict(margin),
         background_style={"fill": "transparent"},
         padding_x=0.0,
         padding_y=0.0,
@@ -98,7 +105,7 @@ def make_plot(
         max_aspect_ratio=100.0,
         layout=Layout(width=f"{width}px", height=f"{height}px", min_width="0"),
     )
-    return Plot(width, height, x, y, figure)
+    return Plot(width, height, x, y, figure, margin)
 
 
 def colour_of(name: str, names: Sequence[str]) -> str:
