@@ -43,7 +43,8 @@ class EventFile:
     @property
     def problem(self) -> str:
         """One line on what cannot be read, or nothing."""
-        strange = f"{self._no_events} records that are no events skipped" if self._no_events else ""
+        count = self._no_events
+        strange = f"{count} record{'s'[: count > 1]} skipped: not an event" if count else ""
         return "; ".join(filter(None, (self._stream.problem, strange)))
 
     def refresh(self) -> int:

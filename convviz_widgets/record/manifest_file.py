@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -112,7 +113,9 @@ class ManifestWriter:
 
     def close(self) -> None:
         """Let other recorders in."""
-        self._file.close()
+        if not self._file.closed:
+            _unlock(self._file)
+            self._file.close()
 
 
 def _lock(file: IO[bytes]) -> None:
@@ -124,3 +127,10 @@ def _lock(file: IO[bytes]) -> None:
         raise RecordError("another recorder is writing there") from None
     except OSError:
         pass  # a file system without locks, as some mounted ones are: recording goes on
+
+
+def _unlock(file: IO[bytes]) -> None:
+    """Give the lock back; data loaders' forked workers have the file open too, and keep it so."""
+    if fcntl is not None:
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_UN)

@@ -120,7 +120,7 @@ class Recorder:
         """How many steps the model has behind it, those before this recorder included."""
         return self._step
 
-    def step(self, **metrics: object) -> None:
+    def step(self, /, **metrics: object) -> None:
         """Record a step: call this once after each ``optimizer.step()``.
 
         When it returns, what it recorded is with the operating system: killing the process does

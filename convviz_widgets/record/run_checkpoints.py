@@ -44,14 +44,27 @@ class ListedPlace:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._reader = ManifestReader(directory)
+        self._names: set[str] = set()
+        self._unlisted: set[str] = set()
+        self._last = Listing(())
 
     def listing(self) -> Listing:
         """Return what there is now."""
-        self._reader.refresh()
-        manifest = self._reader.manifest
+        changed = self._reader.refresh()
         names = set(os.listdir(self._directory)) if self._directory.is_dir() else set()
-        strangers = self._strangers(names - manifest.written.keys() - manifest.left)
-        problems = {name: f"{name}: is gone" for name in manifest.written.keys() - names}
+        if changed or names != self._names or self._unlisted:
+            self._names, self._last = names, self._listing(names)
+        return self._last
+
+    def _listing(self, names: set[str]) -> Listing:
+        manifest = self._reader.manifest
+        gone = manifest.written.keys() - names
+        if gone:  # or just thinned: then the manifest has said so before the file went
+            self._reader.refresh()
+            gone &= manifest.written.keys()
+        self._unlisted = set(filter(has_suffix, names - manifest.written.keys() - manifest.left))
+        strangers = self._strangers(self._unlisted)
+        problems = {name: f"{name}: is gone" for name in gone}
         problems |= {file.name: f"{file.name}: {CANNOT_TELL}" for file in strangers}
         if self._reader.problems:
             problems[FILE_NAME] = f"{FILE_NAME}: {'; '.join(self._reader.problems)}"
@@ -64,7 +77,7 @@ class ListedPlace:
 
     def _strangers(self, names: set[str]) -> list[CheckpointFile]:
         found = []
-        for name in filter(has_suffix, names):
+        for name in names:
             with suppress(OSError):
                 status = (self._directory / name).stat()
                 file = status.st_ino, status.st_mtime_ns, status.st_size

@@ -105,7 +105,7 @@ def test_a_tensor_that_declares_a_huge_shape_is_not_made(tmp_path):
         RecordWriter(end).write(b"no event")
     file = EventFile(path)
     assert file.refresh() == 1
-    assert file.problem == "1 records that are no events skipped"
+    assert file.problem == "1 record skipped: not an event"
 
 
 def test_what_is_no_regular_file_is_a_problem_and_not_opened(tmp_path):

@@ -12,31 +12,10 @@ from convviz_widgets.record.event_file import EventFile
 from convviz_widgets.record.manifest import Manifest, manifest_line
 from convviz_widgets.record.record_stream import RecordStream
 
+from .mutation import mutated
 from .training import Training
 
 MUTATIONS = 2000
-
-
-def mutated(data, rng):
-    """Return data with a few bytes changed, put in, taken out or copied, or the end cut off."""
-    changed = bytearray(data)
-    kind = rng.randrange(6)
-    for _ in range(rng.choice((1, 1, 3, 12))):
-        where = rng.randrange(len(changed) + 1)
-        if kind == 0 and where < len(changed):
-            changed[where] ^= 1 << rng.randrange(8)
-        elif kind == 1:
-            changed[where : where + 8] = rng.choice((b"\0", b"\xff", b"\x7f")) * 8
-        elif kind == 2:
-            changed[where:where] = rng.randbytes(rng.randrange(1, 9))
-        elif kind == 3:
-            start = rng.randrange(len(changed) + 1)
-            changed[where : where + 20] = changed[start : start + 20]
-        elif kind == 4:
-            del changed[where : where + rng.randrange(1, 20)]
-        elif kind == 5:
-            return bytes(changed[:where])
-    return bytes(changed)
 
 
 @pytest.fixture

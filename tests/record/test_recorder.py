@@ -225,6 +225,18 @@ def test_a_second_recorder_is_turned_away_and_the_first_goes_on(tmp_path):
     Recorder(build_net(), tmp_path).close()
 
 
+def test_a_closed_recorder_lets_others_in_although_a_forked_worker_lives_on(tmp_path):
+    recorder = Recorder(build_net(), tmp_path)
+    open_files = {int(fd): f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")}
+    (manifest,) = [
+        fd for fd, link in open_files.items() if os.path.realpath(link).endswith("manifest.jsonl")
+    ]
+    workers = os.dup(manifest)  # what a fork gives a data loader's worker
+    recorder.close()
+    Recorder(build_net(), tmp_path).close()
+    os.close(workers)
+
+
 @pytest.mark.parametrize("limit", [150, 330, 700, 900, 1200])
 def test_a_full_disk_is_one_error_and_what_was_recorded_stays(tmp_path, limit):
     training = Training()
