@@ -46,7 +46,7 @@ class CheckpointFolder:
         return sorted(entry.step for entry in self._lines.manifest.written.values())
 
     def write(self, step: int, state_dict: Mapping[str, object]) -> None:
-        """Write a checkpoint; when this returns, it and its line are on the disk.
+        """Write a checkpoint to the disk, and list it.
 
         Raises
         ------
@@ -58,7 +58,7 @@ class CheckpointFolder:
         name = checkpoint_name(step)
         self._lines.add(what="begin", file=name)
         digest = write_checkpoint(self._directory / name, state_dict)
-        self._lines.add(what="written", file=name, step=step, sha256=digest, sync=True)
+        self._lines.add(what="written", file=name, step=step, sha256=digest)
 
     def thin(self, keep: int, every: int) -> None:
         """Delete checkpoints until ``keep`` are left; see `to_remove`."""

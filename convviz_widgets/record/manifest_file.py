@@ -96,15 +96,17 @@ class ManifestWriter:
         for line in content[: self._size].split(b"\n")[:-1]:
             self.manifest.add(line)
 
-    def add(self, *, sync: bool = False, **fields: object) -> None:
-        """Append a line, and take it in; with ``sync``, wait until it is on the disk."""
+    def add(self, **fields: object) -> None:
+        """Append a line, and take it in.
+
+        It is with the operating system then. The disk is not waited for: where a power cut takes
+        the line and leaves the checkpoint, readers say of that one that they cannot tell.
+        """
         line = manifest_line({"line": self.manifest.count, **fields})
         try:
             rest = memoryview(line)
             while rest:
                 rest = rest[self._file.write(rest) :]
-            if sync:
-                os.fsync(self._file.fileno())
         except BaseException:  # an interrupted write too
             self._file.truncate(self._size)
             raise

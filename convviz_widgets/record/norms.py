@@ -51,20 +51,25 @@ class NormMeter:
     @torch.no_grad()
     def measure(self, step: int) -> dict[str, float]:
         """Return tag to norm or ratio after a step; nothing where the step is not measured."""
-        measured = self._measured() if step % self.every == 0 else {}
-        self._before = {}  # free it before the next copy is made
-        self.prepare(step)
+        if step % self.every and (step + 1) % self.every:
+            return {}
+        parameters = _plain(self._model)
+        measured = {} if step % self.every else self._measured(parameters)
+        self._remember(step, parameters)
         return measured
 
     @torch.no_grad()
-    def prepare(self, step: int) -> None:
-        """Remember the weights after ``step`` if the next step is measured."""
-        if (step + 1) % self.every == 0:
-            weights = _plain(self._model)
-            self._before = {n: w.detach().clone() for n, w in weights.items() if _has_ratio(w)}
+    def start(self, step: int) -> None:
+        """Begin with the weights as they are after ``step``."""
+        self._remember(step, _plain(self._model))
 
-    def _measured(self) -> dict[str, float]:
-        parameters = _plain(self._model)
+    def _remember(self, step: int, parameters: Mapping[str, Tensor]) -> None:
+        """Keep the weights if the next step is measured."""
+        self._before = {}  # frees the old copy before a new one is made
+        if (step + 1) % self.every == 0:
+            self._before = {n: p.detach().clone() for n, p in parameters.items() if _has_ratio(p)}
+
+    def _measured(self, parameters: Mapping[str, Tensor]) -> dict[str, float]:
         gradients = {n: _values(p.grad) for n, p in parameters.items() if p.grad is not None}
         before = {n: w for n, w in self._before.items() if _alike(w, parameters.get(n))}
         old = _norms(list(before.values()))

@@ -113,7 +113,7 @@ class Recorder:
         opened.callback(self._log.close)
         if not self._checkpoints.steps:
             self._write_checkpoint()
-        self._norms.prepare(self._step)
+        self._norms.start(self._step)
 
     @property
     def last_step(self) -> int:
