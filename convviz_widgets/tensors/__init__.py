@@ -21,6 +21,13 @@ from convviz_widgets.tensors.distribution import (
     merged,
 )
 from convviz_widgets.tensors.filters import FilterTiles, filter_tiles
+from convviz_widgets.tensors.heat_map import (
+    common_edges,
+    grouped,
+    log_limits,
+    paint_shares,
+    shares,
+)
 from convviz_widgets.tensors.histogram import Histogram, histogram
 from convviz_widgets.tensors.moments import Moments, moments
 from convviz_widgets.tensors.mosaic import Box, Mosaic
@@ -59,19 +66,24 @@ __all__ = [
     "Mosaic",
     "Summary",
     "channel_limits",
+    "common_edges",
     "concentration",
     "constant_maps",
     "distribution",
     "filter_tiles",
     "full_limits",
+    "grouped",
     "histogram",
+    "log_limits",
     "merged",
     "moments",
     "normalize",
+    "paint_shares",
     "palette",
     "palette_png",
     "quantize",
     "rgb_png",
+    "shares",
     "smooth",
     "sparsity",
     "summary",

@@ -1,0 +1,45 @@
+"""The axis of checkpoints: one place for each, evenly spaced, labelled with the steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from convviz_widgets.views.plot import Plot
+from convviz_widgets.views.text import ACCENT
+from convviz_widgets.views.ticks import whole_numbers
+
+
+def mark_steps(plot: Plot, steps: Sequence[int]) -> None:
+    """Label the axis across with the steps of some of the checkpoints."""
+    axis = plot.figure.axes[0]
+    indices = whole_numbers(0, len(steps) - 1)
+    labels = {str(index): f"{steps[index]:,}" for index in indices}
+    if axis.tick_labels != labels:
+        with axis.hold_sync():
+            axis.tick_labels, axis.tick_values = labels, indices
+
+
+def span(count: int) -> tuple[float, float]:
+    """Return the ends of the axis: half a place before the first and after the last."""
+    return -0.5, count - 0.5
+
+
+def checkpoint_at(plot: Plot, pixel: int, count: int) -> int:
+    """Return the checkpoint whose place a pixel lies in, or the nearest one."""
+    return min(count - 1, max(0, round(plot.to_value(pixel))))
+
+
+def draw_cursor(canvas: Any, plot: Plot, index: int) -> None:
+    """Draw a frame around the place of a checkpoint, a line where the place is narrow."""
+    low, high = plot.to_pixel(index - 0.5), plot.to_pixel(index + 0.5)
+    if low is None or high is None:
+        return
+    top, bottom = plot.top_and_bottom
+    canvas.stroke_style = ACCENT
+    canvas.line_width = 2
+    if high - low < 8:
+        middle = (low + high) / 2
+        canvas.stroke_line(middle, top, middle, bottom)
+    else:
+        canvas.stroke_rect(low, top, high - low, bottom - top)

@@ -1,0 +1,141 @@
+"""The base of the views over all checkpoints: they ask the history, and show how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, ClassVar
+
+from ipywidgets import Button, HBox, IntProgress, Layout, Widget
+from traitlets import Bool
+
+from convviz_widgets.errors import InputError
+from convviz_widgets.state import Progress, Selection
+from convviz_widgets.views.base import View
+from convviz_widgets.views.text import ACCENT, Text
+
+REFRESH = 0.5
+"""Seconds from one picture to the next while the history measures."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What there is to draw so far, and how much is to come."""
+
+    progress: Progress
+    picture: Any
+    """None as long as nothing has been measured."""
+
+
+class HistoryView(View):
+    """Show what the state's `History` has measured, while it goes on measuring the rest.
+
+    What is missing is measured as long as the view is visible, in a thread of the history, so that
+    the page stays responsive; "Cancel" stops it after the checkpoint under way.
+    """
+
+    instant: ClassVar[bool] = True  # it never runs the model itself
+
+    stopped = Bool(False, help="Whether the user has cancelled the measuring.").tag(option=True)
+
+    def parts(self) -> tuple[str, ...]:
+        """Return what the history has to measure for this view."""
+        raise NotImplementedError
+
+    def controls(self) -> Sequence[Widget]:
+        """Return the rows of controls for the view's options."""
+        return ()
+
+    def figures(self) -> Sequence[Widget]:
+        """Return what stands below the line of progress."""
+        raise NotImplementedError
+
+    def picture(self, selection: Selection) -> Any:
+        """Return what there is to draw of the measurements so far, None for nothing."""
+        raise NotImplementedError
+
+    def draw_picture(self, picture: Any) -> None:
+        """Send it."""
+        raise NotImplementedError
+
+    # -- what the base class does -------------------------------------------------------------
+
+    def build(self) -> Sequence[Widget]:
+        """Return the controls, the line of progress and the figures."""
+        self._told = 0.0
+        self._bar = IntProgress(
+            layout=Layout(width="150px", height="14px", flex="0 0 auto", margin="0 8px 0 2px"),
+            style={"bar_color": ACCENT},
+        )
+        self._count = Text(kind="quiet", flex="1 1 auto")
+        self._button = Button(description="Cancel", layout=Layout(width="84px", height="24px"))
+        self._button.on_click(lambda _button: self.set_trait("stopped", not self.stopped))
+        still = Layout(height="28px", flex="0 0 auto", overflow="hidden", align_items="center")
+        line = HBox([self._bar, self._count, self._button], layout=still)
+        self.state.history.observe(self._measured)
+        return [*self.controls(), line, *self.figures()]
+
+    def compute(self, selection: Selection) -> Seen:
+        """Return the picture of what has been measured; ask for the rest.
+
+        Raises
+        ------
+        InputError
+            When nothing can be measured: the first reason.
+        """
+        history, parts = self.state.history, self.parts()
+        if self.stopped:
+            history.leave(self)
+        else:
+            history.ask(self, *parts)
+        progress = history.progress(*parts)
+        picture = self.picture(selection)
+        if picture is None and progress.complete and progress.failures:
+            raise InputError(progress.failures[0])
+        return Seen(progress, picture)
+
+    def draw(self, result: Seen) -> None:
+        """Show the picture and the progress."""
+        self._show_progress(result.progress)
+        if result.picture is not None:
+            self.draw_picture(result.picture)
+
+    def close(self) -> None:
+        """Ask for nothing more, and let go of every widget."""
+        self.state.history.unobserve(self._measured)
+        self.state.history.leave(self)
+        super().close()
+
+    def _show_progress(self, progress: Progress) -> None:
+        going = not progress.complete
+        for part in (self._bar, self._button):
+            part.layout.display = "" if going else "none"
+        self._bar.max, self._bar.value = max(1, progress.total), progress.done
+        self._button.description = "Continue" if self.stopped else "Cancel"
+        self._count.show(_in_words(progress, self.stopped, self.state.history.problem))
+
+    def _measured(self) -> None:
+        """Draw what is new, called by the thread of the history after every checkpoint."""
+        if not self.visible:
+            return
+        complete = self.state.history.progress(*self.parts()).complete
+        if complete or perf_counter() - self._told > REFRESH:
+            self.redraw()
+            self._told = perf_counter()
+
+    def _shown(self, change: Any) -> None:
+        if not self.visible:
+            self.state.history.leave(self)
+        else:
+            self._drawn = None  # it may have gone on, or been left half done
+        super()._shown(change)
+
+
+def _in_words(progress: Progress, stopped: bool, problem: str) -> str:
+    count = f"{progress.done} of {progress.total}"
+    if progress.complete:
+        failed = f" · {len(progress.failures)} cannot be" if progress.failures else ""
+        reason = f": {progress.failures[0]}" if progress.failures else ""
+        return " · ".join(filter(None, [f"{count} measured{failed}{reason}", problem]))
+    return f"cancelled: {count} measured" if stopped else f"measuring: {count} done"
