@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import operator
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from torch import nn
 
-from convviz_widgets.checkpoints.names import on_one_line
-from convviz_widgets.errors import CheckpointError, InputError
+from convviz_widgets.errors import InputError
 from convviz_widgets.record.activation_watch import ActivationWatch
 from convviz_widgets.record.checkpoint_folder import CheckpointFolder
 from convviz_widgets.record.event_log import EventLog
@@ -21,8 +18,9 @@ from convviz_widgets.record.learning_rates import learning_rates
 from convviz_widgets.record.manifest import FOLDER
 from convviz_widgets.record.metrics import as_floats
 from convviz_widgets.record.norms import NormMeter
-from convviz_widgets.record.record_error import RecordError
+from convviz_widgets.record.record_error import RecordError, one_line_errors
 from convviz_widgets.record.resuming import last_recorded_step
+from convviz_widgets.record.whole_numbers import at_least, at_least_or_none
 
 
 class Recorder:
@@ -88,14 +86,13 @@ class Recorder:
             raise InputError(f"model must be a torch.nn.Module, got a {type(model).__name__}")
         self._model = model
         self._directory = Path(directory).absolute()  # the working directory may change
-        self._every = _at_least(1, "every", every)
-        self._keep = None if keep is None else _at_least(2, "keep", keep)
-        start = None if step is None else _at_least(0, "step", step)
-        interval = None if norms_every is None else _at_least(1, "norms_every", norms_every)
+        self._every = at_least(1, "every", every)
+        self._keep = at_least_or_none(2, "keep", keep)
+        start = at_least_or_none(0, "step", step)
         self._learning_rates = learning_rates(optimizer)
-        self._norms = NormMeter(model, interval)
+        self._norms = NormMeter(model, at_least_or_none(1, "norms_every", norms_every))
         self._watch: ActivationWatch | None = None
-        with self._errors("record"), ExitStack() as opened:
+        with one_line_errors("record", self._directory), ExitStack() as opened:
             self._open(opened, start)
             self._opened = opened.pop_all()
         self._is_closed = False
@@ -147,7 +144,7 @@ class Recorder:
         if self._watch is not None and self._step % self._every == 0:
             measured |= self._watch.measure()
         scalars = {**measured, **as_floats(metrics)}
-        with self._errors(f"record step {self._step}"):
+        with one_line_errors(f"record step {self._step}", self._directory):
             self._log.write(self._step, scalars)
             if self._step % self._every == 0:
                 self._write_checkpoint()
@@ -170,7 +167,7 @@ class Recorder:
             When they cannot be written.
         """
         self._watch = ActivationWatch(self._model, images)
-        with self._errors("record activations"):
+        with one_line_errors("record activations", self._directory):
             self._log.write(self._step, self._watch.measure())
 
     def close(self) -> None:
@@ -197,30 +194,10 @@ class Recorder:
             missing = not self._is_closed and self._checkpoints.steps[-1:] != [self._step]
             self._is_closed = True
             if complete and missing:
-                with self._errors(f"write the checkpoint of step {self._step}"):
+                with one_line_errors(f"write the checkpoint of step {self._step}", self._directory):
                     self._write_checkpoint()
 
     def _write_checkpoint(self) -> None:
         self._checkpoints.write(self._step, self._model.state_dict())
         if self._keep is not None:
             self._checkpoints.thin(self._keep, self._every)
-
-    @contextmanager
-    def _errors(self, what: str) -> Iterator[None]:
-        """Turn what goes wrong with the folder into one line."""
-        try:
-            yield
-        except (OSError, CheckpointError, RecordError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            line = f"cannot {what} in {str(self._directory)!r}: {reason or type(error).__name__}"
-            raise RecordError(on_one_line(line)) from error
-
-
-def _at_least(least: int, name: str, value: object) -> int:
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        number = least - 1
-    if number < least or isinstance(value, bool):
-        raise InputError(f"{name} must be a whole number of at least {least}, got {value!r}")
-    return number
