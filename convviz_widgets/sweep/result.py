@@ -1,0 +1,274 @@
+"""What a sweep has found."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from convviz_widgets.errors import InputError, SelectionError, UnknownLayerError, unknown
+from convviz_widgets.instrument import LayerInfo, ReceptiveFields
+from convviz_widgets.instrument.unit import within
+from convviz_widgets.tensors import Histogram
+
+from . import bins
+from .hit import Hit
+from .part import Part
+from .plan import slices_of
+from .statistics import Statistics
+from .subject import Subject
+
+
+@dataclass(frozen=True, eq=False)
+class SweepResult:
+    """Every channel of every layer over a whole data set.
+
+    With ``checkpoints=`` whatever a method returns has a leading axis, one entry for each
+    checkpoint (a list, where a single result is no tensor); `at` picks one of them.
+
+    Attributes
+    ----------
+    subject : the layers, checkpoints and data set that it is about, with their fingerprints.
+    parts : what is known at each checkpoint.
+    fields : what units see of an image, None for images without rows and columns.
+    series : whether there is a leading axis.
+    """
+
+    subject: Subject
+    parts: tuple[Part, ...]
+    fields: ReceptiveFields | None
+    series: bool
+
+    def __repr__(self) -> str:
+        at = f" at {len(self.parts)} checkpoints" if self.series else ""
+        seen, layers = f"{self.count:,} of {self.subject.count:,} images", len(self.layers)
+        return f"<SweepResult: {seen}{at}, {layers} layers>"
+
+    @property
+    def count(self) -> int:
+        """Images that every number is about, the n to show; failed ones are left out."""
+        return min(part.count for part in self.parts)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every image of the data set was swept, or reported, at every checkpoint."""
+        return all(len(part.coverage) == self.subject.count for part in self.parts)
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Training steps of the checkpoints; () for a model without."""
+        return self.subject.steps
+
+    @property
+    def layers(self) -> tuple[LayerInfo, ...]:
+        """The layers swept, in execution order; methods take them, or their names."""
+        return self.subject.layers
+
+    @property
+    def failures(self) -> dict[int, str]:
+        """Index → one line, for the images that could not be loaded."""
+        return {index: line for part in self.parts for index, line in part.failures.items()}
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """One line for each layer that had NaN or infinite values: how many, where first."""
+        lines = (
+            _remark(layer.name, self._of(part, layer), f" at step {step}" if self.series else "")
+            for part, step in zip(self.parts, self.steps or (0,), strict=True)
+            for layer in self.layers
+        )
+        return tuple(line for line in lines if line)
+
+    def at(self, index: int) -> SweepResult:
+        """Return the result of one checkpoint."""
+        if not self.series:
+            raise SelectionError("this result is about one set of weights: it has no checkpoints")
+        if not -len(self.parts) <= index < len(self.parts):
+            raise SelectionError(f"no checkpoint {index}; there are 0 to {len(self.parts) - 1}")
+        subject = replace(
+            self.subject, steps=(self.steps[index],), weights=(self.subject.weights[index],)
+        )
+        return SweepResult(subject, (self.parts[index],), self.fields, series=False)
+
+    def top(self, layer: str | LayerInfo, channel: int) -> list[Hit] | list[list[Hit]]:
+        """Return the images in which a channel is strongest, the strongest first.
+
+        At most k, at most one of each group, of equal ones the first. NaN counts as nothing.
+        """
+        found = [self._hits(self._of(part, layer), layer, channel) for part in self.parts]
+        return found if self.series else found[0]
+
+    def fired(self, layer: str | LayerInfo) -> Tensor:
+        """Return in how many images a channel's map was not zero everywhere: int64 (C,)."""
+        return self._each(layer, lambda known: known.sums.fired)
+
+    def dead(self, layer: str | LayerInfo) -> Tensor:
+        """Return which channels were zero everywhere in every image: bool (C,).
+
+        After n images without firing a channel's rate is below 3/n, with 95 % confidence.
+        Activations that are never exactly zero (GELU, SiLU, sigmoid) have no dead channels.
+        """
+        return self._each(layer, lambda known: (known.sums.fired == 0) & (known.sums.values > 0))
+
+    def mean(self, layer: str | LayerInfo) -> Tensor:
+        """Return the mean of all finite values: float64 (C,); NaN where there are none."""
+        return self._each(
+            layer, lambda known: known.sums.mean.where(known.sums.values > 0, torch.nan)
+        )
+
+    def std(self, layer: str | LayerInfo) -> Tensor:
+        """Return the standard deviation of all finite values (divided by n): float64 (C,)."""
+        return self._each(layer, lambda known: (known.sums.squares / known.sums.values).sqrt())
+
+    def max(self, layer: str | LayerInfo) -> Tensor:
+        """Return the largest value, NaN left out: float32 (C,)."""
+        return self._each(layer, lambda known: known.sums.maximum)
+
+    def nan(self, layer: str | LayerInfo) -> Tensor:
+        """Return how many values were NaN: int64 (C,)."""
+        return self._each(layer, lambda known: known.sums.nan)
+
+    def infinite(self, layer: str | LayerInfo) -> Tensor:
+        """Return how many values were infinite: int64 (C,)."""
+        return self._each(layer, lambda known: known.sums.infinite)
+
+    def histogram(
+        self, layer: str | LayerInfo, channel: int | None = None
+    ) -> Histogram | list[Histogram]:
+        """Return the distribution of a layer's values, or of one channel's.
+
+        Four bins an octave from ±2**-12 to ±2**12. Of a data set of up to 511 images all are
+        counted, of a larger one an even sample of 256 to 511; ``n`` says how many values.
+        """
+
+        def of(part: Part) -> Histogram:
+            counts = self._of(part, layer).sums.bins
+            if channel is None:
+                return bins.histogram(counts.sum(0))
+            return bins.histogram(counts[within("channel", channel, len(counts), _name(layer))])
+
+        found = [of(part) for part in self.parts]
+        return found if self.series else found[0]
+
+    def merge(self, other: SweepResult) -> SweepResult:
+        """Return the result over the images of both, in whatever order they are merged.
+
+        Raises
+        ------
+        InputError
+            They are about other weights or data, or have images in common.
+        """
+        subject = self.subject.joined(other.subject)
+        pairs = list(zip(self.parts, other.parts, strict=True))
+        for mine, theirs in pairs:
+            if mine.coverage.overlaps(theirs.coverage):
+                raise InputError("these results have images in common: each counts once")
+        merged = tuple(mine.merged(theirs) for mine, theirs in pairs)
+        return SweepResult(subject, merged, self.fields, self.series)
+
+    def with_part(self, index: int, part: Part) -> SweepResult:
+        """Return the result with more images at one checkpoint."""
+        parts = list(self.parts)
+        parts[index] = parts[index].merged(part)
+        return replace(self, parts=tuple(parts))
+
+    def with_weights(self, index: int, fingerprint: str) -> SweepResult:
+        """Return the result with the fingerprint of a checkpoint's weights noted.
+
+        Raises
+        ------
+        InputError
+            Another one is noted there: what is known is about other weights.
+        """
+        known = self.subject.weights
+        if known[index] not in ("", fingerprint):
+            name = self.subject.weights_name(index)
+            raise InputError(f"cannot resume: the {name} are not those of the earlier result")
+        weights = (*known[:index], fingerprint, *known[index + 1 :])
+        return replace(self, subject=self.subject.with_weights(weights))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the result to one safetensors file, complete or not at all.
+
+        Raises
+        ------
+        CheckpointError
+            The file cannot be written.
+        """
+        from .storage import write_result  # which needs this class
+
+        write_result(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> SweepResult:
+        """Return a result that `save` has written; nothing in the file is run.
+
+        Raises
+        ------
+        CheckpointError
+            In one line, when the file cannot be read or is something else.
+        """
+        from .storage import read_result
+
+        return read_result(path)
+
+    @cached_property
+    def _slices(self) -> dict[str, slice]:
+        return slices_of(self.layers)
+
+    def _of(self, part: Part, layer: str | LayerInfo) -> Statistics:
+        name = _name(layer)
+        if name not in self._slices:
+            raise UnknownLayerError(unknown("layer", name, self._slices, "this sweep has"))
+        return part.statistics.of(self._slices[name])
+
+    def _each(self, layer: str | LayerInfo, read: Callable[[Statistics], Tensor]) -> Tensor:
+        found = [read(self._of(part, layer)).clone() for part in self.parts]
+        return torch.stack(found) if self.series else found[0]
+
+    def _hits(self, known: Statistics, layer: str | LayerInfo, channel: int) -> list[Hit]:
+        name = _name(layer)
+        index = within("channel", channel, len(known.top.keys), name)
+        shape = next(info.shape for info in self.layers if info.name == name)
+        places = known.top.of(slice(index, index + 1))
+        return [
+            self._hit(name, index, image, value, flat, shape[1:])
+            for image, value, flat in zip(
+                places.images[0].tolist(),
+                places.values[0].tolist(),
+                places.positions[0].tolist(),
+                strict=True,
+            )
+            if image >= 0
+        ]
+
+    def _hit(
+        self, layer: str, channel: int, image: int, value: float, flat: int, shape: tuple[int, ...]
+    ) -> Hit:
+        position = tuple(map(int, np.unravel_index(flat, shape))) if shape else None
+        box = None if self.fields is None else self.fields.box(layer, channel, position)
+        return Hit(image, value, position, box)
+
+
+def _name(layer: str | LayerInfo) -> str:
+    return layer.name if isinstance(layer, LayerInfo) else layer
+
+
+def _where_known(known: Statistics, values: Tensor) -> Tensor:
+    return values.where(known.sums.values > 0, torch.nan)
+
+
+def _remark(layer: str, known: Statistics, at: str) -> str:
+    nan, infinite = known.sums.nan, known.sums.infinite
+    found = []
+    if nan.any():
+        channels, first = int((nan > 0).sum()), int(known.sums.first_nan.min())
+        found.append(f"{int(nan.sum()):,} NaN in {channels} channels, first in image {first}")
+    if infinite.any():
+        found.append(f"{int(infinite.sum()):,} infinite values")
+    return f"{layer}{at}: {'; '.join(found)}" if found else ""
