@@ -13,6 +13,7 @@ from convviz_widgets.tensors.colormap import (
     to_rgba,
 )
 from convviz_widgets.tensors.curves import smooth, thin
+from convviz_widgets.tensors.depth_slope import DepthSlope, depth_slope
 from convviz_widgets.tensors.display import to_display_array
 from convviz_widgets.tensors.distribution import (
     PERCENTILES,
@@ -58,6 +59,7 @@ __all__ = [
     "PERCENTILES",
     "SEQUENTIAL",
     "Box",
+    "DepthSlope",
     "Distribution",
     "FilterTiles",
     "Histogram",
@@ -69,6 +71,7 @@ __all__ = [
     "common_edges",
     "concentration",
     "constant_maps",
+    "depth_slope",
     "distribution",
     "filter_tiles",
     "full_limits",

@@ -9,17 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from convviz_widgets.errors import InputError
-from convviz_widgets.instrument import (
-    BIASES,
-    OUTPUT_GRADIENTS,
-    OUTPUTS,
-    PRE_ACTIVATIONS,
-    WEIGHT_GRADIENTS,
-    WEIGHTS,
-    Measurement,
-)
-from convviz_widgets.state import ACTIVATIONS, GRADIENTS, PARAMETERS
+from convviz_widgets.instrument import PRE_ACTIVATIONS, Measurement
 from convviz_widgets.tensors import (
+    PERCENTILES,
     SEQUENTIAL,
     Distribution,
     common_edges,
@@ -30,15 +22,6 @@ from convviz_widgets.tensors import (
     palette_png,
     shares,
 )
-
-PART_OF = {
-    WEIGHTS: PARAMETERS,
-    BIASES: PARAMETERS,
-    PRE_ACTIVATIONS: ACTIVATIONS,
-    OUTPUTS: ACTIVATIONS,
-    OUTPUT_GRADIENTS: GRADIENTS,
-    WEIGHT_GRADIENTS: GRADIENTS,
-}
 
 WHOLE_RUN, MIDDLE, THIS_STEP = "whole run", "middle 99 %", "this step"
 RANGES = (WHOLE_RUN, MIDDLE, THIS_STEP)
@@ -66,17 +49,27 @@ class Distributions:
 
 
 @dataclass(frozen=True, eq=False)
-class HeatMap:
-    """A picture of all checkpoints over one axis of values."""
+class DistributionPicture:
+    """All checkpoints on one axis of values, and the one that the clock shows."""
 
-    png: bytes
+    data: Distributions
+    index: int
+    """The checkpoint of the clock."""
     edges: np.ndarray
-    found: np.ndarray
-    """Shares (rows, columns), the lowest row first."""
+    """Edges of the rows."""
+    png: bytes
+    """The heat map."""
     limits: tuple[float, float]
-    """Shares at the ends of the colour scale."""
+    """Shares at the ends of its scale of colours."""
     group: int
-    """Checkpoints in one column."""
+    """Checkpoints in one of its columns."""
+    levels: np.ndarray
+    """Percentiles (checkpoints, 9); NaN where nothing has been measured."""
+
+    @property
+    def here(self) -> Distribution | None:
+        """The distribution at the clock's step."""
+        return self.data.columns[self.index]
 
 
 def layer_with(quantity: str, layer: str, layers: Sequence[str], known: set[str]) -> str:
@@ -137,13 +130,24 @@ def value_limits(data: Distributions, shown_range: str, index: int) -> tuple[flo
     return float(low), float(high)
 
 
-def heat_map(data: Distributions, limits: tuple[float, float], height: int, width: int) -> HeatMap:
-    """Return the picture of all checkpoints, with as many rows as the values are worth."""
+def picture_of(
+    data: Distributions, index: int, shown_range: str, height: int, width: int
+) -> DistributionPicture:
+    """Return the picture in ``height`` × ``width`` pixels, with as many rows as n is worth."""
     rows = round(math.sqrt(min(each.finite for each in data.known)))
+    limits = value_limits(data, shown_range, index)
     edges = common_edges(data.known, *limits, rows=min(height, max(FEWEST_ROWS, rows)))
     columns = grouped(data.columns, width)
     found = shares(columns, edges)
     colours = log_limits(found)
-    slots = paint_shares(found, colours, height, width)
-    png = palette_png(slots, palette(SEQUENTIAL[0]))
-    return HeatMap(png, edges, found, colours, -(-len(data.columns) // len(columns)))
+    unknown = np.full(len(PERCENTILES), np.nan)
+    levels = [unknown if each is None else each.percentiles() for each in data.columns]
+    return DistributionPicture(
+        data,
+        index,
+        edges,
+        palette_png(paint_shares(found, colours, height, width), palette(SEQUENTIAL[0])),
+        colours,
+        group=-(-len(data.columns) // len(columns)),
+        levels=np.array(levels),
+    )

@@ -74,7 +74,23 @@ class HistoryView(View):
         still = Layout(height="28px", flex="0 0 auto", overflow="hidden", align_items="center")
         line = HBox([self._bar, self._count, self._button], layout=still)
         self.state.history.observe(self._measured)
-        return [*self.controls(), line, *self.figures()]
+        self._controls = list(self.controls())
+        return [*self._controls, line, *self.figures()]
+
+    def first_control(self) -> Any:
+        """Return the control that takes the focus when it leaves a plot."""
+        rows = [getattr(row, "children", ()) for row in self._controls]
+        return next((child for row in rows for child in row), self._button)
+
+    def go_to(self, checkpoint: int) -> None:
+        """Move the clock to a checkpoint."""
+        self.guarded(lambda: self.state.select(checkpoint=checkpoint))
+
+    def step_by(self, dx: int, _dy: int = 0) -> None:
+        """Move the clock by checkpoints, as far as there are some."""
+        moved = self.state.selection.checkpoint + dx
+        if dx and 0 <= moved < len(self.state.steps):
+            self.go_to(moved)
 
     def compute(self, selection: Selection) -> Seen:
         """Return the picture of what has been measured; ask for the rest.

@@ -1,0 +1,193 @@
+"""The two plots of DistributionHistory: all checkpoints, and beside them the one of the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from bqplot import Image as ImageMark
+from bqplot import Lines
+from ipywidgets import HBox, Image, Layout
+
+from convviz_widgets.tensors import COLORS, PERCENTILES, SEQUENTIAL, Distribution, palette
+from convviz_widgets.views.checkpoint_axis import checkpoint_at, draw_cursor, mark_steps, span
+from convviz_widgets.views.distribution_picture import DistributionPicture
+from convviz_widgets.views.plot import CURVES, Plot, make_plot
+from convviz_widgets.views.raster import EMPTY_PNG, Overlay
+from convviz_widgets.views.text import ACCENT, QUIET
+from convviz_widgets.views.ticks import mark_values
+from convviz_widgets.views.widget_tree import close_tree
+
+WIDTH, SIDE_WIDTH, HEIGHT = 416, 150, 300
+"""Of the plot of all checkpoints and of the histogram, in pixels."""
+
+MARGIN = {"top": 10, "bottom": 44, "left": 56, "right": 46}
+SIDE_MARGIN = {"top": 10, "bottom": 44, "left": 6, "right": 14}
+
+COLUMNS = WIDTH - MARGIN["left"] - MARGIN["right"]
+ROWS = HEIGHT - MARGIN["top"] - MARGIN["bottom"]
+"""Pixels of the heat map."""
+
+BAND_OPACITIES = (0.15, 0.2, 0.3, 0.45)
+"""Of the bands from minimum and maximum inwards."""
+
+NORMAL = CURVES[0]
+"""Colour of the Normal that is laid over the histogram."""
+
+LABEL_HEIGHT = 11
+"""Pixels from one label of a percentile to the next, at least."""
+
+SCALE_TOP, SCALE_STEPS, SCALE_STEP = 40, 40, 3
+"""Place of the scale of colours from the top, the number of its colours, the pixels of each."""
+
+
+class DistributionPlots:
+    """Marks and axes, made once; ``widget`` holds both plots, ``overlay`` reports the pointer."""
+
+    def __init__(self) -> None:
+        self._all = make_plot(WIDTH, HEIGHT, "step", "", margin=MARGIN)
+        self._one = make_plot(SIDE_WIDTH, HEIGHT, "values a row", "", margin=SIDE_MARGIN)
+        across, up = self._one.figure.axes
+        across.num_ticks, across.tick_format, up.visible = 3, ".2~s", False
+        self._one.figure.layout.margin = "0"
+        self._make_marks()
+        self.overlay = Overlay(self._all.figure)
+        self.overlay.resize(WIDTH, HEIGHT)
+        self.widget = HBox(
+            [self.overlay, self._one.figure], layout=Layout(overflow="hidden", flex="0 0 auto")
+        )
+
+    def show(self, picture: DistributionPicture, bands: bool, normal: bool) -> None:
+        """Send a picture: as bands of percentiles or as a heat map, with a Normal or without."""
+        ends = float(picture.edges[0]), float(picture.edges[-1])
+        self._all.show(span(len(picture.data.columns)), ends)
+        mark_steps(self._all, picture.data.steps)
+        mark_values(self._all)
+        self._show_heat_map(picture, ends, visible=not bands)
+        self._show_bands(picture, visible=bands)
+        self._show_histogram(picture, ends, normal)
+        self.overlay.paint(partial(self._annotate, picture=picture, bands=bands))
+
+    def checkpoint_at(self, x: int, count: int) -> int:
+        """Return the checkpoint that a pixel across belongs to."""
+        return checkpoint_at(self._all, x, count)
+
+    def row_at(self, y: int, count: int) -> int | None:
+        """Return the row, counted from below, that a pixel belongs to; None outside."""
+        top, bottom = self._all.top_and_bottom
+        return int((bottom - y) / (bottom - top) * count) if top < y <= bottom else None
+
+    def _make_marks(self) -> None:
+        scales = {"x": self._all.x, "y": self._all.y}
+        line = {"x": np.zeros(1), "scales": scales, "colors": [ACCENT]}
+        self._image = ImageMark(image=Image(value=EMPTY_PNG, format="png"), scales=scales)
+        self._bands = [
+            Lines(
+                y=np.zeros((2, 1)),
+                fill="between",
+                fill_colors=[ACCENT],
+                fill_opacities=[opacity],
+                stroke_width=0.5,
+                **line,
+            )
+            for opacity in BAND_OPACITIES
+        ]
+        self._median = Lines(y=np.zeros(1), **line)
+        self._all.figure.marks = [self._image, *self._bands, self._median]
+        line["scales"] = {"x": self._one.x, "y": self._one.y}
+        self._bars = Lines(
+            y=np.zeros(1), fill="inside", fill_colors=[ACCENT], stroke_width=0.0, **line
+        )
+        self._normal = Lines(y=np.zeros(1), stroke_width=2, **{**line, "colors": [NORMAL]})
+        self._one.figure.marks = [self._bars, self._normal]
+
+    def _show_heat_map(
+        self, picture: DistributionPicture, ends: tuple[float, float], visible: bool
+    ) -> None:
+        before = self._image.image
+        with self._image.hold_sync():
+            self._image.visible = visible
+            self._image.x, self._image.y = span(len(picture.data.columns)), ends
+            self._image.image = Image(value=picture.png, format="png")
+        close_tree(before)
+
+    def _show_bands(self, picture: DistributionPicture, visible: bool) -> None:
+        measured = ~np.isnan(picture.levels[:, 0])
+        x, levels = np.flatnonzero(measured).astype(float), picture.levels[measured].T
+        for depth, mark in enumerate([*self._bands, self._median]):
+            pair = levels[[depth, -1 - depth]] if depth < len(self._bands) else levels[depth]
+            with mark.hold_sync():
+                mark.visible, mark.x, mark.y = visible, x, pair
+
+    def _show_histogram(
+        self, picture: DistributionPicture, ends: tuple[float, float], normal: bool
+    ) -> None:
+        here, edges = picture.here, picture.edges
+        counts = np.zeros(len(edges) - 1) if here is None else here.counted(edges)
+        self._one.show((0.0, max(1.0, 1.05 * float(counts.max()))), ends)
+        with self._bars.hold_sync():
+            self._bars.x = np.concatenate([[0.0], np.repeat(counts, 2), [0.0]])
+            self._bars.y = np.repeat(edges, 2)
+        shown = normal and here is not None and here.moments.std > 0
+        with self._normal.hold_sync():
+            self._normal.visible = shown
+            if shown and here is not None:
+                self._normal.x, self._normal.y = normal_curve(here, edges)
+
+    def _annotate(self, canvas: Any, picture: DistributionPicture, bands: bool) -> None:
+        """Draw the cursor, and beside the plot what its colours mean."""
+        draw_cursor(canvas, self._all, picture.index)
+        canvas.font, canvas.fill_style = "10px sans-serif", QUIET
+        left = WIDTH - MARGIN["right"]
+        if bands:
+            self._label_bands(canvas, left + 4, picture.levels)
+        else:
+            _draw_scale(canvas, left + 8, picture.limits)
+
+    def _label_bands(self, canvas: Any, left: float, levels: np.ndarray) -> None:
+        """Name the percentiles where they end, at the last checkpoint that has been measured."""
+        top, bottom = self._all.top_and_bottom
+        places = [_pixel_up(self._all, value) for value in levels[~np.isnan(levels[:, 0])][-1]]
+        for level, y in zip(PERCENTILES, apart(places, top, bottom), strict=True):
+            canvas.fill_text(f"{level:g} %", left, y + 3)
+
+
+def percent(share: float) -> str:
+    """Return a share in percent, to two digits."""
+    return f"{100 * share:.2g} %"
+
+
+def normal_curve(here: Distribution, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return counts a row, and values, of a Normal with the same number, mean and spread."""
+    values = np.linspace(edges[0], edges[-1], 200)
+    distance = (values - here.moments.mean) / here.moments.std
+    density = np.exp(-0.5 * distance**2) / (here.moments.std * np.sqrt(2 * np.pi))
+    return here.finite * (edges[1] - edges[0]) * density, values
+
+
+def apart(places: Sequence[float], top: float, bottom: float) -> list[float]:
+    """Move labels, given from the bottom up in pixels, apart, so that none covers another."""
+    free = [min(max(place, top), bottom) for place in places]
+    for i in range(1, len(free)):
+        free[i] = min(free[i], free[i - 1] - LABEL_HEIGHT)
+    free[-1] = max(free[-1], top)
+    for i in range(len(free) - 2, -1, -1):
+        free[i] = max(free[i], free[i + 1] + LABEL_HEIGHT)
+    return free
+
+
+def _pixel_up(plot: Plot, value: float) -> float:
+    top, bottom = plot.top_and_bottom
+    return bottom - (value - plot.y.min) / (plot.y.max - plot.y.min) * (bottom - top)
+
+
+def _draw_scale(canvas: Any, left: float, limits: tuple[float, float]) -> None:
+    """Draw the scale of colours with the shares at its ends."""
+    canvas.fill_text(percent(limits[1]), left, SCALE_TOP - 5)
+    canvas.fill_text(percent(limits[0]), left, SCALE_TOP + SCALE_STEP * SCALE_STEPS + 11)
+    colours = palette(SEQUENTIAL[0])[np.linspace(COLORS - 1, 0, SCALE_STEPS).astype(int)]
+    for i, (red, green, blue, _) in enumerate(colours.tolist()):
+        canvas.fill_style = f"rgb({red}, {green}, {blue})"
+        canvas.fill_rect(left, SCALE_TOP + SCALE_STEP * i, 9, SCALE_STEP)
