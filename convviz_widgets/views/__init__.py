@@ -8,10 +8,12 @@ from convviz_widgets.views.channel_stepper import ChannelStepper
 from convviz_widgets.views.checkpoint_clock import CheckpointClock
 from convviz_widgets.views.distribution_history import DistributionHistory
 from convviz_widgets.views.filter_mosaic import FilterMosaic
+from convviz_widgets.views.gradient_flow import GradientFlow
 from convviz_widgets.views.image_strip import ImageStrip
 from convviz_widgets.views.layer_list import LayerList
 from convviz_widgets.views.live import Live
 from convviz_widgets.views.predictions import Predictions
+from convviz_widgets.views.sparsity_history import SparsityHistory
 from convviz_widgets.views.status_line import StatusLine
 from convviz_widgets.views.training_curves import TrainingCurves
 from convviz_widgets.views.weight_histogram import WeightHistogram
@@ -25,10 +27,12 @@ __all__ = [
     "CheckpointClock",
     "DistributionHistory",
     "FilterMosaic",
+    "GradientFlow",
     "ImageStrip",
     "LayerList",
     "Live",
     "Predictions",
+    "SparsityHistory",
     "StatusLine",
     "TrainingCurves",
     "View",

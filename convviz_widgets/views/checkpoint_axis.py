@@ -9,6 +9,9 @@ from convviz_widgets.views.plot import Plot
 from convviz_widgets.views.text import ACCENT
 from convviz_widgets.views.ticks import whole_numbers
 
+NARROW = 8
+"""Pixels of a place below which a frame would cover what it frames."""
+
 
 def mark_steps(plot: Plot, steps: Sequence[int]) -> None:
     """Label the axis across with the steps of some of the checkpoints."""
@@ -30,16 +33,21 @@ def checkpoint_at(plot: Plot, pixel: int, count: int) -> int:
     return min(count - 1, max(0, round(plot.to_value(pixel))))
 
 
-def draw_cursor(canvas: Any, plot: Plot, index: int) -> None:
+def draw_frame(canvas: Any, plot: Plot, index: int) -> None:
     """Draw a frame around the place of a checkpoint, a line where the place is narrow."""
     low, high = plot.to_pixel(index - 0.5), plot.to_pixel(index + 0.5)
-    if low is None or high is None:
+    if low is None or high is None or high - low < NARROW:
+        draw_line(canvas, plot, index)
         return
     top, bottom = plot.top_and_bottom
-    canvas.stroke_style = ACCENT
-    canvas.line_width = 2
-    if high - low < 8:
-        middle = (low + high) / 2
-        canvas.stroke_line(middle, top, middle, bottom)
-    else:
-        canvas.stroke_rect(low, top, high - low, bottom - top)
+    canvas.stroke_style, canvas.line_width = ACCENT, 2
+    canvas.stroke_rect(low, top, high - low, bottom - top)
+
+
+def draw_line(canvas: Any, plot: Plot, index: int) -> None:
+    """Draw a line through the place of a checkpoint, or of anything else on the axis."""
+    x = plot.to_pixel(index)
+    if x is not None:
+        top, bottom = plot.top_and_bottom
+        canvas.stroke_style, canvas.line_width = ACCENT, 2
+        canvas.stroke_line(x, top, x, bottom)

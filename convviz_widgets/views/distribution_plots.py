@@ -12,7 +12,7 @@ from bqplot import Lines
 from ipywidgets import HBox, Image, Layout
 
 from convviz_widgets.tensors import COLORS, PERCENTILES, SEQUENTIAL, Distribution, palette
-from convviz_widgets.views.checkpoint_axis import checkpoint_at, draw_cursor, mark_steps, span
+from convviz_widgets.views.checkpoint_axis import checkpoint_at, draw_frame, mark_steps, span
 from convviz_widgets.views.distribution_picture import DistributionPicture
 from convviz_widgets.views.plot import CURVES, Plot, make_plot
 from convviz_widgets.views.raster import EMPTY_PNG, Overlay
@@ -138,7 +138,7 @@ class DistributionPlots:
 
     def _annotate(self, canvas: Any, picture: DistributionPicture, bands: bool) -> None:
         """Draw the cursor, and beside the plot what its colours mean."""
-        draw_cursor(canvas, self._all, picture.index)
+        draw_frame(canvas, self._all, picture.index)
         canvas.font, canvas.fill_style = "10px sans-serif", QUIET
         left = WIDTH - MARGIN["right"]
         if bands:

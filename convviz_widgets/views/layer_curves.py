@@ -1,0 +1,134 @@
+"""Curves of all layers over the checkpoints, one of them selected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from bqplot import Lines
+
+from convviz_widgets.views.checkpoint_axis import checkpoint_at, draw_line, mark_steps, span
+from convviz_widgets.views.plot import make_plot
+from convviz_widgets.views.raster import Overlay
+from convviz_widgets.views.text import ACCENT, QUIET
+from convviz_widgets.views.ticks import mark_powers_of_ten, mark_values
+
+MARGIN = {"top": 10, "bottom": 44, "left": 50, "right": 12}
+
+REACH = 24
+"""Pixels from a curve within which a click on the plot means its layer."""
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """A number of every layer at every checkpoint."""
+
+    layers: tuple[str, ...]
+    steps: tuple[int, ...]
+    values: np.ndarray
+    """(layers, checkpoints); NaN where it has not been measured, or is undefined."""
+    logarithmic: bool = False
+    """Whether the values are powers of ten."""
+    limits: tuple[float, float] | None = None
+    """Ends of the axis; None: those of the values."""
+
+
+class LayerCurves:
+    """The plot of some `Curves`: grey, the selected layer in the accent colour, with a cursor.
+
+    Parameters
+    ----------
+    width, height
+        Of the whole plot in pixels.
+    picked
+        Called with the checkpoint and the layer of the curve that is clicked, None without one.
+    pointed
+        Called with what is under the pointer, in words.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        *,
+        picked: Callable[[int, str | None], Any],
+        pointed: Callable[[str], Any],
+    ) -> None:
+        self._plot = make_plot(width, height, "step", "", margin=MARGIN)
+        line = {"x": np.zeros(1), "y": np.zeros(1), "scales": self._scales()}
+        self._others = Lines(colors=[QUIET], opacities=[0.6], stroke_width=1.2, **line)
+        self._chosen = Lines(colors=[ACCENT], stroke_width=2.5, **line)
+        self._plot.figure.marks = [self._others, self._chosen]
+        self._curves: Curves | None = None
+        self._picked, self._pointed = picked, pointed
+        self.overlay = Overlay(self._plot.figure)
+        self.overlay.resize(width, height)
+        self.overlay.on_click(self._clicked)
+        self.overlay.on_move(self._moved, lambda: pointed(""))
+
+    def show(self, curves: Curves, layer: str, index: int) -> None:
+        """Send the curves, with ``layer`` selected and the cursor at a checkpoint."""
+        self._curves = curves
+        plot = self._plot
+        plot.show(span(len(curves.steps)), curves.limits or _ends(curves.values))
+        mark_steps(plot, curves.steps)
+        (mark_powers_of_ten if curves.logarithmic else mark_values)(plot)
+        others = [i for i, name in enumerate(curves.layers) if name != layer]
+        chosen = [i for i, name in enumerate(curves.layers) if name == layer]
+        for mark, rows in ((self._others, others), (self._chosen, chosen)):
+            x, values = _measured(curves.values[rows])
+            with mark.hold_sync():
+                mark.visible = bool(values.size)
+                mark.x, mark.y = x, values if values.size else np.zeros((1, 1))
+        self.overlay.paint(partial(draw_line, plot=plot, index=index))
+
+    def _scales(self) -> dict[str, Any]:
+        return {"x": self._plot.x, "y": self._plot.y}
+
+    def _nearest(self, x: int, y: int) -> tuple[int, str | None]:
+        """Return the checkpoint at a pixel, and the layer whose curve is within reach."""
+        curves = self._curves
+        assert curves is not None
+        index = checkpoint_at(self._plot, x, len(curves.steps))
+        top, bottom = self._plot.top_and_bottom
+        low, high = self._plot.y.min, self._plot.y.max
+        heights = bottom - (curves.values[:, index] - low) / (high - low) * (bottom - top)
+        away = np.abs(heights - y)
+        if not np.isfinite(away).any():
+            return index, None
+        nearest = int(np.nanargmin(away))
+        return index, curves.layers[nearest] if away[nearest] <= REACH else None
+
+    def _clicked(self, x: int, y: int) -> None:
+        if self._curves is not None:
+            self._picked(*self._nearest(x, y))
+
+    def _moved(self, x: int, y: int) -> None:
+        if self._curves is None:
+            return
+        index, layer = self._nearest(x, y)
+        step = f"step {self._curves.steps[index]:,}"
+        if layer is None:
+            self._pointed(step)
+            return
+        value = self._curves.values[self._curves.layers.index(layer), index]
+        shown = 10.0**value if self._curves.logarithmic else value
+        self._pointed(f"{layer}, {step}: {shown:.3g}")
+
+
+def _measured(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the checkpoints that have a value of some layer, and the values there."""
+    known = np.isfinite(values).any(axis=0)
+    return np.flatnonzero(known).astype(float), values[:, known]
+
+
+def _ends(values: np.ndarray) -> tuple[float, float]:
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return 0.0, 1.0
+    low, high = float(finite.min()), float(finite.max())
+    room = 0.05 * (high - low) or 0.5
+    return low - room, high + room
