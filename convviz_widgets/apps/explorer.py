@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ipywidgets import HBox, Layout, Tab, VBox
+from ipywidgets import HBox, Layout, Tab, ToggleButtons, VBox
 
-from convviz_widgets.apps.pages import PAGES, Material, Page
+from convviz_widgets.apps.pages import CHAPTERS, PAGES, Material, Page
 from convviz_widgets.record import Run
 from convviz_widgets.state import ModelState
 from convviz_widgets.views import (
@@ -49,14 +49,17 @@ class Explorer(VBox):
         material = Material(state, run)
         pages = {title: page(material) for title, page in PAGES.items()}
         self.pages = {title: page for title, page in pages.items() if page}
+        self.chapters = {title: _choice(names) for title, names in CHAPTERS.items()}
         self.tabs = Tab(
-            [_laid_out(page) for page in self.pages.values()],
+            [_laid_out(page, self.chapters.get(title)) for title, page in self.pages.items()],
             titles=list(self.pages),
             selected_index=0,
             layout=Layout(width="600px", flex="0 0 auto"),
         )
         self._show_selected_tab()
         self.tabs.observe(lambda _change: self._show_selected_tab(), names="selected_index")
+        for choice in self.chapters.values():
+            choice.observe(lambda _change: self._show_selected_tab(), names="index")
         self.status = StatusLine(state, views=tuple(self.views()))
         left = VBox(self.controls, layout=Layout(width="222px", flex="0 0 auto", grid_gap="8px"))
         self.children = [HBox([left, self.tabs]), self.status]
@@ -76,14 +79,31 @@ class Explorer(VBox):
         close_tree(self)
 
     def _show_selected_tab(self) -> None:
-        for index, page in enumerate(self.pages.values()):
-            for row in page:
+        for index, (title, page) in enumerate(self.pages.items()):
+            chapters = self.chapters.get(title)
+            for place, row in enumerate(page):
+                chosen = chapters is None or chapters.index == place
                 for view in row:
-                    view.visible = index == self.tabs.selected_index
+                    view.visible = chosen and index == self.tabs.selected_index
 
 
-def _laid_out(page: Page) -> VBox:
-    rows: list[Any] = [
-        HBox(row, layout=Layout(flex="0 0 auto", overflow="visible")) for row in page
-    ]
-    return VBox(rows, layout=Layout(min_height="780px", overflow="visible"))
+def _choice(names: tuple[str, ...]) -> ToggleButtons:
+    """Return the buttons that turn to a chapter."""
+    buttons = ToggleButtons(options=names, style={"button_width": "120px"})
+    buttons.layout.flex = "0 0 auto"
+    return buttons
+
+
+def _laid_out(page: Page, chapters: ToggleButtons | None = None) -> VBox:
+    rows = [HBox(row, layout=Layout(flex="0 0 auto", overflow="visible")) for row in page]
+    body: list[Any] = list(rows)
+    if chapters is not None:
+        body = [chapters, *rows]
+
+        def turn(_change: Any = None) -> None:
+            for place, row in enumerate(rows):
+                row.layout.display = "flex" if place == chapters.index else "none"
+
+        chapters.observe(turn, names="index")
+        turn()
+    return VBox(body, layout=Layout(min_height="780px", overflow="visible"))

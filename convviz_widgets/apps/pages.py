@@ -11,8 +11,11 @@ from convviz_widgets.views import (
     ActivationHistogram,
     ActivationMap,
     ActivationMosaic,
+    DistributionHistory,
     FilterMosaic,
+    GradientFlow,
     Predictions,
+    SparsityHistory,
     TrainingCurves,
     View,
     WeightHistogram,
@@ -63,10 +66,24 @@ def training(material: Material) -> Page:
     ]
 
 
+def history(material: Material) -> Page:
+    """What every checkpoint holds on the probe batch: one row at a time, see `CHAPTERS`."""
+    state = material.state
+    return [
+        [DistributionHistory(state, visible=False)],
+        [SparsityHistory(state, visible=False)],
+        [GradientFlow(state, visible=False)],
+    ]
+
+
 PAGES: dict[str, Callable[[Material], Page]] = {
     "Activations": activations,
     "Filters": filters,
     "Predictions": predictions,
     "Training": training,
+    "History": history,
 }
 """Title of each tab, and what is in it; a page without views has no tab."""
+
+CHAPTERS = {"History": ("Distributions", "Sparsity", "Gradients")}
+"""Names of the rows of a page of which one is shown at a time."""
