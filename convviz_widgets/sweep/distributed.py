@@ -2,18 +2,61 @@
 
 from __future__ import annotations
 
+import itertools
+import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
 import torch
 from torch import nn
 
-from .part import Part
+from convviz_widgets.errors import InputError
+from convviz_widgets.instrument import Probe
+from convviz_widgets.instrument.replica import private_replica
+
+from .items import Items
+from .part import Part, swept_part
 from .plan import Plan
+
+_TASKS_OF_A_WORKER = 4  # so that a slow worker does not keep the others waiting
+_MERGED_AT_ONCE = 4
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What every worker needs, sent to each once.
+
+    Attributes
+    ----------
+    model : without the user's hooks.
+    weights : of the checkpoint; None: those of the model.
+    """
+
+    model: nn.Module
+    weights: Mapping[str, Any] | None
+    plan: Plan
+    dataset: Any
+    device: str | torch.device
+    name: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
 class DaskSweep:
-    """Shares the images out among the workers of a Dask client."""
+    """Shares the images out among the workers of a Dask client.
+
+    The data set is split by index, and each worker loads what it sweeps: a data set of files is
+    read where the workers are, a tensor is sent to each. Results merge on the workers, in a tree.
+    Every batch is the same as in one process, and so is the result. Work lost with a worker is done
+    again by another one. Each task computes on one thread: start as many workers, or threads of
+    them, as there are cores.
+
+    Parameters
+    ----------
+    client : a ``dask.distributed.Client``.
+    """
 
     def __init__(
         self,
@@ -23,10 +66,117 @@ class DaskSweep:
         dataset: Any,
         device: str | torch.device,
     ) -> None:
-        self._client = client
+        self._client = _checked(client)
+        self._model = private_replica(model, "cpu")
+        self._plan = plan
+        self._dataset = dataset
+        self._device = device
 
     def parts(
         self, weights: Mapping[str, Any] | None, wanted: range, before: Part
     ) -> Iterator[Part]:
-        """Yield what is missing."""
-        raise NotImplementedError
+        """Yield what is missing of a range of images at one checkpoint, in any order."""
+        from distributed.client import CancelledError
+        from distributed.scheduler import KilledWorker
+
+        job = Job(self._model, weights, self._plan, self._dataset, self._device)
+        covered = before.coverage
+        for attempt in itertools.count(1):
+            spans = list(covered.missing(wanted, self._size(wanted)))
+            try:
+                for part in self._run(job, spans):
+                    covered |= part.coverage
+                    yield part
+                return
+            except (CancelledError, KilledWorker):
+                # The last worker that had the job is gone: only this process can send it again.
+                if attempt == _ATTEMPTS:
+                    raise
+
+    def _run(self, job: Job, spans: list[range]) -> Iterator[Part]:
+        from distributed import as_completed
+
+        sent = self._client.scatter(job, broadcast=True, hash=False)
+        merged = [
+            self._client.submit(
+                _merged,
+                [self._client.submit(_swept, sent, span, pure=False) for span in few],
+                pure=False,
+            )
+            for few in _batched(spans, _MERGED_AT_ONCE)
+        ]
+        try:
+            for done in as_completed(merged):
+                yield done.result()
+                done.release()
+        finally:
+            self._client.cancel([*merged, sent])
+
+    def _size(self, wanted: range) -> int:
+        """Return how many images a task takes: whole batches, and enough tasks for all workers."""
+        slots = sum(self._client.nthreads().values()) or 1
+        batches = -(-len(wanted) // self._plan.batch_size)
+        share = -(-batches // (slots * _TASKS_OF_A_WORKER))
+        return min(self._plan.part, share * self._plan.batch_size)
+
+
+_idle: dict[str, list[tuple[Probe, Items]]] = {}
+"""On a worker: job → probes that no task uses now. A probe serves one task at a time."""
+
+
+def _swept(job: Job, span: range) -> Part:
+    with _borrowed(job) as (probe, items), _one_thread():
+        return swept_part(probe, job.plan, items, span, Part.empty(job.plan))
+
+
+def _batched(spans: list[range], size: int) -> Iterator[list[range]]:
+    return (spans[start : start + size] for start in range(0, len(spans), size))
+
+
+def _merged(parts: list[Part]) -> Part:
+    return reduce(Part.merged, parts)
+
+
+@contextmanager
+def _borrowed(job: Job) -> Iterator[tuple[Probe, Items]]:
+    for name in [name for name in _idle if name != job.name]:
+        _idle.pop(name, None)  # of an earlier job: nobody will come back for it
+    idle = _idle.setdefault(job.name, [])
+    try:
+        tools = idle.pop()
+    except IndexError:
+        tools = _tools(job)
+    yield tools
+    idle.append(tools)
+
+
+def _tools(job: Job) -> tuple[Probe, Items]:
+    items = Items(job.dataset)
+    probe = Probe(job.model, items.example, device=job.device, keep_original=False)
+    if job.weights is not None:
+        probe.load(job.weights)
+    return probe, items
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute on one thread: the other slots of the machine have tasks of their own."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _checked(client: Any) -> Any:
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise InputError(
+            "client= needs Dask: pip install 'convviz_widgets[distributed]'"
+        ) from error
+    if not isinstance(client, Client) or client.asynchronous:
+        kind = "an asynchronous one" if isinstance(client, Client) else type(client).__name__
+        raise InputError(f"expected a Dask client, got {kind}")
+    return client

@@ -106,7 +106,8 @@ class Items:
 
 
 def _checked(dataset: Any) -> Any:
-    is_set = hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")
+    is_map_style = hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")
+    is_set = isinstance(dataset, ImageSet) or is_map_style
     if not is_set or isinstance(dataset, str | bytes | dict):
         hint = "; give its .dataset" if hasattr(dataset, "dataset") else ""
         got = type(dataset).__name__

@@ -69,7 +69,7 @@ class Sums:
         rounding where the mean is large.
         """
         values = self.values + other.values
-        share = other.values / values.clamp(min=1)
+        share = other.values.double() / values.clamp(min=1)
         apart = other.mean - self.mean
         return Sums(
             fired=self.fired + other.fired,
