@@ -19,6 +19,7 @@ from convviz_widgets.views import (
     StatusLine,
     View,
     close_tree,
+    listen,
     widget_tree,
 )
 
@@ -63,6 +64,7 @@ class Explorer(VBox):
         self.status = StatusLine(state, views=tuple(self.views()))
         left = VBox(self.controls, layout=Layout(width="222px", flex="0 0 auto", grid_gap="8px"))
         self.children = [HBox([left, self.tabs]), self.status]
+        listen(self)
 
     def views(self) -> Iterator[View]:
         """Yield every control and view."""
@@ -85,6 +87,7 @@ class Explorer(VBox):
                 chosen = chapters is None or chapters.index == place
                 for view in row:
                     view.visible = chosen and index == self.tabs.selected_index
+        listen(self.tabs)
 
 
 def _choice(names: tuple[str, ...]) -> ToggleButtons:

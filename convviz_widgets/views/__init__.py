@@ -17,7 +17,7 @@ from convviz_widgets.views.sparsity_history import SparsityHistory
 from convviz_widgets.views.status_line import StatusLine
 from convviz_widgets.views.training_curves import TrainingCurves
 from convviz_widgets.views.weight_histogram import WeightHistogram
-from convviz_widgets.views.widget_tree import close_tree, widget_tree
+from convviz_widgets.views.widget_tree import close_tree, listen, widget_tree
 
 __all__ = [
     "ActivationHistogram",
@@ -38,5 +38,6 @@ __all__ = [
     "View",
     "WeightHistogram",
     "close_tree",
+    "listen",
     "widget_tree",
 ]

@@ -70,6 +70,8 @@ class HistoryView(View):
         )
         self._count = Text(kind="quiet", flex="1 1 auto")
         self._button = Button(description="Cancel", layout=Layout(width="84px", height="24px"))
+        for part in (self._bar, self._button):
+            part.layout.display = "none"
         self._button.on_click(lambda _button: self.set_trait("stopped", not self.stopped))
         still = Layout(height="28px", flex="0 0 auto", overflow="hidden", align_items="center")
         line = HBox([self._bar, self._count, self._button], layout=still)
