@@ -93,7 +93,7 @@ class Explorer(VBox):
 def _choice(names: tuple[str, ...]) -> ToggleButtons:
     """Return the buttons that turn to a chapter."""
     buttons = ToggleButtons(options=names, style={"button_width": "120px"})
-    buttons.layout.flex = "0 0 auto"
+    buttons.layout.flex, buttons.layout.margin = "0 0 auto", "0 0 8px 0"
     return buttons
 
 

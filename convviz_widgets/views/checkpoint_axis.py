@@ -7,7 +7,7 @@ from typing import Any
 
 from convviz_widgets.views.plot import Plot
 from convviz_widgets.views.text import ACCENT
-from convviz_widgets.views.ticks import whole_numbers
+from convviz_widgets.views.ticks import label_ticks, whole_numbers
 
 NARROW = 8
 """Pixels of a place below which a frame would cover what it frames."""
@@ -18,9 +18,7 @@ def mark_steps(plot: Plot, steps: Sequence[int]) -> None:
     axis = plot.figure.axes[0]
     indices = whole_numbers(0, len(steps) - 1)
     labels = {str(index): f"{steps[index]:,}" for index in indices}
-    if axis.tick_labels != labels:
-        with axis.hold_sync():
-            axis.tick_labels, axis.tick_values = labels, indices
+    label_ticks(axis, indices, labels)
 
 
 def span(count: int) -> tuple[float, float]:

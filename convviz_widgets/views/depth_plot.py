@@ -15,7 +15,7 @@ from convviz_widgets.views.checkpoint_axis import draw_line
 from convviz_widgets.views.plot import CURVES, Plot, make_plot
 from convviz_widgets.views.raster import Overlay
 from convviz_widgets.views.text import QUIET
-from convviz_widgets.views.ticks import mark_powers_of_ten, whole_numbers
+from convviz_widgets.views.ticks import label_ticks, mark_powers_of_ten, whole_numbers
 
 MARGIN = {"top": 10, "bottom": 44, "left": 50, "right": 12}
 
@@ -146,7 +146,5 @@ def _name_layers(plot: Plot, layers: Sequence[str]) -> None:
     else:
         places = whole_numbers(0, max(0, len(layers) - 1))
         labels = {str(place): f"{place + 1}." for place in places}
-    if axis.tick_labels != labels:
-        with axis.hold_sync():
-            axis.num_ticks = None  # or some of them would be left out
-            axis.tick_labels, axis.tick_values = labels, places
+    axis.num_ticks = None  # or some of them would be left out
+    label_ticks(axis, places, labels)

@@ -178,7 +178,7 @@ def _sentences(picture: SparsityPicture) -> list[str]:
     return [
         f"after the nonlinearity · step {picture.sparsity.steps[picture.index]:,}",
         f"n = {picture.images} images",
-        f"orange: {picture.layer}{instead}",
+        f"highlighted: {picture.layer}{instead}",
         "concentration: mean over the maps that are not zero everywhere, small is local",
         f"dead: zero everywhere on all n images, so the channel fires on less than {bound:.1%} "
         "of images (95 % bound, 3/n)",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+
+from bqplot import Axis
 
 from convviz_widgets.views.plot import Plot
 
@@ -41,7 +44,16 @@ def mark_values(plot: Plot) -> None:
 
 def mark_powers_of_ten(plot: Plot) -> None:
     """Write powers of ten at an upright axis of logarithms."""
-    axis = plot.figure.axes[1]
     ticks = whole_numbers(plot.y.min, plot.y.max)
-    axis.tick_labels = {str(tick): f"1e{tick}" for tick in ticks}
-    axis.tick_values = ticks
+    label_ticks(plot.figure.axes[1], ticks, {str(tick): f"1e{tick}" for tick in ticks})
+
+
+def label_ticks(axis: Axis, values: Sequence[int], labels: dict[str, str]) -> None:
+    """Write labels at whole numbers of an axis.
+
+    The labels are sent first, and by themselves: the page moves the ticks in a transition, which
+    would end with the labels that it began with.
+    """
+    if axis.tick_labels != labels:
+        axis.tick_labels = labels
+        axis.tick_values = values
