@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from . import bins
 from .sums import NEVER, Sums
 
 _SHAKY = 1e-2  # share of the squares below which float32 sums lose the deviations
@@ -19,17 +18,19 @@ class MapSummary:
 
     Attributes
     ----------
-    sums : of the C channels; without rows of bins where no image is sampled.
+    sums : of the C channels.
     peaks : float32 (R, C), the maximum of each map; -inf if all of it is NaN.
     places : int64 (R, C), where it is; set only where the peak exceeds what was asked for.
+    finite : whether all values are known to be.
     """
 
     sums: Sums
     peaks: Tensor
     places: Tensor
+    finite: bool
 
 
-def summarise(maps: Tensor, images: Tensor, least: Tensor, sampled: Tensor) -> MapSummary:
+def summarise(maps: Tensor, images: Tensor, least: Tensor) -> MapSummary:
     """Sum up a layer's maps.
 
     On a CPU the maps are read three times, in float32, and once more only where that is not
@@ -41,14 +42,13 @@ def summarise(maps: Tensor, images: Tensor, least: Tensor, sampled: Tensor) -> M
     maps : float32 (R, C, P).
     images : int64 (R,), the index of each.
     least : float32 (C,), what a peak must exceed for its place to be asked for.
-    sampled : int64, the rows whose values are counted in bins.
     """
     if maps.device.type != "cpu":
-        return _exact(maps, images, sampled)
+        return _exact(maps, images)
     peaks, totals = maps.amax(2), maps.sum(2)
     mean, squares = _moments(maps, totals)
     if not bool((mean + squares).isfinite().all()):
-        return _exact(maps, images, sampled)
+        return _exact(maps, images)
     nothing = torch.zeros(maps.shape[1], dtype=torch.int64)
     sums = Sums(
         fired=((peaks != 0) | (totals != 0)).sum(0),  # numbers <= 0 add up to 0 if all are
@@ -59,9 +59,8 @@ def summarise(maps: Tensor, images: Tensor, least: Tensor, sampled: Tensor) -> M
         mean=mean,
         squares=squares,
         maximum=peaks.amax(0),
-        bins=_bins(maps, sampled),
     )
-    return MapSummary(sums, peaks, _wanted_places(maps, peaks > least))
+    return MapSummary(sums, peaks, _wanted_places(maps, peaks > least), finite=True)
 
 
 def _moments(maps: Tensor, totals: Tensor) -> tuple[Tensor, Tensor]:
@@ -79,7 +78,7 @@ def _moments(maps: Tensor, totals: Tensor) -> tuple[Tensor, Tensor]:
     return mean, squares
 
 
-def _exact(maps: Tensor, images: Tensor, sampled: Tensor) -> MapSummary:
+def _exact(maps: Tensor, images: Tensor) -> MapSummary:
     finite, nan = maps.isfinite(), maps.isnan()
     clean = maps.where(finite, 0).double()
     values = finite.sum((0, 2))
@@ -96,9 +95,8 @@ def _exact(maps: Tensor, images: Tensor, sampled: Tensor) -> MapSummary:
         mean=mean,
         squares=squares,
         maximum=peaks.amax(0),
-        bins=_bins(maps, sampled),
     )
-    return MapSummary(sums, peaks, places)
+    return MapSummary(sums, peaks, places, finite=False)
 
 
 def _wanted_places(maps: Tensor, wanted: Tensor) -> Tensor:
@@ -107,9 +105,3 @@ def _wanted_places(maps: Tensor, wanted: Tensor) -> Tensor:
     if len(rows):
         places[rows, channels] = maps[rows, channels].argmax(1)  # the first one of several
     return places
-
-
-def _bins(maps: Tensor, sampled: Tensor) -> Tensor:
-    if not len(sampled):
-        return torch.zeros(0, bins.SLOTS, dtype=torch.int32)
-    return bins.count(maps[sampled.to(maps.device)].transpose(0, 1).flatten(1))

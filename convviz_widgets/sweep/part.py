@@ -10,10 +10,10 @@ from torch import Tensor
 from convviz_widgets.errors import InputError
 from convviz_widgets.instrument import Probe
 
-from .batch import batch_summary
 from .coverage import Coverage
 from .items import Items
 from .plan import Plan
+from .reader import Reader
 from .statistics import Statistics
 
 
@@ -67,8 +67,7 @@ def swept_part(probe: Probe, plan: Plan, items: Items, span: range, before: Part
     ModelError
         The model raises.
     """
-    floor = _floor(before, span)
-    statistics = Part.empty(plan).statistics
+    reader = Reader(probe, plan, _floor(before, span))
     failures: dict[int, str] = {}
     for start in range(span.start, span.stop, plan.batch_size):
         loaded = items.load(range(start, min(start + plan.batch_size, span.stop)))
@@ -76,11 +75,8 @@ def swept_part(probe: Probe, plan: Plan, items: Items, span: range, before: Part
             raise InputError(next(iter(loaded.failures.values())))
         failures |= loaded.failures
         if len(loaded.indices):
-            least = torch.maximum(floor, statistics.top.least)
-            summary = batch_summary(probe, plan, loaded.images, loaded.indices, least)
-            groups = None if plan.groups is None else plan.groups[loaded.indices]
-            statistics = statistics.with_batch(summary, loaded.indices, groups, least)
-    return Part(statistics, Coverage.of([(span.start, span.stop)]), failures)
+            reader.read(loaded.images, loaded.indices)
+    return Part(reader.statistics(), Coverage.of([(span.start, span.stop)]), failures)
 
 
 def _floor(before: Part, span: range) -> Tensor:

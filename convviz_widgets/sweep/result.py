@@ -147,7 +147,7 @@ class SweepResult:
         """
 
         def of(part: Part) -> Histogram:
-            counts = self._of(part, layer).sums.bins
+            counts = self._of(part, layer).bins
             if channel is None:
                 return bins.histogram(counts.sum(0))
             return bins.histogram(counts[within("channel", channel, len(counts), _name(layer))])

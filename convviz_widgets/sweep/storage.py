@@ -97,7 +97,7 @@ def _stacked(parts: tuple[Part, ...]) -> dict[str, Tensor]:
 def _tensors(statistics: Statistics) -> dict[str, Tensor]:
     sums, top = statistics.sums, statistics.top
     named = {field.name: getattr(sums, field.name) for field in fields(Sums)}
-    named |= {"top_keys": top.keys, "top_positions": top.positions}
+    named |= {"bins": statistics.bins, "top_keys": top.keys, "top_positions": top.positions}
     return named if top.groups is None else {**named, "top_groups": top.groups}
 
 
@@ -108,7 +108,7 @@ def _statistics(tensors: Mapping[str, Tensor], index: int, channels: int, k: int
         if found[name].shape != like.shape or found[name].dtype != like.dtype:
             raise ValueError(f"{name} does not fit")
     top = Top(found.pop("top_keys"), found.pop("top_positions"), found.pop("top_groups", None))
-    return Statistics(Sums(**found), top)
+    return Statistics(bins=found.pop("bins"), top=top, sums=Sums(**found))
 
 
 def _subject(facts: Mapping[str, Any]) -> Subject:

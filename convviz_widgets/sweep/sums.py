@@ -8,8 +8,6 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from .bins import SLOTS
-
 NEVER = torch.iinfo(torch.int64).max
 """In place of the image that had the first NaN, where none had."""
 
@@ -27,7 +25,6 @@ class Sums:
     mean : float64 (C,), of the finite values.
     squares : float64 (C,), the sum of their squared deviations from the mean.
     maximum : float32 (C,), of all values but NaN; -inf before any.
-    bins : int32 (C, SLOTS), counts of the values of a sample of the images.
     """
 
     fired: Tensor
@@ -38,7 +35,6 @@ class Sums:
     mean: Tensor
     squares: Tensor
     maximum: Tensor
-    bins: Tensor
 
     @classmethod
     def empty(cls, channels: int) -> Sums:
@@ -53,7 +49,6 @@ class Sums:
             mean=wide,
             squares=wide,
             maximum=torch.full((channels,), -torch.inf),
-            bins=torch.zeros(channels, SLOTS, dtype=torch.int32),
         )
 
     @classmethod
@@ -80,8 +75,6 @@ class Sums:
             mean=self.mean + apart * share,
             squares=self.squares + other.squares + apart**2 * self.values * share,
             maximum=torch.maximum(self.maximum, other.maximum),
-            # A batch without a sampled image has no rows here: adding zeros would take its time.
-            bins=self.bins + other.bins if len(other.bins) else self.bins,
         )
 
     def of(self, channels: slice) -> Sums:

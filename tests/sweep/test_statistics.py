@@ -86,6 +86,12 @@ def test_a_histogram_of_a_large_data_set_counts_an_even_sample():
     assert result.histogram("0").zeros == int((maps == 0).sum())
 
 
+def counted(values):
+    counts = torch.zeros(len(values), bins.SLOTS, dtype=torch.int32)
+    bins.count(counts, values[None])
+    return counts
+
+
 def test_bins_hold_what_numpy_puts_into_them():
     edges = bins.edges()
     assert (len(edges), edges[0], edges[-1]) == (bins.BINS + 1, -4096.0, 4096.0)
@@ -96,7 +102,7 @@ def test_bins_hold_what_numpy_puts_into_them():
     on_edges = torch.tensor(edges[:-1], dtype=torch.float32)
     below = torch.nextafter(on_edges, torch.tensor(-torch.inf))
     for values in (random, special, on_edges, below):
-        drawn = bins.histogram(bins.count(values[None])[0])
+        drawn = bins.histogram(counted(values[None])[0])
         inside = values[(values >= -4096) & (values < 4096)]
         assert drawn.counts.tolist() == np.histogram(inside.double(), edges)[0].tolist()
         assert (drawn.below, drawn.above) == (
@@ -109,7 +115,18 @@ def test_bins_hold_what_numpy_puts_into_them():
 
 def test_bins_tell_values_that_are_not_finite_apart():
     values = torch.tensor([[1.0, torch.nan, torch.inf, -torch.nan], [-torch.inf, 0.0, 1e30, 1.0]])
-    first, second = (bins.histogram(row) for row in bins.count(values))
+    first, second = (bins.histogram(row) for row in counted(values))
     assert (first.nan, first.positive_inf, first.negative_inf, first.counts.sum()) == (2, 1, 0, 1)
     assert (second.nan, second.negative_inf, second.above, second.counts.sum()) == (0, 1, 1, 2)
     assert first.n == second.n == 4
+
+
+@pytest.mark.parametrize("shape", [(5, 3, 7), (300, 2, 500), (2, 40, 5000), (2, 3, 100_000)])
+def test_bins_count_the_same_in_pieces(shape):
+    maps = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    counts = torch.zeros(shape[1], bins.SLOTS, dtype=torch.int32)
+    bins.count(counts, maps, finite=True)
+    for channel, row in enumerate(counts):
+        drawn = bins.histogram(row)
+        expected = np.histogram(maps[:, channel].double(), drawn.edges)[0]
+        assert drawn.counts.tolist() == expected.tolist()

@@ -1,0 +1,95 @@
+"""Takes batches through a model and adds up what every channel does."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from convviz_widgets.errors import ModelError
+from convviz_widgets.instrument import Probe
+from convviz_widgets.instrument.observing_tape import ObservingTape
+
+from . import bins
+from .maps import MapSummary, summarise
+from .plan import Plan
+from .statistics import Statistics
+from .sums import Sums
+from .top import Top
+
+
+class Reader:
+    """Sums up every layer while it is there: no output is kept, or cloned.
+
+    Parameters
+    ----------
+    floor : float32 (channels,), what a value must exceed to be worth a place among the strongest.
+    """
+
+    def __init__(self, probe: Probe, plan: Plan, floor: Tensor) -> None:
+        self._probe = probe
+        self._plan = plan
+        self._floor = floor
+        self._sums = Sums.empty(plan.channels)
+        self._top = Top.empty(plan.channels, plan.k, grouped=plan.groups is not None)
+        self._bins: dict[str, Tensor] = {}
+
+    def read(self, images: Tensor, indices: Tensor) -> None:
+        """Add a batch.
+
+        Parameters
+        ----------
+        images : (R, C, H, W), at most a batch; it is filled up to a whole one.
+        indices : int64 (R,), which images these are; they come after all earlier ones.
+        """
+        least = torch.maximum(self._floor, self._top.least)
+        found = self._summaries(images, indices, least)
+        for layer in self._plan.slices:
+            if layer not in found:
+                raise ModelError(f"layer {layer!r} did not run for image {int(indices[0])}")
+        summaries = [found[layer] for layer in self._plan.slices]
+        peaks, places = (
+            torch.cat([getattr(summary, name) for summary in summaries], 1).cpu()
+            for name in ("peaks", "places")
+        )
+        groups = None if self._plan.groups is None else self._plan.groups[indices]
+        self._top = self._top.with_peaks(peaks, places, indices, groups, least)
+        self._sums = self._sums.merged(Sums.side_by_side([part.sums for part in summaries]))
+
+    def statistics(self) -> Statistics:
+        """Return what is known after all batches."""
+        counted = torch.zeros(self._plan.channels, bins.SLOTS, dtype=torch.int32)
+        for layer, counts in self._bins.items():
+            counted[self._plan.slices[layer]] = counts.cpu()
+        return Statistics(self._sums, counted, self._top)
+
+    def _summaries(self, images: Tensor, indices: Tensor, least: Tensor) -> dict[str, MapSummary]:
+        rows = len(images)
+        sampled = (indices % self._plan.stride == 0).nonzero().flatten()
+        found: dict[str, MapSummary] = {}
+
+        def observe(layer: str, output: Tensor) -> None:
+            channels = self._plan.slices.get(layer)
+            if channels is None:
+                return
+            count = channels.stop - channels.start
+            maps = _float32(output[:rows].reshape(rows, count, -1))
+            found[layer] = summarise(maps, indices, least[channels])
+            if len(sampled):
+                self._count(layer, maps[sampled.to(maps.device)], found[layer])
+
+        filling = images[:1].expand(self._plan.batch_size - rows, *images.shape[1:])
+        self._probe.follow(torch.cat([images, filling]), partial(ObservingTape, observe=observe))
+        return found
+
+    def _count(self, layer: str, maps: Tensor, summary: MapSummary) -> None:
+        counts = self._bins.get(layer)
+        if counts is None:
+            size = (maps.shape[1], bins.SLOTS)
+            counts = self._bins[layer] = torch.zeros(size, dtype=torch.int32, device=maps.device)
+        bins.count(counts, maps, finite=summary.finite)
+
+
+def _float32(maps: Tensor) -> Tensor:
+    return (maps.abs() if maps.is_complex() else maps).float()
