@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from convviz_widgets.views.plot import Plot
 from convviz_widgets.views.text import ACCENT
 from convviz_widgets.views.ticks import label_ticks, whole_numbers
+
+DASH = 0.3
+"""Half the width of the curve of a single checkpoint, in places."""
 
 NARROW = 8
 """Pixels of a place below which a frame would cover what it frames."""
@@ -24,6 +29,17 @@ def mark_steps(plot: Plot, steps: Sequence[int]) -> None:
 def span(count: int) -> tuple[float, float]:
     """Return the ends of the axis: half a place before the first and after the last."""
     return -0.5, count - 0.5
+
+
+def as_lines(x: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return places and values (curves, checkpoints) as bqplot takes them.
+
+    It drops axes of length one, so that the curves of a single checkpoint would turn into one
+    curve; they become dashes instead.
+    """
+    if len(x) == 1:
+        return np.array([x[0] - DASH, x[0] + DASH]), np.repeat(values, 2, axis=-1)
+    return x, values
 
 
 def checkpoint_at(plot: Plot, pixel: int, count: int) -> int:

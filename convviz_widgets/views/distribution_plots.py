@@ -12,7 +12,13 @@ from bqplot import Lines
 from ipywidgets import HBox, Image, Layout
 
 from convviz_widgets.tensors import COLORS, PERCENTILES, SEQUENTIAL, Distribution, palette
-from convviz_widgets.views.checkpoint_axis import checkpoint_at, draw_frame, mark_steps, span
+from convviz_widgets.views.checkpoint_axis import (
+    as_lines,
+    checkpoint_at,
+    draw_frame,
+    mark_steps,
+    span,
+)
 from convviz_widgets.views.distribution_picture import DistributionPicture
 from convviz_widgets.views.plot import CURVES, Plot, make_plot
 from convviz_widgets.views.raster import EMPTY_PNG, Overlay
@@ -119,7 +125,8 @@ class DistributionPlots:
         for depth, mark in enumerate([*self._bands, self._median]):
             pair = levels[[depth, -1 - depth]] if depth < len(self._bands) else levels[depth]
             with mark.hold_sync():
-                mark.visible, mark.x, mark.y = visible, x, pair
+                mark.visible = visible
+                mark.x, mark.y = as_lines(x, pair)
 
     def _show_histogram(
         self, picture: DistributionPicture, ends: tuple[float, float], normal: bool
@@ -155,8 +162,9 @@ class DistributionPlots:
 
 
 def percent(share: float) -> str:
-    """Return a share in percent, to two digits."""
-    return f"{100 * share:.2g} %"
+    """Return a share in percent, in few letters."""
+    shown = f"{100 * share:.2g}" if share > 1e-5 else f"{100 * share:.0e}".replace("e-0", "e-")
+    return f"{shown} %"
 
 
 def normal_curve(here: Distribution, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

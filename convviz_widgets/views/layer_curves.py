@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 from bqplot import Lines
 
-from convviz_widgets.views.checkpoint_axis import checkpoint_at, draw_line, mark_steps, span
+from convviz_widgets.views.checkpoint_axis import (
+    as_lines,
+    checkpoint_at,
+    draw_line,
+    mark_steps,
+    span,
+)
 from convviz_widgets.views.plot import make_plot
 from convviz_widgets.views.raster import Overlay
 from convviz_widgets.views.text import ACCENT, QUIET
@@ -82,7 +88,8 @@ class LayerCurves:
             x, values = _measured(curves.values[rows])
             with mark.hold_sync():
                 mark.visible = bool(values.size)
-                mark.x, mark.y = x, values if values.size else np.zeros((1, 1))
+                if values.size:
+                    mark.x, mark.y = as_lines(x, values)
         self.overlay.paint(partial(draw_line, plot=plot, index=index))
 
     def _scales(self) -> dict[str, Any]:

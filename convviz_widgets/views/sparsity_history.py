@@ -140,7 +140,7 @@ class SparsityHistory(HistoryView):
         options = list(zip(picture.rows, picture.sparsity.layers, strict=True))
         if tuple(options) != self._list.options:
             self._list.options = options
-        self._list.value = picture.layer
+        self._list.value = None if picture.instead_of else picture.layer
         self.say(" · ".join(_sentences(picture)))
 
     def _make_plots(self) -> None:
