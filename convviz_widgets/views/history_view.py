@@ -11,7 +11,7 @@ from ipywidgets import Button, HBox, IntProgress, Layout, Widget
 from traitlets import Bool
 
 from convviz_widgets.errors import InputError
-from convviz_widgets.state import Progress, Selection
+from convviz_widgets.state import ModelState, Progress, Selection
 from convviz_widgets.views.base import View
 from convviz_widgets.views.text import ACCENT, Text
 
@@ -61,6 +61,13 @@ class HistoryView(View):
 
     # -- what the base class does -------------------------------------------------------------
 
+    def __init__(self, state: ModelState, **options: Any) -> None:
+        self._drawn_progress: Progress | None = None
+        super().__init__(state, **options)
+        # Not before the view is whole: the thread that measures for others would draw into it.
+        state.history.observe(self._measured)
+        self._measured()
+
     def build(self) -> Sequence[Widget]:
         """Return the controls, the line of progress and the figures."""
         self._told = 0.0
@@ -75,7 +82,6 @@ class HistoryView(View):
         self._button.on_click(lambda _button: self.set_trait("stopped", not self.stopped))
         still = Layout(height="28px", flex="0 0 auto", overflow="hidden", align_items="center")
         line = HBox([self._bar, self._count, self._button], layout=still)
-        self.state.history.observe(self._measured)
         self._controls = list(self.controls())
         return [*self._controls, line, *self.figures()]
 
@@ -126,6 +132,7 @@ class HistoryView(View):
         super().close()
 
     def _show_progress(self, progress: Progress) -> None:
+        self._drawn_progress = progress
         going = not progress.complete
         for part in (self._bar, self._button):
             part.layout.display = "" if going else "none"
@@ -137,8 +144,9 @@ class HistoryView(View):
         """Draw what is new, called by the thread of the history after every checkpoint."""
         if not self.visible:
             return
-        complete = self.state.history.progress(*self.parts()).complete
-        if complete or perf_counter() - self._told > REFRESH:
+        progress = self.state.history.progress(*self.parts())
+        is_time = progress.complete or perf_counter() - self._told > REFRESH
+        if is_time and progress != self._drawn_progress:
             self.redraw()
             self._told = perf_counter()
 

@@ -243,3 +243,19 @@ def test_closing_leaves_no_widget_behind(state):
     state.select(checkpoint=0)
     view.close()
     assert set(_instances) == before
+
+
+class Interrupted(DistributionHistory):
+    """A view in the middle of whose making another one's checkpoint has been measured."""
+
+    def figures(self):
+        self.state.history._tell()
+        return super().figures()
+
+
+def test_what_is_measured_while_a_view_is_made_waits_until_it_is_whole(state, caplog):
+    shown(state)
+    view = Interrupted(state)
+    assert caplog.records == []
+    assert "3 of 3 measured" in view._count.value
+    assert view.draw_count == 1
