@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 from traitlets import Bool, HasTraits, Instance
 
 from convviz_widgets.checkpoints import CheckpointSeries
@@ -257,10 +258,13 @@ class ModelState(HasTraits):
             return self._recordings.activation(*self._place(), info.name, side)
 
     def output(self) -> Any:
-        """Return the model's own output for the selected image, batch axis included."""
+        """Return the model's own output for the selected image, batch axis included.
+
+        Its tensors are the caller's to change.
+        """
         with self._publisher.lock:
             self._refuse_if_closed()
-            return self._recordings.result(*self._place())
+            return tree_map_only(Tensor, Tensor.clone, self._recordings.result(*self._place()))
 
     def logits(self) -> Tensor:
         """Return the class scores ``(K,)`` of the selected image.

@@ -121,6 +121,10 @@ def test_returned_tensors_are_the_callers_to_change(state):
     kept = state.activation()
     state.activation().zero_()
     state.weight().zero_()
+    scores = state.logits()
+    state.output().zero_()
+    state.logits().zero_()
+    assert torch.equal(state.logits(), scores)
     assert torch.equal(state.activation(), kept)
     assert state.weight().abs().sum() > 0
 
