@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import Any, ClassVar
 
 from ipywidgets import HBox, Layout, VBox, Widget
-from traitlets import Bool
+from traitlets import Bool, Int, Unicode
 
 from convviz_widgets.errors import ConvVizError, InputError, unknown
 from convviz_widgets.state import ModelState, Selection
@@ -35,21 +35,28 @@ class View(VBox):
     """Whether the view needs no forward pass."""
 
     visible = Bool(True, help="A hidden view computes nothing and catches up when shown.")
+    redrawn = Int(0, help="Counts the redraws that no selection has caused.")
+    problem = Unicode("", help="One line on what went wrong; empty while all is well.")
 
     def __init__(self, state: ModelState, *, layout: Layout | None = None, **options: Any) -> None:
+        if not isinstance(state, ModelState):
+            raise InputError(
+                f"{type(self).__name__} shows a ModelState, got {type(state).__name__}"
+            )
         self.state = state
         known = [*self.trait_names(option=True), "visible"]
         for name in options:
             if name not in known:
                 raise InputError(unknown("option", name, known, f"{type(self).__name__} takes"))
-        still = Layout(width=f"{self.width}px", flex="0 0 auto", overflow="visible", margin="0")
-        super().__init__(layout=layout or still)
+        still = {"width": f"{self.width}px", "flex": "0 0 auto", "overflow": "visible"}
+        super().__init__(layout=layout or Layout(**still, margin="0"))
         self.add_class("cvw-view")
         self.draw_count = 0
         """How often the view has drawn."""
         self.seconds = 0.0
         """How long the last compute and draw took together."""
         self._drawn: Selection | None = None
+        self._closed = False
         self._note = Text(kind="busy", flex="1 1 auto")
         self._problem = Text(kind="problem", display="none")
         self._caption = Text(kind="quiet wrap", min_height=f"{18 * self.caption_lines}px")
@@ -58,7 +65,8 @@ class View(VBox):
             self.set_trait(name, value)
         self._body = VBox(list(self.build()), layout=Layout(flex="0 0 auto", overflow="hidden"))
         self.children = [Style(), self._heading(), self._problem, self._body, self._caption]
-        self.observe(self._option_changed, names=self.trait_names(option=True))
+        if names := self.trait_names(option=True):  # no names would mean every trait
+            self.observe(self._option_changed, names=names)
         self.observe(self._shown, names="visible")
         state.observe(self._selected, names="selection")
         self.update()
@@ -81,7 +89,11 @@ class View(VBox):
 
     def update(self) -> None:
         """Draw if the view is visible and something that it depends on has changed."""
-        if self.visible and self.state.selection.changed(self._drawn) & self.depends:
+        if (
+            self.visible
+            and not self._closed
+            and self.state.selection.changed(self._drawn) & self.depends
+        ):
             self.redraw()
 
     def redraw(self) -> None:
@@ -99,11 +111,16 @@ class View(VBox):
                 self._show_problem("")
             except Exception as error:
                 # An observer that raises stops the views after it and shows nowhere.
-                self._show_problem(_line(error))
+                self._show_problem(_line(error), hide=True)
+            except BaseException:
+                self._drawn = None  # interrupted: what is seen is the picture before
+                raise
             finally:
                 self._note.show("")
                 self.seconds = perf_counter() - started
                 listen(self)
+        if not self.state.publishing_here():
+            self.redrawn += 1
 
     def drew_for(self, selection: Selection) -> bool:
         """Tell whether the view has drawn because of this selection."""
@@ -114,16 +131,24 @@ class View(VBox):
         self._caption.show(caption)
 
     def guarded(self, action: Callable[[], Any]) -> None:
-        """Do what a control asks for; what it may not ask for is said in place."""
+        """Do what a control asks for; what it may not ask for is said beside the picture."""
         try:
             action()
         except ConvVizError as error:
             self._show_problem(_line(error))
+            self._refused = True
+        else:
+            if self._refused:
+                self._show_problem("")
+
+    _refused = False
 
     def close(self) -> None:
         """Stop listening to the state and let go of every widget of the view."""
-        with suppress(ValueError):  # a closed state has let go of its observers already
-            self.state.unobserve(self._selected, names="selection")
+        self._closed = True
+        if isinstance(self.state, ModelState):  # else the view has been refused
+            with suppress(ValueError):  # a closed state has let go of its observers already
+                self.state.unobserve(self._selected, names="selection")
         close_tree(self)
 
     def _heading(self) -> HBox:
@@ -143,10 +168,17 @@ class View(VBox):
         self._drawn = None
         self.update()
 
-    def _show_problem(self, line: str) -> None:
+    def _show_problem(self, line: str, hide: bool = False) -> None:
+        """Say what went wrong; ``hide`` the picture, which is another one's, not the controls."""
+        self._refused = False
+        self.problem = line
         self._problem.show(line)
         self._problem.layout.display = "" if line else "none"
-        self._body.layout.visibility = "hidden" if line else "visible"
+        shown = "hidden" if hide else "visible"
+        self._caption.layout.visibility = shown
+        for part in self._body.children:
+            if not isinstance(part, HBox) and not part.has_trait("disabled"):
+                part.layout.visibility = shown
 
 
 def _line(error: Exception) -> str:

@@ -107,21 +107,22 @@ class MosaicView(View):
     def _clicked(self, x: int, y: int) -> None:
         tile = self._picture.mosaic.tile_at(x, y) if self._picture else None
         if tile is not None:
-            self.pick(tile)
+            self.guarded(lambda: self.pick(tile))
 
     def _arrow(self, dx: int, dy: int) -> None:
-        tile = self.selected_tile(self.state.selection)
-        if self._picture is None or tile is None:
+        picture, tile = self._picture, self.selected_tile(self.state.selection)
+        if picture is None or tile is None:
             return
-        moved = tile + dx + dy * self._picture.mosaic.columns
-        if 0 <= moved < self._picture.mosaic.count:
-            self.pick(moved)
+        moved = tile + dx + dy * picture.mosaic.columns
+        if 0 <= moved < picture.mosaic.count:
+            self.guarded(lambda: self.pick(moved))
 
     def _moved(self, x: int, y: int) -> None:
-        tile = self._picture.mosaic.tile_at(x, y) if self._picture else None
-        if tile is not None and tile != self._hovered and self._picture:
+        picture = self._picture  # another thread may paint a new one
+        tile = picture.mosaic.tile_at(x, y) if picture else None
+        if picture is not None and tile is not None and tile != self._hovered:
             self._hovered = tile
-            self._pointed.show(self.describe(tile, self._picture))
+            self._pointed.show(self.describe(tile, picture))
 
     def _left(self) -> None:
         self._hovered = None

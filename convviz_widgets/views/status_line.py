@@ -20,6 +20,8 @@ class StatusLine(View):
     def __init__(self, state: ModelState, *, views: Sequence[View] = (), **options: Any) -> None:
         self._views = views
         super().__init__(state, **options)
+        for view in views:
+            view.observe(lambda _change: self.redraw(), names="redrawn")
 
     def compute(self, selection: Selection) -> str:
         """Return the line."""
@@ -32,10 +34,14 @@ class StatusLine(View):
                 f"forward passes: {self.state.forward_count:,}",
                 f"last redraw {milliseconds:.0f} ms",
                 self.state.status,
+                *(f"{view.title}: {view.problem}" for view in self._views if self._fails(view)),
                 _problems(self.state.problems),
             )
             if part
         )
+
+    def _fails(self, view: View) -> bool:
+        return view.visible and bool(view.problem)
 
     def draw(self, result: str) -> None:
         """Show the line."""

@@ -69,7 +69,7 @@ def test_an_error_is_shown_in_place_escaped_and_leaves_the_others_alone(state):
     fine.compute = lambda selection: "fine"
     state.select(image=4)
     assert problem(broken) == "image 4 is &lt;b&gt;odd&lt;/b&gt;"
-    assert broken._body.layout.visibility == "hidden"
+    assert broken.label.layout.visibility == "hidden"
     assert fine.label.value == "fine"
     state.select(image=3)
     assert problem(broken) == ""
@@ -91,3 +91,46 @@ def test_closing_a_view_leaves_no_widget_behind(state):
     assert set(_instances) == before
     state.select(image=1)
     assert view.draw_count == 1
+
+
+def test_what_is_no_option_draws_nothing(state):
+    class Plain(Named):
+        loud = None
+
+    view = Plain(state)
+    view.add_class("mine")
+    assert view.draw_count == 1
+    view.visible = False
+    state.select(image=1)
+    view.visible = True
+    assert view.draw_count == 2
+    view.close()
+    assert view.draw_count == 2
+
+
+def test_a_refused_wish_leaves_picture_and_controls_and_is_forgotten_after_the_next(state):
+    view = Named(state)
+    view.guarded(lambda: state.select(image=99))
+    assert "image 99 is out of range" in problem(view)
+    assert view.label.layout.visibility != "hidden"
+    view.guarded(lambda: state.select(channel=1))
+    assert problem(view) == ""
+
+
+def test_an_interrupted_view_is_not_taken_for_drawn(state):
+    view = Named(state)
+
+    def stop(selection):
+        raise KeyboardInterrupt
+
+    view.compute = stop
+    with pytest.raises(KeyboardInterrupt):
+        state.select(image=2)
+    del view.compute
+    view.update()
+    assert view.label.value == "2/0"
+
+
+def test_anything_but_a_state_is_refused_by_name():
+    with pytest.raises(InputError, match="Named shows a ModelState, got int"):
+        Named(3)
