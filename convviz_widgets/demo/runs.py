@@ -40,7 +40,7 @@ class DemoRun:
 def load(name: str = "demo") -> DemoRun:
     """Return a run, ``"demo"`` or ``"undertrained"``; train it first where that was not done.
 
-    Raises ``InputError`` for another name. The training takes about a minute on two cores.
+    Raises ``InputError`` for another name. The training takes a minute or two on two cores.
     """
     if name not in RECIPES:
         raise cvw.InputError(f"unknown run {name!r}; the demonstration has {', '.join(RECIPES)}")
