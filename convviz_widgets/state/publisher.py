@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from convviz_widgets.errors import ConvVizError
 from convviz_widgets.state.selection import Selection
+
+_LOGGER = logging.getLogger(__name__)
 
 Change = Callable[[Selection], Selection]
 
@@ -37,13 +41,35 @@ class Publisher:
                 yield
                 return
             self._thread = threading.get_ident()
+            raised: Exception | None = None
             try:
-                yield
-                while self._queue:
-                    self._publish(self._queue.popleft()(current()))
+                try:
+                    yield
+                except Exception as error:
+                    raised = error
+                raised = self._publish_queued(current, raised)
             finally:
-                self._queue.clear()
+                self._queue.clear()  # something is left only after an interrupt
                 self._thread = None
+            if raised is not None:
+                raise raised
+
+    def _publish_queued(
+        self, current: Callable[[], Selection], raised: Exception | None
+    ) -> Exception | None:
+        """Apply each queued change by itself; return the first error of an observer."""
+        while self._queue:
+            change = self._queue.popleft()
+            try:
+                chosen = change(current())
+            except ConvVizError as error:  # it fitted when it was queued; no select of now failed
+                _LOGGER.warning("dropped a queued selection that no longer fits: %s", error)
+                continue
+            try:
+                self._publish(chosen)
+            except Exception as error:
+                raised = raised or error
+        return raised
 
     def submit(self, current: Callable[[], Selection], change: Change) -> Selection:
         """Check a change, publish what it leads to, and return that selection.

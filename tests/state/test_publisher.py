@@ -2,6 +2,7 @@ import threading
 
 import pytest
 
+from convviz_widgets.errors import InputError
 from convviz_widgets.state.publisher import Publisher
 
 
@@ -76,3 +77,48 @@ def test_two_threads_lose_no_change():
     for thread in threads:
         thread.join()
     assert counter.log == list(range(1, 4001))
+
+
+def test_a_queued_change_that_no_longer_fits_is_dropped_and_the_others_are_published(caplog):
+    counter = Counter()
+
+    def at_most_five(current):
+        if current > 5:
+            raise InputError("more than five")
+        return current + 1
+
+    def observer():
+        counter.add(10)
+        counter.publisher.submit(lambda: counter.value, at_most_five)
+        counter.add(100)
+
+    counter.then[1] = observer
+    assert counter.add(1) == 111
+    assert counter.log == [1, 11, 111]
+    assert "no longer fits: more than five" in caplog.text
+
+
+def test_what_was_queued_is_published_although_an_observer_raises_after():
+    counter = Counter()
+
+    def observer():
+        counter.add(10)
+        raise ZeroDivisionError
+
+    counter.then[1] = observer
+    with pytest.raises(ZeroDivisionError):
+        counter.add(1)
+    assert counter.log == [1, 11]
+
+
+def test_an_interrupt_forgets_what_was_queued():
+    counter = Counter()
+
+    def observer():
+        counter.add(10)
+        raise KeyboardInterrupt
+
+    counter.then[1] = observer
+    with pytest.raises(KeyboardInterrupt):
+        counter.add(1)
+    assert counter.add(1) == 2
