@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import copy
+import operator
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
 from convviz_widgets.checkpoints import CheckpointSeries
-from convviz_widgets.errors import CheckpointError
+from convviz_widgets.errors import CheckpointError, InputError
 
-Weights = Mapping[str, Tensor]
+Weights = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -77,10 +80,16 @@ class Timeline:
 
         Called by the training thread between two steps: it takes no lock, and a deque's append is
         atomic. The next ``refresh`` takes the capture up.
+
+        Raises
+        ------
+        InputError
+            For a step that is no whole number from 0 on.
         """
-        weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        step = _checked_step(step)
+        weights = {name: _copied(value) for name, value in model.state_dict().items()}
         self._captured += 1
-        nbytes = sum(value.nbytes for value in weights.values())
+        nbytes = sum(value.nbytes for value in weights.values() if isinstance(value, Tensor))
         key = ("capture", self._captured, step)
         self._pending.append(Entry(step, key, lambda: weights, nbytes))
 
@@ -117,6 +126,20 @@ class Timeline:
             Entry(step, key, loader(i, key))
             for i, (step, key) in enumerate(zip(series.steps, keys, strict=True))
         ]
+
+
+def _checked_step(step: Any) -> int:
+    try:
+        if isinstance(step, bool) or operator.index(step) < 0:
+            raise TypeError
+        return operator.index(step)
+    except TypeError:
+        raise InputError(f"step {step!r}: a step is a whole number from 0 on") from None
+
+
+def _copied(value: Any) -> Any:
+    """Return a copy of a state_dict's value; what ``get_extra_state`` gives may be anything."""
+    return value.detach().clone() if isinstance(value, Tensor) else copy.deepcopy(value)
 
 
 def _position(series: CheckpointSeries, index: int, key: Hashable) -> int:
