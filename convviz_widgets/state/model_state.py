@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Protocol
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
-from traitlets import Bool, HasTraits, Instance
+from traitlets import HasTraits, Instance
 
 from convviz_widgets.checkpoints import CheckpointSeries
 from convviz_widgets.errors import InputError, UnknownLayerError, unknown
@@ -21,7 +21,7 @@ from convviz_widgets.state.measurer import Measurer
 from convviz_widgets.state.publisher import Publisher
 from convviz_widgets.state.recordings import Recordings
 from convviz_widgets.state.resolve import resolve
-from convviz_widgets.state.selected import Selected
+from convviz_widgets.state.selected import Locked, Selected, publish
 from convviz_widgets.state.selection import Selection
 from convviz_widgets.state.timeline import Entry, Timeline
 
@@ -77,7 +77,7 @@ class ModelState(HasTraits):
     channel = Selected(help="Channel of the layer, from 0.")
     target = Selected(help="Class that explanations are for; None: the predicted one.")
     direction = Selected(help="Seed of a random direction instead of the channel, or None.")
-    follow = Bool(False, help="Select each new checkpoint as soon as a refresh finds it.")
+    follow = Locked(False, help="Select each new checkpoint as soon as a refresh finds it.")
     selection = Instance(Selection, read_only=True, help="All of the above, as one value.")
 
     def __init__(
@@ -191,6 +191,11 @@ class ModelState(HasTraits):
         """Tell whether this thread is publishing: controls then ignore their own changes."""
         return self._publisher.here()
 
+    @property
+    def lock(self) -> AbstractContextManager[Any]:
+        """The one lock that every write and every publication holds."""
+        return self._publisher.lock
+
     @contextmanager
     def hold(self) -> Iterator[Selection]:
         """Keep the selection still while a view draws; what it selects is published after."""
@@ -211,11 +216,9 @@ class ModelState(HasTraits):
         )
 
     def _publish(self, chosen: Selection) -> None:
-        with self.hold_trait_notifications():
-            for name, trait in self.traits().items():
-                if isinstance(trait, Selected):
-                    trait.write(self, getattr(chosen, name))
-            self.set_trait("selection", chosen)
+        # The selection first: a raising observer of one field must not keep the views from drawing.
+        names = [name for name, trait in self.traits().items() if isinstance(trait, Selected)]
+        publish(self, {"selection": chosen, **{name: getattr(chosen, name) for name in names}})
 
     # -- what the model does ------------------------------------------------------------------
 

@@ -1,10 +1,11 @@
-"""A trait that is assigned through ``select``: checked first, then published with the others."""
+"""Traits of a state: assigned through ``select`` or under its lock, and published together."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from traitlets import TraitType
+from traitlets import Bool, Bunch, HasTraits, TraitType, Undefined
 
 
 class Selected(TraitType[Any, Any]):
@@ -14,6 +15,26 @@ class Selected(TraitType[Any, Any]):
         """Select the value instead of writing it."""
         obj.select(**{str(self.name): value})
 
-    def write(self, obj: Any, value: Any) -> None:
-        """Write a value that has been checked; for the owner, while it publishes."""
-        super().set(obj, value)
+
+class Locked(Bool):
+    """A switch that is thrown, and told of, while nothing is being published by another thread."""
+
+    def set(self, obj: Any, value: Any) -> None:
+        """Write the value under the owner's lock."""
+        with obj.lock:
+            super().set(obj, value)
+
+
+def publish(owner: HasTraits, values: Mapping[str, Any]) -> None:
+    """Write values that have been checked, all of them before anybody is told of the first.
+
+    Observers are told in the order of ``values``. ``hold_trait_notifications`` would set each
+    trait a second time, and so select again.
+    """
+    written = owner._trait_values
+    before = {name: written.get(name, Undefined) for name in values}
+    written.update(values)
+    for name, value in values.items():
+        old = before[name]
+        if old is Undefined or old != value:
+            owner.notify_change(Bunch(name=name, old=old, new=value, owner=owner, type="change"))

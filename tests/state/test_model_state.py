@@ -220,3 +220,43 @@ def test_a_closed_state_says_so(images, make_net):
     state.close()
     with pytest.raises(InputError, match="closed"):
         state.select(image=1)
+
+
+def test_a_select_selects_once_and_at_construction_not_at_all(images, series, make_net):
+    class Counting(ModelState):
+        selects = 0
+
+        def select(self, **changes):
+            self.selects += 1
+            return super().select(**changes)
+
+    state = Counting(make_net(9), images, checkpoints=series)
+    assert state.selects == 0
+    state.select(image=1, layer="1", channel=2, checkpoint=0)
+    assert state.selects == 1
+
+
+def test_every_field_is_written_before_the_first_observer_hears_of_one(state):
+    seen = []
+    for name in ("image", "layer", "selection"):
+        state.observe(lambda _: seen.append((state.image, state.layer, state.channel)), name)
+    state.select(image=1, layer="1", channel=2)
+    assert seen == [(1, "1", 2)] * 3
+
+
+def test_views_draw_although_an_observer_of_one_field_raises(state):
+    seen = selections(state)
+    state.observe(lambda _: 1 / 0, "image")
+    with pytest.raises(ZeroDivisionError):
+        state.image = 1
+    assert [selection.image for selection in seen] == [1]
+
+
+def test_follow_waits_for_the_publication_of_another_thread(state):
+    thread = threading.Thread(target=lambda: setattr(state, "follow", True))
+    with state.hold():
+        thread.start()
+        thread.join(0.05)
+        assert not state.follow
+    thread.join()
+    assert state.follow
