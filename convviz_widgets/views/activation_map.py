@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from ipywidgets import Widget
-from PIL import Image
 from traitlets import Bool, Enum
 
 from convviz_widgets.state import Selection
-from convviz_widgets.tensors import Limits, normalize, palette, quantize
+from convviz_widgets.tensors import Mosaic, constant_maps
 from convviz_widgets.views.mosaic_view import MosaicView
 from convviz_widgets.views.option_controls import SIDES, line, side_choice, switch
 from convviz_widgets.views.picture import (
     AUTOMATIC,
     COLORMAPS,
-    Colouring,
     Picture,
     Tiles,
     as_maps,
     colour,
 )
-
-OPACITY = 0.6
-"""Of the map, where it lies over the input image."""
 
 
 class ActivationMap(MosaicView):
@@ -70,21 +66,18 @@ class ActivationMap(MosaicView):
             f"{selection.image} · {scale} scale {colouring.line} · "
             f"zeros {np.mean(map_ == 0):.0%}"
         )
-        if self.overlay:
-            return Tiles(self._over_image(map_[0], colouring, selection.image), caption=caption)
-        constant = np.array([map_.size > 1 and map_.min() == map_.max()])
-        return Tiles(map_, colouring, constant, caption)
+        below = self._grey(selection.image) if self.overlay else None
+        return Tiles(map_, colouring, constant_maps(map_), caption, below=below)
 
-    def _over_image(self, map_: np.ndarray, colouring: Colouring, image: int) -> np.ndarray:
-        """Return the input image in grey with the coloured map over it: ``(1, h, w, 3)``."""
-        assert isinstance(colouring.limits, Limits)
-        below = self.state.image_set.display(image)  # (h, w, 3) uint8
-        slots = quantize(normalize(map_, colouring.limits))
-        above = Image.fromarray(palette(colouring.colormap)[slots][..., :3])
-        height, width = below.shape[:2]
-        enlarged = np.asarray(above.resize((width, height), Image.Resampling.NEAREST)) / 255
-        grey = below.mean(axis=2, keepdims=True) / 255
-        return (OPACITY * enlarged + (1 - OPACITY) * grey)[np.newaxis]
+    def mosaic(self, tiles: Tiles) -> Mosaic:
+        """Return where the map lies: at the size of the image below it, if that is finer."""
+        below = tiles.values if tiles.below is None else tiles.below
+        finer = max(tiles.values, below, key=lambda maps: math.prod(maps.shape))
+        return super().mosaic(Tiles(finer))
+
+    def _grey(self, image: int) -> np.ndarray:
+        """Return the input image in grey: ``(1, h, w)`` in [0, 1]."""
+        return self.state.image_set.display(image).mean(axis=2)[np.newaxis] / 255
 
     def selected_tile(self, selection: Selection) -> int | None:
         """Return nothing: there is but one tile."""
@@ -102,10 +95,10 @@ class ActivationMap(MosaicView):
         if found is None or self._picture is None or found == self._place:
             return
         self._place = found
-        tile, line, column = found
-        value = self._picture.tiles.values[tile, line, column]
-        if np.ndim(value) == 0:
-            self._pointed.show(f"row {line}, column {column}: {value:.4g}")
+        mosaic, map_ = self._picture.mosaic, self._picture.tiles.values[0]  # (h, w)
+        row = found[1] * map_.shape[0] // mosaic.tile_height
+        column = found[2] * map_.shape[1] // mosaic.tile_width
+        self._pointed.show(f"row {row}, column {column}: {map_[row, column]:.4g}")
 
     _place: Any = None
 

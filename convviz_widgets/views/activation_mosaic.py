@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+import numpy as np
 from ipywidgets import Widget
 from traitlets import Bool, Enum
 
@@ -45,13 +46,12 @@ class ActivationMosaic(MosaicView):
     def tiles(self, selection: Selection) -> Tiles:
         """Return one tile a channel."""
         maps = as_maps(self.state.recorded(selection.layer, self.side))  # (C, H, W)
-        dead = sparsity(maps) == 1
-        hatched = constant_maps(maps) if maps[0].size > 1 else dead
+        hatched = constant_maps(maps)
         colouring = colour(maps, self.colormap, self.per_channel)
         caption = (
             f"{selection.layer} · {len(maps)} channels of {maps.shape[1]}×{maps.shape[2]}"
             f" · step {selection.step:,} · n = 1 image · scale {colouring.line}"
-            f" · {dead.sum()} zero everywhere on this image (hatched)"
+            f" · {_counted(maps, hatched)}"
         )
         return Tiles(maps, colouring, hatched, caption)
 
@@ -67,3 +67,11 @@ class ActivationMosaic(MosaicView):
         """Name the channel and its range."""
         values = picture.tiles.values[tile]
         return f"channel {tile}: {values.min():.3g} to {values.max():.3g}"
+
+
+def _counted(maps: np.ndarray, hatched: np.ndarray) -> str:
+    """Say how many maps are hatched and why; an all-zero map is constant, too."""
+    dead = int((sparsity(maps) == 1).sum())
+    constant = int(hatched.sum()) - dead
+    line = f"{hatched.sum()} hatched: {dead} zero everywhere on this image"
+    return line + (f", {constant} constant" if constant else "")

@@ -27,6 +27,9 @@ from convviz_widgets.tensors import (
 AUTOMATIC = "automatic"
 """Choose the colour map by the values: sequential from zero up, diverging for signed ones."""
 
+OPACITY = 0.6
+"""Of values that lie over a picture."""
+
 COLORMAPS = (AUTOMATIC, *dict.fromkeys(SEQUENTIAL + DIVERGING))
 
 
@@ -63,6 +66,8 @@ class Tiles:
     """What each tile is, in words."""
     channels: tuple[int | None, ...] = ()
     """Channel that each tile belongs to, where that is not its own number."""
+    below: np.ndarray | None = None
+    """Grey pictures ``(n, H, W)`` in [0, 1] over which the coloured values lie."""
 
 
 @dataclass(frozen=True)
@@ -85,14 +90,14 @@ def as_maps(activation: Tensor) -> np.ndarray:
 def colour(values: np.ndarray, colormap: str = AUTOMATIC, each: bool = False) -> Colouring:
     """Choose limits and colour map for maps ``(n, h, w)``.
 
-    Unsigned values are anchored at zero, signed ones symmetric around it; ``each`` gives every
-    map limits of its own.
+    Unsigned values are anchored at zero; the limits of signed ones, and those of a colour map
+    whose middle means zero, are symmetric around it. ``each`` gives every map limits of its own.
     """
     signed = bool((values < 0).any())
     if colormap == AUTOMATIC:
         colormap = DIVERGING[0] if signed else SEQUENTIAL[0]
-    diverging = signed and colormap in DIVERGING
-    rule = symmetric_limits if diverging else zero_anchored_limits
+    about_zero = signed or colormap not in SEQUENTIAL
+    rule = symmetric_limits if about_zero else zero_anchored_limits
     limits = channel_limits(values, rule) if each and len(values) else rule(values)
     return Colouring(limits, colormap)
 
@@ -100,9 +105,35 @@ def colour(values: np.ndarray, colormap: str = AUTOMATIC, each: bool = False) ->
 def paint(tiles: Tiles, mosaic: Mosaic) -> Picture:
     """Paint the tiles onto a mosaic and return the file of the picture."""
     if tiles.colouring is None:
-        pixels = mosaic.paint(to_rgba(tiles.values), tiles.hatched)
+        pixels = mosaic.paint(to_rgba(_block_means(tiles.values, mosaic.reduce)), tiles.hatched)
         return Picture(rgb_png(pixels), mosaic, tiles)
-    shown = mosaic.reduced(tiles.values, signed=tiles.colouring.signed)
+    values = _spread(tiles.values, mosaic.tile_height, mosaic.tile_width)
+    shown = mosaic.reduced(values, signed=tiles.colouring.signed)
     slots = quantize(normalize(shown, tiles.colouring.limits))
-    picture = mosaic.paint(slots, tiles.hatched)
-    return Picture(palette_png(picture, palette(tiles.colouring.colormap)), mosaic, tiles)
+    colours = palette(tiles.colouring.colormap)
+    if tiles.below is None:
+        return Picture(palette_png(mosaic.paint(slots, tiles.hatched), colours), mosaic, tiles)
+    grey = _spread(tiles.below, mosaic.tile_height, mosaic.tile_width)[..., np.newaxis]
+    behind = _block_means(grey, mosaic.reduce)
+    blended = OPACITY * colours[slots][..., :3] / 255 + (1 - OPACITY) * behind
+    return Picture(rgb_png(mosaic.paint(to_rgba(blended), tiles.hatched)), mosaic, tiles)
+
+
+def _spread(values: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return maps ``(n, h, w)`` at another size, each pixel the one that lies there."""
+    if values.shape[1:] == (height, width):
+        return values
+    rows = np.arange(height) * values.shape[1] // height
+    columns = np.arange(width) * values.shape[2] // width
+    return values[:, rows[:, np.newaxis], columns]
+
+
+def _block_means(colours: np.ndarray, size: int) -> np.ndarray:
+    """Return colours ``(n, h, w, c)`` with one pixel for each block of ``size`` × ``size``."""
+    if size == 1:
+        return colours
+    down, right = (-length % size for length in colours.shape[1:3])
+    padded = np.pad(colours, ((0, 0), (0, down), (0, right), (0, 0)), mode="edge")
+    count, height, width, depth = padded.shape
+    blocks = padded.reshape(count, height // size, size, width // size, size, depth)
+    return blocks.mean(axis=(2, 4))
