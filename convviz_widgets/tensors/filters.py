@@ -28,6 +28,8 @@ class FilterTiles:
     """Input channel of each tile; None where the tile shows all of them."""
     caption: str
     """One line on what the tiles are."""
+    sliced: bool = False
+    """Whether a tile is one slice of a filter that has more."""
 
     @property
     def by_row(self) -> bool:
@@ -153,6 +155,7 @@ def _of_output(ordered: np.ndarray, groups: int, output: int) -> FilterTiles:
         inputs=tuple(range(first, first + inputs)),
         caption=f"filter {output} of {outputs}: its {inputs} slices of {height}×{width}, "
         "one for each input channel",
+        sliced=True,
     )
 
 
@@ -173,6 +176,7 @@ def _of_input(ordered: np.ndarray, groups: int, source: int, output: int | None)
         outputs=tuple(readers),
         inputs=(source,) * len(readers),
         caption=f"{len(readers)} slices of {height}×{width} that read input {source}",
+        sliced=True,
     )
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import ClassVar
 
 from ipywidgets import Widget
 from traitlets import Bool, Enum, Int
 
 from convviz_widgets.instrument import LayerInfo
-from convviz_widgets.state import Selection, channel_count
+from convviz_widgets.state import Selection
 from convviz_widgets.tensors import (
     DIVERGING,
     FilterTiles,
@@ -17,11 +20,12 @@ from convviz_widgets.tensors import (
     filter_tiles,
     normalize,
     symmetric_limits,
+    to_display_array,
 )
 from convviz_widgets.views.mosaic_view import MosaicView
 from convviz_widgets.views.option_controls import choice, line, number, switch
 from convviz_widgets.views.picture import Colouring, Picture, Tiles
-from convviz_widgets.views.weights import shown_as, weighted_layer
+from convviz_widgets.views.weights import as_filters, has_filters, shown_as, weighted_layer
 
 SLICES = {"of the selected filter": "filter", "of one input channel": "input"}
 
@@ -63,7 +67,7 @@ class FilterMosaic(MosaicView):
 
     def tiles(self, selection: Selection) -> Tiles:
         """Return one tile a filter, or a slice."""
-        info = weighted_layer(self.state, selection.layer, dimensions=2)
+        info = weighted_layer(self.state, selection.layer, filters=True)
         filters = self._filters(info, selection.channel)
         limits = symmetric_limits(filters.values)
         each = channel_limits(filters.values, symmetric_limits) if self.per_filter else limits
@@ -91,36 +95,51 @@ class FilterMosaic(MosaicView):
         """Select the channel that the tile belongs to."""
         channel = self._picture.tiles.channels[tile] if self._picture else None
         if channel is not None:
-            self.state.select(channel=channel)
+            self.guarded(lambda: self.state.select(channel=channel))
 
     def describe(self, tile: int, picture: Picture) -> str:
         """Name the filter or the slice."""
         return picture.tiles.labels[tile]
 
     def _filters(self, info: LayerInfo, channel: int) -> FilterTiles:
+        """Return the layer's filters; where they are but slices, those that are asked for."""
         weight = self.state.weight(info.name)
         assert weight is not None
-        sliced = self.slices == "input" and self._is_deep(info)
-        return filter_tiles(
-            weight,
+        outputs = len(as_filters(info, weight))
+        show = partial(
+            filter_tiles,
+            to_display_array(weight),
             groups=info.groups,
             transposed="Transpose" in info.kind,
-            out_channel=None if sliced else min(channel, channel_count(info) - 1),
-            in_channel=self.input_channel if sliced else None,
-            feeding_shape=self._feeding_shape(info),
+            feeding_shape=feeding_shape(self.state.layers, info),
+            rgb=None if self._sees_colours(info) else False,
         )
+        tiles = show(out_channel=min(channel, outputs - 1))
+        if not tiles.sliced or self.slices == "filter":
+            return tiles
+        last = info.groups * len(tiles.values) - 1
+        tiles = show(in_channel=min(self.input_channel, last))
+        if self.input_channel <= last:
+            return tiles
+        return replace(tiles, caption=f"{tiles.caption}, the last one ({self.input_channel} asked)")
 
-    def _is_deep(self, info: LayerInfo) -> bool:
-        shape = info.weight_shape or ()
-        return len(shape) > 2 and shape[1] not in (1, 3)
+    def _sees_colours(self, info: LayerInfo) -> bool:
+        """Tell whether the image feeds this layer: three channels further on are no colours."""
+        layers = filter(has_filters, self.state.layers)
+        first = next((each for each in layers if len(each.weight_shape or ()) >= 3), None)
+        return info is first and self.state.image_set.shape[0] == 3
 
-    def _feeding_shape(self, info: LayerInfo) -> tuple[int, ...] | None:
-        """Return the shape of the last map before a fully connected layer that fits its rows."""
-        layers = self.state.layers
-        before = layers[: layers.index(info)]
-        features = (info.weight_shape or (0, 0))[-1]
-        for earlier in reversed(before):
-            if len(earlier.shape) == 3:
-                channels, height, width = earlier.shape
-                return earlier.shape if channels * height * width == features else None
-        return None
+
+def feeding_shape(layers: Sequence[LayerInfo], info: LayerInfo) -> tuple[int, ...] | None:
+    """Return the shape of the map whose flattened values a fully connected layer reads.
+
+    None where there is none: another fully connected layer lies between, or the sizes differ.
+    """
+    features = (info.weight_shape or (0,))[-1]
+    for earlier in reversed(layers[: layers.index(info)]):
+        mixes = len(earlier.weight_shape or ()) == 2 and has_filters(earlier)
+        if mixes or math.prod(earlier.shape) != features:
+            return None
+        if len(earlier.shape) == 3:
+            return earlier.shape
+    return None

@@ -9,15 +9,15 @@ from convviz_widgets.instrument import LayerInfo
 from convviz_widgets.state import ModelState
 
 
-def weighted_layer(state: ModelState, layer: str, dimensions: int = 1) -> LayerInfo:
+def weighted_layer(state: ModelState, layer: str, *, filters: bool = False) -> LayerInfo:
     """Return the layer if it has weights, else the nearest one before it that has.
 
     An activation or a pooling has none of its own: its maps are made by the filters before it.
 
     Parameters
     ----------
-    dimensions
-        That the weight needs at least: 2 leaves out the scales of normalisations.
+    filters
+        Whether the weights must be filters (`has_filters`).
 
     Raises
     ------
@@ -26,10 +26,21 @@ def weighted_layer(state: ModelState, layer: str, dimensions: int = 1) -> LayerI
     """
     names = [info.name for info in state.layers]
     for info in reversed(state.layers[: names.index(layer) + 1]):
-        if len(info.weight_shape or ()) >= dimensions:
+        if has_filters(info) if filters else info.weight_shape:
             return info
     known = ", ".join(info.name for info in state.layers if info.weight_shape)
     raise InputError(f"{layer} has no weights to show; layers with weights: {known or 'none'}")
+
+
+def has_filters(info: LayerInfo) -> bool:
+    """Tell whether a layer's weight is that of a convolution or of a fully connected layer.
+
+    The scales of normalisations and the rows of embeddings have two dimensions or more, too.
+    """
+    weight = info.weight_shape or ()
+    if len(weight) == 2:
+        return "Linear" in info.kind or info.shape == weight[:1]
+    return len(weight) >= 3 and len(weight) == len(info.shape) + 1
 
 
 def as_filters(info: LayerInfo, weight: Tensor | None) -> Tensor:

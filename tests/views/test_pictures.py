@@ -1,0 +1,124 @@
+"""What the pictures show, and what is said of them, in the cases at the edge."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from convviz_widgets.instrument import ImageSet
+from convviz_widgets.state import ModelState
+from convviz_widgets.views import ActivationMap, ActivationMosaic, FilterMosaic
+from convviz_widgets.views.mosaic_view import MosaicView
+from convviz_widgets.views.picture import colour
+
+
+def pixels(view: MosaicView) -> np.ndarray:
+    """Return the picture of a view: uint8 (height, width, 4)."""
+    return np.asarray(Image.open(io.BytesIO(view._raster._image.value)).convert("RGBA"))
+
+
+def on(net: nn.Module, *shape: int) -> ModelState:
+    """Return a state on two images of this shape, with values that rise from 0 to 1."""
+    values = torch.linspace(0, 1, 2 * int(np.prod(shape))).reshape(2, *shape)
+    return ModelState(net, ImageSet(values, mean=0.0, std=1.0))
+
+
+def test_a_map_lies_over_an_image_larger_than_the_frame():
+    view = ActivationMap(on(nn.Sequential(nn.AvgPool2d(100)), 3, 600, 600), overlay=True)
+    assert view._problem.value == ""
+    mosaic = view._picture.mosaic
+    assert mosaic.reduce > 1
+    assert pixels(view).shape == (mosaic.height, mosaic.width, 4)
+
+
+def test_the_value_under_the_pointer_is_the_maps_over_an_image_too():
+    state = on(nn.Sequential(nn.AvgPool2d(3)), 3, 6, 9)
+    view = ActivationMap(state, overlay=True)
+    box = view._picture.mosaic.box(0)
+    view._moved(box.x + box.width - 1, box.y + box.height - 1)
+    assert view._pointed.value == f"row 1, column 2: {float(state.activation()[0, 1, 2]):.4g}"
+
+
+def test_a_constant_map_is_hatched_over_an_image_too():
+    net = nn.Sequential(nn.Conv2d(3, 1, 3))
+    nn.init.zeros_(net[0].weight)
+    nn.init.ones_(net[0].bias)
+    view = ActivationMap(on(net, 3, 60, 60), overlay=True)
+    box = view._picture.mosaic.box(0)
+    stripes = pixels(view)[box.y : box.y + box.height, box.x : box.x + box.width]
+    assert {(64, 64, 64, 255), (190, 190, 190, 255)} <= set(map(tuple, stripes.reshape(-1, 4)))
+
+
+def test_a_layer_fed_by_another_fully_connected_one_is_drawn_as_rows():
+    net = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)
+    )
+    state = on(net, 3, 6, 6)
+    view = FilterMosaic(state)
+    state.select(layer="2")
+    assert view._picture.tiles.values.shape == (4, 4, 4)
+    state.select(layer="4")
+    assert view._picture.tiles.values.shape == (1, 10, 64)
+
+
+@pytest.mark.parametrize(
+    ("colormap", "low"), [("blue-orange", -2), ("gray", 0), ("viridis", 0), ("automatic", 0)]
+)
+def test_zero_is_the_middle_of_a_diverging_colour_map(colormap, low):
+    limits = colour(np.array([[[0.0, 2.0]]]), colormap).limits
+    assert (limits.low, limits.high) == (low, 2)
+
+
+def test_signed_values_have_zero_in_the_middle_of_any_colour_map():
+    limits = colour(np.array([[[-1.0, 2.0]]]), "viridis").limits
+    assert (limits.low, limits.high) == (-2, 2)
+
+
+def test_the_mosaic_says_why_maps_are_hatched():
+    net = nn.Sequential(nn.Conv2d(3, 3, 3))
+    with torch.no_grad():
+        net[0].weight[1:] = 0
+        net[0].bias.copy_(torch.tensor([0.0, 0.0, 5.0]))
+    view = ActivationMosaic(on(net, 3, 6, 6))
+    assert "2 hatched: 1 zero everywhere on this image, 1 constant" in view._caption.value
+
+
+def test_only_the_layer_that_the_image_feeds_is_in_colour():
+    state = on(nn.Sequential(nn.Conv2d(3, 3, 3), nn.Conv2d(3, 5, 3)), 3, 8, 8)
+    view = FilterMosaic(state, slices="input")
+    assert view._picture.tiles.colouring is None
+    state.select(layer="1")
+    assert view._picture.tiles.values.shape == (5, 3, 3)
+    assert view._picture.tiles.channels == (0, 1, 2, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("layer", "tiles"),
+    [
+        (nn.ConvTranspose2d(4, 3, 3), 3),
+        (nn.ConvTranspose2d(4, 8, 3, groups=2), 4),
+        (nn.Conv2d(4, 8, 3, groups=2), 4),
+        (nn.Conv2d(4, 8, 3, groups=4), 8),
+    ],
+)
+def test_the_readers_of_one_input_are_counted_within_its_group(layer, tiles):
+    state = on(nn.Sequential(layer), 4, 6, 6)
+    view = FilterMosaic(state, slices="input", input_channel=1)
+    assert view._problem.value == ""
+    assert len(view._picture.tiles.values) == tiles
+
+
+def test_an_input_channel_beyond_the_last_is_the_last():
+    view = FilterMosaic(on(nn.Sequential(nn.Conv2d(4, 2, 3)), 4, 6, 6), slices="input")
+    view.input_channel = 9
+    assert "read input 3, the last one (9 asked)" in view._caption.value
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm2d(2), nn.LayerNorm([6, 6]), nn.LayerNorm([2, 6, 6])])
+def test_the_scales_of_a_normalisation_are_no_filters(norm):
+    state = on(nn.Sequential(nn.Conv2d(3, 2, 3), norm), 3, 8, 8)
+    state.select(layer="1")
+    assert "0 (feeds 1)" in FilterMosaic(state)._caption.value
