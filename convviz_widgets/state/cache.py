@@ -54,6 +54,10 @@ class ByteCache(Generic[Entry]):
             self._entries.move_to_end(key)
         return self._entries.get(key)
 
+    def peek(self, key: Hashable) -> Entry | None:
+        """Return the entry without marking it as in use, or None."""
+        return self._entries.get(key)
+
     def put(self, key: Hashable, entry: Entry) -> None:
         """Add or replace an entry and evict the least recently used ones beyond the budget."""
         self._entries[key] = entry

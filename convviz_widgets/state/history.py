@@ -108,6 +108,7 @@ class History:
             self._asked.clear()
             self._observers = []
         self._store.forget_all_but(())
+        self._measurer.close()
 
     # -- look ---------------------------------------------------------------------------------
 

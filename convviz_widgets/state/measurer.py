@@ -61,7 +61,8 @@ class Measurer:
         indices: tuple[int, ...],
         loss: Loss | None,
     ) -> None:
-        self._shared, self._lock = probe, lock
+        self._shared: Probe | None = probe
+        self._lock = lock
         self._images, self._indices = images, indices
         self._loss = loss or cross_entropy
         self._probe: Probe | None = None
@@ -96,11 +97,17 @@ class Measurer:
             self._fingerprints[job.part] = self._taken(job)
         return self._fingerprints[job.part]
 
+    def close(self) -> None:
+        """Let go of both probes and of the images; what is under way ends as `Stopped`."""
+        self._shared = self._probe = self._batch = None
+
     # -- stages -------------------------------------------------------------------------------
 
     def _ready(self) -> Probe:
         if self._probe is None:
             with self._lock:
+                if self._shared is None:
+                    raise Stopped
                 self._probe = self._shared.twin(self._images.input(0))
         return self._probe
 

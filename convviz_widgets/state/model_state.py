@@ -19,7 +19,7 @@ from convviz_widgets.instrument import ImageSet, LayerInfo, Probe
 from convviz_widgets.state.history import History
 from convviz_widgets.state.measurer import Measurer
 from convviz_widgets.state.publisher import Publisher
-from convviz_widgets.state.recordings import Recordings
+from convviz_widgets.state.recordings import CLOSED, Recordings
 from convviz_widgets.state.resolve import resolve
 from convviz_widgets.state.selected import Locked, Selected, publish
 from convviz_widgets.state.selection import Selection
@@ -101,13 +101,11 @@ class ModelState(HasTraits):
         self._images = images if isinstance(images, ImageSet) else ImageSet(images)
         if not len(self._images):
             raise InputError("the image set is empty; a state needs at least one image")
-        self._probe = Probe(
-            model, self._images.input(0), device=device, keep_original=not checkpoints
-        )
-        self._layers = {info.name: info for info in self._probe.layers}
+        made = Probe(model, self._images.input(0), device=device, keep_original=not checkpoints)
+        self._layers = {info.name: info for info in made.layers}
         self._checkpoints = checkpoints
         self._timeline = Timeline(checkpoints, lambda: self._probe.original or {})
-        self._recordings = Recordings(self._probe, self._images, memory_budget)
+        self._recordings = Recordings(made, self._images, memory_budget)
         self._sources: list[Refreshable] = []
         self._loss = loss
         self._probe_indices = tuple(range(min(64, len(self._images)))) if probe is None else probe
@@ -202,6 +200,10 @@ class ModelState(HasTraits):
         with self._publisher.hold(lambda: self.selection):
             yield self.selection
 
+    @property
+    def _probe(self) -> Probe:
+        return self._recordings.probe
+
     def _submit(self, change: Callable[[Selection], Selection]) -> Selection:
         return self._publisher.submit(lambda: self.selection, change)
 
@@ -229,8 +231,16 @@ class ModelState(HasTraits):
         return self._recordings.has(entry, chosen.image, chosen.layer)
 
     def is_slow(self, selection: Selection | None = None) -> bool:
-        """Tell whether the next look needs a forward pass, and those have been slow so far."""
-        return not self.is_ready(selection) and self._recordings.seconds > SLOW
+        """Tell whether the next look needs a forward pass, and passes or loads have been slow."""
+        if self.is_ready(selection):
+            return False
+        return self._recordings.seconds > SLOW or self.is_slow_to_load(selection)
+
+    def is_slow_to_load(self, selection: Selection | None = None) -> bool:
+        """Tell whether the weights must be loaded first, and the last load was slow."""
+        chosen = self.selection if selection is None else selection
+        entry = self._timeline[chosen.checkpoint]
+        return not self._recordings.is_loaded(entry) and self._recordings.load_seconds > SLOW
 
     def activation(self, layer: str | None = None, side: str = "out") -> Tensor:
         """Return what ``layer`` puts out for the selected image at the selected checkpoint.
@@ -348,6 +358,7 @@ class ModelState(HasTraits):
         To be called by the training thread between two steps. It takes no lock and sends no
         widget message; the next `refresh` shows it.
         """
+        self._refuse_if_closed()
         self._timeline.capture(self._model, step)
 
     def attach(self, source: Refreshable) -> None:
@@ -392,10 +403,12 @@ class ModelState(HasTraits):
         with self._publisher.lock:
             self._closed = True
             self.unobserve_all()
-            self._recordings.clear()
+            self._recordings.close()
+            self._timeline.close()
             if "history" in vars(self):
                 self.history.close()
+                del self.history
 
     def _refuse_if_closed(self) -> None:
         if self._closed:
-            raise InputError("this state is closed; make a new ModelState")
+            raise InputError(CLOSED)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from math import inf
 from time import perf_counter
 from typing import Any
@@ -10,59 +12,109 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from convviz_widgets.errors import InputError
+from convviz_widgets.errors import CheckpointError, InputError
 from convviz_widgets.instrument import Gradients, ImageSet, Probe, Recording
 from convviz_widgets.state.cache import ByteCache
 from convviz_widgets.state.timeline import Entry
 
 Loss = Callable[[Any, Any], Tensor]
 
+CLOSED = "this state is closed; make a new ModelState"
+
 IN_VIEW = 4
 """How many of the layers asked for last count as in view when not all of them fit."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is kept of one forward pass, and the layers that ran in it."""
+
+    recording: Recording
+    ran: frozenset[str]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held, each storage counted once."""
+        return self.recording.nbytes
 
 
 class Recordings:
     """Recordings and gradients of one probe, cached by checkpoint and image within a budget."""
 
     def __init__(self, probe: Probe, images: ImageSet, budget: int) -> None:
-        self.status = ""
-        """One line while a recording does not fit into the budget as a whole."""
         self.seconds = inf
         """How long the last load and forward pass took; endless before the first."""
-        self._probe = probe
+        self.load_seconds = 0.0
+        """How long the last load alone took."""
+        self._probe: Probe | None = probe
         self._images = images
-        self._cache: ByteCache[Recording | Gradients] = ByteCache(budget)
+        self._cache: ByteCache[Kept | Gradients] = ByteCache(budget)
         self._asked: list[str] = []
+        self._notes: dict[str, str] = {}
+        self._originals = bytes_of(probe.original or {})
+        self.reserve(0)
+
+    @property
+    def probe(self) -> Probe:
+        """The probe that everything is recorded with."""
+        if self._probe is None:
+            raise InputError(CLOSED)
+        return self._probe
+
+    @property
+    def status(self) -> str:
+        """One line while something takes more memory than it should."""
+        return "; ".join(note for note in self._notes.values() if note)
 
     @property
     def nbytes(self) -> int:
         """Bytes held, reserved ones included."""
         return self._cache.nbytes + self._cache.reserved
 
-    def reserve(self, nbytes: int) -> None:
-        """Count bytes that captured weights hold against the budget."""
-        self._cache.reserved = nbytes
+    def reserve(self, captured: int) -> None:
+        """Count bytes of captured weights against the budget, and of the original ones."""
+        budget = self._cache.budget
+        self._cache.reserved = captured + self._originals
         self._cache.trim()
+        much = captured > budget / 2
+        note = f"captures hold {captured:,} bytes of the budget of {budget:,}"
+        self._notes["captures"] = note if much else ""
 
-    def clear(self) -> None:
-        """Forget everything."""
+    def close(self) -> None:
+        """Forget everything, and let go of the probe."""
         self._cache.clear()
+        self._cache.reserved = 0
+        self._probe = None
 
     def has(self, entry: Entry, image: int, layer: str) -> bool:
-        """Tell whether a layer's output is there without a forward pass."""
-        kept = self._cache.get((entry.key, image))
-        return isinstance(kept, Recording) and layer in kept.outputs
+        """Tell whether a layer's output, or that it has none, is known without a forward pass."""
+        kept = self._cache.peek((entry.key, image))
+        return isinstance(kept, Kept) and not _lacks(kept, layer)
+
+    def is_loaded(self, entry: Entry) -> bool:
+        """Tell whether the weights of ``entry`` are those in the probe."""
+        return self.probe.key == entry.key
 
     def load(self, entry: Entry) -> Probe:
         """Return the probe with the weights of ``entry`` in it."""
-        if self._probe.key != entry.key:
-            self._probe.load(entry.load(), entry.key)
-        return self._probe
+        probe = self.probe
+        if probe.key != entry.key:
+            started = perf_counter()
+            try:
+                probe.load(entry.load(), entry.key)
+            except CheckpointError as error:
+                raise CheckpointError(f"step {entry.step:,}: {error}") from error
+            self.load_seconds = perf_counter() - started
+        return probe
 
     def activation(self, entry: Entry, image: int, layer: str, side: str) -> Tensor:
         """Return one layer's output, or the input of an activation, without the batch axis."""
         self._asked = [layer, *(name for name in self._asked if name != layer)][:IN_VIEW]
-        recording = self._recording(entry, image, layer)
+        kept = self._kept(entry, image, layer)
+        recording = kept.recording
+        if layer not in kept.ran:
+            where = f"image {image} at step {entry.step:,}"
+            raise InputError(f"layer {layer!r} did not run for {where}")
         if side == "in" and layer not in recording.inputs:
             known = ", ".join(recording.inputs) or "none"
             raise InputError(f"{layer} is no activation; inputs are recorded for {known}")
@@ -70,7 +122,7 @@ class Recordings:
 
     def result(self, entry: Entry, image: int) -> Any:
         """Return the model's own output."""
-        return self._recording(entry, image, None).result
+        return self._kept(entry, image, None).recording.result
 
     def gradients(self, entry: Entry, images: tuple[int, ...], loss: Loss | None) -> Gradients:
         """Return the gradients of the loss on these images."""
@@ -82,15 +134,18 @@ class Recordings:
             inputs = self._images.batch(images)
             kept = self.load(entry).backward(inputs, lambda output: measure(output, target))
             self._cache.put(key, kept)
+            over = kept.nbytes > self._cache.room
+            note = f"over budget: the gradients alone take {kept.nbytes:,} bytes"
+            self._notes["gradients"] = note if over else ""
         return kept
 
-    def _recording(self, entry: Entry, image: int, layer: str | None) -> Recording:
+    def _kept(self, entry: Entry, image: int, layer: str | None) -> Kept:
         kept = self._cache.get((entry.key, image))
-        if not isinstance(kept, Recording) or (layer is not None and layer not in kept.outputs):
+        if not isinstance(kept, Kept) or (layer is not None and _lacks(kept, layer)):
             started = perf_counter()
             recording = self.load(entry).record(self._images.input(image))
             self.seconds = perf_counter() - started
-            kept = self._fitting(recording)
+            kept = Kept(self._fitting(recording), frozenset(recording.outputs))
             self._cache.put((entry.key, image), kept)
         return kept
 
@@ -98,18 +153,33 @@ class Recordings:
         """Keep the layers in view, then as many others as fit, the small ones first."""
         room = self._cache.room
         if recording.nbytes <= room:
-            self.status = ""
+            self._notes["layers"] = ""
             return recording
-        kept = [name for name in self._asked if name in recording.outputs]
-        held = sum(recording.outputs[name].nbytes for name in kept)
-        rest = [name for name in recording.outputs if name not in kept]
-        for name in sorted(rest, key=lambda name: recording.outputs[name].nbytes):
-            held += recording.outputs[name].nbytes
-            if held > room:
-                break
-            kept.append(name)
-        self.status = f"over budget: {len(kept)} of {len(recording.outputs)} layers kept"
+        outputs = recording.outputs
+        asked = [name for name in self._asked if name in outputs]
+        rest = sorted(outputs.keys() - set(asked), key=lambda name: outputs[name].nbytes)
+        order = [*asked, *rest]
+        # Layers share storages and bring their inputs, so bytes are counted of the whole.
+        fitting = bisect_right(
+            range(len(order) + 1),
+            room,
+            lo=len(asked),
+            key=lambda count: recording.restricted(order[:count]).nbytes,
+        )
+        kept = order[: max(len(asked), fitting - 1)]
+        self._notes["layers"] = f"over budget: {len(kept)} of {len(order)} layers kept"
         return recording.restricted(kept)
+
+
+def bytes_of(weights: Mapping[str, Any]) -> int:
+    """Return the bytes of a state_dict's tensors, each storage counted once."""
+    storages = (value.untyped_storage() for value in weights.values() if isinstance(value, Tensor))
+    return sum({each.data_ptr(): each.nbytes() for each in storages}.values())
+
+
+def _lacks(kept: Kept, layer: str) -> bool:
+    """Tell whether a layer ran but was not kept, for want of memory."""
+    return layer in kept.ran and layer not in kept.recording.outputs
 
 
 def cross_entropy(output: Any, target: Tensor | None) -> Tensor:

@@ -6,7 +6,7 @@ import copy
 import operator
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -103,6 +103,13 @@ class Timeline:
             self._series.refresh()
         self._merge()
         return len(self._entries) - before
+
+    def close(self) -> None:
+        """Let go of the captured and the original weights; the steps stay."""
+        self._pending.clear()
+        self._captures.clear()
+        self._original = replace(self._original, load=dict)
+        self._entries = tuple(replace(entry, load=dict) for entry in self._entries)
 
     def _merge(self) -> None:
         files = self._file_entries()

@@ -1,10 +1,13 @@
+import gc
 import itertools
 import threading
+import weakref
 
 import pytest
 import torch
 
-from convviz_widgets.errors import InputError, SelectionError, UnknownLayerError
+from convviz_widgets.checkpoints import CheckpointSeries
+from convviz_widgets.errors import CheckpointError, InputError, SelectionError, UnknownLayerError
 from convviz_widgets.instrument import ImageSet
 from convviz_widgets.state import ModelState
 
@@ -260,3 +263,37 @@ def test_follow_waits_for_the_publication_of_another_thread(state):
         assert not state.follow
     thread.join()
     assert state.follow
+
+
+def test_a_closed_state_lets_go_of_the_replica_and_of_captures(images, make_net):
+    state = ModelState(make_net(5), images)
+    state.capture(10)
+    state.refresh()
+    state.activation()
+    history = state.history
+    history.ask(state, "parameters")
+    assert history.wait(10)
+    held = [weakref.ref(state._probe), weakref.ref(state._timeline[1].load()["0.weight"])]
+    state.close()
+    gc.collect()
+    assert [each() for each in held] == [None, None]
+    for call in (state.activation, state.weight, state.refresh, lambda: state.capture(20)):
+        with pytest.raises(InputError, match="closed"):
+            call()
+
+
+def test_a_checkpoint_that_does_not_fit_is_named_by_its_step(images, make_net):
+    series = CheckpointSeries.from_state_dicts([(300, {"other": torch.zeros(1)})])
+    state = ModelState(make_net(9), images, checkpoints=series)
+    with pytest.raises(CheckpointError, match=r"^step 300: "):
+        state.weight()
+
+
+def test_a_slow_load_is_told_of_before_the_next_one(state):
+    state.weight()
+    assert not state.is_slow_to_load()
+    state._recordings.seconds, state._recordings.load_seconds = 0.0, 1.0
+    assert not state.is_slow_to_load()
+    state.select(checkpoint=0)
+    assert state.is_slow_to_load()
+    assert state.is_slow()
