@@ -12,7 +12,7 @@ from convviz_widgets.instrument import Probe
 from convviz_widgets.instrument.observing_tape import ObservingTape
 
 from . import bins
-from .maps import MapSummary, summarise
+from .maps import MapSummary, Peaks, summarise
 from .plan import Plan
 from .statistics import Statistics
 from .sums import Sums
@@ -45,17 +45,10 @@ class Reader:
         """
         least = torch.maximum(self._floor, self._top.least)
         found = self._summaries(images, indices, least)
-        for layer in self._plan.slices:
-            if layer not in found:
-                raise ModelError(f"layer {layer!r} did not run for image {int(indices[0])}")
-        summaries = [found[layer] for layer in self._plan.slices]
-        peaks, places = (
-            torch.cat([getattr(summary, name) for summary in summaries], 1).cpu()
-            for name in ("peaks", "places")
-        )
         groups = None if self._plan.groups is None else self._plan.groups[indices]
-        self._top = self._top.with_peaks(peaks, places, indices, groups, least)
-        self._sums = self._sums.merged(Sums.side_by_side([part.sums for part in summaries]))
+        peaks = _in_a_row([(self._plan.slices[layer].start, found[layer].peaks) for layer in found])
+        self._top = self._top.with_peaks(peaks, indices, groups)
+        self._sums = self._sums.merged(Sums.side_by_side([part.sums for part in found.values()]))
 
     def statistics(self) -> Statistics:
         """Return what is known after all batches."""
@@ -81,7 +74,10 @@ class Reader:
 
         filling = images[:1].expand(self._plan.batch_size - rows, *images.shape[1:])
         self._probe.follow(torch.cat([images, filling]), partial(ObservingTape, observe=observe))
-        return found
+        for layer in self._plan.slices:
+            if layer not in found:
+                raise ModelError(f"layer {layer!r} did not run for image {int(indices[0])}")
+        return {layer: found[layer] for layer in self._plan.slices}
 
     def _count(self, layer: str, maps: Tensor, summary: MapSummary) -> None:
         counts = self._bins.get(layer)
@@ -89,6 +85,16 @@ class Reader:
             size = (maps.shape[1], bins.SLOTS)
             counts = self._bins[layer] = torch.zeros(size, dtype=torch.int32, device=maps.device)
         bins.count(counts, maps, finite=summary.finite)
+
+
+def _in_a_row(peaks: list[tuple[int, Peaks]]) -> Peaks:
+    """Return the peaks of all layers, their channels counted on from the first one of each."""
+    return Peaks(
+        torch.cat([some.channels + first for first, some in peaks]),
+        torch.cat([some.rows for _, some in peaks]),
+        torch.cat([some.values for _, some in peaks]),
+        torch.cat([some.places for _, some in peaks]),
+    )
 
 
 def _float32(maps: Tensor) -> Tensor:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .maps import Peaks
+
 _LAST_IMAGE = 2**32 - 1
 _EMPTY = torch.iinfo(torch.int64).min
 
@@ -71,24 +73,20 @@ class Top:
         positions = torch.cat([self.positions, other.positions], 1)
         return Top(keys, positions, groups)._best(self.k)
 
-    def with_peaks(
-        self, peaks: Tensor, places: Tensor, images: Tensor, groups: Tensor | None, least: Tensor
-    ) -> Top:
+    def with_peaks(self, peaks: Peaks, images: Tensor, groups: Tensor | None) -> Top:
         """Return the strongest of these and of a batch.
 
         Parameters
         ----------
-        peaks : float32 (R, C), the largest value of each map, no NaN.
-        places : int64 (R, C), where it is.
-        images : int64 (R,), below 2**32.
+        images : int64 (R,), of the batch's rows, below 2**32.
         groups : int64 (R,), the source of each image.
-        least : float32 (C,), what a value must exceed; no less than is needed.
         """
-        channels, rows = (peaks > least).T.nonzero(as_tuple=True)
+        channels, rows = peaks.channels, peaks.rows
         if not len(channels):
             return self
-        keys = _keys(peaks[rows, channels], images[rows])
-        columns = [keys, places[rows, channels], *([] if groups is None else [groups[rows]])]
+        columns = [_keys(peaks.values, images[rows]), peaks.places]
+        if groups is not None:
+            columns.append(groups[rows])
         affected, counts = channels.unique_consecutive(return_counts=True)
         line = torch.arange(len(affected)).repeat_interleave(counts)
         place = torch.arange(len(channels)) - (counts.cumsum(0) - counts).repeat_interleave(counts)

@@ -7,6 +7,7 @@ import torch
 
 from convviz_widgets.instrument import FieldBox, ImageSet, Probe, ReceptiveFields
 from convviz_widgets.sweep import sweep
+from convviz_widgets.sweep.maps import Peaks
 from convviz_widgets.sweep.top import Top
 
 from .nets import activations, build, pictures, strongest
@@ -76,13 +77,9 @@ def top_of(rows, k=3, grouped=False):
     top = Top.empty(1, k, grouped=grouped)
     for batch in rows:
         values, images, groups = (torch.tensor(column) for column in zip(*batch, strict=True))
-        top = top.with_peaks(
-            values[:, None].float(),
-            images[:, None] * 10,
-            images,
-            groups if grouped else None,
-            top.least,
-        )
+        rows = torch.arange(len(batch))
+        peaks = Peaks(torch.zeros_like(rows), rows, values.float(), images * 10)
+        top = top.with_peaks(peaks, images, groups if grouped else None)
     return top
 
 
@@ -102,8 +99,8 @@ def test_a_better_image_of_a_group_takes_its_place_and_frees_none():
 def test_negative_and_infinite_values_are_in_order():
     values = [-torch.inf, -3.0, -(2.0**-100), 0.0, 2.0**-100, 7.0, torch.inf]
     top = top_of([[(value, image, 0) for image, value in enumerate(values)]], k=7)
-    assert top.values[0].tolist() == [*values[:0:-1], -torch.inf]
-    assert top.images[0].tolist() == [6, 5, 4, 3, 2, 1, -1]
+    assert top.values[0].tolist() == values[::-1]
+    assert top.images[0].tolist() == [6, 5, 4, 3, 2, 1, 0]
 
 
 @pytest.mark.parametrize("grouped", [False, True])
