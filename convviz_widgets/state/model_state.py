@@ -16,6 +16,13 @@ from traitlets import HasTraits, Instance
 from convviz_widgets.checkpoints import CheckpointSeries
 from convviz_widgets.errors import InputError, UnknownLayerError, unknown
 from convviz_widgets.instrument import ImageSet, LayerInfo, Probe
+from convviz_widgets.state.arguments import (
+    check_checkpoints,
+    check_device,
+    check_model,
+    checked_budget,
+    checked_indices,
+)
 from convviz_widgets.state.history import History
 from convviz_widgets.state.measurer import Measurer
 from convviz_widgets.state.publisher import Publisher
@@ -65,6 +72,8 @@ class ModelState(HasTraits):
 
     Raises
     ------
+    InputError
+        If an argument is of another kind than expected, or the device cannot be used here.
     ModelError
         If the model cannot be copied, raises on the first image, or ignores its weights.
     SelectionError, UnknownLayerError
@@ -97,18 +106,22 @@ class ModelState(HasTraits):
         device: str | torch.device = "cpu",
     ) -> None:
         super().__init__()
+        check_model(model)
+        check_checkpoints(checkpoints)
+        check_device(device)
+        budget = checked_budget(memory_budget)
         self._model = model
         self._images = images if isinstance(images, ImageSet) else ImageSet(images)
         if not len(self._images):
             raise InputError("the image set is empty; a state needs at least one image")
+        self._probe_indices = checked_indices(probe, len(self._images))
         made = Probe(model, self._images.input(0), device=device, keep_original=not checkpoints)
         self._layers = {info.name: info for info in made.layers}
         self._checkpoints = checkpoints
         self._timeline = Timeline(checkpoints, lambda: self._probe.original or {})
-        self._recordings = Recordings(made, self._images, memory_budget)
+        self._recordings = Recordings(made, self._images, budget)
         self._sources: list[Refreshable] = []
         self._loss = loss
-        self._probe_indices = tuple(range(min(64, len(self._images)))) if probe is None else probe
         self._publisher = Publisher(self._publish)
         self._closed = False
         chosen = {"channel": channel, "image": image, "checkpoint": checkpoint, "target": target}
@@ -141,7 +154,7 @@ class ModelState(HasTraits):
     @property
     def probe_indices(self) -> tuple[int, ...]:
         """Images that distributions and gradients are computed on."""
-        return tuple(self._probe_indices)
+        return self._probe_indices
 
     @property
     def forward_count(self) -> int:

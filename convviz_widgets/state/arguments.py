@@ -1,0 +1,69 @@
+"""What a state is made of, checked before anything is copied."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from convviz_widgets.checkpoints import CheckpointSeries
+from convviz_widgets.errors import InputError
+
+
+def check_model(model: Any) -> None:
+    """Raise `InputError` for anything but an ``nn.Module``."""
+    if not isinstance(model, nn.Module):
+        raise InputError(f"model: expected an nn.Module, got {type(model).__name__}")
+
+
+def check_checkpoints(checkpoints: Any) -> None:
+    """Raise `InputError` for anything but a `CheckpointSeries` or None."""
+    if checkpoints is not None and not isinstance(checkpoints, CheckpointSeries):
+        hint = "CheckpointSeries.from_directory(path) makes one"
+        got = type(checkpoints).__name__
+        raise InputError(f"checkpoints: expected a CheckpointSeries, got {got}; {hint}")
+
+
+def check_device(device: Any) -> None:
+    """Raise `InputError` for a device that does not exist, or that torch cannot use here."""
+    try:
+        torch.zeros(1, device=torch.device(device)).cpu()
+    except Exception as error:  # each backend raises another kind
+        line = " ".join(str(error).split())[:120]
+        expected = "expected one that torch can use here, such as 'cpu'"
+        raise InputError(f"device {str(device)!r}: {expected} ({line})") from error
+
+
+def checked_budget(budget: Any) -> int:
+    """Return the bytes as an int; raise `InputError` for what is no whole number from 0 on."""
+    whole = _whole(budget)
+    if whole is None or whole < 0:
+        raise InputError(f"memory_budget: expected a whole number of bytes, got {budget!r}")
+    return whole
+
+
+def checked_indices(probe: Sequence[int] | None, images: int) -> tuple[int, ...]:
+    """Return the probe's indices, default the first 64; raise `InputError` for one out of range."""
+    if probe is None:
+        return tuple(range(min(64, images)))
+    expected = f"expected image indices from 0 to {images - 1}"
+    try:
+        indices = [_whole(index) for index in probe]
+    except TypeError:
+        raise InputError(f"probe: {expected}, got {probe!r}") from None
+    for given, index in zip(probe, indices, strict=True):
+        if index is None or not 0 <= index < images:
+            raise InputError(f"probe: {expected}, got {given!r}")
+    if not indices:
+        raise InputError(f"probe: {expected}, got none")
+    return tuple(index for index in indices if index is not None)
+
+
+def _whole(value: Any) -> int | None:
+    try:
+        return None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        return None
