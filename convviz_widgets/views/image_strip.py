@@ -17,6 +17,8 @@ from convviz_widgets.views.text import Text
 
 COLUMNS, ROWS, SIDE = 4, 2, 47
 PAGE = COLUMNS * ROWS
+EMPTY = np.full((SIDE, SIDE, 3), 128, np.uint8)
+"""In place of an image that cannot be read."""
 
 
 class ImageStrip(MosaicView):
@@ -52,11 +54,20 @@ class ImageStrip(MosaicView):
         images = self.state.image_set
         first = selection.image // PAGE * PAGE
         shown = range(first, min(first + PAGE, len(images)))
-        return Tiles(np.stack([thumbnail(images.display(i)) for i in shown]) / 255)
+        pictures, reasons = [], {}
+        for index in shown:
+            try:
+                pictures.append(thumbnail(images.display(index)))
+            except Exception as error:  # whatever a data set raises: the others are still fine
+                pictures.append(EMPTY)
+                reasons[index] = str(error)
+        broken = np.isin(shown, list(reasons))
+        return Tiles(np.stack(pictures) / 255, hatched=broken, caption=_unreadable(reasons))
 
     def draw(self, result: tuple[Picture, int | None]) -> None:
         """Send the page, the highlight and the number."""
         self._number.value = self.state.selection.image
+        self._caption.layout.display = "block" if result[0].tiles.caption else "none"
         super().draw(result)
 
     def selected_tile(self, selection: Selection) -> int | None:
@@ -70,10 +81,14 @@ class ImageStrip(MosaicView):
     def describe(self, tile: int, picture: Picture) -> str:
         """Name the image and its class."""
         index = self._first() + tile
-        label, names = self.state.image_set.label(index), self.state.image_set.class_names
+        if picture.tiles.hatched is not None and picture.tiles.hatched[tile]:
+            return f"image {index} cannot be read"
+        images = self.state.image_set
+        label, names, name = images.label(index), images.class_names, images.name(index)
+        called = "" if name == f"image {index}" else f" · {name}"
         if label is None or names is None or label >= len(names):
-            return f"image {index}"
-        return f"image {index} · {names[label]}"
+            return f"image {index}{called}"
+        return f"image {index}{called} · {names[label]}"
 
     def _first(self) -> int:
         return self.state.selection.image // PAGE * PAGE
@@ -85,6 +100,14 @@ class ImageStrip(MosaicView):
     def _turn(self, by: int) -> None:
         last = len(self.state.image_set) - 1
         self.state.select(image=min(last, max(0, self.state.selection.image + by * PAGE)))
+
+
+def _unreadable(reasons: dict[int, str]) -> str:
+    """Say which images cannot be read, and why not the first of them."""
+    if not reasons:
+        return ""
+    numbers = ", ".join(map(str, reasons))
+    return f"cannot be read: image {numbers} ({' '.join(next(iter(reasons.values())).split())})"
 
 
 def thumbnail(pixels: np.ndarray) -> np.ndarray:

@@ -20,9 +20,12 @@ from convviz_widgets.views.text import ACCENT
 class Answer:
     """The most probable classes, best first, with the true one if it is known."""
 
+    indices: tuple[int, ...]
     names: tuple[str, ...]
     probabilities: tuple[float, ...]
-    truth: str | None
+    truth: int | None
+    """Index of the true class."""
+    true_name: str
     classes: int
     step: int
 
@@ -45,23 +48,25 @@ class Predictions(View):
         probabilities = torch.softmax(self.state.logits().float(), dim=0)
         best = torch.topk(probabilities, min(self.top, len(probabilities)))
         label = self.state.image_set.label(selection.image)
+        indices = tuple(best.indices.tolist())
         return Answer(
-            tuple(self._name(index) for index in best.indices.tolist()),
+            indices,
+            tuple(map(self._name, indices)),
             tuple(best.values.tolist()),
-            None if label is None else self._name(label),
+            label,
+            "not known" if label is None else self._name(label),
             len(probabilities),
             selection.step,
         )
 
     def draw(self, result: Answer) -> None:
         """Show the bars."""
-        pairs = zip(result.names, result.probabilities, strict=True)
-        rows = "".join(_row(name, share, name == result.truth) for name, share in pairs)
+        classes = zip(result.indices, result.names, result.probabilities, strict=True)
+        rows = "".join(_row(name, share, index == result.truth) for index, name, share in classes)
         self._table.value = f'<table style="width:100%;border-spacing:0">{rows}</table>'
-        truth = "not known" if result.truth is None else result.truth
         self.say(
             f"softmax of {result.classes} classes · step {result.step:,} · n = 1 image · "
-            f"true class: {truth}"
+            f"true class: {result.true_name}"
         )
 
     def _name(self, index: int) -> str:

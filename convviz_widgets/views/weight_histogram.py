@@ -8,7 +8,7 @@ from typing import ClassVar
 from ipywidgets import Widget
 from traitlets import Enum
 
-from convviz_widgets.state import Selection, channel_count
+from convviz_widgets.state import Selection
 from convviz_widgets.tensors import full_limits, histogram, summary, to_display_array
 from convviz_widgets.views.histogram_view import Counted, HistogramView, non_finite, widened
 from convviz_widgets.views.option_controls import choice, line
@@ -38,8 +38,8 @@ class WeightHistogram(HistogramView):
     def count(self, selection: Selection) -> Counted:
         """Count the weights."""
         info = weighted_layer(self.state, selection.layer)
-        channel = min(selection.channel, channel_count(info) - 1)
         layer = to_display_array(as_filters(info, self.state.weight(info.name)))
+        channel = min(selection.channel, len(layer) - 1)
         values = layer[channel] if self.scope == "filter" else layer
         facts = summary(values)
         counted = histogram(values, bins=48, limits=widened(full_limits(layer)))

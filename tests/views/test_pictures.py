@@ -10,7 +10,14 @@ from torch import nn
 
 from convviz_widgets.instrument import ImageSet
 from convviz_widgets.state import ModelState
-from convviz_widgets.views import ActivationMap, ActivationMosaic, FilterMosaic
+from convviz_widgets.views import (
+    ActivationMap,
+    ActivationMosaic,
+    FilterMosaic,
+    ImageStrip,
+    Predictions,
+    WeightHistogram,
+)
 from convviz_widgets.views.mosaic_view import MosaicView
 from convviz_widgets.views.picture import colour
 
@@ -122,3 +129,39 @@ def test_the_scales_of_a_normalisation_are_no_filters(norm):
     state = on(nn.Sequential(nn.Conv2d(3, 2, 3), norm), 3, 8, 8)
     state.select(layer="1")
     assert "0 (feeds 1)" in FilterMosaic(state)._caption.value
+
+
+def test_the_one_weight_of_an_activation_is_every_channels():
+    state = on(nn.Sequential(nn.Conv2d(3, 4, 3), nn.PReLU()), 3, 8, 8)
+    state.select(layer="1", channel=2)
+    view = WeightHistogram(state, scope="filter")
+    assert view._problem.value == ""
+    assert "n = 1 weights" in view._caption.value
+
+
+def test_of_two_classes_of_one_name_one_is_true():
+    images = ImageSet(torch.rand(1, 1, 2, 2), labels=[1], class_names=["crane", "crane", "dog"])
+    view = Predictions(ModelState(nn.Sequential(nn.Flatten(), nn.Linear(4, 3)), images))
+    assert view._table.value.count("✓") == 1
+
+
+class OneBroken:
+    """Three images, the second of which cannot be read."""
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        if index == 1:
+            raise OSError("truncated file")
+        return torch.full((3, 8, 8), 0.5)
+
+
+def test_an_unreadable_image_leaves_the_others_in_the_strip():
+    images = ImageSet(OneBroken(), mean=0.0, std=1.0, names=["hen", "lost", "image 2"])
+    strip = ImageStrip(ModelState(nn.Sequential(nn.Conv2d(3, 2, 3)), images))
+    assert strip._problem.value == ""
+    assert list(strip._picture.tiles.hatched) == [False, True, False]
+    assert strip._caption.value == "cannot be read: image 1 (truncated file)"
+    said = [strip.describe(tile, strip._picture) for tile in range(3)]
+    assert said == ["image 0 · hen", "image 1 cannot be read", "image 2"]
