@@ -143,7 +143,8 @@ class History:
         keys = [entry.key for entry in entries]
         selected = self._selected()
         first = keys.index(selected) if selected in keys else 0
-        for part in dict.fromkeys(part for parts in self._asked.values() for part in parts):
+        asked = [part for parts in self._asked.values() for part in parts]
+        for part in dict.fromkeys(asked if entries else []):  # a closed state has no entries
             jobs = jobs_of(part, entries)
             for index in (first, *coarse_to_fine(len(jobs))):
                 job = jobs[index]

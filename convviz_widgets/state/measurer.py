@@ -117,10 +117,11 @@ class Measurer:
             probe.load(entry.load(), entry.key)
 
     def _inputs(self) -> Tensor:
-        if self._batch is None:
+        batch = self._batch
+        if batch is None:
             with self._lock:
-                self._batch = self._images.batch(self._indices)
-        return self._batch
+                self._batch = batch = self._images.batch(self._indices)
+        return batch
 
     def _batches(self, go_on: Callable[[], bool]) -> Iterator[Tensor]:
         for batch in self._inputs().split(self._fitting(FORWARD_BYTES, copies=2)):

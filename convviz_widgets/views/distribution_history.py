@@ -110,7 +110,7 @@ class DistributionHistory(HistoryView):
     def picture(self, selection: Selection) -> DistributionPicture | None:
         """Return all checkpoints of the selected layer, as far as they have been measured."""
         data = distributions_of(
-            self.state.history.all(*self.parts()),
+            self.history.all(*self.parts()),
             self.state.steps,
             [info.name for info in self.state.layers],
             selection.layer,
@@ -129,8 +129,8 @@ class DistributionHistory(HistoryView):
             self._plots.overlay.on_click(self._clicked)
             self._plots.overlay.on_move(self._moved, lambda: self._pointed.show(""))
             self._plots.overlay.on_arrow(self.step_by)
-            self._frame.children = [self._plots.widget]
         self._plots.show(picture, bands=self.show == BANDS, normal=self.normal)
+        self.reveal(self._frame, self._plots.widget)
         self.say(" · ".join(_sentences(picture, self.show, self.normal)))
 
     def _clicked(self, x: int, _y: int) -> None:

@@ -98,7 +98,7 @@ class GradientFlow(HistoryView):
 
     def picture(self, selection: Selection) -> FlowPicture | None:
         """Return both plots, as far as the gradients have been measured."""
-        measured = self.state.history.all(GRADIENTS)
+        measured = self.history.all(GRADIENTS)
         first = next((each for each in measured if each is not None), None)
         if first is None:
             return None
@@ -149,7 +149,7 @@ class GradientFlow(HistoryView):
             slopes = [math.nan if each is None else self._slope(each).slope for each in measured]
             return Curves(("slope",), steps, np.array([slopes]))
         if self.over == RATIOS:
-            measured = self.state.history.all(UPDATES)
+            measured = self.history.all(UPDATES)
         numbers = [{} if each is None else self._numbers(each) for each in measured]
         known = {layer for each in numbers for layer in each}
         layers = tuple(info.name for info in self.state.layers if info.name in known)
@@ -173,6 +173,8 @@ class GradientFlow(HistoryView):
         depth.show(picture.profile or DepthProfile((), (), ()), layer)
         shown = "slope" if self.over == SLOPES else layer
         time.show(picture.curves, shown, picture.selection.checkpoint)
+        self.reveal(self._depth_frame, depth.overlay)
+        self.reveal(self._time_frame, time.overlay)
         self.say(" · ".join(self._sentences(picture)))
 
     def _plots(self) -> tuple[DepthPlot, LayerCurves]:
@@ -180,13 +182,9 @@ class GradientFlow(HistoryView):
             pointed = self._pointed.show
             self._depth = DepthPlot(*self.frame, picked=self._picked_layer, pointed=pointed)
             self._time = LayerCurves(*self.frame, picked=self._picked, pointed=pointed)
-            for plot, frame in (
-                (self._depth, self._depth_frame),
-                (self._time, self._time_frame),
-            ):
-                plot.overlay.leave_to = self.first_control()
-                plot.overlay.on_arrow(self.step_by)
-                frame.children = [plot.overlay]
+            for overlay in (self._depth.overlay, self._time.overlay):
+                overlay.leave_to = self.first_control()
+                overlay.on_arrow(self.step_by)
         return self._depth, self._time
 
     def _sentences(self, picture: FlowPicture) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, ClassVar
 
-from ipywidgets import Button, HBox, IntProgress, Layout, Widget
+from ipywidgets import Box, Button, HBox, IntProgress, Layout, Widget
 from traitlets import Bool
 
 from convviz_widgets.errors import InputError
@@ -62,10 +62,11 @@ class HistoryView(View):
     # -- what the base class does -------------------------------------------------------------
 
     def __init__(self, state: ModelState, **options: Any) -> None:
+        self.history = state.history  # kept, because a closed state has none to give
         self._drawn_progress: Progress | None = None
         super().__init__(state, **options)
         # Not before the view is whole: the thread that measures for others would draw into it.
-        state.history.observe(self._measured)
+        self.history.observe(self._measured)
         self._measured()
 
     def build(self) -> Sequence[Widget]:
@@ -90,6 +91,14 @@ class HistoryView(View):
         rows = [getattr(row, "children", ()) for row in self._controls]
         return next((child for row in rows for child in row), self._button)
 
+    def reveal(self, frame: Box, plot: Widget) -> None:
+        """Put a plot into its frame once it has been drawn.
+
+        A figure of bqplot that is updated while the page is still making it fails there.
+        """
+        if not frame.children:
+            frame.children = [plot]
+
     def go_to(self, checkpoint: int) -> None:
         """Move the clock to a checkpoint."""
         self.guarded(lambda: self.state.select(checkpoint=checkpoint))
@@ -108,7 +117,7 @@ class HistoryView(View):
         InputError
             When nothing can be measured: the first reason.
         """
-        history, parts = self.state.history, self.parts()
+        history, parts = self.history, self.parts()
         if self.stopped:
             history.leave(self)
         else:
@@ -127,8 +136,8 @@ class HistoryView(View):
 
     def close(self) -> None:
         """Ask for nothing more, and let go of every widget."""
-        self.state.history.unobserve(self._measured)
-        self.state.history.leave(self)
+        self.history.unobserve(self._measured)
+        self.history.leave(self)
         super().close()
 
     def _show_progress(self, progress: Progress) -> None:
@@ -138,13 +147,13 @@ class HistoryView(View):
             part.layout.display = "" if going else "none"
         self._bar.max, self._bar.value = max(1, progress.total), progress.done
         self._button.description = "Continue" if self.stopped else "Cancel"
-        self._count.show(_in_words(progress, self.stopped, self.state.history.problem))
+        self._count.show(_in_words(progress, self.stopped, self.history.problem))
 
     def _measured(self) -> None:
         """Draw what is new, called by the thread of the history after every checkpoint."""
         if not self.visible:
             return
-        progress = self.state.history.progress(*self.parts())
+        progress = self.history.progress(*self.parts())
         is_time = progress.complete or perf_counter() - self._told > REFRESH
         if is_time and progress != self._drawn_progress:
             self.redraw()
@@ -152,7 +161,7 @@ class HistoryView(View):
 
     def _shown(self, change: Any) -> None:
         if not self.visible:
-            self.state.history.leave(self)
+            self.history.leave(self)
         else:
             self._drawn = None  # it may have gone on, or been left half done
         super()._shown(change)

@@ -84,7 +84,7 @@ class SparsityHistory(HistoryView):
 
     def picture(self, selection: Selection) -> SparsityPicture | None:
         """Return the curves, as far as they have been measured."""
-        measured = self.state.history.all(ACTIVATIONS)
+        measured = self.history.all(ACTIVATIONS)
         first = next((each for each in measured if each is not None), None)
         if first is None:
             return None
@@ -133,10 +133,10 @@ class SparsityHistory(HistoryView):
         """Send both plots, the list and the caption."""
         if not self._curves:
             self._make_plots()
-        for plot, curves in zip(
-            self._curves, (picture.sparsity, picture.concentration), strict=True
-        ):
+        shown = (picture.sparsity, picture.concentration)
+        for plot, frame, curves in zip(self._curves, self._frames, shown, strict=True):
             plot.show(curves, picture.layer, picture.index)
+            self.reveal(frame, plot.overlay)
         options = list(zip(picture.rows, picture.sparsity.layers, strict=True))
         if tuple(options) != self._list.options:
             self._list.options = options
@@ -144,12 +144,11 @@ class SparsityHistory(HistoryView):
         self.say(" · ".join(_sentences(picture)))
 
     def _make_plots(self) -> None:
-        for frame in self._frames:
+        for _frame in self._frames:
             plot = LayerCurves(*self.frame, picked=self._picked, pointed=self._pointed.show)
             plot.overlay.leave_to = self.first_control()
             plot.overlay.on_arrow(self.step_by)
             self._curves.append(plot)
-            frame.children = [plot.overlay]
 
     # -- what the user does -------------------------------------------------------------------
 

@@ -277,3 +277,12 @@ def test_files_that_vanish_are_made_again(directory, reopened):
 def test_an_unknown_part_is_refused_by_name(state):
     with pytest.raises(InputError, match="unknown part 'gradient'; did you mean 'gradients'"):
         state.history.ask("test", "gradient")
+
+
+def test_closing_while_it_measures_ends_the_thread_and_lets_go_of_the_copies(state, caplog):
+    history = state.history
+    history.observe(state.close)
+    history.ask("test", ACTIVATIONS, GRADIENTS)
+    assert history.wait(PATIENCE)
+    assert history._measurer._probe is history._measurer._shared is None
+    assert caplog.records == []

@@ -1,0 +1,115 @@
+"""The views over training, as a user meets them in JupyterLab."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+
+from .cells import EXPLORER, MODEL
+
+SLOW = """
+import time
+
+class Slow(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = model
+
+    def forward(self, x):
+        time.sleep(0.3)
+        return self.inner(x)
+
+slow = cvw.ModelState(Slow(), images, checkpoints=cvw.CheckpointSeries.from_state_dicts(
+    [(step, {f"inner.{name}": value for name, value in model.state_dict().items()})
+     for step in range(60)]
+))
+view = cvw.SparsityHistory(slow)
+view
+"""
+
+BUSY = """
+ended = time.time() + 12
+while time.time() < ended:
+    sum(range(1000))
+print("ended")
+"""
+
+ENDED = ".jp-OutputArea-output:has-text('ended')"
+
+
+@pytest.fixture(scope="module")
+def opened(frontends):
+    return frontends.lab([MODEL, EXPLORER], "dark")
+
+
+def quiet(view, text):
+    return view.locator(f".cvw-quiet:has-text('{text}')")
+
+
+def test_cancel_arrives_while_a_cell_runs(frontends):
+    busy = frontends.lab([MODEL, SLOW, BUSY], run=False)
+    busy.start_all()
+    view = busy.page.locator(".cvw-view:has-text('Sparsity over training')")
+    quiet(view, "measuring:").wait_for()
+    view.get_by_role("button", name="Cancel").click()
+    quiet(view, "cancelled:").wait_for()
+    assert busy.page.locator(ENDED).count() == 0
+    stopped = quiet(view, "cancelled:").inner_text()
+    busy.page.wait_for_timeout(1000)
+    assert quiet(view, "cancelled:").inner_text() == stopped
+    view.get_by_role("button", name="Continue").click()
+    quiet(view, "measuring:").wait_for()
+
+
+@pytest.fixture(scope="module")
+def history(opened):
+    opened.page.get_by_role("tab", name="History", exact=True).click()
+    view = opened.page.locator(".cvw-view:has-text('Distribution over training')")
+    quiet(view, "6 of 6 measured").wait_for()
+    return view
+
+
+def test_a_click_on_the_heat_map_moves_the_clock(opened, history):
+    plot = history.locator("canvas[tabindex]").first
+    plot.click(position={"x": 60, "y": 120})
+    expect(opened.page.get_by_text("step 0 · 1 of 6")).to_be_visible()
+    plot.click(position={"x": 365, "y": 120})
+    expect(opened.page.get_by_text("step 500 · 6 of 6")).to_be_visible()
+
+
+SENT = """__import__('base64').b64encode(
+    explorer.pages['History'][0][0]._plots._image.image.value).decode()"""
+
+
+def test_the_page_shows_the_pixels_that_the_kernel_sent(opened, history):
+    """Not scaled: the page would mix or drop some of them."""
+    encoded = opened.ask(" ".join(SENT.split()))
+    sent = np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGBA"))
+    box = history.locator("svg image").first.bounding_box()
+    shown = Image.open(io.BytesIO(opened.page.screenshot(clip=box))).convert("RGB")
+    coloured = sent[..., 3] > 0
+    coloured[:, -70:] = False  # under the cursor, which frames the last of six columns
+    assert coloured.sum() > 1000
+    np.testing.assert_array_equal(np.asarray(shown)[coloured], sent[coloured][:, :3])
+
+
+@pytest.mark.parametrize(
+    ("chapter", "title"),
+    [("Sparsity", "Sparsity over training"), ("Gradients", "Gradient flow")],
+)
+def test_every_chapter_can_be_looked_at(opened, history, chapter, title):
+    opened.page.get_by_role("button", name=chapter, exact=True).click()
+    view = opened.page.locator(f".cvw-view:has-text('{title}'):visible")
+    quiet(view, "6 of 6 measured").wait_for()
+    expect(view.locator("svg.svg-figure").first).to_be_visible()
+    opened.screenshot(f"history-{chapter.lower()}-dark", height=1200)
+    assert opened.too_wide() == []
+
+
+def test_the_ticks_name_the_steps(opened, history):
+    opened.page.get_by_role("button", name="Distributions", exact=True).click()
+    ticks = history.locator(".tick text")
+    opened.until(lambda: "400" in ticks.all_text_contents(), "no tick names step 400")
