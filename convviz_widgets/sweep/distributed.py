@@ -28,19 +28,20 @@ _ATTEMPTS = 3
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """What every worker needs, sent to each once.
-
-    Attributes
-    ----------
-    model : without the user's hooks.
-    weights : of the checkpoint; None: those of the model.
-    """
+    """What every worker needs for the whole sweep; the model is without the user's hooks."""
 
     model: nn.Module
-    weights: Mapping[str, Any] | None
     plan: Plan
     dataset: Any
     device: str | torch.device
+    name: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """What every worker needs at one checkpoint; None: the weights of the model."""
+
+    state_dict: Mapping[str, Any] | None
     name: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
@@ -67,10 +68,9 @@ class DaskSweep:
         device: str | torch.device,
     ) -> None:
         self._client = _checked(client)
-        self._model = private_replica(model, "cpu")
         self._plan = plan
-        self._dataset = dataset
-        self._device = device
+        self._job = Job(private_replica(model, "cpu"), plan, dataset, device)
+        self._sent: Any = None  # the job, where the workers are
 
     def parts(
         self, weights: Mapping[str, Any] | None, wanted: range, before: Part
@@ -79,28 +79,30 @@ class DaskSweep:
         from distributed.client import CancelledError
         from distributed.scheduler import KilledWorker
 
-        job = Job(self._model, weights, self._plan, self._dataset, self._device)
         covered = before.coverage
         for attempt in itertools.count(1):
             spans = list(covered.missing(wanted, self._size(wanted)))
             try:
-                for part in self._run(job, spans):
+                for part in self._run(Weights(weights), spans):
                     covered |= part.coverage
                     yield part
                 return
             except (CancelledError, KilledWorker):
-                # The last worker that had the job is gone: only this process can send it again.
+                # The last worker that had what was sent is gone: only we can send it again.
+                self._sent = None
                 if attempt == _ATTEMPTS:
                     raise
 
-    def _run(self, job: Job, spans: list[range]) -> Iterator[Part]:
+    def _run(self, weights: Weights, spans: list[range]) -> Iterator[Part]:
         from distributed import as_completed
 
-        sent = self._client.scatter(job, broadcast=True, hash=False)
+        if self._sent is None:
+            self._sent = self._client.scatter(self._job, broadcast=True, hash=False)
+        sent = self._client.scatter(weights, broadcast=True, hash=False)
         merged = [
             self._client.submit(
                 _merged,
-                [self._client.submit(_swept, sent, span, pure=False) for span in few],
+                [self._client.submit(_swept, self._sent, sent, span, pure=False) for span in few],
                 pure=False,
             )
             for few in _batched(spans, _MERGED_AT_ONCE)
@@ -124,8 +126,10 @@ _idle: dict[str, list[tuple[Probe, Items]]] = {}
 """On a worker: job → probes that no task uses now. A probe serves one task at a time."""
 
 
-def _swept(job: Job, span: range) -> Part:
+def _swept(job: Job, weights: Weights, span: range) -> Part:
     with _borrowed(job) as (probe, items), _one_thread():
+        if weights.state_dict is not None and probe.key != weights.name:
+            probe.load(weights.state_dict, weights.name)
         return swept_part(probe, job.plan, items, span, Part.empty(job.plan))
 
 
@@ -152,10 +156,7 @@ def _borrowed(job: Job) -> Iterator[tuple[Probe, Items]]:
 
 def _tools(job: Job) -> tuple[Probe, Items]:
     items = Items(job.dataset)
-    probe = Probe(job.model, items.example, device=job.device, keep_original=False)
-    if job.weights is not None:
-        probe.load(job.weights)
-    return probe, items
+    return Probe(job.model, items.example, device=job.device, keep_original=False), items
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -95,8 +96,8 @@ class SweepResult:
         )
         return SweepResult(subject, (self.parts[index],), self.fields, series=False)
 
-    def top(self, layer: str | LayerInfo, channel: int) -> list[Hit] | list[list[Hit]]:
-        """Return the images in which a channel is strongest, the strongest first.
+    def top(self, layer: str | LayerInfo, channel: int) -> list[Any]:
+        """Return the images in which a channel is strongest, as `Hit` objects, the strongest first.
 
         At most k, at most one of each group, of equal ones the first. NaN counts as nothing.
         """
@@ -137,10 +138,8 @@ class SweepResult:
         """Return how many values were infinite: int64 (C,)."""
         return self._each(layer, lambda known: known.sums.infinite)
 
-    def histogram(
-        self, layer: str | LayerInfo, channel: int | None = None
-    ) -> Histogram | list[Histogram]:
-        """Return the distribution of a layer's values, or of one channel's.
+    def histogram(self, layer: str | LayerInfo, channel: int | None = None) -> Any:
+        """Return the distribution of a layer's values, or of one channel's, as a `Histogram`.
 
         Four bins an octave from ±2**-12 to ±2**12. Of a data set of up to 511 images all are
         counted, of a larger one an even sample of 256 to 511; ``n`` says how many values.

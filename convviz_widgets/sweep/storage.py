@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, fields
@@ -73,6 +74,9 @@ def read_result(path: str | os.PathLike[str]) -> SweepResult:
 def _result(about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> SweepResult:
     subject = _subject(about["subject"])
     channels = sum(layer.shape[0] for layer in subject.layers)
+    sizes = torch.cat([torch.tensor([math.prod(i.shape[1:])] * i.shape[0]) for i in subject.layers])
+    if not (tensors["top_positions"] < sizes[:, None]).all():
+        raise ValueError("positions outside the maps")
     parts = tuple(
         Part(
             _statistics(tensors, index, channels, subject.k),

@@ -18,7 +18,8 @@ def swept_layers(
 ) -> tuple[LayerInfo, ...]:
     """Return the layers to sweep, in execution order: those named, or all that can be.
 
-    A layer can be swept if it puts out a map for each image, or a list of features.
+    A layer can be swept if it puts out a map for each image, or a list of features; not an empty
+    one.
 
     Parameters
     ----------
@@ -47,4 +48,8 @@ def _one_output_an_image(probe: Probe, image: Tensor) -> set[str]:
         shapes[layer] = tuple(output.shape)
 
     probe.follow(torch.cat([image, image]), partial(ObservingTape, observe=observe))
-    return {layer.name for layer in probe.layers if shapes.get(layer.name) == (2, *layer.shape)}
+    return {
+        layer.name
+        for layer in probe.layers
+        if shapes.get(layer.name) == (2, *layer.shape) and 0 not in layer.shape
+    }

@@ -11,6 +11,7 @@ from convviz_widgets.checkpoints import CheckpointSeries
 from convviz_widgets.errors import CheckpointError, InputError, SelectionError, UnknownLayerError
 from convviz_widgets.instrument import ImageSet
 from convviz_widgets.sweep import SweepInterrupted, SweepResult, sweep
+from convviz_widgets.sweep.storage import _digest
 
 from .nets import build, found, pictures
 
@@ -130,10 +131,17 @@ def tampered(path, change):
     save_file({"about": text, **tensors}, path)
 
 
+def misplaced(about, tensors):
+    """A position outside its map, in a file that is otherwise as it should be."""
+    tensors["top_positions"] += 10**6
+    about.update(sha256=_digest(tensors))
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         (lambda about, tensors: tensors["fired"].add_(1), "is not what was written: its sha256"),
+        (misplaced, "is no result of a sweep"),
         (lambda about, tensors: about.update(format="other"), "is of another format, 'other'"),
         (lambda about, tensors: about.pop("subject"), "is no result of a sweep"),
         (lambda about, tensors: about["subject"].update(k="nine"), "is no result of a sweep"),
@@ -291,3 +299,19 @@ def test_returned_tensors_are_the_callers_to_change(net, images):
     result = swept(net, images)
     result.fired("relu").zero_()
     assert result.fired("relu").any()
+
+
+def test_a_result_takes_the_same_memory_for_any_number_of_images(net, tmp_path):
+    for count in (50, 900):
+        swept(net, pictures(count), batch_size=64).save(tmp_path / str(count))
+    sizes = {path.stat().st_size // 1000 for path in tmp_path.iterdir()}
+    assert len(sizes) == 1
+
+
+def test_a_bar_counts_the_images(net, images, series, capsys):
+    swept(net, images, progress=True)
+    assert "120/120" in capsys.readouterr().err
+    swept(net, images, progress=True, checkpoints=series)
+    assert "360/360" in capsys.readouterr().err
+    swept(net, images)
+    assert capsys.readouterr().err == ""

@@ -33,6 +33,14 @@ def test_functional_activations_are_layers_like_any_other():
     assert result.fired("relu").shape == (4,)
 
 
+def test_half_precision_is_summed_up_in_full():
+    net, images = build("plain").bfloat16(), pictures(30).bfloat16()
+    result = sweep(net, images, progress=False)
+    maps = activations(net, images)["0"].double()
+    torch.testing.assert_close(result.mean("0"), maps.mean((0, 2, 3)), rtol=1e-6, atol=1e-8)
+    assert result.top("0", 0)[0].value == maps[:, 0].max().item()
+
+
 def test_a_mean_far_larger_than_the_deviation_costs_no_digits():
     net = nn.Sequential(nn.Conv2d(1, 1, 1))
     net[0].weight.data.fill_(1.0)

@@ -1,0 +1,225 @@
+"""What a sweep costs beyond the forward passes that it needs, in time and in memory.
+
+python benchmarks/sweep.py            ten minutes or so, on a machine that does nothing else
+python benchmarks/sweep.py --quick    a few batches of all, to see that it runs
+
+With a CUDA device everything but the workers is measured there as well, and printed apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import torch
+from measuring.networks import resnet18
+from measuring.report import Goal, table, write
+from torch import Tensor, nn
+
+from convviz_widgets.instrument import list_layers
+from convviz_widgets.sweep import sweep
+from convviz_widgets.sweep.items import Items
+
+ROOT = Path(__file__).parents[1]
+
+RESULT = ROOT / "benchmarks" / "results" / "sweep.json"
+
+TRIAL = ROOT / "build" / "sweep-quick.json"
+"""A few batches say nothing, so they are not kept beside the results."""
+
+BATCH = 64
+K = 9
+
+Samples = dict[str, list[float]]
+
+
+class Noise:
+    """As many images of 64×64 as asked for, made when asked for, so that they take no memory."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.pool = torch.randn(256, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Tensor:
+        if not 0 <= index < self.count:
+            raise IndexError(index)
+        return self.pool[index % 256].roll(index // 256, 1)
+
+
+def convolutions(network: nn.Module) -> list[str]:
+    """Return the names of the layers that are swept."""
+    layers = list_layers(network, Noise(1)[0][None])
+    return [layer.name for layer in layers if layer.kind == "Conv2d"]
+
+
+def batches(data: Noise, device: str) -> Any:
+    """Yield what every contender is given: the loader of the sweep itself."""
+    items = Items(data)
+    for start in range(0, len(data), BATCH):
+        yield items.load(range(start, min(start + BATCH, len(data)))).images.to(device)
+
+
+def bare(network: nn.Module, data: Noise, device: str) -> None:
+    """Run the forward passes and nothing else."""
+    with torch.inference_mode():
+        for images in batches(data, device):
+            network(images)
+
+
+def swept(network: nn.Module, data: Noise, device: str, **settings: Any) -> None:
+    """Sweep all convolutions."""
+    settings = {"k": K, "batch_size": BATCH, "device": device, "progress": False} | settings
+    sweep(network, data, layers=convolutions(network), **settings)
+
+
+def hooked(network: nn.Module, data: Noise, device: str) -> None:
+    """Do by hand what a notebook does: keep every map's maximum, sum up the rest, sort at the end.
+
+    It has no histogram and no positions, and its memory grows with the images.
+    """
+    maxima: dict[str, list[Tensor]] = {}
+    sums: dict[str, Tensor] = {}
+
+    def hook(name: str) -> Callable[..., None]:
+        def keep(module: nn.Module, inputs: Any, output: Tensor) -> None:
+            maxima.setdefault(name, []).append(output.amax((2, 3)).cpu())
+            facts = output.mean((0, 2, 3)), output.var((0, 2, 3)), (output > 0).sum((0, 2, 3))
+            sums[name] = sums.get(name, 0) + torch.stack(facts)
+
+        return keep
+
+    modules = dict(network.named_modules())
+    handles = [modules[name].register_forward_hook(hook(name)) for name in convolutions(network)]
+    try:
+        bare(network, data, device)
+    finally:
+        for handle in handles:
+            handle.remove()
+    for peaks in maxima.values():
+        torch.cat(peaks).topk(min(K, len(data)), dim=0)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return how long something takes."""
+    start = perf_counter()
+    work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return perf_counter() - start
+
+
+def race(count: int, rounds: int, device: str) -> Samples:
+    """Run all contenders by turns; milliseconds for all images."""
+    network, data = resnet18().to(device), Noise(count)
+    ways = {"bare forward": bare, "sweep": swept, "hooks by hand": hooked}
+    for way in ways.values():
+        way(network, Noise(2 * BATCH), device)
+    taken: Samples = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            taken[name].append(1000 * seconds(lambda way=way: way(network, data, device)))
+    return taken
+
+
+def peak_memory(count: int) -> float:
+    """Return the peak of a new process that sweeps so many images, in MB."""
+    command = [sys.executable, __file__, "--peak", str(count)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return float(done.stdout.split()[-1])
+
+
+def print_peak(count: int) -> None:
+    """Sweep, and print the most memory that this process has had."""
+    swept(resnet18(), Noise(count), "cpu")
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+@contextmanager
+def workers(count: int) -> Any:
+    """Start so many workers of one thread, and let each import what it needs."""
+    from distributed import Client, LocalCluster
+
+    cluster = LocalCluster(
+        n_workers=count, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit=0
+    )
+    with cluster, Client(cluster) as client:
+        yield client
+
+
+def shared_out(count: int, rounds: int) -> Samples:
+    """Sweep with one worker and with two, of one thread each; milliseconds for all images."""
+    network, data = resnet18(), Noise(count)
+    taken: Samples = {}
+    for number in (1, 2):
+        with workers(number) as client:
+            swept(network, Noise(4 * BATCH * number), "cpu", client=client)
+            taken[f"{number} worker{'s' * (number > 1)}"] = [
+                1000 * seconds(lambda c=client: swept(network, data, "cpu", client=c))
+                for _ in range(rounds)
+            ]
+    return taken
+
+
+def goals(taken: Samples, few: float, many: float, shared: Samples) -> list[Goal]:
+    """Judge speed and memory."""
+    pairs = zip(taken["bare forward"], taken["sweep"], strict=True)
+    share = median(plain / ours for plain, ours in pairs)
+    by_hand = zip(taken["hooks by hand"], taken["sweep"], strict=True)
+    middle = {name: median(times) for name, times in shared.items()}
+    return [
+        Goal("a sweep, share of the bare forward's images/s", share, 0.85, at_least=True),
+        Goal("memory of ten times the images, beyond", many - few, 30, " MB"),
+        Goal(
+            "a sweep, times as fast as hooks", median(h / s for h, s in by_hand), 1, at_least=True
+        ),
+        Goal(
+            "two workers, times as fast as one",
+            middle["1 worker"] / middle["2 workers"],
+            1.5,
+            at_least=True,
+        ),
+    ]
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a few batches, to see that it runs")
+    parser.add_argument("--peak", type=int, help="sweep so many images, print the peak in MB")
+    options = parser.parse_args()
+    if options.peak:
+        print_peak(options.peak)
+        return
+    count, rounds, images = (256, 1, (128, 512)) if options.quick else (4096, 5, (1000, 10_000))
+    title = f"ResNet-18 in shape, {count:,} images of 64×64, all 20 convolutions"
+    samples = {title: race(count, rounds, "cpu")}
+    print(table(title, samples[title]), flush=True)
+    few, many = (peak_memory(number) for number in images)
+    print(f"peak memory: {few:.0f} MB for {images[0]:,} images, {many:.0f} MB for {images[1]:,}")
+    workers_title = "the same, on workers of one thread"
+    samples[workers_title] = shared_out(count // 2, max(1, rounds // 2))
+    print(table(workers_title, samples[workers_title]), flush=True)
+    judged = goals(samples[title], few, many, samples[workers_title])
+    if torch.cuda.is_available():
+        cuda_title = f"{title}, {torch.cuda.get_device_name()}"
+        samples[cuda_title] = race(4 * count, rounds, "cuda")
+        print(table(cuda_title, samples[cuda_title]))
+    print("\n".join(goal.line() for goal in judged))
+    path = TRIAL if options.quick else RESULT
+    write(path, samples, judged)
+    print(f"written to {path}")
+
+
+if __name__ == "__main__":
+    main()
