@@ -12,6 +12,7 @@ from convviz_widgets.instrument import Measurement
 from convviz_widgets.state.job import PARTS, Job, jobs_of
 from convviz_widgets.state.measurement_store import MeasurementStore
 from convviz_widgets.state.measurer import Measurer, Stopped
+from convviz_widgets.state.recordings import CLOSED
 from convviz_widgets.state.timeline import Timeline
 
 
@@ -55,6 +56,7 @@ class History:
         self._store = MeasurementStore()
         self._turn = threading.Condition()  # held for moments, never while measuring or telling
         self._thread: threading.Thread | None = None
+        self._closed = False
         self._asked: dict[int, tuple[str, ...]] = {}
         self._observers: list[Callable[[], None]] = []
 
@@ -75,6 +77,8 @@ class History:
                 raise InputError(unknown("part", part, PARTS, "a history has"))
         self._store.forget_all_but(self._timeline.keys)
         with self._turn:
+            if self._closed:  # nothing can be measured any more, the thread would try for ever
+                raise InputError(CLOSED)
             self._asked[id(owner)] = parts
             if self._thread is None and self._next() is not None:
                 # No daemon, which could be cut off amid torch; it ends once the main thread has.
@@ -105,6 +109,7 @@ class History:
     def close(self) -> None:
         """Stop measuring and forget everything that is in memory."""
         with self._turn:
+            self._closed = True
             self._asked.clear()
             self._observers = []
         self._store.forget_all_but(())

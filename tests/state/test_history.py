@@ -286,3 +286,12 @@ def test_closing_while_it_measures_ends_the_thread_and_lets_go_of_the_copies(sta
     assert history.wait(PATIENCE)
     assert history._measurer._probe is history._measurer._shared is None
     assert caplog.records == []
+
+
+def test_a_history_that_is_kept_beyond_its_state_measures_nothing(images, make_net):
+    state = ModelState(make_net(9), images)
+    history = state.history
+    state.close()
+    with pytest.raises(InputError, match="closed"):
+        history.ask(state, "parameters")
+    assert history.wait(1)
