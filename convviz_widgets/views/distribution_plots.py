@@ -151,7 +151,7 @@ class DistributionPlots:
         if bands:
             self._label_bands(canvas, left + 4, picture.levels)
         else:
-            _draw_scale(canvas, left + 8, picture.limits)
+            _draw_scale(canvas, left + 5, picture.limits)
 
     def _label_bands(self, canvas: Any, left: float, levels: np.ndarray) -> None:
         """Name the percentiles where they end, at the last checkpoint that has been measured."""
@@ -163,7 +163,10 @@ class DistributionPlots:
 
 def percent(share: float) -> str:
     """Return a share in percent, in few letters."""
-    shown = f"{100 * share:.2g}" if share > 1e-5 else f"{100 * share:.0e}".replace("e-0", "e-")
+    tiny = 0 < share < 1e-5
+    if share >= 0.995:
+        return "100 %"
+    shown = f"{100 * share:.0e}".replace("e-0", "e-") if tiny else f"{100 * share:.2g}"
     return f"{shown} %"
 
 

@@ -97,6 +97,7 @@ class HistoryView(View):
         A figure of bqplot that is updated while the page is still making it fails there.
         """
         if not frame.children:
+            frame.add_class("cvw-frame")  # the focus shows
             frame.children = [plot]
 
     def go_to(self, checkpoint: int) -> None:

@@ -10,7 +10,7 @@ from convviz_widgets.state import ModelState
 from convviz_widgets.tensors import PERCENTILES
 from convviz_widgets.views import DistributionHistory
 from convviz_widgets.views.distribution_picture import layer_with
-from convviz_widgets.views.distribution_plots import COLUMNS, ROWS, apart
+from convviz_widgets.views.distribution_plots import COLUMNS, ROWS, apart, percent
 
 PATIENCE = 60
 
@@ -226,6 +226,14 @@ def test_new_checkpoints_are_measured_when_they_are_taken_up(images, make_net):
     assert len(picture(view).data.columns) == 2
     assert state.history.progress("parameters").complete
     state.close()
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(0.0, "0 %"), (1.0, "100 %"), (0.31, "31 %"), (0.00021, "0.021 %"), (4.8e-7, "5e-5 %")],
+)
+def test_shares_are_written_in_few_letters(share, words):
+    assert percent(share) == words
 
 
 def test_labels_of_percentiles_do_not_cover_one_another():
