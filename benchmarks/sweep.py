@@ -147,7 +147,7 @@ def print_peak(count: int) -> None:
 
 @contextmanager
 def workers(count: int) -> Any:
-    """Start so many workers of one thread, and let each import what it needs."""
+    """Start so many workers of one thread each."""
     from distributed import Client, LocalCluster
 
     cluster = LocalCluster(
@@ -201,14 +201,14 @@ def main() -> None:
     if options.peak:
         print_peak(options.peak)
         return
-    count, rounds, images = (256, 1, (128, 512)) if options.quick else (4096, 5, (1000, 10_000))
+    count, rounds, images = (256, 1, (128, 512)) if options.quick else (8192, 3, (1000, 10_000))
     title = f"ResNet-18 in shape, {count:,} images of 64×64, all 20 convolutions"
     samples = {title: race(count, rounds, "cpu")}
     print(table(title, samples[title]), flush=True)
     few, many = (peak_memory(number) for number in images)
     print(f"peak memory: {few:.0f} MB for {images[0]:,} images, {many:.0f} MB for {images[1]:,}")
     workers_title = "the same, on workers of one thread"
-    samples[workers_title] = shared_out(count // 2, max(1, rounds // 2))
+    samples[workers_title] = shared_out(count // 4, max(1, rounds // 2))
     print(table(workers_title, samples[workers_title]), flush=True)
     judged = goals(samples[title], few, many, samples[workers_title])
     if torch.cuda.is_available():

@@ -10,6 +10,7 @@ from torch import Tensor
 from convviz_widgets.instrument import LayerInfo
 
 _SAMPLE = 256
+_RAREST = 32
 _BATCHES_OF_A_PART = 16
 
 
@@ -37,8 +38,8 @@ class Plan:
 
     @property
     def stride(self) -> int:
-        """Histograms count every so many-th image: all up to 511, else 256 to 511 of them."""
-        return max(1, self.count // _SAMPLE)
+        """Histograms count every so many-th image, no fewer than 256 and no fewer than 1 in 32."""
+        return min(max(1, self.count // _SAMPLE), _RAREST)
 
     @property
     def part(self) -> int:

@@ -98,4 +98,6 @@ def _in_a_row(peaks: list[tuple[int, Peaks]]) -> Peaks:
 
 
 def _float32(maps: Tensor) -> Tensor:
+    if maps.device.type not in ("cpu", "cuda"):
+        maps = maps.cpu()  # other devices have no float64
     return (maps.abs() if maps.is_complex() else maps).float()

@@ -142,7 +142,8 @@ class SweepResult:
         """Return the distribution of a layer's values, or of one channel's, as a `Histogram`.
 
         Four bins an octave from ±2**-12 to ±2**12. Of a data set of up to 511 images all are
-        counted, of a larger one an even sample of 256 to 511; ``n`` says how many values.
+        counted, of a larger one evenly many: at least 256, at least one in 32. ``n`` says how many
+        values.
         """
 
         def of(part: Part) -> Histogram:

@@ -54,7 +54,7 @@ def sweep(
     k: int = 9,
     batch_size: int = 64,
     checkpoints: CheckpointSeries | None = None,
-    groups: Sequence[Hashable] | Tensor | None = None,
+    groups: Sequence[Hashable] | Tensor | bool | None = None,
     client: Any = None,
     device: str | torch.device = "cpu",
     on_error: str = "raise",
@@ -77,7 +77,7 @@ def sweep(
     batch_size : images that go through the model at a time.
     checkpoints : sweep at each of these instead of with the model's own weights.
     groups : N sources; images of one group were cut from the same photograph. Default those of the
-        `ImageSet`, else each image its own.
+        `ImageSet`, else each image its own; False: each image its own in any case.
     client : a Dask client; its workers share the images out. Same result.
     device : where the model runs, ``"cuda"`` for instance.
     on_error : "raise" stops at an image that cannot be loaded, "skip" leaves it out and notes it in
@@ -189,10 +189,12 @@ def _resumed(
         raise InputError(f"cannot resume, {error}") from error
 
 
-def _numbered(groups: Sequence[Hashable] | Tensor | None, count: int) -> Tensor | None:
+def _numbered(groups: Sequence[Hashable] | Tensor | bool | None, count: int) -> Tensor | None:
     """Return the groups as numbers, int64 (count,), in the order of their first image."""
-    if groups is None:
+    if groups is None or groups is False:
         return None
+    if groups is True:
+        raise InputError("groups must be one source for each image, or False, got True")
     sources = groups.tolist() if isinstance(groups, Tensor) else list(groups)
     if len(sources) != count:
         raise InputError(f"got {len(sources)} groups for {count} images")

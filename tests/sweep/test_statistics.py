@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from convviz_widgets.sweep import bins, sweep
+from convviz_widgets.sweep.maps import _exact, summarise
 
 from .nets import activations, build, pictures
 
@@ -31,6 +32,21 @@ def test_functional_activations_are_layers_like_any_other():
     names = [layer.name for layer in result.layers]
     assert names == ["conv1", "relu", "conv2", "norm", "shortcut", "relu_1", "head"]
     assert result.fired("relu").shape == (4,)
+
+
+@pytest.mark.parametrize("shape", [(7, 3, 40), (7, 3, 4), (1, 2, 1)])
+def test_what_is_done_without_looking_is_what_is_done_on_a_cpu(shape):
+    """The sums that a GPU makes, on a CPU."""
+    maps = torch.randn(shape, generator=torch.Generator().manual_seed(0)).relu_()
+    images, least = torch.arange(shape[0]) + 5, torch.full((shape[1],), 0.5)
+    quick, exact = (way(maps, images, least) for way in (summarise, _exact))
+    for name in ("fired", "values", "nan", "infinite", "first_nan", "maximum"):
+        assert torch.equal(getattr(quick.sums, name), getattr(exact.sums, name))
+    torch.testing.assert_close(quick.sums.mean, exact.sums.mean, rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(quick.sums.squares, exact.sums.squares, rtol=1e-5, atol=1e-6)
+    for mine, theirs in zip(vars(quick.peaks).values(), vars(exact.peaks).values(), strict=True):
+        assert torch.equal(mine, theirs)
+    assert (quick.finite, exact.finite) == (True, False)
 
 
 def test_half_precision_is_summed_up_in_full():

@@ -50,6 +50,15 @@ def test_a_group_has_one_place(k):
                 ]
 
 
+def test_groups_of_an_image_set_can_be_switched_off():
+    images = tied_pictures()
+    grouped = ImageSet(images, groups=[0] * 200)
+    net = build("plain")
+    assert len(sweep(net, grouped, progress=False).top("0", 0)) == 1
+    alone = sweep(net, grouped, groups=False, progress=False)
+    assert alone.top("0", 0) == sweep(net, images, progress=False).top("0", 0)
+
+
 def test_equal_values_go_to_the_first_images_and_equal_positions_to_the_first():
     images = torch.ones(50, 3, 8, 8)
     result = sweep(build("plain"), images, k=3, batch_size=8, progress=False)
