@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Container
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -127,7 +128,8 @@ class _Following(TorchDispatchMode):
             return hull(broadcast(field, tensor, output) for tensor, field in known)
         rule = RULES.get(packet)
         if rule is not None and len(known) == 1 and known[0][0] is args[0]:
-            return rule(known[0][1], result, args)
+            with suppress(LookupError, TypeError, ValueError):  # a form that the rule does not know
+                return rule(known[0][1], result, args)
         return hull(whole(field) for _, field in known)
 
     def _hand_out(self, made: Field | list[Field], result: Any) -> None:
@@ -141,6 +143,8 @@ class _Following(TorchDispatchMode):
 
     def _keep(self, tensor: Tensor, field: Field) -> None:
         self._alive.append(tensor)
+        if not all(_fits(axis, tensor) for axis in field):
+            field = whole(field)
         self._fields[_place(tensor)] = field
         memory = _memory(tensor)
         known = self._memories.get(memory)
@@ -150,10 +154,18 @@ class _Following(TorchDispatchMode):
     def _spread_over_memory(self, written: Tensor) -> None:
         """Let other views of memory that was written into see what was written."""
         place, memory = _place(written), _memory(written)
+        if place not in self._fields:
+            return
         news = whole(self._fields[place])
         for other, field in self._fields.items():
             if other[0] == memory and other != place:
                 self._fields[other] = hull((field, news))
+
+
+def _fits(axis: Axis, tensor: Tensor) -> bool:
+    if axis.dim is None:
+        return True
+    return axis.dim < tensor.ndim and len(axis.low) == tensor.shape[axis.dim]
 
 
 def _place(tensor: Tensor) -> _Place:
@@ -165,5 +177,8 @@ def _memory(tensor: Tensor) -> int:
 
 
 def _written(func: Any, args: tuple[Any, ...]) -> Tensor | None:
-    mutable = func._schema.is_mutable and args and isinstance(args[0], Tensor)
-    return args[0] if mutable else None
+    """Return the first argument if the operation writes into it."""
+    if not args or not isinstance(args[0], Tensor):
+        return None
+    alias = func._schema.arguments[0].alias_info
+    return args[0] if alias is not None and alias.is_write else None
