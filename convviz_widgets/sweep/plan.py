@@ -9,7 +9,7 @@ from torch import Tensor
 
 from convviz_widgets.instrument import LayerInfo
 
-_SAMPLE = 256
+_SAMPLE = 128
 _RAREST = 32
 _BATCHES_OF_A_PART = 16
 
@@ -38,7 +38,7 @@ class Plan:
 
     @property
     def stride(self) -> int:
-        """Histograms count every so many-th image, no fewer than 256 and no fewer than 1 in 32."""
+        """Histograms count every so many-th image, no fewer than 128 and no fewer than 1 in 32."""
         return min(max(1, self.count // _SAMPLE), _RAREST)
 
     @property

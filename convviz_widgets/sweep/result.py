@@ -141,8 +141,8 @@ class SweepResult:
     def histogram(self, layer: str | LayerInfo, channel: int | None = None) -> Any:
         """Return the distribution of a layer's values, or of one channel's, as a `Histogram`.
 
-        Four bins an octave from ±2**-12 to ±2**12. Of a data set of up to 511 images all are
-        counted, of a larger one evenly many: at least 256, at least one in 32. ``n`` says how many
+        Four bins an octave from ±2**-12 to ±2**12. Of a data set of up to 255 images all are
+        counted, of a larger one evenly many: at least 128, at least one in 32. ``n`` says how many
         values.
         """
 
