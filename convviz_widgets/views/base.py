@@ -146,7 +146,7 @@ class View(VBox):
     def close(self) -> None:
         """Stop listening to the state and let go of every widget of the view."""
         self._closed = True
-        if isinstance(self.state, ModelState):  # else the view has been refused
+        if isinstance(getattr(self, "state", None), ModelState):  # else the view was refused
             with suppress(ValueError):  # a closed state has let go of its observers already
                 self.state.unobserve(self._selected, names="selection")
         close_tree(self)
