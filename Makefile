@@ -40,7 +40,7 @@ test-types:
 	@$(PYTHON) -m mypy
 
 test-unit:
-	@$(PYTHON) -m pytest --ignore=tests/notebooks --ignore=tests/browser
+	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --ignore=tests/notebooks --ignore=tests/browser
 
 test-notebooks:
 	@$(PYTHON) -m convviz_widgets.demo

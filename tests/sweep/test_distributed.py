@@ -6,6 +6,7 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+import distributed
 import pytest
 import torch
 
@@ -14,8 +15,6 @@ from convviz_widgets.errors import InputError
 from convviz_widgets.sweep import SweepInterrupted, SweepResult, sweep
 
 from .nets import build, pictures
-
-distributed = pytest.importorskip("distributed")
 
 
 class Deadly:
