@@ -10,9 +10,10 @@ from convviz_widgets.errors import (
     SelectionError,
     UnknownLayerError,
 )
-from convviz_widgets.instrument import ImageSet, LayerInfo, list_layers
+from convviz_widgets.instrument import ImageSet, LayerInfo, attribute, list_layers
 from convviz_widgets.record import Recorder, RecordError, Run, Series
 from convviz_widgets.state import ModelState, Selection
+from convviz_widgets.sweep import Hit, SweepInterrupted, SweepResult, sweep
 from convviz_widgets.views import (
     ActivationHistogram,
     ActivationMap,
@@ -39,6 +40,7 @@ __all__ = [
     "Explorer",
     "FilterMosaic",
     "GradientFlow",
+    "Hit",
     "ImageSet",
     "InputError",
     "LayerInfo",
@@ -52,8 +54,12 @@ __all__ = [
     "SelectionError",
     "Series",
     "SparsityHistory",
+    "SweepInterrupted",
+    "SweepResult",
     "TrainingCurves",
     "UnknownLayerError",
     "WeightHistogram",
+    "attribute",
     "list_layers",
+    "sweep",
 ]
