@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Item(Hashable, Protocol):
@@ -14,6 +14,21 @@ class Item(Hashable, Protocol):
     @property
     def name(self) -> str:
         """How it is shown, on one line."""
+        ...
+
+
+@runtime_checkable
+class StoredItem(Item, Protocol):
+    """An item that is a file, beside which what is found out about it can be kept."""
+
+    @property
+    def path(self) -> str:
+        """Where it is."""
+        ...
+
+    @property
+    def identity(self) -> tuple[int | str, ...]:
+        """What another file of this name would not share, wherever the folder is moved to."""
         ...
 
 
@@ -36,6 +51,11 @@ class CheckpointFile:
     inode: int
     changed: int
     nbytes: int
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Size and time; the inode is left out, which a copy does not keep."""
+        return self.nbytes, self.changed
 
     def __str__(self) -> str:
         return self.name

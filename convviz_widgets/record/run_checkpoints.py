@@ -33,6 +33,11 @@ class ListedCheckpoint:
     path: str
     sha256: str
 
+    @property
+    def identity(self) -> tuple[str]:
+        """The hash."""
+        return (self.sha256,)
+
 
 class ListedPlace:
     """A directory of checkpoints with a recorder's manifest.

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from convviz_widgets.checkpoints.listing import CheckpointFile
+from convviz_widgets.checkpoints.listing import StoredItem
 from convviz_widgets.checkpoints.regular_file import read_regular
 from convviz_widgets.errors import CheckpointError
 from convviz_widgets.instrument import Measurement
@@ -33,8 +33,8 @@ class MeasurementFiles:
     """Reads and writes measurements of checkpoints that are files.
 
     A file starts with the sha256 of the rest, which is compressed: one line of JSON, then the
-    counts. Whatever is wrong with it, it counts as missing. It names the checkpoint's file, size
-    and time, so that it is not taken for that of a checkpoint that has been replaced.
+    counts. Whatever is wrong with it, it counts as missing. It names the checkpoint's file, and its
+    sha256 or else its size and time, so that it is not taken for that of one that has replaced it.
     """
 
     def __init__(self) -> None:
@@ -74,9 +74,9 @@ class MeasurementFiles:
 def place_of(job: Job, fingerprint: str) -> Path | None:
     """Return the file for a job; None where the checkpoint is no file or the model is unknown."""
     key = job.entry.key
-    if not isinstance(key, CheckpointFile) or not fingerprint:
+    if not isinstance(key, StoredItem) or not fingerprint:
         return None
-    if job.before is not None and not isinstance(job.before.key, CheckpointFile):
+    if job.before is not None and not isinstance(job.before.key, StoredItem):
         return None
     name = hashlib.sha256(f"{job.part}\n{os.path.basename(key.path)}".encode()).hexdigest()[:32]
     return Path(key.path).parent / FOLDER / fingerprint[:16] / f"{name}{SUFFIX}"
@@ -84,9 +84,8 @@ def place_of(job: Job, fingerprint: str) -> Path | None:
 
 def _identity(job: Job) -> list[Any]:
     keys = [entry.key for entry in (job.entry, job.before) if entry is not None]
-    files = [key for key in keys if isinstance(key, CheckpointFile)]
-    # The inode is left out: a run that is moved, times and all, keeps its measurements.
-    return [FORMAT, job.part, *([Path(f.path).name, f.nbytes, f.changed] for f in files)]
+    files = [key for key in keys if isinstance(key, StoredItem)]
+    return [FORMAT, job.part, *([Path(f.path).name, *f.identity] for f in files)]
 
 
 def _packed(measured: Measurement, identity: list[Any]) -> bytes:

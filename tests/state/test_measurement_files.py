@@ -7,9 +7,11 @@ import random
 import zlib
 
 import pytest
+import torch
 
 from convviz_widgets.checkpoints.listing import CheckpointFile
 from convviz_widgets.instrument import Measurement
+from convviz_widgets.record import Recorder, Run
 from convviz_widgets.state.job import PARAMETERS, Job
 from convviz_widgets.state.measurement_files import MeasurementFiles, place_of
 from convviz_widgets.state.timeline import Entry
@@ -118,6 +120,23 @@ def test_a_pipe_does_not_hang(job, written):
     written.unlink()
     os.mkfifo(written)
     assert read(job) is None
+
+
+def test_what_was_measured_in_a_recorded_run_is_read_as_long_as_its_bytes_are_the_same(tmp_path):
+    def recorded(weight):
+        net = torch.nn.Linear(1, 1)
+        torch.nn.init.constant_(net.weight, weight)
+        torch.nn.init.zeros_(net.bias)
+        with Recorder(net, tmp_path, step=0):
+            pass
+        return Job(PARAMETERS, Entry(0, Run(tmp_path).checkpoints.key(0), dict))
+
+    assert MeasurementFiles().write(recorded(1.0), FINGERPRINT, Measurement(3))
+    assert read(recorded(1.0)).images == 3
+    for folder in (tmp_path / "checkpoints").glob("step-*"):
+        folder.unlink()
+    (tmp_path / "checkpoints" / "manifest.jsonl").unlink()
+    assert read(recorded(2.0)) is None
 
 
 def test_a_checkpoint_of_another_size_or_time_has_no_measurement(job, written):
