@@ -17,8 +17,12 @@ _LOOKED_AT = 16
 
 
 def weights_fingerprint(state_dict: Mapping[str, Any]) -> str:
-    """Return the sha256 of all names, shapes and values of a state dict, in hex."""
-    return _digest((k, value) for k, value in state_dict.items() if isinstance(value, Tensor))
+    """Return the sha256 of all names, shapes and values of a state dict, in hex.
+
+    In the order of the names: a file may have another one than the model.
+    """
+    names = sorted(name for name, value in state_dict.items() if isinstance(value, Tensor))
+    return _digest((name, state_dict[name]) for name in names)
 
 
 def layers_fingerprint(layers: Sequence[LayerInfo]) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
+import torch
 from torch import Tensor
 
 from convviz_widgets.instrument import LayerInfo
@@ -27,6 +29,7 @@ class Plan:
     k : places in each channel's top list.
     groups : int64 (count,), the source of each image; None: each its own.
     skip : an item that cannot be loaded is left out instead of stopping the sweep.
+    directions : layer → (D, C): what counts as its channels is what lies along these directions.
     """
 
     layers: tuple[LayerInfo, ...]
@@ -35,6 +38,7 @@ class Plan:
     k: int
     groups: Tensor | None
     skip: bool
+    directions: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def stride(self) -> int:
@@ -55,6 +59,13 @@ class Plan:
     def channels(self) -> int:
         """Channels of all layers."""
         return sum(layer.shape[0] for layer in self.layers)
+
+    def seen(self, layer: str, output: Tensor) -> Tensor:
+        """Return a layer's output (N, C, ...) as the plan looks at it: (N, C or D, ...)."""
+        if layer not in self.directions:
+            return output
+        along = self.directions[layer].to(output)
+        return torch.tensordot(output, along, dims=([1], [1])).movedim(-1, 1)
 
 
 def slices_of(layers: tuple[LayerInfo, ...]) -> dict[str, slice]:

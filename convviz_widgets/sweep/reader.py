@@ -67,7 +67,8 @@ class Reader:
             if channels is None:
                 return
             count = channels.stop - channels.start
-            maps = _float32(output[:rows].reshape(rows, count, -1))
+            seen = self._plan.seen(layer, output[:rows])
+            maps = _float32(seen.reshape(rows, count, -1))
             found[layer] = summarise(maps, indices, least[channels])
             if len(sampled):
                 self._count(layer, maps[sampled.to(maps.device)], found[layer])

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from convviz_widgets.checkpoints import CheckpointSeries
 from convviz_widgets.errors import InputError
-from convviz_widgets.instrument import ImageSet, Probe, ReceptiveFields
+from convviz_widgets.instrument import ImageSet, Probe
 from convviz_widgets.instrument.image_set import MapDataset
 from convviz_widgets.instrument.replica import unwrapped
 
+from .beginning import begun, numbered
 from .distributed import DaskSweep
-from .fingerprint import data_fingerprint, weights_fingerprint
+from .fingerprint import weights_fingerprint
 from .items import Items
 from .local import LocalSweep
 from .part import Part
@@ -25,7 +26,6 @@ from .plan import Plan
 from .progress import Saver, bar
 from .result import SweepResult
 from .storage import file_of
-from .subject import Subject
 from .swept_layers import swept_layers
 
 
@@ -107,11 +107,11 @@ def sweep(
         count=len(items),
         batch_size=min(_positive("batch_size", batch_size), len(items)),
         k=_positive("k", k),
-        groups=_numbered(items.groups if groups is None else groups, len(items)),
+        groups=numbered(items.groups if groups is None else groups, len(items)),
         skip=skip,
     )
-    begun = _begun(probe, plan, items, checkpoints)
-    result, path = _resumed(begun, resume)
+    steps = _steps(checkpoints)
+    result, path = _resumed(begun(probe, plan, items, steps), resume)
     sweeper: Sweeper = (
         LocalSweep(probe, plan, items)
         if client is None
@@ -150,56 +150,27 @@ def _swept(
     return result
 
 
-def _begun(
-    probe: Probe, plan: Plan, items: Items, checkpoints: CheckpointSeries | None
-) -> SweepResult:
-    """Return the result before any image."""
+def _steps(checkpoints: CheckpointSeries | None) -> tuple[int, ...] | None:
     if checkpoints is not None and not isinstance(checkpoints, CheckpointSeries):
         got = type(checkpoints).__name__
         raise InputError(f"checkpoints: expected a CheckpointSeries, got {got}")
-    steps = () if checkpoints is None else checkpoints.steps
-    subject = Subject(
-        layers=plan.layers,
-        steps=steps,
-        weights=("",) * max(1, len(steps)),
-        data=data_fingerprint(items, plan.groups),
-        count=plan.count,
-        image_shape=tuple(items.example.shape[1:]),
-        k=plan.k,
-    )
-    has_boxes = items.example.ndim == 4
-    fields = ReceptiveFields.of(probe, items.example) if has_boxes else None
-    parts = tuple(Part.empty(plan) for _ in subject.weights)
-    return SweepResult(subject, parts, fields, series=checkpoints is not None)
+    return None if checkpoints is None else checkpoints.steps
 
 
 def _resumed(
-    begun: SweepResult, resume: str | os.PathLike[str] | SweepResult | None
+    start: SweepResult, resume: str | os.PathLike[str] | SweepResult | None
 ) -> tuple[SweepResult, str | os.PathLike[str] | None]:
     """Return where to go on from, and the file to save to."""
     path = None if isinstance(resume, SweepResult) else resume
     if path is not None and not file_of(path).exists():
-        return begun, path
+        return start, path
     earlier = resume if isinstance(resume, SweepResult) else path and SweepResult.load(path)
     if not earlier:
-        return begun, path
+        return start, path
     try:
-        return begun.merge(earlier), path
+        return start.merge(earlier), path
     except InputError as error:
         raise InputError(f"cannot resume, {error}") from error
-
-
-def _numbered(groups: Sequence[Hashable] | Tensor | bool | None, count: int) -> Tensor | None:
-    """Return the groups as numbers, int64 (count,), in the order of their first image."""
-    if groups is None or groups is False:
-        return None
-    if groups is True:
-        raise InputError("groups must be one source for each image, or False, got True")
-    sources = groups.tolist() if isinstance(groups, Tensor) else list(groups)
-    if len(sources) != count:
-        raise InputError(f"got {len(sources)} groups for {count} images")
-    numbers: dict[Hashable, int] = {}
-    return torch.tensor([numbers.setdefault(source, len(numbers)) for source in sources])
 
 
 def _positive(name: str, value: Any) -> int:
