@@ -21,6 +21,8 @@ from convviz_widgets.tensors.distribution import (
     distribution,
     merged,
 )
+from convviz_widgets.tensors.filter_look import by_look, chroma, dominant_frequency
+from convviz_widgets.tensors.filter_quality import FilterQuality, filter_quality
 from convviz_widgets.tensors.filters import FilterTiles, filter_tiles
 from convviz_widgets.tensors.heat_map import (
     common_edges,
@@ -32,6 +34,7 @@ from convviz_widgets.tensors.heat_map import (
 from convviz_widgets.tensors.histogram import Histogram, histogram
 from convviz_widgets.tensors.moments import Moments, moments
 from convviz_widgets.tensors.mosaic import Box, Mosaic
+from convviz_widgets.tensors.noisiness import noisiness, noisy_share
 from convviz_widgets.tensors.normalize import (
     Limits,
     channel_limits,
@@ -48,6 +51,7 @@ from convviz_widgets.tensors.statistics import (
     sparsity,
     summary,
 )
+from convviz_widgets.tensors.variance_entropy import VarianceEntropy, variance_entropy
 
 __all__ = [
     "BACKGROUND",
@@ -61,18 +65,24 @@ __all__ = [
     "Box",
     "DepthSlope",
     "Distribution",
+    "FilterQuality",
     "FilterTiles",
     "Histogram",
     "Limits",
     "Moments",
     "Mosaic",
     "Summary",
+    "VarianceEntropy",
+    "by_look",
     "channel_limits",
+    "chroma",
     "common_edges",
     "concentration",
     "constant_maps",
     "depth_slope",
     "distribution",
+    "dominant_frequency",
+    "filter_quality",
     "filter_tiles",
     "full_limits",
     "grouped",
@@ -80,6 +90,8 @@ __all__ = [
     "log_limits",
     "merged",
     "moments",
+    "noisiness",
+    "noisy_share",
     "normalize",
     "paint_shares",
     "palette",
@@ -94,5 +106,6 @@ __all__ = [
     "thin",
     "to_display_array",
     "to_rgba",
+    "variance_entropy",
     "zero_anchored_limits",
 ]
