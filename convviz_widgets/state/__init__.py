@@ -6,6 +6,8 @@ from convviz_widgets.state.job import ACTIVATIONS, GRADIENTS, PARAMETERS, UPDATE
 from convviz_widgets.state.model_state import ModelState
 from convviz_widgets.state.resolve import channel_count
 from convviz_widgets.state.selection import Selection
+from convviz_widgets.state.sweeper import Direction
+from convviz_widgets.state.sweeps import Sweeps
 
 __all__ = [
     "ACTIVATIONS",
@@ -13,9 +15,11 @@ __all__ = [
     "PARAMETERS",
     "UPDATES",
     "ByteCache",
+    "Direction",
     "History",
     "ModelState",
     "Progress",
     "Selection",
+    "Sweeps",
     "channel_count",
 ]

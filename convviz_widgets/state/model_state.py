@@ -15,7 +15,8 @@ from traitlets import HasTraits, Instance
 
 from convviz_widgets.checkpoints import CheckpointSeries
 from convviz_widgets.errors import InputError, UnknownLayerError, unknown
-from convviz_widgets.instrument import ImageSet, LayerInfo, Probe
+from convviz_widgets.instrument import Attributions, ImageSet, LayerInfo, Probe
+from convviz_widgets.instrument.unit import Position
 from convviz_widgets.state.arguments import (
     check_checkpoints,
     check_device,
@@ -25,11 +26,14 @@ from convviz_widgets.state.arguments import (
 )
 from convviz_widgets.state.history import History
 from convviz_widgets.state.measurer import Measurer
+from convviz_widgets.state.named_unit import NamedUnit
 from convviz_widgets.state.publisher import Publisher
 from convviz_widgets.state.recordings import CLOSED, Recordings
 from convviz_widgets.state.resolve import resolve
 from convviz_widgets.state.selected import Locked, Selected, publish
 from convviz_widgets.state.selection import Selection
+from convviz_widgets.state.sweeper import Sweeper
+from convviz_widgets.state.sweeps import Sweeps
 from convviz_widgets.state.timeline import Entry, Timeline
 
 
@@ -345,6 +349,39 @@ class ModelState(HasTraits):
                 return None
             return (found[0] if of == "output" and not batch else found).clone()
 
+    def attributions(
+        self,
+        images: Sequence[int],
+        *,
+        method: str = "deconvnet",
+        positions: Sequence[Position | None] | None = None,
+        checkpoint: int | None = None,
+    ) -> Attributions:
+        """Return the pixels of each of these images that the selected unit answers to.
+
+        The unit is the selected channel, or the direction that stands in for it. Its value in an
+        image may be zero or less: then there is nothing to reconstruct.
+
+        Parameters
+        ----------
+        images
+            Indices into the image set; they go through the model together.
+        method
+            "deconvnet", "guided" or "gradient".
+        positions
+            Of the unit in each image's map; None: where it is strongest.
+        checkpoint
+            Index into `steps`; None: the selected one.
+        """
+        with self._publisher.lock:
+            self._refuse_if_closed()
+            chosen = self.selection
+            index = chosen.checkpoint if checkpoint is None else checkpoint
+            places = None if positions is None else tuple(place or () for place in positions)
+            unit = NamedUnit(chosen.layer, chosen.channel, chosen.direction, places)
+            entry = self._timeline[index]
+            return self._recordings.attributions(entry, tuple(images), unit, method)
+
     def _parameter(self, kind: str, layer: str | None) -> Tensor | None:
         with self._publisher.lock:
             self._refuse_if_closed()
@@ -362,6 +399,12 @@ class ModelState(HasTraits):
             self._probe, self._publisher.lock, self._images, self.probe_indices, self._loss
         )
         return History(self._timeline, measurer, lambda: self.selection.key)
+
+    @cached_property
+    def sweeps(self) -> Sweeps:
+        """What all images do at every checkpoint, swept when a view asks for it."""
+        sweeper = Sweeper(self._probe, self._publisher.lock, self._images)
+        return Sweeps(self._timeline, sweeper, self.layers, self._images)
 
     # -- the model trains on ------------------------------------------------------------------
 
@@ -421,6 +464,9 @@ class ModelState(HasTraits):
             if "history" in vars(self):
                 self.history.close()
                 del self.history
+            if "sweeps" in vars(self):
+                self.sweeps.close()
+                del self.sweeps
 
     def _refuse_if_closed(self) -> None:
         if self._closed:

@@ -5,21 +5,36 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import inf
+from math import inf, prod
 from time import perf_counter
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from convviz_widgets.errors import CheckpointError, InputError
-from convviz_widgets.instrument import Gradients, ImageSet, Probe, Recording
+from convviz_widgets.instrument import (
+    Attributions,
+    Gradients,
+    ImageSet,
+    Probe,
+    Recording,
+    attributions,
+)
 from convviz_widgets.state.cache import ByteCache
+from convviz_widgets.state.named_unit import NamedUnit
 from convviz_widgets.state.timeline import Entry
 
 Loss = Callable[[Any, Any], Tensor]
 
 CLOSED = "this state is closed; make a new ModelState"
+
+BACKWARD_BYTES = 2**30
+"""What one backward pass may take; more images than that go through the model in parts."""
+
+BACKWARD_COPIES = 4
+"""Of every activation in a backward pass: in the graph, its clone, its gradient, in passing."""
 
 IN_VIEW = 4
 """How many of the layers asked for last count as in view when not all of them fit."""
@@ -38,6 +53,18 @@ class Kept:
         return self.recording.nbytes
 
 
+@dataclass(frozen=True)
+class Maps:
+    """What is kept of the pixels that a unit answers to."""
+
+    found: Attributions
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return self.found.maps.nbytes
+
+
 class Recordings:
     """Recordings and gradients of one probe, cached by checkpoint and image within a budget."""
 
@@ -48,7 +75,7 @@ class Recordings:
         """How long the last load alone took."""
         self._probe: Probe | None = probe
         self._images = images
-        self._cache: ByteCache[Kept | Gradients] = ByteCache(budget)
+        self._cache: ByteCache[Kept | Gradients | Maps] = ByteCache(budget)
         self._asked: list[str] = []
         self._notes: dict[str, str] = {}
         self._originals = bytes_of(probe.original or {})
@@ -139,6 +166,27 @@ class Recordings:
             self._notes["gradients"] = note if over else ""
         return kept
 
+    def attributions(
+        self, entry: Entry, images: tuple[int, ...], unit: NamedUnit, method: str
+    ) -> Attributions:
+        """Return the pixels that a unit answers to, in each of these images."""
+        key = ("attributions", entry.key, images, unit, method)
+        kept = self._cache.get(key)
+        if not isinstance(kept, Maps):
+            probe, batch = self.load(entry), self._images.batch(images)
+            values = sum(prod(layer.shape) for layer in probe.layers)
+            fitting = max(1, BACKWARD_BYTES // (4 * BACKWARD_COPIES * max(1, values)))
+            channels = next(layer.shape[0] for layer in probe.layers if layer.name == unit.layer)
+            parts = [
+                attributions(probe, some, unit=part, method=method)
+                for some, part in zip(
+                    batch.split(fitting), unit.split(len(images), fitting, channels), strict=True
+                )
+            ]
+            kept = Maps(_joined(parts))
+            self._cache.put(key, kept)
+        return kept.found
+
     def _kept(self, entry: Entry, image: int, layer: str | None) -> Kept:
         kept = self._cache.get((entry.key, image))
         if not isinstance(kept, Kept) or (layer is not None and _lacks(kept, layer)):
@@ -169,6 +217,15 @@ class Recordings:
         kept = order[: max(len(asked), fitting - 1)]
         self._notes["layers"] = f"over budget: {len(kept)} of {len(order)} layers kept"
         return recording.restricted(kept)
+
+
+def _joined(parts: list[Attributions]) -> Attributions:
+    return Attributions(
+        torch.cat([part.maps for part in parts]),
+        torch.cat([part.values for part in parts]),
+        tuple(position for part in parts for position in part.positions or ()),
+        tuple(dict.fromkeys(name for part in parts for name in part.kept)),
+    )
 
 
 def bytes_of(weights: Mapping[str, Any]) -> int:

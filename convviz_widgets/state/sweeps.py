@@ -1,0 +1,239 @@
+"""Sweeps: the state's images through its checkpoints, when somebody asks, in the background."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any
+
+from convviz_widgets.errors import ConvVizError, InputError
+from convviz_widgets.instrument import ImageSet, LayerInfo
+from convviz_widgets.state.given_sweep import by_checkpoint
+from convviz_widgets.state.history import Progress
+from convviz_widgets.state.recordings import CLOSED
+from convviz_widgets.state.sweeper import Direction, Stopped, Sweeper
+from convviz_widgets.state.timeline import Entry, Timeline
+from convviz_widgets.sweep import SweepResult
+
+
+@dataclass(frozen=True)
+class Look:
+    """One checkpoint to be swept: all channels, or along one direction of a layer."""
+
+    key: Hashable
+    direction: Direction | None
+
+
+class Sweeps:
+    """What every channel does over all images of the state, for each checkpoint that was swept.
+
+    One result a checkpoint, shared by all views of the state. Nothing is swept before somebody
+    asks; a thread of its own does it, so that the page goes on meanwhile, and tells the observers
+    after every batch. What was cancelled goes on from there when it is asked for again.
+
+    Parameters
+    ----------
+    timeline
+        The checkpoints, captures among them.
+    sweeper
+        Sweeps one of them.
+    layers, images
+        Of the state, to tell whether a result made elsewhere belongs to it.
+    """
+
+    def __init__(
+        self,
+        timeline: Timeline,
+        sweeper: Sweeper,
+        layers: tuple[LayerInfo, ...],
+        images: ImageSet,
+    ) -> None:
+        self._timeline, self._sweeper = timeline, sweeper
+        self._layers, self._images = layers, images
+        self._turn = threading.Condition()  # held for moments, never while sweeping or telling
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        self._asked: list[Look] = []
+        self._results: dict[Look, SweepResult] = {}
+        self._begun: dict[Look, SweepResult] = {}
+        self._failures: dict[Look, str] = {}
+        self._observers: list[Callable[[], None]] = []
+
+    # -- ask ----------------------------------------------------------------------------------
+
+    def ask(self, *indices: int, direction: Direction | None = None) -> None:
+        """Have these checkpoints swept, in this order, after what has been asked for before.
+
+        Parameters
+        ----------
+        indices
+            Into the state's ``steps``.
+        direction
+            Along this random direction instead of all channels.
+        """
+        wanted = self._looks(indices, direction)
+        with self._turn:
+            if self._closed:
+                raise InputError(CLOSED)
+            for look in wanted:
+                self._failures.pop(look, None)  # it is tried again
+                if look not in self._results and look not in self._asked:
+                    self._asked.append(look)
+            if self._thread is None and self._asked:
+                # No daemon, which could be cut off amid torch; it ends once the main thread has.
+                self._thread = threading.Thread(target=self._work, name="convviz-sweep")
+                self._thread.start()
+
+    def cancel(self) -> None:
+        """Sweep nothing more; what is under way stops after its batch and is kept."""
+        with self._turn:
+            self._asked.clear()
+
+    def adopt(self, given: Any) -> None:
+        """Take a `SweepResult` that was made elsewhere for the checkpoints that it is about.
+
+        Raises
+        ------
+        InputError
+            In one line, when it is about another model, other weights or other images.
+        """
+        found = by_checkpoint(given, self._layers, self._images, self._timeline.entries)
+        with self._turn:
+            self._results.update((Look(key, None), result) for key, result in found.items())
+
+    def observe(self, observer: Callable[[], None]) -> None:
+        """Call ``observer()`` after every batch, from the thread that sweeps."""
+        self._observers = [*self._observers, observer]
+
+    def unobserve(self, observer: Callable[[], None]) -> None:
+        """Call it no more; nobody being left to be told, nothing more is swept."""
+        self._observers = [each for each in self._observers if each != observer]
+        if not self._observers:
+            self.cancel()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Return once nothing is left to be done; False when ``timeout`` seconds have passed.
+
+        Not to be called by an observer, nor while a view draws.
+        """
+        with self._turn:
+            return self._turn.wait_for(lambda: self._thread is None, timeout)
+
+    def close(self) -> None:
+        """Stop sweeping and forget everything."""
+        with self._turn:
+            self._closed = True
+            self._observers = []
+            for kept in (self._asked, self._results, self._begun, self._failures):
+                kept.clear()
+        self._sweeper.close()
+
+    # -- look ---------------------------------------------------------------------------------
+
+    def at(self, index: int, direction: Direction | None = None) -> SweepResult | None:
+        """Return the result of one checkpoint; None where it has not been swept to the end.
+
+        Along a direction its layer has one channel, 0.
+        """
+        (look,) = self._looks((index,), direction)
+        return self._results.get(look)
+
+    def all(self) -> list[SweepResult | None]:
+        """Return the result of every checkpoint, None where it has not been swept to the end."""
+        looks = self._looks(range(len(self._timeline)), None)
+        return [self._results.get(look) for look in looks]
+
+    def progress(self, *indices: int, direction: Direction | None = None) -> Progress:
+        """Return how many images of these checkpoints have been swept, and what has failed."""
+        count, done = len(self._images), 0
+        looks = self._looks(indices, direction)
+        with self._turn:
+            for look in looks:
+                begun = self._begun.get(look)
+                settled = look in self._results or look in self._failures
+                covered = 0 if begun is None else len(begun.parts[0].coverage)
+                done += count if settled else covered
+            failures = [self._failures[look] for look in looks if look in self._failures]
+        return Progress(done, count * len(looks), tuple(failures))
+
+    def is_asked(self, *indices: int, direction: Direction | None = None) -> bool:
+        """Tell whether one of these checkpoints is being swept, or waits for it."""
+        with self._turn:
+            return any(look in self._asked for look in self._looks(indices, direction))
+
+    def _looks(self, indices: Any, direction: Direction | None) -> list[Look]:
+        keys = self._timeline.keys
+        return [Look(keys[index], direction) for index in indices]
+
+    # -- work ---------------------------------------------------------------------------------
+
+    def _next(self) -> tuple[Look, Entry] | None:
+        """Return what was asked for first and is still there; the lock is held."""
+        entries = {entry.key: entry for entry in self._timeline.entries}
+        while self._asked:
+            look = self._asked[0]
+            if look.key in entries and look not in self._results:
+                return look, entries[look.key]
+            self._asked.pop(0)
+        return None
+
+    def _is_wanted(self, look: Look) -> bool:
+        with self._turn:
+            return look in self._asked and threading.main_thread().is_alive()
+
+    def _work(self) -> None:
+        while True:
+            with self._turn:
+                found = self._next() if threading.main_thread().is_alive() else None
+                if found is None:
+                    self._thread = None
+                    self._turn.notify_all()
+                    break
+            try:
+                self._sweep(*found)
+            except Stopped:
+                pass
+            except Exception as error:  # a broken checkpoint must not end the thread
+                self._settle(found[0], failure=_line(found[1], error))
+            self._tell()
+        self._tell()
+
+    def _sweep(self, look: Look, entry: Entry) -> None:
+        for result in self._sweeper.sweep(entry, look.direction, self._begun.get(look)):
+            with self._turn:
+                if self._closed:
+                    return
+                self._begun[look] = result
+            if result.complete:
+                self._settle(look, result=result)
+            elif not self._is_wanted(look):
+                return
+            else:
+                self._tell()
+
+    def _settle(self, look: Look, *, result: SweepResult | None = None, failure: str = "") -> None:
+        with self._turn:
+            self._begun.pop(look, None)
+            if look in self._asked:
+                self._asked.remove(look)
+            if self._closed:
+                return
+            if result is not None:
+                self._results[look] = result
+            else:
+                self._failures[look] = failure
+
+    def _tell(self) -> None:
+        for observer in self._observers:
+            try:
+                observer()
+            except Exception:
+                logging.getLogger(__name__).exception("an observer of the sweeps failed")
+
+
+def _line(entry: Entry, error: Exception) -> str:
+    text = " ".join(str(error).split())
+    kind = "" if isinstance(error, ConvVizError) else f"{type(error).__name__}: "
+    return f"step {entry.step:,}: {kind}{text}"
