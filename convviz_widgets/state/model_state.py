@@ -259,7 +259,9 @@ class ModelState(HasTraits):
         entry = self._timeline[chosen.checkpoint]
         return not self._recordings.is_loaded(entry) and self._recordings.load_seconds > SLOW
 
-    def activation(self, layer: str | None = None, side: str = "out") -> Tensor:
+    def activation(
+        self, layer: str | None = None, side: str = "out", *, selection: Selection | None = None
+    ) -> Tensor:
         """Return what ``layer`` puts out for the selected image at the selected checkpoint.
 
         Parameters
@@ -268,14 +270,18 @@ class ModelState(HasTraits):
             Default: the selected layer.
         side
             ``"out"``, or ``"in"`` for the input of an activation: the true pre-activation.
+        selection
+            Whose image and checkpoint; default: the state's own, as in all that follow.
 
         Returns
         -------
         Tensor ``(C, H, W)`` or ``(F,)``, the caller's to change.
         """
-        return self.recorded(layer, side).clone()
+        return self.recorded(layer, side, selection=selection).clone()
 
-    def recorded(self, layer: str | None = None, side: str = "out") -> Tensor:
+    def recorded(
+        self, layer: str | None = None, side: str = "out", *, selection: Selection | None = None
+    ) -> Tensor:
         """Return what `activation` does without a copy: for views, which only read it.
 
         Writing into it would falsify what every view shows.
@@ -284,19 +290,21 @@ class ModelState(HasTraits):
             raise InputError(unknown("side", side, ("out", "in"), "a layer has"))
         with self._publisher.lock:
             self._refuse_if_closed()
-            info = self.layer_info(layer)
-            return self._recordings.activation(*self._place(), info.name, side)
+            chosen = selection or self.selection
+            info = self.layer_info(chosen.layer if layer is None else layer)
+            return self._recordings.activation(*self._place(chosen), info.name, side)
 
-    def output(self) -> Any:
+    def output(self, *, selection: Selection | None = None) -> Any:
         """Return the model's own output for the selected image, batch axis included.
 
         Its tensors are the caller's to change.
         """
         with self._publisher.lock:
             self._refuse_if_closed()
-            return tree_map_only(Tensor, Tensor.clone, self._recordings.result(*self._place()))
+            place = self._place(selection or self.selection)
+            return tree_map_only(Tensor, Tensor.clone, self._recordings.result(*place))
 
-    def logits(self) -> Tensor:
+    def logits(self, *, selection: Selection | None = None) -> Tensor:
         """Return the class scores ``(K,)`` of the selected image.
 
         Raises
@@ -304,19 +312,23 @@ class ModelState(HasTraits):
         InputError
             If the model does not put out one row of scores an image.
         """
-        result = self.output()
+        result = self.output(selection=selection)
         if not isinstance(result, Tensor) or result.ndim != 2:
             shape = tuple(result.shape) if isinstance(result, Tensor) else type(result).__name__
             raise InputError(f"the model puts out {shape}; class scores have the shape (N, K)")
         return result[0]
 
-    def weight(self, layer: str | None = None) -> Tensor | None:
+    def weight(
+        self, layer: str | None = None, *, selection: Selection | None = None
+    ) -> Tensor | None:
         """Return a copy of the weight at the selected checkpoint; None: the layer has none."""
-        return self._parameter("weight", layer)
+        return self._parameter("weight", layer, selection)
 
-    def bias(self, layer: str | None = None) -> Tensor | None:
+    def bias(
+        self, layer: str | None = None, *, selection: Selection | None = None
+    ) -> Tensor | None:
         """Return a copy of the bias at the selected checkpoint; None: the layer has none."""
-        return self._parameter("bias", layer)
+        return self._parameter("bias", layer, selection)
 
     def gradient(
         self, layer: str | None = None, of: str = "output", batch: bool = False
@@ -342,8 +354,9 @@ class ModelState(HasTraits):
         with self._publisher.lock:
             self._refuse_if_closed()
             info = self.layer_info(layer)
-            images = self.probe_indices if batch else (self.selection.image,)
-            gradients = self._recordings.gradients(self._place()[0], images, self._loss)
+            entry, image = self._place(self.selection)
+            images = self.probe_indices if batch else (image,)
+            gradients = self._recordings.gradients(entry, images, self._loss)
             found = (gradients.outputs if of == "output" else gradients.weights).get(info.name)
             if found is None:
                 return None
@@ -382,15 +395,18 @@ class ModelState(HasTraits):
             entry = self._timeline[index]
             return self._recordings.attributions(entry, tuple(images), unit, method)
 
-    def _parameter(self, kind: str, layer: str | None) -> Tensor | None:
+    def _parameter(
+        self, kind: str, layer: str | None, selection: Selection | None
+    ) -> Tensor | None:
         with self._publisher.lock:
             self._refuse_if_closed()
-            info = self.layer_info(layer)
-            probe = self._recordings.load(self._place()[0])
+            chosen = selection or self.selection
+            info = self.layer_info(chosen.layer if layer is None else layer)
+            probe = self._recordings.load(self._place(chosen)[0])
             return probe.weight(info.name) if kind == "weight" else probe.bias(info.name)
 
-    def _place(self) -> tuple[Entry, int]:
-        return self._timeline[self.selection.checkpoint], self.selection.image
+    def _place(self, chosen: Selection) -> tuple[Entry, int]:
+        return self._timeline[chosen.checkpoint], chosen.image
 
     @cached_property
     def history(self) -> History:

@@ -57,6 +57,21 @@ def test_layer_and_channel_need_no_forward_pass_a_new_image_or_checkpoint_one(st
     assert state.forward_count == 3
 
 
+def test_the_getters_answer_for_any_selection_and_leave_the_selected_one(state):
+    asked = state.select(checkpoint=0, image=3, layer="3")
+    expected = [state.activation(), state.logits(), state.weight(), state.bias()]
+    before = state.select(checkpoint=2, image=1, layer="0")
+    found = [
+        state.activation(selection=asked),
+        state.logits(selection=asked),
+        state.weight(selection=asked),
+        state.bias(selection=asked),
+    ]
+    assert all(map(torch.equal, found, expected))
+    assert not torch.equal(state.weight("3"), expected[2])
+    assert state.selection == before
+
+
 def test_assigning_a_trait_is_a_select(state):
     seen = selections(state)
     state.layer = "1"
