@@ -1,9 +1,9 @@
 """Looks into an ``nn.Module`` through a private replica, and holds the images shown to it."""
 
-from .attribution import Attributions, attribute, attributions
-from .image_set import ImageSet
-from .layers import LayerInfo, list_layers
-from .measurement import (
+from convviz_widgets.instrument.attribution import Attributions, attribute, attributions
+from convviz_widgets.instrument.image_set import ImageSet
+from convviz_widgets.instrument.layers import LayerInfo, list_layers
+from convviz_widgets.instrument.measurement import (
     BIASES,
     OUTPUT_GRADIENTS,
     OUTPUTS,
@@ -13,7 +13,7 @@ from .measurement import (
     WEIGHTS,
     Measurement,
 )
-from .measuring import (
+from convviz_widgets.instrument.measuring import (
     CONCENTRATION,
     UPDATE_RATIO,
     measure_activations,
@@ -22,10 +22,10 @@ from .measuring import (
     measure_updates,
     weights_of,
 )
-from .probe import Probe
-from .receptive import FieldBox, ReceptiveFields
-from .recording import Gradients, Recording
-from .unit import Unit
+from convviz_widgets.instrument.probe import Probe
+from convviz_widgets.instrument.receptive import FieldBox, ReceptiveFields
+from convviz_widgets.instrument.recording import Gradients, Recording
+from convviz_widgets.instrument.unit import Unit
 
 __all__ = [
     "BIASES",

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError, ModelError, UnknownLayerError, unknown
-from .local_response import LocalResponsePasses
-from .probe import Probe
-from .recording import tensors_in
-from .relu_rules import RULES, ReluRule
-from .unit import Position, Unit, within
+from convviz_widgets.errors import InputError, ModelError, UnknownLayerError, unknown
+from convviz_widgets.instrument.local_response import LocalResponsePasses
+from convviz_widgets.instrument.probe import Probe
+from convviz_widgets.instrument.recording import tensors_in
+from convviz_widgets.instrument.relu_rules import RULES, ReluRule
+from convviz_widgets.instrument.unit import Position, Unit, within
 
 METHODS = ("gradient", *RULES)
 

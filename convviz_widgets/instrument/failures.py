@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..errors import ConvVizError, InputError, ModelError
+from convviz_widgets.errors import ConvVizError, InputError, ModelError
 
 _EXPECTS = {  # attribute of a module → which dimension of its input, and what stands there
     "in_channels": (1, "channels"),

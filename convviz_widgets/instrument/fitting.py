@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import CheckpointError
+from convviz_widgets.errors import CheckpointError
 
 
 def load_checked(module: nn.Module, state_dict: Mapping[str, Any], own: Mapping[str, Any]) -> None:

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from .recording import tensors_in
-from .tape import Tape
+from convviz_widgets.instrument.recording import tensors_in
+from convviz_widgets.instrument.tape import Tape
 
 Site = tuple[str, Literal["in", "out"]]
 """A place where a tensor is kept: a layer, its input or its output."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.utils import _pytree as pytree
 
-from .tape import Tape
+from convviz_widgets.instrument.tape import Tape
 
 
 class GradientTape(Tape):

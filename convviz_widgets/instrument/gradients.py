@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import InputError, ModelError
-from .gradient_tape import GradientTape
-from .recording import Gradients
+from convviz_widgets.errors import InputError, ModelError
+from convviz_widgets.instrument.gradient_tape import GradientTape
+from convviz_widgets.instrument.recording import Gradients
 
 
 def gradients_of(

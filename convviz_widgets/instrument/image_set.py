@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import InputError, SelectionError
-from .preprocessing import Preprocessing
-from .randomness import NoRandomness
+from convviz_widgets.errors import InputError, SelectionError
+from convviz_widgets.instrument.preprocessing import Preprocessing
+from convviz_widgets.instrument.randomness import NoRandomness
 
 _Column = TypeVar("_Column", bound=Sized)
 _LOOKED_AT = 64  # images from which an unknown range is read off

@@ -59,6 +59,6 @@ def list_layers(model: nn.Module, example_input: Tensor) -> tuple[LayerInfo, ...
     InputError
         The images do not fit the model.
     """
-    from .probe import Probe  # the probe is made of layers
+    from convviz_widgets.instrument.probe import Probe  # the probe is made of layers
 
     return Probe(model, example_input, keep_original=False).layers

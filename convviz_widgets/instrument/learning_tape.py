@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import ModelError
-from .forward_tape import ForwardTape, Kept, Site
-from .recording import Memory, storage_of, tensors_in
+from convviz_widgets.errors import ModelError
+from convviz_widgets.instrument.forward_tape import ForwardTape, Kept, Site
+from convviz_widgets.instrument.recording import Memory, storage_of, tensors_in
 
 
 class LearningTape(ForwardTape):

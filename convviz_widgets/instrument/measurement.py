@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..tensors import Distribution
+from convviz_widgets.tensors import Distribution
 
 WEIGHTS = "weights"
 BIASES = "biases"

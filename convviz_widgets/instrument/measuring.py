@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..tensors import Distribution, concentration, distribution, to_display_array
-from .measurement import (
+from convviz_widgets.instrument.measurement import (
     BIASES,
     OUTPUT_GRADIENTS,
     OUTPUTS,
@@ -21,8 +20,9 @@ from .measurement import (
     Measurement,
     Name,
 )
-from .probe import Probe
-from .recording import Recording, storage_of
+from convviz_widgets.instrument.probe import Probe
+from convviz_widgets.instrument.recording import Recording, storage_of
+from convviz_widgets.tensors import Distribution, concentration, distribution, to_display_array
 
 CONCENTRATION = "concentration"
 UPDATE_RATIO = "update ratio"

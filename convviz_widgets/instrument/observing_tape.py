@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from .recording import tensors_in
-from .tape import Tape
+from convviz_widgets.instrument.recording import tensors_in
+from convviz_widgets.instrument.tape import Tape
 
 
 class ObservingTape(Tape):

@@ -10,18 +10,18 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError, ModelError, UnknownLayerError, unknown
-from .fitting import load_checked
-from .forward_tape import ForwardTape, Site
-from .gradient_tape import GradientTape
-from .gradients import gradients_of, image_gradient_of
-from .layers import LayerInfo, describe
-from .learning_tape import LearningTape
-from .recording import Gradients, Memory, Recording
-from .replica import memory_of, private_replica, unwrapped
-from .tape import Origin, Tape
-from .weight_check import refuse_if_weights_are_ignored
-from .wiring import Wiring
+from convviz_widgets.errors import InputError, ModelError, UnknownLayerError, unknown
+from convviz_widgets.instrument.fitting import load_checked
+from convviz_widgets.instrument.forward_tape import ForwardTape, Site
+from convviz_widgets.instrument.gradient_tape import GradientTape
+from convviz_widgets.instrument.gradients import gradients_of, image_gradient_of
+from convviz_widgets.instrument.layers import LayerInfo, describe
+from convviz_widgets.instrument.learning_tape import LearningTape
+from convviz_widgets.instrument.recording import Gradients, Memory, Recording
+from convviz_widgets.instrument.replica import memory_of, private_replica, unwrapped
+from convviz_widgets.instrument.tape import Origin, Tape
+from convviz_widgets.instrument.weight_check import refuse_if_weights_are_ignored
+from convviz_widgets.instrument.wiring import Wiring
 
 AnyTape = TypeVar("AnyTape", bound=Tape)
 

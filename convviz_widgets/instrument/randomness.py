@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from torch.nn import init
 from torch.overrides import TorchFunctionMode
 
-from ..errors import InputError, ModelError
+from convviz_widgets.errors import InputError, ModelError
 
 _HOMES = {"torch": torch, "Tensor": torch.Tensor, "F": F, "init": init}
 _DROPOUTS = (

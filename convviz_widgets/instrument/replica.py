@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from ..errors import InputError, ModelError
-from .recording import Memory, storage_of
-from .uncopyable import why_not_copied
+from convviz_widgets.errors import InputError, ModelError
+from convviz_widgets.instrument.recording import Memory, storage_of
+from convviz_widgets.instrument.uncopyable import why_not_copied
 
 _HOOK_DICTS = (
     "_forward_hooks",

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from .activations import ACTIVATION_FUNCTIONS
-from .call_names import CallNames
-from .randomness import DROPOUTS, RANDOM, draws, refuse
+from convviz_widgets.instrument.activations import ACTIVATION_FUNCTIONS
+from convviz_widgets.instrument.call_names import CallNames
+from convviz_widgets.instrument.randomness import DROPOUTS, RANDOM, draws, refuse
 
 Origin = tuple[str, str | None]
 """Where a layer comes from: the module's name, and the op of a functional activation."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from .failures import one_line
+from convviz_widgets.instrument.failures import one_line
 
 
 def why_not_copied(model: nn.Module, error: Exception, copied: Callable[[Any], Any]) -> str:

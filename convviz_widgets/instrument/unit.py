@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import InputError, SelectionError
+from convviz_widgets.errors import InputError, SelectionError
 
 Position = tuple[int, ...]
 """(row, col) in a layer's map; (i,) in a sequence; () in a layer of features."""

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import ConvVizError, ModelError
-from .recording import tensors_in
+from convviz_widgets.errors import ConvVizError, ModelError
+from convviz_widgets.instrument.recording import tensors_in
 
 
 def refuse_if_weights_are_ignored(

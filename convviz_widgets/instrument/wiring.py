@@ -8,10 +8,10 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList
 
-from ..errors import ConvVizError
-from .activations import ACTIVATION_MODULES
-from .failures import explain
-from .tape import Tape
+from convviz_widgets.errors import ConvVizError
+from convviz_widgets.instrument.activations import ACTIVATION_MODULES
+from convviz_widgets.instrument.failures import explain
+from convviz_widgets.instrument.tape import Tape
 
 Enter = Callable[[Tape, str, tuple[Any, ...], dict[str, Any]], None]
 Leave = Callable[[Tape, str, Any], Any]

@@ -9,13 +9,12 @@ from torch import Tensor
 
 from convviz_widgets.errors import InputError
 from convviz_widgets.instrument import Probe, ReceptiveFields
-
-from .fingerprint import data_fingerprint
-from .items import Items
-from .part import Part
-from .plan import Plan
-from .result import SweepResult
-from .subject import Subject
+from convviz_widgets.sweep.fingerprint import data_fingerprint
+from convviz_widgets.sweep.items import Items
+from convviz_widgets.sweep.part import Part
+from convviz_widgets.sweep.plan import Plan
+from convviz_widgets.sweep.result import SweepResult
+from convviz_widgets.sweep.subject import Subject
 
 
 def begun(probe: Probe, plan: Plan, items: Items, steps: tuple[int, ...] | None) -> SweepResult:

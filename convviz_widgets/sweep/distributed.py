@@ -16,10 +16,9 @@ from torch import nn
 from convviz_widgets.errors import InputError
 from convviz_widgets.instrument import Probe
 from convviz_widgets.instrument.replica import private_replica
-
-from .items import Items
-from .part import Part, swept_part
-from .plan import Plan
+from convviz_widgets.sweep.items import Items
+from convviz_widgets.sweep.part import Part, swept_part
+from convviz_widgets.sweep.plan import Plan
 
 _TASKS_OF_A_WORKER = 4  # so that a slow worker does not keep the others waiting
 _MERGED_AT_ONCE = 4

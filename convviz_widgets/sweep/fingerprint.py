@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from convviz_widgets.instrument import LayerInfo
-
-from .items import Items
+from convviz_widgets.sweep.items import Items
 
 _LOOKED_AT = 16
 

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from convviz_widgets.instrument import Probe
-
-from .items import Items
-from .part import Part, swept_part
-from .plan import Plan
+from convviz_widgets.sweep.items import Items
+from convviz_widgets.sweep.part import Part, swept_part
+from convviz_widgets.sweep.plan import Plan
 
 
 class LocalSweep:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .sums import NEVER, Sums
+from convviz_widgets.sweep.sums import NEVER, Sums
 
 _SHAKY = 0.05  # share of the squares below which float32 sums lose the deviations
 _SMALL = 16  # positions up to which sums over the images first are faster

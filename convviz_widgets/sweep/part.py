@@ -9,12 +9,11 @@ from torch import Tensor
 
 from convviz_widgets.errors import InputError
 from convviz_widgets.instrument import Probe
-
-from .coverage import Coverage
-from .items import Items
-from .plan import Plan
-from .reader import Reader
-from .statistics import Statistics
+from convviz_widgets.sweep.coverage import Coverage
+from convviz_widgets.sweep.items import Items
+from convviz_widgets.sweep.plan import Plan
+from convviz_widgets.sweep.reader import Reader
+from convviz_widgets.sweep.statistics import Statistics
 
 
 @dataclass(frozen=True, eq=False)

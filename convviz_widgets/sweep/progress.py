@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .result import SweepResult
+from convviz_widgets.sweep.result import SweepResult
 
 _SECONDS = 10.0
 _SHARE = 0.05  # of the time, at most, goes into saving

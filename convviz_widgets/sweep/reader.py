@@ -10,13 +10,12 @@ from torch import Tensor
 from convviz_widgets.errors import ModelError
 from convviz_widgets.instrument import Probe
 from convviz_widgets.instrument.observing_tape import ObservingTape
-
-from . import bins
-from .maps import MapSummary, Peaks, summarise
-from .plan import Plan
-from .statistics import Statistics
-from .sums import Sums
-from .top import Top
+from convviz_widgets.sweep import bins
+from convviz_widgets.sweep.maps import MapSummary, Peaks, summarise
+from convviz_widgets.sweep.plan import Plan
+from convviz_widgets.sweep.statistics import Statistics
+from convviz_widgets.sweep.sums import Sums
+from convviz_widgets.sweep.top import Top
 
 
 class Reader:

@@ -15,14 +15,13 @@ from torch import Tensor
 from convviz_widgets.errors import InputError, SelectionError, UnknownLayerError, unknown
 from convviz_widgets.instrument import LayerInfo, ReceptiveFields
 from convviz_widgets.instrument.unit import within
+from convviz_widgets.sweep import bins
+from convviz_widgets.sweep.hit import Hit
+from convviz_widgets.sweep.part import Part
+from convviz_widgets.sweep.plan import slices_of
+from convviz_widgets.sweep.statistics import Statistics
+from convviz_widgets.sweep.subject import Subject
 from convviz_widgets.tensors import Histogram
-
-from . import bins
-from .hit import Hit
-from .part import Part
-from .plan import slices_of
-from .statistics import Statistics
-from .subject import Subject
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +199,7 @@ class SweepResult:
         CheckpointError
             The file cannot be written.
         """
-        from .storage import write_result  # which needs this class
+        from convviz_widgets.sweep.storage import write_result  # which needs this class
 
         write_result(self, path)
 
@@ -213,7 +212,7 @@ class SweepResult:
         CheckpointError
             In one line, when the file cannot be read or is something else.
         """
-        from .storage import read_result
+        from convviz_widgets.sweep.storage import read_result
 
         return read_result(path)
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .bins import SLOTS
-from .sums import Sums
-from .top import Top
+from convviz_widgets.sweep.bins import SLOTS
+from convviz_widgets.sweep.sums import Sums
+from convviz_widgets.sweep.top import Top
 
 
 @dataclass(frozen=True, eq=False)

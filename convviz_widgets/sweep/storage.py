@@ -19,14 +19,13 @@ from convviz_widgets.checkpoints import read_checkpoint, write_checkpoint
 from convviz_widgets.errors import CheckpointError
 from convviz_widgets.instrument import LayerInfo, ReceptiveFields
 from convviz_widgets.instrument.receptive.axis import Axis, Window
-
-from .coverage import Coverage
-from .part import Part
-from .result import SweepResult
-from .statistics import Statistics
-from .subject import Subject
-from .sums import Sums
-from .top import Top
+from convviz_widgets.sweep.coverage import Coverage
+from convviz_widgets.sweep.part import Part
+from convviz_widgets.sweep.result import SweepResult
+from convviz_widgets.sweep.statistics import Statistics
+from convviz_widgets.sweep.subject import Subject
+from convviz_widgets.sweep.sums import Sums
+from convviz_widgets.sweep.top import Top
 
 _FORMAT = "convviz sweep 1"
 _ABOUT = "about"

@@ -15,18 +15,17 @@ from convviz_widgets.errors import InputError
 from convviz_widgets.instrument import ImageSet, Probe
 from convviz_widgets.instrument.image_set import MapDataset
 from convviz_widgets.instrument.replica import unwrapped
-
-from .beginning import begun, numbered
-from .distributed import DaskSweep
-from .fingerprint import weights_fingerprint
-from .items import Items
-from .local import LocalSweep
-from .part import Part
-from .plan import Plan
-from .progress import Saver, bar
-from .result import SweepResult
-from .storage import file_of
-from .swept_layers import swept_layers
+from convviz_widgets.sweep.beginning import begun, numbered
+from convviz_widgets.sweep.distributed import DaskSweep
+from convviz_widgets.sweep.fingerprint import weights_fingerprint
+from convviz_widgets.sweep.items import Items
+from convviz_widgets.sweep.local import LocalSweep
+from convviz_widgets.sweep.part import Part
+from convviz_widgets.sweep.plan import Plan
+from convviz_widgets.sweep.progress import Saver, bar
+from convviz_widgets.sweep.result import SweepResult
+from convviz_widgets.sweep.storage import file_of
+from convviz_widgets.sweep.swept_layers import swept_layers
 
 
 class SweepInterrupted(KeyboardInterrupt):

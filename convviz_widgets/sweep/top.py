@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .maps import Peaks
+from convviz_widgets.sweep.maps import Peaks
 
 _LAST_IMAGE = 2**32 - 1
 _EMPTY = torch.iinfo(torch.int64).min

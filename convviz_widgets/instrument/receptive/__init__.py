@@ -1,5 +1,5 @@
 """The receptive field of any unit, from the geometry of the layers."""
 
-from .boxes import FieldBox, ReceptiveFields
+from convviz_widgets.instrument.receptive.boxes import FieldBox, ReceptiveFields
 
 __all__ = ["FieldBox", "ReceptiveFields"]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from torch import Tensor
 
-from .axis import Axis
+from convviz_widgets.instrument.receptive.axis import Axis
 
 Field = tuple[Axis, ...]
 """For each axis of the image, how the positions of one tensor see it."""

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .field import Field, each
+from convviz_widgets.instrument.receptive.field import Field, each
 
 
 def reduction(field: Field, result: Any, args: tuple[Any, ...]) -> Field:

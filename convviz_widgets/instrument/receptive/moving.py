@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from .axis import Axis
-from .field import Field, broadcast, each
+from convviz_widgets.instrument.receptive.axis import Axis
+from convviz_widgets.instrument.receptive.field import Field, broadcast, each
 
 
 def same(field: Field, result: Any, args: tuple[Any, ...]) -> Field:

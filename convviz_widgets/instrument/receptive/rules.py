@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from . import mixing, moving, sliding
-from .field import Field
+from convviz_widgets.instrument.receptive import mixing, moving, sliding
+from convviz_widgets.instrument.receptive.field import Field
 
 Rule = Callable[[Field, Any, tuple[Any, ...]], Field | list[Field]]
 """(field of the first argument, result, all arguments) → field of the result, or of each."""

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from .axis import Axis
-from .field import Field, each, each_from
+from convviz_widgets.instrument.receptive.axis import Axis
+from convviz_widgets.instrument.receptive.field import Field, each, each_from
 
 
 def convolution(field: Field, result: Tensor, args: tuple[Any, ...]) -> Field:

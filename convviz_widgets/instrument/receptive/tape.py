@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ..recording import tensors_in
-from ..tape import Tape
-from .axis import Axis
-from .field import Field, broadcast, concatenated, hull, whole
-from .rules import FUNCTIONS, RULES, Rule
+from convviz_widgets.instrument.receptive.axis import Axis
+from convviz_widgets.instrument.receptive.field import Field, broadcast, concatenated, hull, whole
+from convviz_widgets.instrument.receptive.rules import FUNCTIONS, RULES, Rule
+from convviz_widgets.instrument.recording import tensors_in
+from convviz_widgets.instrument.tape import Tape
 
 _aten = torch.ops.aten
 _Place = tuple[int, Any, tuple[int, ...], tuple[int, ...]]
