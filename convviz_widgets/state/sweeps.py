@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +56,10 @@ class Sweeps:
         self._thread: threading.Thread | None = None
         self._closed = False
         self._asked: list[Look] = []
+        self._round: list[Look] = []
+        """What has been asked for since the last time there was nothing to do."""
+        self.revision = 0
+        """Counts the results, failures and refusals: what `at` and `progress` say may be new."""
         self._results: dict[Look, SweepResult] = {}
         self._begun: dict[Look, SweepResult] = {}
         self._failures: dict[Look, str] = {}
@@ -81,6 +85,7 @@ class Sweeps:
                 self._failures.pop(look, None)  # it is tried again
                 if look not in self._results and look not in self._asked:
                     self._asked.append(look)
+                    self._round.append(look)
             if self._thread is None and self._asked:
                 # No daemon, which could be cut off amid torch; it ends once the main thread has.
                 self._thread = threading.Thread(target=self._work, name="convviz-sweep")
@@ -102,6 +107,8 @@ class Sweeps:
         found = by_checkpoint(given, self._layers, self._images, self._timeline.entries)
         with self._turn:
             self._results.update((Look(key, None), result) for key, result in found.items())
+            self.revision += 1
+        self._tell()
 
     def observe(self, observer: Callable[[], None]) -> None:
         """Call ``observer()`` after every batch, from the thread that sweeps."""
@@ -126,7 +133,7 @@ class Sweeps:
         with self._turn:
             self._closed = True
             self._observers = []
-            for kept in (self._asked, self._results, self._begun, self._failures):
+            for kept in (self._asked, self._round, self._results, self._begun, self._failures):
                 kept.clear()
         self._sweeper.close()
 
@@ -147,23 +154,26 @@ class Sweeps:
 
     def progress(self, *indices: int, direction: Direction | None = None) -> Progress:
         """Return how many images of these checkpoints have been swept, and what has failed."""
+        with self._turn:
+            return self._progress(self._looks(indices, direction))
+
+    @property
+    def running(self) -> Progress | None:
+        """How far the sweep under way is, with all that waits for it; None: there is none."""
+        with self._turn:
+            return self._progress(self._round) if self._asked else None
+
+    def _progress(self, looks: Sequence[Look]) -> Progress:
         count, done = len(self._images), 0
-        looks = self._looks(indices, direction)
-        with self._turn:
-            for look in looks:
-                begun = self._begun.get(look)
-                settled = look in self._results or look in self._failures
-                covered = 0 if begun is None else len(begun.parts[0].coverage)
-                done += count if settled else covered
-            failures = [self._failures[look] for look in looks if look in self._failures]
-        return Progress(done, count * len(looks), tuple(failures))
+        for look in looks:
+            begun = self._begun.get(look)
+            settled = look in self._results or look in self._failures
+            covered = 0 if begun is None else len(begun.parts[0].coverage)
+            done += count if settled else covered
+        failures = tuple(self._failures[look] for look in looks if look in self._failures)
+        return Progress(done, count * len(looks), failures)
 
-    def is_asked(self, *indices: int, direction: Direction | None = None) -> bool:
-        """Tell whether one of these checkpoints is being swept, or waits for it."""
-        with self._turn:
-            return any(look in self._asked for look in self._looks(indices, direction))
-
-    def _looks(self, indices: Any, direction: Direction | None) -> list[Look]:
+    def _looks(self, indices: Sequence[int], direction: Direction | None) -> list[Look]:
         keys = self._timeline.keys
         return [Look(keys[index], direction) for index in indices]
 
@@ -189,6 +199,8 @@ class Sweeps:
                 found = self._next() if threading.main_thread().is_alive() else None
                 if found is None:
                     self._thread = None
+                    self._round.clear()
+                    self.revision += 1
                     self._turn.notify_all()
                     break
             try:
@@ -216,6 +228,7 @@ class Sweeps:
     def _settle(self, look: Look, *, result: SweepResult | None = None, failure: str = "") -> None:
         with self._turn:
             self._begun.pop(look, None)
+            self.revision += 1
             if look in self._asked:
                 self._asked.remove(look)
             if self._closed:
