@@ -1,6 +1,13 @@
 """Looks into an ``nn.Module`` through a private replica, and holds the images shown to it."""
 
 from convviz_widgets.instrument.attribution import Attributions, attribute, attributions
+from convviz_widgets.instrument.duplicates import (
+    Duplicates,
+    Leak,
+    find_duplicates,
+    find_leak,
+    find_repeated_batches,
+)
 from convviz_widgets.instrument.image_set import ImageSet
 from convviz_widgets.instrument.layers import LayerInfo, list_layers
 from convviz_widgets.instrument.measurement import (
@@ -25,6 +32,7 @@ from convviz_widgets.instrument.measuring import (
 from convviz_widgets.instrument.probe import Probe
 from convviz_widgets.instrument.receptive import FieldBox, ReceptiveFields
 from convviz_widgets.instrument.recording import Gradients, Recording
+from convviz_widgets.instrument.sample_hashes import sample_digests
 from convviz_widgets.instrument.unit import Unit
 
 __all__ = [
@@ -38,10 +46,12 @@ __all__ = [
     "WEIGHTS",
     "WEIGHT_GRADIENTS",
     "Attributions",
+    "Duplicates",
     "FieldBox",
     "Gradients",
     "ImageSet",
     "LayerInfo",
+    "Leak",
     "Measurement",
     "Probe",
     "ReceptiveFields",
@@ -49,10 +59,14 @@ __all__ = [
     "Unit",
     "attribute",
     "attributions",
+    "find_duplicates",
+    "find_leak",
+    "find_repeated_batches",
     "list_layers",
     "measure_activations",
     "measure_gradients",
     "measure_parameters",
     "measure_updates",
+    "sample_digests",
     "weights_of",
 ]

@@ -1,0 +1,172 @@
+"""Samples: the images of a set as rows of bytes, read in blocks, with those that cannot be had."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch._C import DisableTorchFunction
+
+from convviz_widgets.errors import InputError
+from convviz_widgets.instrument.failures import one_line
+from convviz_widgets.instrument.image_set import ImageSet, MapDataset
+from convviz_widgets.instrument.randomness import NoRandomness
+
+BLOCK = 1 << 23
+"""Bytes of a block: enough that what is done once a block does not count."""
+
+MOST = {True: 4096, False: 64}
+"""Samples of a block at most, where they are read as a batch and where one by one."""
+
+Source = Tensor | ImageSet | MapDataset
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Samples of one data type and shape.
+
+    Attributes
+    ----------
+    indices : int64 (R,).
+    rows : uint8 (R, B), the bytes of each sample; not to be written to.
+    kind : data type and shape, which belong to what a sample is.
+    """
+
+    indices: np.ndarray
+    rows: np.ndarray
+    kind: str
+
+
+class Samples:
+    """A tensor (N, ...), an `ImageSet`, or a map-style data set of images, of (image, label), ...
+
+    A data set's images may be tensors, arrays or pictures of any type and of different sizes.
+
+    Attributes
+    ----------
+    failures : index → one line, for the samples that could not be read so far.
+
+    Raises
+    ------
+    InputError
+        If it is nothing of the kind.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = _checked(source)
+        self._batched = isinstance(source, Tensor | ImageSet)
+        self.failures: dict[int, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def blocks(self, indices: Sequence[int] | None = None) -> Iterator[Block]:
+        """Yield the samples of some indices, default all; what fails is noted and left out."""
+        chosen = range(len(self)) if indices is None else indices
+        start, size = 0, 1  # one, to see how large they are
+        while start < len(chosen):
+            blocks = self._read(chosen[start : start + size])
+            yield from blocks
+            start += size
+            widest = max((block.rows.shape[1] for block in blocks), default=0)
+            size = max(1, min(MOST[self._batched], BLOCK // max(1, widest)))
+
+    def _read(self, indices: Sequence[int]) -> list[Block]:
+        if self._batched:
+            try:
+                return [_block(np.asarray(indices), self._batch(indices))]
+            except Exception:  # one of them is broken, then: which one is seen below
+                self._batched = isinstance(self._source, Tensor)
+        alike: dict[tuple[Any, ...], dict[int, np.ndarray]] = {}
+        with NoRandomness():  # not for each item: entering takes longer than a small image
+            for index in indices:
+                try:
+                    item = self._item(index)
+                    with DisableTorchFunction():
+                        pixels = as_array(first_image(item))
+                    alike.setdefault((pixels.dtype, pixels.shape), {})[index] = pixels
+                except Exception as error:  # whatever a data set may raise
+                    self.failures[index] = reason(index, error)
+        return [
+            _block(np.array(list(found)), np.stack(list(found.values())))
+            for found in alike.values()
+        ]
+
+    def _batch(self, indices: Sequence[int]) -> np.ndarray:
+        if isinstance(self._source, ImageSet):
+            return as_array(self._source.batch(indices))
+        assert isinstance(self._source, Tensor)
+        if isinstance(indices, range) and len(indices) and indices.step == 1:
+            return as_array(self._source[indices.start : indices.stop])  # a view: nothing is copied
+        return as_array(self._source[torch.as_tensor(indices)])
+
+    def _item(self, index: int) -> Any:
+        source = self._source
+        return source.input(index)[0] if isinstance(source, ImageSet) else source[index]
+
+
+def first_image(item: Any) -> Any:
+    """Return the image of what a data set or a loader yields: itself, or the first of its parts.
+
+    Of a mapping the first part that is an array of two dimensions or more.
+    """
+    if isinstance(item, Mapping):
+        pictures = (part for part in item.values() if getattr(part, "ndim", 0) >= 2)
+        return next(pictures, None)
+    return item[0] if isinstance(item, tuple | list) and item else item
+
+
+def as_array(image: Any) -> np.ndarray:
+    """Return the values of an image as an array, of integers where numpy lacks the type.
+
+    Raises
+    ------
+    InputError
+        If it is no tensor, array or picture.
+    """
+    try:
+        return np.asarray(image.numpy())
+    except (AttributeError, TypeError, RuntimeError):  # no tensor, or one that numpy cannot share
+        pass
+    if not isinstance(image, Tensor):
+        array = np.asarray(image)
+        if array.dtype.kind not in "biufc" or not array.ndim:
+            raise InputError(f"expected an image, got {type(image).__name__}")
+        return array
+    plain = image.detach().cpu().resolve_conj().resolve_neg()
+    if plain.dtype in (torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2):
+        plain = plain.view(torch.int16 if plain.element_size() == 2 else torch.uint8)
+    return np.asarray(plain.numpy())
+
+
+def reason(index: int, error: Exception) -> str:
+    """Return one line on a sample that could not be read."""
+    kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+    return f"image {index}: {kind}{one_line(error)}"
+
+
+def _block(indices: np.ndarray, pixels: np.ndarray) -> Block:
+    flat = np.ascontiguousarray(pixels).reshape(len(pixels), -1)
+    return Block(indices.astype(np.int64), flat.view(np.uint8), _kind(pixels[0]))
+
+
+def _kind(pixels: np.ndarray) -> str:
+    return f"{pixels.dtype.str} {pixels.shape}"
+
+
+def _checked(source: Any) -> Any:
+    is_map_style = hasattr(source, "__len__") and hasattr(source, "__getitem__")
+    other = not is_map_style and not isinstance(source, ImageSet)
+    if other or isinstance(source, str | bytes | Mapping):
+        hint = "; give its .dataset" if hasattr(source, "dataset") else ""
+        raise InputError(
+            "expected a tensor (N, C, H, W), an ImageSet or a map-style data set, got "
+            f"{type(source).__name__}{hint}"
+        )
+    if isinstance(source, Tensor) and not source.ndim:
+        raise InputError("expected a tensor (N, C, H, W), got a single number")
+    return source
