@@ -197,6 +197,15 @@ class Probe:
         self.forward_count += 1
         return made
 
+    def call(self, function: Callable[[nn.Module, Tensor], Any], values: Tensor) -> Any:
+        """Return ``function(replica, values)``: another way through the model than its forward.
+
+        ``values`` are copied to the replica's device. Dropout is the identity; what draws random
+        numbers raises `ModelError`.
+        """
+        with self._plain_mode(), Tape(self._wiring.names):
+            return function(self._replica, self._own_copy(values))
+
     def weight(self, layer: str) -> Tensor | None:
         """Return a copy of the layer's weight as it is loaded now, None without one."""
         return self._copy_of("weight", layer)

@@ -16,6 +16,7 @@ from traitlets import HasTraits, Instance
 from convviz_widgets.checkpoints import CheckpointSeries
 from convviz_widgets.errors import InputError, UnknownLayerError, unknown
 from convviz_widgets.instrument import Attributions, ImageSet, LayerInfo, Probe
+from convviz_widgets.instrument.decoder import Decode, Decoder
 from convviz_widgets.instrument.unit import Position
 from convviz_widgets.state.arguments import (
     check_checkpoints,
@@ -394,6 +395,31 @@ class ModelState(HasTraits):
             unit = NamedUnit(chosen.layer, chosen.channel, chosen.direction, places)
             entry = self._timeline[index]
             return self._recordings.attributions(entry, tuple(images), unit, method)
+
+    def decoder(self, decode: Decode) -> Decoder:
+        """Return a function of codes (B, Z), such as ``model.decode``, made ready to run.
+
+        Raises
+        ------
+        InputError
+            It cannot be called.
+        """
+        return Decoder(self._model, decode, self.image_set.shape)
+
+    def decoded(
+        self, decoder: Decoder, codes: Tensor, *, selection: Selection | None = None
+    ) -> Tensor:
+        """Return the pictures (B, C, H, W) that codes (B, Z) stand for at the checkpoint.
+
+        Raises
+        ------
+        InputError
+            The decoder does not take codes of this size, or does not return pictures.
+        """
+        with self._publisher.lock:
+            self._refuse_if_closed()
+            probe = self._recordings.load(self._place(selection or self.selection)[0])
+            return decoder.pictures(probe, codes)
 
     def _parameter(
         self, kind: str, layer: str | None, selection: Selection | None
