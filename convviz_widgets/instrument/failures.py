@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from convviz_widgets.errors import ConvVizError, InputError, ModelError
+from convviz_widgets.instrument.image_kinds import channels_last, channels_last_hint
 
 _EXPECTS = {  # attribute of a module → which dimension of its input, and what stands there
     "in_channels": (1, "channels"),
@@ -39,7 +40,10 @@ def explain(
     if known is not None and shape != known:
         return InputError(f"got images of shape {shape}, expected {known}: {what}")
     if mismatch:
-        return InputError(f"got images of shape {shape}, which do not fit the model: {mismatch}")
+        order = f"; this looks like {channels_last_hint(4)}" if channels_last(shape) else ""
+        return InputError(
+            f"got images of shape {shape}, which do not fit the model: {mismatch}{order}"
+        )
     return ModelError(f"the model raised on images of shape {shape}: {what}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence, Sized
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
@@ -11,6 +12,8 @@ import torch
 from torch import Tensor
 
 from convviz_widgets.errors import InputError, SelectionError
+from convviz_widgets.instrument.image_kinds import described, hint, is_images, is_picture
+from convviz_widgets.instrument.labels import checked_label, checked_labels
 from convviz_widgets.instrument.preprocessing import Preprocessing
 from convviz_widgets.instrument.randomness import NoRandomness
 
@@ -33,11 +36,12 @@ class ImageSet:
     ----------
     inputs : floating tensor (N, C, H, W), which is not copied, or a map-style dataset of images
         (C, H, W), of (image, label), or of (image, target picture), without random transforms.
-    labels : N class indices (None: unknown); they stand in for a dataset's own.
+    labels : N class indices from zero up (None: unknown); they stand in for a dataset's own.
     targets : N target pictures (N, C', H', W'); they stand in for a dataset's own.
     class_names : one name for each class.
     mean, std : what the preprocessing subtracted and divided by, one number or one per channel,
-        for pictures in [0, 1]. Without both the range is read off the first 64 images.
+        for pictures in [0, 1]. Without both the range is read off the first 64 images that can
+        be read.
     names : N names; default "image 0", "image 1", ...
     groups : N sources; images of one group were cut from the same photograph.
 
@@ -62,14 +66,17 @@ class ImageSet:
         self._inputs = _checked_inputs(inputs)
         self.class_names = None if class_names is None else tuple(map(str, class_names))
         self.groups = None if groups is None else self._one_each("groups", tuple(groups))
-        self._labels = None if labels is None else self._one_each("labels", _labels(labels))
-        self._targets = None if targets is None else self._one_each("targets", targets)
+        self._classes = None if self.class_names is None else len(self.class_names)
+        column = None if labels is None else checked_labels(labels, self._classes)
+        self._labels = None if column is None else self._one_each("labels", column)
+        self._targets = None if targets is None else self._one_each("targets", _pictures(targets))
         self._names = None if names is None else self._one_each("names", tuple(map(str, names)))
-        self.shape: tuple[int, ...] = tuple(self._item(0)[0].shape)
+        first, _ = self._item(0)
+        self.shape: tuple[int, ...] = tuple(first.shape)
+        self.label(0)  # a data set that brings labels of another kind says so now
         self._stated = (
-            None if mean is None and std is None else Preprocessing.stated(mean, std, self.shape[0])
+            None if mean is None and std is None else Preprocessing.stated(mean, std, self.shape)
         )
-        self._check_class_names()
 
     def __len__(self) -> int:
         return len(self._inputs)
@@ -92,14 +99,16 @@ class ImageSet:
     def label(self, index: int) -> int | None:
         """Return the class index of an image, None without one."""
         index = self._checked(index)
-        return self._labels[index] if self._labels is not None else _label(self._item(index)[1])
+        if self._labels is not None:
+            return self._labels[index]
+        _, beside = self._item(index)
+        return None if is_picture(beside) else checked_label(beside, self._classes, index)
 
     def target(self, index: int) -> Tensor | None:
         """Return the target picture (C', H', W') of an image, None without one."""
         index = self._checked(index)
         beside = self._targets[index] if self._targets is not None else self._item(index)[1]
-        is_picture = isinstance(beside, Tensor) and beside.ndim >= 2
-        return beside.detach().clone() if is_picture else None
+        return beside.detach().clone() if is_picture(beside) else None
 
     def name(self, index: int) -> str:
         """Return the name of an image."""
@@ -123,7 +132,16 @@ class ImageSet:
         """What `display` undoes: the mean and std given, or what is read off the images."""
         if self._stated is not None:
             return self._stated
-        return Preprocessing.read_off(self.batch(range(min(len(self), _LOOKED_AT))))
+        return Preprocessing.read_off(self._readable(range(min(len(self), _LOOKED_AT))))
+
+    def _readable(self, indices: Iterable[int]) -> Tensor:
+        """Return the images (B, C, H, W) that can be read; B may be 0."""
+        images = [torch.empty(0, *self.shape)]
+        for index in indices:
+            # Whoever asks for a broken image is told; the others are shown all the same.
+            with suppress(Exception):
+                images.append(self._item(index)[0][None])
+        return torch.cat(images)
 
     def _item(self, index: int) -> tuple[Tensor, Any]:
         """Return an image, the caller's own, and what stands beside it."""
@@ -139,7 +157,7 @@ class ImageSet:
         if not isinstance(image, Tensor) or image.ndim != 3 or not image.is_floating_point():
             raise InputError(
                 f"image {index} of the data set must be a floating tensor (C, H, W), got "
-                f"{_described(image)}; add a transform such as ToTensor"
+                f"{described(image)}; {hint(image) or 'add a transform such as ToTensor'}"
             )
         shape, first = tuple(image.shape), getattr(self, "shape", tuple(image.shape))
         if shape != first:
@@ -157,19 +175,13 @@ class ImageSet:
             raise InputError(f"got {len(values)} {what} for {len(self)} images")
         return values
 
-    def _check_class_names(self) -> None:
-        count = len(self.class_names) if self.class_names is not None else None
-        for label in self._labels or ():
-            if label is not None and count is not None and label >= count:
-                raise InputError(f"label {label} has no name; class_names holds {count}")
-
 
 def _checked_inputs(inputs: Tensor | MapDataset) -> Tensor | MapDataset:
-    is_images = isinstance(inputs, Tensor) and inputs.ndim == 4 and inputs.is_floating_point()
-    if not is_images and not _is_dataset(inputs):
+    if not is_images(inputs) and not _is_dataset(inputs):
+        more = hint(inputs)
         raise InputError(
             "expected a floating tensor (N, C, H, W) or a map-style dataset, got "
-            f"{_described(inputs)}"
+            f"{described(inputs)}{more and '; '}{more}"
         )
     if not len(inputs):
         raise InputError("an ImageSet needs at least one image, got none")
@@ -185,22 +197,10 @@ def _is_dataset(inputs: Any) -> bool:
     )
 
 
-def _described(value: Any) -> str:
-    if isinstance(value, Tensor):
-        return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
-    return type(value).__name__
-
-
-def _labels(labels: Iterable[Any]) -> tuple[int | None, ...]:
-    return tuple(_label(label) for label in labels)
-
-
-def _label(value: Any) -> int | None:
-    """Return a class index; None for a picture, or nothing, in its place."""
-    if isinstance(value, Tensor | np.ndarray) and value.ndim == 0:
-        value = value.item()
-    if value is None or isinstance(value, Tensor):
-        return None
-    if not isinstance(value, int | np.integer) or value < 0:
-        raise InputError(f"a label must be a whole number from zero up, got {value!r}")
-    return int(value)
+def _pictures(targets: Any) -> Tensor:
+    if not isinstance(targets, Tensor) or targets.ndim < 3:
+        raise InputError(
+            f"targets: expected pictures (N, C, H, W) as a tensor, got {described(targets)}; "
+            "class indices go into labels="
+        )
+    return targets

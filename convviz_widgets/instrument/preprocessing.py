@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from convviz_widgets.errors import InputError
+from convviz_widgets.instrument.image_kinds import channels_last, channels_last_hint
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,11 +30,14 @@ class Preprocessing:
         cls,
         mean: float | Sequence[float] | None,
         std: float | Sequence[float] | None,
-        channels: int,
+        shape: tuple[int, ...],
     ) -> Preprocessing:
-        """Return the one with this mean (default 0) and std (default 1), by channel or for all."""
-        shift = _numbers("mean", 0.0 if mean is None else mean, channels)
-        scale = _numbers("std", 1.0 if std is None else std, channels)
+        """Return the one with this mean (default 0) and std (default 1), by channel or for all.
+
+        ``shape`` (C, H, W) is that of the images.
+        """
+        shift = _numbers("mean", 0.0 if mean is None else mean, shape)
+        scale = _numbers("std", 1.0 if std is None else std, shape)
         if not bool((scale > 0).all()):
             raise InputError(f"std must be above zero, got {std}")
         return cls(shift, scale)
@@ -64,8 +68,11 @@ class Preprocessing:
         return rgb.permute(1, 2, 0).contiguous().numpy()
 
 
-def _numbers(what: str, value: float | Sequence[float], channels: int) -> Tensor:
+def _numbers(what: str, value: float | Sequence[float], shape: tuple[int, ...]) -> Tensor:
     numbers = torch.as_tensor(value, dtype=torch.float32).flatten()
-    if len(numbers) not in (1, channels):
-        raise InputError(f"{what} has {len(numbers)} numbers; the images have {channels} channels")
+    if len(numbers) not in (1, shape[0]):
+        order = f"; they look like {channels_last_hint(4)}" if channels_last(shape) else ""
+        raise InputError(
+            f"{what} has {len(numbers)} numbers; the images have {shape[0]} channels{order}"
+        )
     return numbers

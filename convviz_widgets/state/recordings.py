@@ -243,4 +243,9 @@ def cross_entropy(output: Any, target: Tensor | None) -> Tensor:
     """Return the default loss, of class scores (N, K) and labels (N,)."""
     if target is None or target.ndim != 1:
         raise InputError("gradients need a loss: give the images labels, or the state loss=")
+    highest = int(target.max())
+    if isinstance(output, Tensor) and output.ndim == 2 and highest >= output.shape[1]:
+        raise InputError(
+            f"label {highest} has no class score: the model puts out {output.shape[1]}"
+        )
     return F.cross_entropy(output, target)

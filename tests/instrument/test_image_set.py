@@ -97,6 +97,21 @@ def test_any_number_of_channels_becomes_three(channels, grey):
         (lambda: ImageSet(Pairs(), labels=[0, 1, 2, 0], class_names=["a", "b"]), "label 2"),
         (lambda: ImageSet(Pairs(), labels=[0.5] * 4), "whole number from zero up, got 0.5"),
         (lambda: ImageSet(Pairs(), labels=[-1] * 4), "whole number from zero up, got -1"),
+        (lambda: ImageSet(Pairs(), labels=torch.zeros(4)), r"got 0\.0; labels\.long"),
+        (lambda: ImageSet(Pairs(), labels=torch.eye(4)), r"\(4, 4\), expected \(N,\): .*argmax"),
+        (lambda: ImageSet(Pairs(), labels=np.zeros((4, 1), int)), r"\(4, 1\), .*squeeze\(1\)"),
+        (lambda: ImageSet(Pairs(), labels=list(torch.eye(4))), r"image 0 .*float32 \(4,\); argmax"),
+        (lambda: ImageSet(Pairs(), labels=list("abcd")), "got 'a'"),
+        (lambda: ImageSet(Pairs(), labels=3), "labels: expected one class index an image, got 3"),
+        (lambda: ImageSet(Pairs(lambda _: torch.eye(3)[0])), r"image 0 .*float32 \(3,\); argmax"),
+        (lambda: ImageSet(Pairs(lambda _: {"boxes": 1})), "got a dict; labels= stands in"),
+        (lambda: ImageSet(Pairs(lambda _: 2), class_names=["a", "b"]), "label 2 of image 0 has no"),
+        (lambda: ImageSet(Pairs(lambda i: -i)).label(3), "label of image 3 .* got -3"),
+        (lambda: ImageSet(Pairs(), targets=torch.zeros(4, 1)), "targets: expected pictures"),
+        (lambda: ImageSet(torch.zeros(2, 8, 8, 3).byte()), r"255 and normalise; .*NHWC: permute"),
+        (lambda: ImageSet(np.zeros((2, 3, 8, 8), np.uint8)), "from_numpy; divide by 255"),
+        (lambda: ImageSet([np.zeros((8, 8, 3))]), r"from_numpy; .*HWC: permute\(2, 0, 1\)"),
+        (lambda: ImageSet(torch.zeros(2, 8, 8, 3), mean=[0] * 3), r"8 channels; .*NHWC: permute"),
         (lambda: ImageSet(Pairs(), groups="abc"), "got 3 groups for 4 images"),
         (lambda: ImageSet(Pairs(), mean=[0, 0]), "mean has 2 numbers; .* 3 channels"),
         (lambda: ImageSet(Pairs(), std=0), "std must be above zero"),
@@ -108,6 +123,35 @@ def test_what_does_not_fit_is_told_in_one_line(make, line):
     with pytest.raises(InputError, match=line) as caught:
         make()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [1, None, 0, None],
+        np.array([1, None, 0, None], dtype=object),
+        [torch.tensor(1), None, np.int64(0), None],
+        (label for label in (1, None, 0, None)),
+    ],
+)
+def test_some_images_may_have_no_label(labels):
+    images = ImageSet(Pairs(), labels=labels, class_names=["a", "b"])
+    assert [images.label(index) for index in range(4)] == [1, None, 0, None]
+    assert images.expected([0, 2]).tolist() == [1, 0]
+    assert images.expected([0, 1]) is None
+
+
+def test_the_range_is_read_off_the_images_that_can_be_read():
+    class Broken(Pairs):
+        def __getitem__(self, index):
+            if index == 1:
+                raise OSError("gone")
+            return super().__getitem__(index)[0] * 10  # 0, 2 and 3 of 255
+
+    images = ImageSet(Broken())
+    assert [images.display(index).max() for index in (0, 2, 3)] == [0, 2, 3]
+    with pytest.raises(OSError, match="gone"):
+        images.display(1)
 
 
 @pytest.mark.parametrize("index", [-1, 4, 1.0, True, "1"])

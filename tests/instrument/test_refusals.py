@@ -88,6 +88,9 @@ def test_weights_that_the_first_image_hides_are_no_reason_to_refuse(hides):
 
 
 def test_a_wrong_image_is_told_with_what_was_expected():
+    assert refusal(plain(), InputError, images(3).permute(0, 2, 3, 1)).endswith(
+        "expects 3 channels, got 6; this looks like NHWC: permute(0, 3, 1, 2)"
+    )
     assert refusal(plain(), InputError, images(1)) == (
         "got images of shape (1, 6, 6), which do not fit the model: "
         "layer '0' (Conv2d) expects 3 channels, got 1"

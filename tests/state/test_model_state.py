@@ -217,6 +217,13 @@ def test_gradients_without_labels_say_what_is_missing(series, make_net):
         state.gradient()
 
 
+def test_a_label_that_the_model_has_no_score_for_is_named(series, make_net):
+    images = ImageSet(torch.rand(2, 1, 6, 6), labels=[7, 0])
+    state = ModelState(make_net(9), images, checkpoints=series)
+    with pytest.raises(InputError, match="label 7 has no class score: the model puts out 3"):
+        state.gradient()
+
+
 def test_two_threads_publish_every_selection_in_one_order(state):
     seen = selections(state)
 
