@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,8 @@ from convviz_widgets.checkpoints.regular_file import check_regular
 from convviz_widgets.checkpoints.settling import SETTLING_SECONDS, Settling
 from convviz_widgets.errors import CheckpointError, InputError
 
+_LISTED = 5  # names of what a directory holds instead
+
 
 class CheckpointDirectory:
     """The checkpoint files of a directory that somebody may be writing into.
@@ -29,14 +32,14 @@ class CheckpointDirectory:
     Parameters
     ----------
     path
-        The directory.
+        The directory; a leading ``~`` is the user's home.
     pattern
         Glob below it (``"*-ema.pt"``, ``"checkpoint-*/model.safetensors"``). None: every
         .safetensors, .pt, .pth and .ckpt file in the directory itself.
     """
 
     def __init__(self, path: str | os.PathLike[str], pattern: str | None = None) -> None:
-        self._path = Path(path).absolute()  # the working directory may change
+        self._path = Path(os.path.expanduser(path)).absolute()  # the working directory may change
         self._pattern = _checked(pattern)
         self._settling = Settling()
         self._last: tuple[list[CheckpointFile], Listing] = [], Listing(())
@@ -55,6 +58,7 @@ class CheckpointDirectory:
             files, problems = self._look()
         if not files:
             raise CheckpointError(self._nothing(problems))
+        problems |= outdated(files)
         before, listing = self._last
         if files != before or problems != listing.problems:
             listing = Listing(in_order(files), problems)
@@ -99,8 +103,16 @@ class CheckpointDirectory:
         looked_for = self._pattern or ", ".join(f"*{suffix}" for suffix in SUFFIXES)
         more = "; some are still being written" if self._settling.waiting else ""
         first = next(iter(problems.values()), None)
-        more += f"; {first}" if first else ""
+        more += f"; {first}" if first else f"; {self._inventory()}"
         return f"no checkpoints in {str(self._path)!r}: looked for {looked_for}{more}"
+
+    def _inventory(self) -> str:
+        """Return the first names of what the directory holds."""
+        with os.scandir(self._path) as entries:
+            names = [entry.name + "/" * entry.is_dir() for entry in entries]
+        first = ", ".join(map(on_one_line, heapq.nsmallest(_LISTED, names, key=natural)))
+        more = f", ... ({len(names):,} in all)" if len(names) > _LISTED else ""
+        return f"there is {first}{more}" if names else "it is empty"
 
 
 def _checked(pattern: str | None) -> str | None:
@@ -117,17 +129,37 @@ def in_order(files: Iterable[CheckpointFile]) -> tuple[tuple[int, CheckpointFile
     Of several files of one step the newest stays. Files without a number in their name follow in
     natural order, their steps counted on from the last one, or from 0.
     """
-    by_step: dict[int, CheckpointFile] = {}
-    unnumbered = []
-    for file in files:
-        step = step_of(file.name)
-        if step is None:
-            unnumbered.append(file)
-        elif step not in by_step or _age(by_step[step]) < _age(file):
-            by_step[step] = file
+    files = list(files)
+    by_step = _newest(files)
+    unnumbered = [file for file in files if step_of(file.name) is None]
     first = max(by_step, default=-1) + 1
     unnumbered.sort(key=lambda file: natural(file.name))
     return (*sorted(by_step.items()), *enumerate(unnumbered, first))
+
+
+def outdated(files: Iterable[CheckpointFile]) -> dict[str, str]:
+    """Return one line for each file that `in_order` leaves out for a newer one of its step."""
+    files = list(files)
+    by_step = _newest(files)
+    lines = {}
+    for file in files:
+        step = step_of(file.name)
+        if step is not None and by_step[step] is not file:
+            newer = by_step[step].name
+            lines[file.name] = (
+                f"{file.name}: left out, {newer} has step {step:,} too and is newer; "
+                "pattern= picks files"
+            )
+    return lines
+
+
+def _newest(files: Iterable[CheckpointFile]) -> dict[int, CheckpointFile]:
+    by_step: dict[int, CheckpointFile] = {}
+    for file in files:
+        step = step_of(file.name)
+        if step is not None and (step not in by_step or _age(by_step[step]) < _age(file)):
+            by_step[step] = file
+    return by_step
 
 
 def _age(file: CheckpointFile) -> tuple[int, object]:

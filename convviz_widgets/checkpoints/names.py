@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from functools import lru_cache
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt")
 
-_NAMED_STEP = re.compile(r"(?i)step[^0-9a-z]{0,2}([0-9]+)")
-_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+_UNITS = {"k": 1_000, "K": 1_000, "M": 1_000_000}
+_UNIT = r"(?:[kKM](?![0-9A-Za-z]))"
+_NAMED_STEP = re.compile(rf"(?i:step[^0-9a-z]{{0,2}})([0-9]+(?:\.[0-9]+(?={_UNIT}))?{_UNIT}?)")
+_NUMBER = re.compile(rf"[0-9]+(?:\.[0-9]+)?{_UNIT}?")
 _NO_STEP = 2**53  # a hash or a date: a browser cannot even hold it as a number
 _DIGITS = re.compile(r"([0-9]+)")
 
@@ -19,18 +22,19 @@ def step_of(name: str) -> int | None:
 
     The last whole number of the name counts, the suffix apart. A number behind the word "step"
     goes before, and decimals are passed over where there is a whole number: what stands behind the
-    step in such names is a loss or a version.
+    step in such names is a loss or a version. A "k" or an "M" that ends a number, and the word,
+    makes thousands or millions of it, so that "model_1k" follows "model_900".
 
     >>> [step_of(name) for name in ("step-00000100.pt", "epoch=3-step=1200-v1.ckpt", "best.pt")]
     [100, 1200, None]
-    >>> step_of("07-val_loss=0.25.ckpt")
-    7
+    >>> [step_of(name) for name in ("07-val_loss=0.25.ckpt", "model_10k.pt", "iter-1.5M.pth")]
+    [7, 10000, 1500000]
     """
     stem = _without_suffix(name)
     numbers = _NUMBER.findall(stem)
-    whole = [number for number in numbers if "." not in number]
+    whole = [number for number in numbers if "." not in number or number[-1] in _UNITS]
     steps = _NAMED_STEP.findall(stem) or whole or [n.partition(".")[2] for n in numbers]
-    step = int(steps[-1]) if steps else None
+    step = _count(steps[-1]) if steps else None
     return step if step is None or step < _NO_STEP else None
 
 
@@ -64,6 +68,11 @@ def on_one_line(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def _count(number: str) -> int:
+    unit = _UNITS.get(number[-1], 1)
+    return int(Decimal(number.rstrip("kKM")) * unit)
 
 
 def _without_suffix(name: str) -> str:

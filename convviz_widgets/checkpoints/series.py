@@ -57,15 +57,16 @@ class CheckpointSeries:
     ) -> CheckpointSeries:
         """Return the checkpoints of a directory; only names and stat are read now.
 
-        The step is the last number in a name (see `step_of`), of two files of one step the newest
-        counts, and names without a number come in natural order behind the others. Temporary names
+        The step is the last number in a name (see `step_of`); of two files of one step the newest
+        counts and the other is told of in `problems`; names without a number ("best.pt") come in
+        natural order behind the others, their steps counted on from the last. Temporary names
         are skipped, and so are files that changed within the last 250 ms, until they settle; this
         waits for the latter once.
 
         Parameters
         ----------
         path
-            The directory.
+            The directory; a leading ``~`` is the user's home.
         pattern
             Glob below it, such as ``"*-ema.pt"`` or ``"checkpoint-*/model.safetensors"``. None: its
             .safetensors, .pt, .pth and .ckpt files.
@@ -119,7 +120,8 @@ class CheckpointSeries:
 
     def __repr__(self) -> str:
         steps = self.steps
-        return f"<CheckpointSeries of {len(steps)}: steps {steps[0]} to {steps[-1]}>"
+        span = f": steps {steps[0]} to {steps[-1]}" if steps else ""
+        return f"<CheckpointSeries of {len(steps)}{span}>"
 
     @property
     def steps(self) -> tuple[int, ...]:
@@ -138,7 +140,7 @@ class CheckpointSeries:
 
     @property
     def problems(self) -> dict[str, str]:
-        """File name to one line, for what cannot be read; filled as files are read.
+        """File name to one line, for what is not shown; filled as files are read.
 
         A file leaves it when it was rewritten or removed, or loads after all.
         """
@@ -186,7 +188,8 @@ class CheckpointSeries:
         items = self._listing.items
         position = operator.index(index)
         if not -len(items) <= position < len(items):
-            raise CheckpointError(f"no checkpoint {position}: there are 0 to {len(items) - 1}")
+            known = f"are 0 to {len(items) - 1}" if items else "is none"
+            raise CheckpointError(f"no checkpoint {position}: there {known}")
         return items[position][1]
 
 

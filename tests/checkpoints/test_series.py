@@ -9,6 +9,7 @@ import torch
 
 from convviz_widgets.checkpoints import CheckpointSeries, write_checkpoint
 from convviz_widgets.checkpoints import series as series_module
+from convviz_widgets.checkpoints.listing import Listing
 from convviz_widgets.errors import CheckpointError, InputError
 
 WriteOld = Callable[..., Path]
@@ -42,6 +43,14 @@ def test_of_one_step_the_newest_counts(tmp_path: Path, write_old: WriteOld) -> N
     series = CheckpointSeries.from_directory(tmp_path)
     assert series.steps == (5,)
     assert series.load(0)["weight"].item() == 2
+    newer = "left out, b-5.safetensors has step 5 too and is newer; pattern= picks files"
+    assert series.problems == {
+        name: f"{name}: {newer}" for name in ("a-5.safetensors", "c-5.safetensors")
+    }
+    (tmp_path / "b-5.safetensors").unlink()
+    series.refresh()
+    assert series.load(0)["weight"].item() == 3
+    assert list(series.problems) == ["a-5.safetensors"]
 
 
 def test_names_without_a_number_follow_in_natural_order(
@@ -80,17 +89,42 @@ def test_a_key_picks_the_state_dict(tmp_path: Path) -> None:
     assert series.load(0)["a"].item() == 1
 
 
-def test_an_empty_directory_says_what_was_looked_for(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("")
-    looked_for = r"looked for \*\.safetensors, \*\.pt, \*\.pth, \*\.ckpt$"
+def test_a_directory_without_checkpoints_says_what_was_looked_for_and_what_is_there(
+    tmp_path: Path,
+) -> None:
+    looked_for = r"looked for \*\.safetensors, \*\.pt, \*\.pth, \*\.ckpt; it is empty$"
     with pytest.raises(CheckpointError, match=f"no checkpoints in .*{looked_for}"):
         CheckpointSeries.from_directory(tmp_path)
-    with pytest.raises(CheckpointError, match=r"looked for \*-ema\.pt$"):
+    (tmp_path / "notes\n.txt").write_text("")
+    with pytest.raises(CheckpointError, match=r"; there is notes\\n\.txt$"):
+        CheckpointSeries.from_directory(tmp_path)
+    (tmp_path / "9").mkdir()
+    for step in range(10, 15):
+        (tmp_path / f"{step}.pt").write_text("")
+    here = r"there is 9/, 10\.pt, 11\.pt, 12\.pt, 13\.pt, \.\.\. \(7 in all\)$"
+    with pytest.raises(CheckpointError, match=rf"looked for \*-ema\.pt; {here}"):
         CheckpointSeries.from_directory(tmp_path, pattern="*-ema.pt")
     with pytest.raises(CheckpointError, match=r"none': No such file or directory$"):
         CheckpointSeries.from_directory(tmp_path / "none")
     with pytest.raises(CheckpointError, match="Not a directory"):
-        CheckpointSeries.from_directory(tmp_path / "notes.txt", pattern="*.pt")
+        CheckpointSeries.from_directory(tmp_path / "10.pt", pattern="*.pt")
+
+
+def test_the_home_directory_may_be_written_as_a_tilde(
+    tmp_path: Path, write_old: WriteOld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_old(tmp_path / "1.safetensors", 1)
+    assert CheckpointSeries.from_directory("~").steps == (1,)
+
+
+def test_a_series_tells_its_steps() -> None:
+    two = CheckpointSeries.from_state_dicts([(n, {"a": torch.ones(1)}) for n in (30, 4)])
+    assert repr(two) == "<CheckpointSeries of 2: steps 4 to 30>"
+    none = CheckpointSeries(lambda: Listing(()), lambda item: {}, Listing(()))
+    assert repr(none) == "<CheckpointSeries of 0>"
+    with pytest.raises(CheckpointError, match="no checkpoint 0: there is none"):
+        none.load(0)
 
 
 def test_what_is_no_file_is_a_problem_from_the_start(tmp_path: Path, write_old: WriteOld) -> None:
