@@ -369,7 +369,7 @@ class ModelState(HasTraits):
         *,
         method: str = "deconvnet",
         positions: Sequence[Position | None] | None = None,
-        checkpoint: int | None = None,
+        selection: Selection | None = None,
     ) -> Attributions:
         """Return the pixels of each of these images that the selected unit answers to.
 
@@ -384,16 +384,15 @@ class ModelState(HasTraits):
             "deconvnet", "guided" or "gradient".
         positions
             Of the unit in each image's map; None: where it is strongest.
-        checkpoint
-            Index into `steps`; None: the selected one.
+        selection
+            Whose unit and checkpoint; default: the state's own.
         """
         with self._publisher.lock:
             self._refuse_if_closed()
-            chosen = self.selection
-            index = chosen.checkpoint if checkpoint is None else checkpoint
+            chosen = selection or self.selection
             places = None if positions is None else tuple(place or () for place in positions)
             unit = NamedUnit(chosen.layer, chosen.channel, chosen.direction, places)
-            entry = self._timeline[index]
+            entry, _image = self._place(chosen)
             return self._recordings.attributions(entry, tuple(images), unit, method)
 
     def decoder(self, decode: Decode) -> Decoder:

@@ -147,9 +147,9 @@ class Sweeps:
         (look,) = self._looks((index,), direction)
         return self._results.get(look)
 
-    def all(self) -> list[SweepResult | None]:
+    def all(self, direction: Direction | None = None) -> list[SweepResult | None]:
         """Return the result of every checkpoint, None where it has not been swept to the end."""
-        looks = self._looks(range(len(self._timeline)), None)
+        looks = self._looks(range(len(self._timeline)), direction)
         return [self._results.get(look) for look in looks]
 
     def progress(self, *indices: int, direction: Direction | None = None) -> Progress:
