@@ -2,6 +2,7 @@
 
 from convviz_widgets.apps import Explorer
 from convviz_widgets.checkpoints import CheckpointSeries
+from convviz_widgets.diagnosis import Finding
 from convviz_widgets.errors import (
     CheckpointError,
     ConvVizError,
@@ -12,7 +13,7 @@ from convviz_widgets.errors import (
 )
 from convviz_widgets.instrument import ImageSet, LayerInfo, attribute, list_layers
 from convviz_widgets.record import Recorder, RecordError, Run, Series
-from convviz_widgets.state import ModelState, Selection
+from convviz_widgets.state import ModelState, Selection, diagnose
 from convviz_widgets.sweep import Hit, SweepInterrupted, SweepResult, sweep
 from convviz_widgets.views import (
     ActivationHistogram,
@@ -39,6 +40,7 @@ __all__ = [
     "DistributionHistory",
     "Explorer",
     "FilterMosaic",
+    "Finding",
     "GradientFlow",
     "Hit",
     "ImageSet",
@@ -60,6 +62,7 @@ __all__ = [
     "UnknownLayerError",
     "WeightHistogram",
     "attribute",
+    "diagnose",
     "list_layers",
     "sweep",
 ]

@@ -8,6 +8,7 @@ from convviz_widgets.instrument.duplicates import (
     find_leak,
     find_repeated_batches,
 )
+from convviz_widgets.instrument.census import measure_census
 from convviz_widgets.instrument.image_set import ImageSet
 from convviz_widgets.instrument.layers import LayerInfo, list_layers
 from convviz_widgets.instrument.measurement import (
@@ -64,6 +65,7 @@ __all__ = [
     "find_repeated_batches",
     "list_layers",
     "measure_activations",
+    "measure_census",
     "measure_gradients",
     "measure_parameters",
     "measure_updates",

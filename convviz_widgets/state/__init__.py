@@ -1,6 +1,7 @@
 """What is selected, and the one state that every control and view shares."""
 
 from convviz_widgets.state.cache import ByteCache
+from convviz_widgets.state.examination import Examination, diagnose
 from convviz_widgets.state.history import History, Progress
 from convviz_widgets.state.job import ACTIVATIONS, GRADIENTS, PARAMETERS, UPDATES
 from convviz_widgets.state.model_state import ModelState
@@ -16,10 +17,12 @@ __all__ = [
     "UPDATES",
     "ByteCache",
     "Direction",
+    "Examination",
     "History",
     "ModelState",
     "Progress",
     "Selection",
     "Sweeps",
     "channel_count",
+    "diagnose",
 ]

@@ -11,9 +11,11 @@ PARAMETERS = "parameters"
 ACTIVATIONS = "activations"
 GRADIENTS = "gradients"
 UPDATES = "updates"
+CENSUS = "census"
 
-PARTS = (PARAMETERS, ACTIVATIONS, GRADIENTS, UPDATES)
-"""What is measured by itself: the weights alone need no pass; updates need two checkpoints."""
+PARTS = (PARAMETERS, ACTIVATIONS, GRADIENTS, UPDATES, CENSUS)
+"""What is measured by itself: the weights alone need no pass; updates need two checkpoints. The
+census looks at many more images than the probe batch has, and at the last checkpoint alone."""
 
 Identity = tuple[Hashable, ...]
 
@@ -36,6 +38,8 @@ class Job:
 
 def jobs_of(part: str, entries: tuple[Entry, ...]) -> list[Job | None]:
     """Return what there is to be measured at each checkpoint; no update leads to the first."""
+    if part == CENSUS:
+        return [*(None for _ in entries[:-1]), *(Job(part, entry) for entry in entries[-1:])]
     if part != UPDATES:
         return [Job(part, entry) for entry in entries]
     pairs = zip(entries[1:], entries, strict=False)

@@ -15,12 +15,13 @@ from convviz_widgets.instrument import (
     Measurement,
     Probe,
     measure_activations,
+    measure_census,
     measure_gradients,
     measure_parameters,
     measure_updates,
     weights_of,
 )
-from convviz_widgets.state.job import ACTIVATIONS, GRADIENTS, PARAMETERS, UPDATES, Job
+from convviz_widgets.state.job import ACTIVATIONS, CENSUS, GRADIENTS, PARAMETERS, UPDATES, Job
 from convviz_widgets.state.recordings import Loss, cross_entropy
 from convviz_widgets.state.timeline import Entry, Weights
 
@@ -29,6 +30,12 @@ FORWARD_BYTES = 2**28
 
 BACKWARD_BYTES = 2**30
 """Activations and gradients of one backward pass, which cannot be cut: fewer images take part."""
+
+CENSUS_IMAGES = 256, 1024
+"""Images that a census looks at, at least and at most, where there are so many."""
+
+CENSUS_VALUES = 2**24
+"""Values of its images, from which on it looks at fewer."""
 
 BACKWARD_COPIES = 4
 """Of every activation in a backward pass: in the graph, its clone, its gradient, in passing."""
@@ -84,6 +91,8 @@ class Measurer:
             return measure_parameters(probe)
         if job.part == ACTIVATIONS:
             return measure_activations(probe, self._batches(go_on))
+        if job.part == CENSUS:
+            return measure_census(probe, self._census(go_on))
         return self._gradients(len(self._indices))
 
     def fingerprint(self, job: Job) -> str:
@@ -129,6 +138,17 @@ class Measurer:
                 raise Stopped
             yield batch
 
+    def _census(self, go_on: Callable[[], bool]) -> Iterator[Tensor]:
+        """Yield images that are spread evenly over the whole set."""
+        indices = census_indices(self._images)
+        size = self._fitting(FORWARD_BYTES, copies=2)
+        for start in range(0, len(indices), size):
+            if not go_on():
+                raise Stopped
+            with self._lock:
+                batch = self._images.batch(indices[start : start + size])
+            yield batch
+
     def _gradients(self, at_most: int) -> Measurement:
         images = min(at_most, self._fitting(BACKWARD_BYTES, BACKWARD_COPIES))
         expected = self._images.expected(self._indices[:images])
@@ -143,7 +163,10 @@ class Measurer:
 
     def _taken(self, job: Job) -> str:
         digest = hashlib.sha256(repr(self._ready().layers).encode())
-        if job.part in (ACTIVATIONS, GRADIENTS):
+        if job.part == CENSUS:
+            for batch in self._census(lambda: True):
+                digest.update(_bytes(batch))
+        if job.part in (ACTIVATIONS, GRADIENTS, CENSUS):
             digest.update(_bytes(self._inputs()))
             self._ready().load(_weights_by_shape(job.entry.load()))
             answers = measure_activations(self._ready(), [self._inputs()[:1]])
@@ -153,6 +176,14 @@ class Measurer:
             digest.update(b"" if expected is None else _bytes(expected))
             digest.update(_in_words(self._gradients(at_most=2)).encode())
         return digest.hexdigest()
+
+
+def census_indices(images: ImageSet) -> tuple[int, ...]:
+    """Return the images that a census looks at: all, or so many, spread evenly."""
+    least, most = CENSUS_IMAGES
+    fitting = CENSUS_VALUES // max(1, torch.Size(images.shape).numel())
+    count = min(len(images), max(least, min(most, fitting)))
+    return tuple(index * len(images) // count for index in range(count))
 
 
 def _bytes(tensor: Tensor) -> bytes:

@@ -1,0 +1,25 @@
+"""What is abnormal in a run: measurements in, findings with their evidence out; runs no model."""
+
+from convviz_widgets.diagnosis.curve import Curve
+from convviz_widgets.diagnosis.evidence import Evidence
+from convviz_widgets.diagnosis.finding import ERROR, REMARK, SEVERITIES, WARNING, Finding
+from convviz_widgets.diagnosis.measurements import Firing, GradientDepth, RunCurves, TensorFacts
+from convviz_widgets.diagnosis.report import Report, examine
+from convviz_widgets.diagnosis.run_curves import run_curves
+
+__all__ = [
+    "ERROR",
+    "REMARK",
+    "SEVERITIES",
+    "WARNING",
+    "Curve",
+    "Evidence",
+    "Finding",
+    "Firing",
+    "GradientDepth",
+    "Report",
+    "RunCurves",
+    "TensorFacts",
+    "examine",
+    "run_curves",
+]

@@ -1,0 +1,1 @@
+"""The rules: each a small pure function, measurements in, findings out."""

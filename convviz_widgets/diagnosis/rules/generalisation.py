@@ -1,0 +1,127 @@
+"""The rule for overfitting: training gets better while validation gets worse."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from convviz_widgets.diagnosis.curve import Curve
+from convviz_widgets.diagnosis.finding import REMARK, WARNING, Finding
+from convviz_widgets.diagnosis.measurements import RunCurves
+
+
+def overfit(
+    curves: RunCurves,
+    validation_images: int | None = None,
+    *,
+    gap: float = 0.1,
+    errors: float = 3.0,
+    rise: float = 0.15,
+    evaluations: int = 3,
+) -> list[Finding]:
+    """Find where accuracy parts and the validation loss rises while the training loss falls.
+
+    A gap alone is a remark: overfitting, or validation data from elsewhere, cannot be told apart
+    [Hui]. Means over the last ``evaluations``, judged after each evaluation, so that later ones
+    take nothing back.
+
+    Parameters
+    ----------
+    curves
+        Loss and accuracy of training and validation data.
+    validation_images
+        Images behind an accuracy, for its binomial standard error; None: unknown.
+    gap
+        Smallest gap between the accuracies.
+    errors
+        Standard errors that the gap must exceed too.
+    rise
+        Share by which the validation loss is above its own minimum.
+    """
+    train, held = curves.accuracy, curves.validation_accuracy
+    if train is None or held is None:
+        return []
+    held = held.finite
+    apart = _trailing_mean(train.means_until(held.steps) - held.values, evaluations)
+    level = np.clip(_trailing_mean(held.values, evaluations), 0, 1)
+    error = np.sqrt(level * (1 - level) / validation_images) if validation_images else 0 * level
+    limit = np.fmax(gap, errors * error)
+    wide = apart > limit
+    if not wide.any():
+        return []
+    risen = _risen(curves, held.steps, evaluations)
+    firm = wide & (risen >= rise)
+    if firm.any():
+        return [_finding(held, apart, limit, risen, firm, rise, validation_images)]
+    place = int(np.flatnonzero(wide)[0])
+    known = f"n = {validation_images:,}" if validation_images else "n unknown"
+    return [
+        Finding(
+            "overfit",
+            REMARK,
+            f"gap {apart[wide].max():.2f} between training and validation accuracy from step "
+            f"{held.steps[place]:,} on (threshold {limit[place]:.2f}), {known}: overfitting, or a "
+            "validation set from elsewhere: cannot tell",
+            step=int(held.steps[place]),
+            value=float(apart[wide].max()),
+            threshold=float(limit[place]),
+            n=validation_images,
+        )
+    ]
+
+
+def _finding(
+    held: Curve,
+    apart: np.ndarray,
+    limit: np.ndarray,
+    risen: np.ndarray,
+    firm: np.ndarray,
+    rise: float,
+    images: int | None,
+) -> Finding:
+    first, last = np.flatnonzero(firm)[[0, -1]]
+    known = f", n = {images:,}" if images else ""
+    return Finding(
+        "overfit",
+        WARNING,
+        f"overfitting from step {held.steps[first]:,} on: at step {held.steps[last]:,} training "
+        f"accuracy is {apart[last]:.2f} above validation (threshold {limit[last]:.2f}{known}), and "
+        f"the validation loss {risen[last]:.0%} above its own minimum (threshold {rise:.0%}) while "
+        "the training loss went on falling",
+        step=int(held.steps[first]),
+        value=float(apart[last]),
+        threshold=float(limit[last]),
+        n=images,
+    )
+
+
+def _risen(curves: RunCurves, steps: np.ndarray, evaluations: int) -> np.ndarray:
+    """Return by what share the validation loss is above its minimum so far, at each evaluation.
+
+    NaN where the training loss is not lower than it was at that minimum.
+    """
+    train, held = curves.loss, curves.validation_loss
+    risen = np.full(len(steps), math.nan)
+    if train is None or held is None or not len(held.finite):
+        return risen
+    held = held.finite
+    validation = _trailing_mean(held.values, evaluations)
+    training = train.means_until(held.steps)
+    places = np.searchsorted(held.steps, steps, side="right") - 1
+    for index, place in enumerate(places):
+        so_far = validation[: place + 1]
+        if place < 0 or np.isnan(so_far).all():
+            continue
+        lowest = int(np.nanargmin(so_far))
+        if training[place] < training[lowest] and so_far[lowest] > 0:
+            risen[index] = so_far[place] / so_far[lowest] - 1
+    return risen
+
+
+def _trailing_mean(values: np.ndarray, width: int) -> np.ndarray:
+    """Return the mean of each point and the ``width`` - 1 before it; NaN where those lack."""
+    means = np.full(len(values), math.nan)
+    if len(values) >= width:
+        means[width - 1 :] = np.convolve(values, np.ones(width) / width, mode="valid")
+    return means

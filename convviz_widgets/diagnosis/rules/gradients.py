@@ -1,0 +1,222 @@
+"""Rules for gradients and updates: they vanish, explode, move weights too much or not at all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from convviz_widgets.diagnosis.curve import Curve
+from convviz_widgets.diagnosis.finding import WARNING, Finding
+from convviz_widgets.diagnosis.measurements import GradientDepth, layer_of
+from convviz_widgets.diagnosis.windows import preceding
+from convviz_widgets.tensors import DepthSlope, depth_slope
+
+
+def vanishing_gradient(
+    profiles: Sequence[GradientDepth], *, decades: float = 3.0, slope: float = 0.2
+) -> list[Finding]:
+    """Find gradients that shrink on their way to the input.
+
+    The slope of log10 ‖∂loss/∂output‖ over depth; layers whose gradient is exactly zero are left
+    out. Judged after step 0 [Glorot & Bengio 2010; He et al. 2015].
+
+    Parameters
+    ----------
+    profiles
+        Of the checkpoints, ascending.
+    decades
+        In all, from the last layer to the first, at least.
+    slope
+        Decades a layer, at least.
+    """
+    for profile in _trained(profiles):
+        fit = depth_slope(profile.norms)
+        if fit.total >= decades and fit.slope >= slope:
+            message = (
+                f"gradients shrink towards the input by {fit.slope:.2f} decades a layer, "
+                f"{fit.total:.1f} in all (thresholds {slope:g} and {decades:g}), at step "
+                f"{profile.step:,}: saturating activations or too small initial weights; the "
+                "first layers hardly learn"
+            )
+            return [_of_slope("vanishing-gradient", message, profile, fit, slope, profile.layers)]
+    return []
+
+
+def exploding_gradient(
+    profiles: Sequence[GradientDepth] = (),
+    gradient_norm: Curve | None = None,
+    *,
+    slope: float = -0.25,
+    decades: float = -1.5,
+    times: float = 100.0,
+    window: int = 100,
+    least: int = 2,
+) -> list[Finding]:
+    """Find gradients that grow on their way to the input, or from step to step.
+
+    Judged after step 0; at step 0 where nothing later is finite.
+
+    Parameters
+    ----------
+    profiles
+        Of the checkpoints, ascending.
+    gradient_norm
+        Of all parameters together, at each recorded step.
+    slope, decades
+        Of the slope over depth, and its total: at most.
+    times
+        Its running median, taken over the ``window`` recorded steps before, at least ``least``.
+    """
+    found = []
+    for profile in _trained(profiles) or profiles[:1]:
+        fit = depth_slope(profile.norms)
+        if fit.slope <= slope and fit.total <= decades:
+            message = (
+                f"gradients grow towards the input by {-fit.slope:.2f} decades a layer, "
+                f"{-fit.total:.1f} in all (thresholds {-slope:g} and {-decades:g}), at step "
+                f"{profile.step:,}: too large initial weights"
+            )
+            found.append(
+                _of_slope("exploding-gradient", message, profile, fit, slope, profile.layers)
+            )
+            break
+    return found or _leaping(gradient_norm, times, window, least)
+
+
+def _leaping(norm: Curve | None, times: float, window: int, least: int) -> list[Finding]:
+    if norm is None:
+        return []
+    known = norm.finite
+    usual = preceding(known.values, window, least).median
+    with np.errstate(divide="ignore", invalid="ignore"):
+        leaps = known.values / np.where(usual > 0, usual, np.nan)
+    places = np.flatnonzero(leaps > times)
+    if not places.size:
+        return []
+    first = int(places[0])
+    return [
+        Finding(
+            "exploding-gradient",
+            WARNING,
+            f"the gradient norm is {known.values[first]:.3g} at step {known.steps[first]:,}, "
+            f"{leaps[first]:.0f} times its running median (threshold {times:g}): too large steps "
+            "or initial weights",
+            step=int(known.steps[first]),
+            value=float(leaps[first]),
+            threshold=times,
+            n=min(first, window),
+        )
+    ]
+
+
+def _trained(profiles: Sequence[GradientDepth]) -> list[GradientDepth]:
+    """Return those after step 0 at which something can be measured."""
+    return [
+        each
+        for each in profiles
+        if each.step > 0 and sum(math.isfinite(n) and n > 0 for n in each.norms) >= 2
+    ]
+
+
+def _of_slope(
+    rule: str,
+    message: str,
+    profile: GradientDepth,
+    fit: DepthSlope,
+    threshold: float,
+    layers: tuple[str, ...],
+) -> Finding:
+    zero = sum(norm == 0 for norm in profile.norms)
+    left_out = f"; {zero} layers with a gradient of exactly zero left out" if zero else ""
+    return Finding(
+        rule,
+        WARNING,
+        f"{message} (loss on {profile.images} images{left_out})",
+        layer=layers[0],
+        step=profile.step,
+        value=fit.slope,
+        threshold=threshold,
+        n=profile.images,
+    )
+
+
+def update_ratio(
+    ratios: Mapping[str, Curve],
+    learning_rate: Curve | None = None,
+    *,
+    high: float = 0.1,
+    low: float = 1e-6,
+    times: int = 2,
+    share: float = 0.025,
+) -> list[Finding]:
+    """Find weights that move too much in a step, or not at all.
+
+    ‖ΔW‖/‖W‖ is typically 1e-3 to 2e-2; 1e-3 is CS231n's rule of thumb ("Neural Networks 3"). Too
+    high where it is above ``high`` at ``times`` recorded steps, and at ``share`` of those so far;
+    too low where its median over the run is below ``low``, the tail in which the learning rate has
+    decayed to below a hundredth of its largest left out (the second half, where it is unknown).
+
+    Parameters
+    ----------
+    ratios
+        By weight, of at least two dimensions.
+    learning_rate
+        Of the same run.
+    """
+    found = []
+    for name, ratio in ratios.items():
+        curve = ratio.finite
+        if not len(curve):
+            continue
+        above = np.cumsum(curve.values > high)
+        counts = np.arange(1, len(curve) + 1)
+        fires = np.flatnonzero((above >= times) & (above >= share * counts))
+        if fires.size:
+            found.append(_too_high(name, curve, int(fires[0]), high))
+            continue
+        undecayed = _before_the_tail(curve, learning_rate)
+        median = float(np.median(undecayed.values)) if len(undecayed) else math.nan
+        if median < low:
+            found.append(_too_low(name, undecayed, median, low))
+    return found
+
+
+def _too_high(name: str, curve: Curve, first: int, high: float) -> Finding:
+    above = int((curve.values > high).sum())
+    return Finding(
+        "update-ratio",
+        WARNING,
+        f"{name} moves by more than {high:g} of itself in {above:,} of {len(curve):,} recorded "
+        f"steps (up to {curve.values.max():.2g}; typical 1e-3 to 2e-2): steps too large",
+        layer=layer_of(name),
+        step=int(curve.steps[first]),
+        value=float(curve.values.max()),
+        threshold=high,
+        n=len(curve),
+    )
+
+
+def _too_low(name: str, curve: Curve, median: float, low: float) -> Finding:
+    return Finding(
+        "update-ratio",
+        WARNING,
+        f"{name} moves by {median:.1e} of itself a step (median; threshold {low:g}, typical 1e-3 "
+        "to 2e-2): it is frozen, gets no gradient, or the learning rate is too low: cannot tell",
+        layer=layer_of(name),
+        step=int(curve.steps[-1]),
+        value=median,
+        threshold=low,
+        n=len(curve),
+    )
+
+
+def _before_the_tail(curve: Curve, rate: Curve | None) -> Curve:
+    if rate is None or not len(rate.finite):
+        half = -(-len(curve) // 2)
+        return Curve(curve.name, curve.steps[:half], curve.values[:half])
+    known = rate.finite
+    place = np.clip(np.searchsorted(known.steps, curve.steps, side="right") - 1, 0, None)
+    kept = known.values[place] >= 0.01 * known.values.max()
+    return Curve(curve.name, curve.steps[kept], curve.values[kept])
