@@ -11,6 +11,7 @@ from convviz_widgets.instrument.duplicates import (
 from convviz_widgets.instrument.census import measure_census
 from convviz_widgets.instrument.image_set import ImageSet
 from convviz_widgets.instrument.layers import LayerInfo, list_layers
+from convviz_widgets.instrument.loader_batches import LoaderBatch, LoaderBatches, loader_batches
 from convviz_widgets.instrument.measurement import (
     BIASES,
     OUTPUT_GRADIENTS,
@@ -53,6 +54,8 @@ __all__ = [
     "ImageSet",
     "LayerInfo",
     "Leak",
+    "LoaderBatch",
+    "LoaderBatches",
     "Measurement",
     "Probe",
     "ReceptiveFields",
@@ -64,6 +67,7 @@ __all__ = [
     "find_leak",
     "find_repeated_batches",
     "list_layers",
+    "loader_batches",
     "measure_activations",
     "measure_census",
     "measure_gradients",
