@@ -152,6 +152,11 @@ class ModelState(HasTraits):
         return self._timeline.steps
 
     @property
+    def checkpoint_name(self) -> str:
+        """How the selected checkpoint is called: "step 1,500", or "best.pt" by its file."""
+        return self._timeline[self.selection.checkpoint].name
+
+    @property
     def image_set(self) -> ImageSet:
         """The images that the state looks at."""
         return self._images

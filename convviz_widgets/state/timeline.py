@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from convviz_widgets.checkpoints import CheckpointSeries
+from convviz_widgets.checkpoints import CheckpointSeries, step_of
 from convviz_widgets.errors import CheckpointError, InputError
 
 Weights = Mapping[str, Any]
@@ -25,6 +25,14 @@ class Entry:
     key: Hashable
     load: Callable[[], Weights]
     nbytes: int = 0
+    file: str = ""
+    """Name of the file, if it is one."""
+
+    @property
+    def name(self) -> str:
+        """How it is called: "step 1,500", or the file ("best.pt") whose name has no step."""
+        stepless = self.file and step_of(self.file) is None
+        return self.file if stepless else f"step {self.step:,}"
 
 
 class Timeline:
@@ -128,10 +136,10 @@ class Timeline:
         def loader(index: int, key: Hashable) -> Callable[[], Weights]:
             return lambda: series.load(_position(series, index, key))
 
-        keys = [series.key(i) for i in range(len(series))]
+        listed = zip(series.steps, series.keys, series.names, strict=True)
         return [
-            Entry(step, key, loader(i, key))
-            for i, (step, key) in enumerate(zip(series.steps, keys, strict=True))
+            Entry(step, key, loader(i, key), file=name)
+            for i, (step, key, name) in enumerate(listed)
         ]
 
 

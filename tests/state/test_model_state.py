@@ -6,7 +6,7 @@ import weakref
 import pytest
 import torch
 
-from convviz_widgets.checkpoints import CheckpointSeries
+from convviz_widgets.checkpoints import CheckpointSeries, write_checkpoint
 from convviz_widgets.errors import CheckpointError, InputError, SelectionError, UnknownLayerError
 from convviz_widgets.instrument import ImageSet
 from convviz_widgets.state import ModelState
@@ -168,6 +168,18 @@ def test_without_checkpoints_there_is_one_the_model_as_it_was(images, make_net):
         net[0].weight.zero_()
     assert state.steps == (0,)
     assert torch.equal(state.activation("0"), expected)
+
+
+def test_a_checkpoint_is_called_by_its_step_or_by_a_file_name_without_one(
+    images, make_net, tmp_path
+):
+    for name in ("step-1500", "best"):
+        write_checkpoint(tmp_path / f"{name}.safetensors", make_net(5).state_dict())
+    series = CheckpointSeries.from_directory(tmp_path)
+    state = ModelState(make_net(5), images, checkpoints=series)
+    assert state.checkpoint_name == "best.safetensors"
+    state.checkpoint = 0
+    assert state.checkpoint_name == "step 1,500"
 
 
 def test_captures_become_checkpoints_at_the_next_refresh(images, make_net):
