@@ -41,7 +41,7 @@ class ActivationHistogram(HistogramView):
 
     def count(self, selection: Selection) -> Counted:
         """Count the values that are not exactly zero."""
-        layer = to_display_array(self.state.recorded(selection.layer, self.side))
+        layer = to_display_array(self.state.recorded(side=self.side, selection=selection))
         values = layer[selection.channel] if self.scope == "channel" else layer
         limits = full_limits(layer)
         counted = histogram(values[values != 0], bins=48, limits=widened(limits))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from ipywidgets import Widget
@@ -22,6 +22,7 @@ from convviz_widgets.views.picture import (
     as_maps,
     colour,
 )
+from convviz_widgets.views.words import not_finite
 
 
 class ActivationMap(MosaicView):
@@ -31,6 +32,7 @@ class ActivationMap(MosaicView):
     """
 
     title: ClassVar[str] = "Selected channel"
+    steps: ClassVar[str] = "channel"
     caption_lines: ClassVar[int] = 3
     depends: ClassVar[frozenset[str]] = frozenset({"key", "image", "layer", "channel"})
     repaints: ClassVar[frozenset[str]] = depends
@@ -57,14 +59,14 @@ class ActivationMap(MosaicView):
 
     def tiles(self, selection: Selection) -> Tiles:
         """Return the one map."""
-        maps = as_maps(self.state.recorded(selection.layer, self.side))  # (C, H, W)
+        maps = as_maps(self.state.recorded(side=self.side, selection=selection))  # (C, H, W)
         map_ = maps[selection.channel : selection.channel + 1]  # (1, H, W)
         colouring = colour(map_ if self.alone else maps, self.colormap)
         scale = "own" if self.alone else "layer's"
         caption = (
             f"{selection.layer}, channel {selection.channel} · step {selection.step:,} · image "
             f"{selection.image} · {scale} scale {colouring.line} · "
-            f"zeros {np.mean(map_ == 0):.0%}"
+            f"zeros {np.mean(map_ == 0):.0%}{not_finite(map_)}"
         )
         below = self._grey(selection.image) if self.overlay else None
         return Tiles(map_, colouring, constant_maps(map_), caption, below=below)
@@ -79,7 +81,7 @@ class ActivationMap(MosaicView):
         """Return the input image in grey: ``(1, h, w)`` in [0, 1]."""
         return self.state.image_set.display(image).mean(axis=2)[np.newaxis] / 255
 
-    def selected_tile(self, selection: Selection) -> int | None:
+    def selected_tile(self, selection: Selection, picture: Picture) -> int | None:
         """Return nothing: there is but one tile."""
         return None
 
@@ -87,21 +89,20 @@ class ActivationMap(MosaicView):
         """Do nothing: the one channel shown is the selected one."""
 
     def describe(self, tile: int, picture: Picture) -> str:
-        """Say where the pointer is."""
-        return ""
+        """Say what is painted under the pointer, wherever it is."""
+        return picture.value_at(*self._place) if self._place else ""
 
     def _moved(self, x: int, y: int) -> None:
-        found = self._picture.mosaic.pixel_at(x, y) if self._picture else None
-        if found is None or self._picture is None or found == self._place:
-            return
-        self._place = found
-        mosaic, map_ = self._picture.mosaic, self._picture.tiles.values[0]  # (h, w)
-        row = found[1] * map_.shape[0] // mosaic.tile_height
-        column = found[2] * map_.shape[1] // mosaic.tile_width
-        self._pointed.show(f"row {row}, column {column}: {map_[row, column]:.4g}")
+        picture = self._picture  # another thread may paint a new one
+        if picture is not None:
+            self._hovered, self._place = 0, (x, y)
+            self._pointed.show(self.describe(0, picture))
 
-    _place: Any = None
+    _place: tuple[int, int] | None = None
+
+    def _arrow(self, dx: int, dy: int) -> None:
+        self.guarded(lambda: self.step(dx + dy))
 
     def _left(self) -> None:
-        self._place = None
+        self._hovered = self._place = None
         self._pointed.show("")

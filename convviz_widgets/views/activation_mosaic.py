@@ -14,6 +14,7 @@ from convviz_widgets.tensors import constant_maps, sparsity
 from convviz_widgets.views.mosaic_view import MosaicView
 from convviz_widgets.views.option_controls import SIDES, choice, line, side_choice, switch
 from convviz_widgets.views.picture import AUTOMATIC, COLORMAPS, Picture, Tiles, as_maps, colour
+from convviz_widgets.views.words import not_finite, range_of
 
 
 class ActivationMosaic(MosaicView):
@@ -24,6 +25,7 @@ class ActivationMosaic(MosaicView):
     """
 
     title: ClassVar[str] = "Activation maps"
+    steps: ClassVar[str] = "channel"
     depends: ClassVar[frozenset[str]] = frozenset({"key", "image", "layer", "channel"})
     repaints: ClassVar[frozenset[str]] = frozenset({"key", "image", "layer"})
 
@@ -45,17 +47,17 @@ class ActivationMosaic(MosaicView):
 
     def tiles(self, selection: Selection) -> Tiles:
         """Return one tile a channel."""
-        maps = as_maps(self.state.recorded(selection.layer, self.side))  # (C, H, W)
+        maps = as_maps(self.state.recorded(side=self.side, selection=selection))  # (C, H, W)
         hatched = constant_maps(maps)
         colouring = colour(maps, self.colormap, self.per_channel)
         caption = (
             f"{selection.layer} · {len(maps)} channels of {maps.shape[1]}×{maps.shape[2]}"
             f" · step {selection.step:,} · n = 1 image · scale {colouring.line}"
-            f" · {_counted(maps, hatched)}"
+            f" · {_counted(maps, hatched)}{not_finite(maps)}"
         )
         return Tiles(maps, colouring, hatched, caption)
 
-    def selected_tile(self, selection: Selection) -> int | None:
+    def selected_tile(self, selection: Selection, picture: Picture) -> int | None:
         """Return the selected channel."""
         return selection.channel
 
@@ -65,12 +67,13 @@ class ActivationMosaic(MosaicView):
 
     def describe(self, tile: int, picture: Picture) -> str:
         """Name the channel and its range."""
-        values = picture.tiles.values[tile]
-        return f"channel {tile}: {values.min():.3g} to {values.max():.3g}"
+        return f"channel {tile}: {range_of(picture.tiles.values[tile])}"
 
 
 def _counted(maps: np.ndarray, hatched: np.ndarray) -> str:
     """Say how many maps are hatched and why; an all-zero map is constant, too."""
+    if not hatched.any():
+        return "none hatched"
     dead = int((sparsity(maps) == 1).sum())
     constant = int(hatched.sum()) - dead
     line = f"{hatched.sum()} hatched: {dead} zero everywhere on this image"

@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import Any, ClassVar
 
 from ipywidgets import HBox, Layout, VBox, Widget
-from traitlets import Bool, Int, Unicode
+from traitlets import Bool, Enum, Int, TraitError, Unicode
 
 from convviz_widgets.errors import ConvVizError, InputError, unknown
 from convviz_widgets.state import ModelState, Selection
@@ -19,9 +19,10 @@ from convviz_widgets.views.widget_tree import close_tree, listen
 class View(VBox):
     """Show one thing about the selection: ``depends``, ``compute`` and ``draw`` say what.
 
-    ``compute(selection)`` asks the state and touches no widget; ``draw(result)`` sends and
-    computes nothing. The base class does the rest: it subscribes, skips what did not change, does
-    nothing while hidden, catches up when shown, and shows its own errors in place.
+    ``compute(selection)`` asks the state about *that* selection, whatever is selected now, and
+    touches no widget; ``draw(result)`` sends and computes nothing. The base class does the rest:
+    it subscribes, skips what did not change, does nothing while hidden or taken off the page,
+    catches up when shown, and shows its own errors in place.
     """
 
     title: ClassVar[str] = ""
@@ -33,6 +34,8 @@ class View(VBox):
     """Lines kept free for the caption, so that nothing jumps when it changes."""
     instant: ClassVar[bool] = False
     """Whether the view needs no forward pass."""
+    reads_weights: ClassVar[bool] = False
+    """Whether an instant view needs the weights of the checkpoint, which may be slow to load."""
 
     visible = Bool(True, help="A hidden view computes nothing and catches up when shown.")
     redrawn = Int(0, help="Counts the redraws that no selection has caused.")
@@ -49,6 +52,8 @@ class View(VBox):
             if name not in known:
                 raise InputError(unknown("option", name, known, f"{type(self).__name__} takes"))
         still = {"width": f"{self.width}px", "flex": "0 0 auto", "overflow": "visible"}
+        for name, value in options.items():  # refused before there is a widget to take back
+            setattr(self, name, value)
         super().__init__(layout=layout or Layout(**still, margin="0"))
         self.add_class("cvw-view")
         self.draw_count = 0
@@ -61,15 +66,22 @@ class View(VBox):
         self._problem = Text(kind="problem", display="none")
         self._caption = Text(kind="quiet wrap", min_height=f"{18 * self.caption_lines}px")
         self._caption.layout.display = "block" if self.caption_lines else "none"
-        for name, value in options.items():
-            self.set_trait(name, value)
         self._body = VBox(list(self.build()), layout=Layout(flex="0 0 auto", overflow="hidden"))
         self.children = [Style(), self._heading(), self._problem, self._body, self._caption]
         if names := self.trait_names(option=True):  # no names would mean every trait
             self.observe(self._option_changed, names=names)
         self.observe(self._shown, names="visible")
+        self._view_count = 0  # now the pages say whenever they show the view, or no longer do
+        self.observe(self._paged, names="_view_count")
         state.observe(self._selected, names="selection")
         self.update()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; an option that does not fit raises `InputError`, in one line."""
+        try:
+            super().__setattr__(name, value)
+        except TraitError as error:
+            raise InputError(self._refusal(name, value, error)) from error
 
     # -- what a view says of itself -----------------------------------------------------------
 
@@ -78,7 +90,10 @@ class View(VBox):
         return ()
 
     def compute(self, selection: Selection) -> Any:
-        """Return what there is to draw; touches no widget."""
+        """Return what there is to draw for this selection; touches no widget.
+
+        The getters of the state take it as ``selection=``.
+        """
         raise NotImplementedError
 
     def draw(self, result: Any) -> None:
@@ -87,13 +102,14 @@ class View(VBox):
 
     # -- what the base class does -------------------------------------------------------------
 
+    @property
+    def awake(self) -> bool:
+        """Whether there is somebody to draw for: visible, not closed, and not off the page."""
+        return self.visible and not self._off_page and not self._closed
+
     def update(self) -> None:
-        """Draw if the view is visible and something that it depends on has changed."""
-        if (
-            self.visible
-            and not self._closed
-            and self.state.selection.changed(self._drawn) & self.depends
-        ):
+        """Draw if the view is awake and something that it depends on has changed."""
+        if self.awake and self.state.selection.changed(self._drawn) & self.depends:
             self.redraw()
 
     def redraw(self) -> None:
@@ -102,7 +118,7 @@ class View(VBox):
             started = perf_counter()
             self._drawn = selection
             try:
-                if not self.instant and self.state.is_slow(selection):
+                if self._is_slow(selection):
                     self._note.show(f"computing step {selection.step:,} …")
                     listen(self)
                 result = self.compute(selection)
@@ -158,11 +174,33 @@ class View(VBox):
         line = Layout(height="22px", flex="0 0 auto", overflow="hidden", display=shown)
         return HBox([title, self._note], layout=line)
 
+    def _is_slow(self, selection: Selection) -> bool:
+        if self.reads_weights:
+            return self.state.is_slow_to_load(selection)
+        return not self.instant and self.state.is_slow(selection)
+
+    def _refusal(self, name: str, value: Any, error: TraitError) -> str:
+        trait = self.traits().get(name)
+        if isinstance(trait, Enum):
+            return unknown(name, value, trait.values or (), f"{type(self).__name__} takes")
+        return " ".join(str(error).split())
+
     def _selected(self, _change: Any) -> None:
         self.update()
 
     def _shown(self, _change: Any) -> None:
         self.update()
+
+    def _paged(self, change: Any) -> None:
+        """Rest when the last page lets go of the view: its cell has been run again, or cleared.
+
+        A view that no page has shown yet does draw. The pages only count up and down, and a
+        reload forgets to count down, so a view may go on for nobody; none sleeps before somebody.
+        """
+        self._off_page = change.new == 0
+        self._shown(change)
+
+    _off_page = False
 
     def _option_changed(self, _change: Any) -> None:
         self._drawn = None

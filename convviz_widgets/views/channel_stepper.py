@@ -9,7 +9,7 @@ from ipywidgets import BoundedIntText, Layout, Widget
 
 from convviz_widgets.state import Selection, channel_count
 from convviz_widgets.views.base import View
-from convviz_widgets.views.option_controls import line
+from convviz_widgets.views.option_controls import line, named
 from convviz_widgets.views.text import Text
 
 
@@ -24,8 +24,7 @@ class ChannelStepper(View):
 
     def build(self) -> Sequence[Widget]:
         """Return the number field."""
-        self._number = BoundedIntText(min=0, max=0, layout=Layout(width="84px"))
-        self._number.tooltip = "Channel"
+        self._number = named(BoundedIntText(min=0, max=0, layout=Layout(width="84px")), "Channel")
         self._number.observe(self._changed, names="value")
         self._of = Text()
         return [line(self._number, self._of)]

@@ -9,7 +9,7 @@ from ipywidgets import IntSlider, Layout, Play, Widget
 
 from convviz_widgets.state import Selection
 from convviz_widgets.views.base import View
-from convviz_widgets.views.option_controls import icon_button, line
+from convviz_widgets.views.option_controls import icon_button, line, named
 from convviz_widgets.views.text import Text
 
 
@@ -24,19 +24,26 @@ class CheckpointClock(View):
 
     def build(self) -> Sequence[Widget]:
         """Return the buttons, the slider and the step."""
-        self._play = Play(interval=250, show_repeat=False, layout=Layout(width="88px"))
+        # Play's own buttons cannot be named: it ticks unseen, and ours start and stop it.
+        self._play = Play(interval=250, layout=Layout(display="none"))
+        self._play.observe(self._started, names="playing")
+        # ipywidgets 8.1 gives the handle of a slider no name, whatever it is called.
         self._slider = IntSlider(
             readout=False, continuous_update=True, layout=Layout(width="206px", margin="2px 0")
         )
-        self._slider.tooltip = "Checkpoint"
+        self._first = icon_button(
+            self, "fast-backward", "first checkpoint", lambda: self.state.select(checkpoint=0)
+        )
         self._previous = icon_button(
             self, "step-backward", "previous checkpoint", lambda: self._step(-1)
         )
         self._next = icon_button(self, "step-forward", "next checkpoint", lambda: self._step(1))
+        self._start = icon_button(self, "play", "play the checkpoints", self._start_or_stop)
         self._step_line = Text()
         for control in (self._play, self._slider):
             control.observe(self._moved, names="value")
-        return [line(self._previous, self._play, self._next), self._slider, self._step_line]
+        buttons = line(self._first, self._previous, self._start, self._next, self._play)
+        return [buttons, named(self._slider, "Checkpoint"), self._step_line]
 
     def compute(self, selection: Selection) -> tuple[Selection, int]:
         """Return the selection and how many checkpoints there are."""
@@ -48,13 +55,24 @@ class CheckpointClock(View):
         for control in (self._play, self._slider):
             control.max = count - 1
             control.value = selection.checkpoint
-        self._previous.disabled = selection.checkpoint == 0
+        self._first.disabled = self._previous.disabled = selection.checkpoint == 0
         self._next.disabled = selection.checkpoint == count - 1
-        self._step_line.show(f"step {selection.step:,} · {selection.checkpoint + 1} of {count}")
+        called = self.state.checkpoint_name
+        self._step_line.show(f"{called} · {selection.checkpoint + 1} of {count}")
 
     def _moved(self, change: Any) -> None:
         if not self.state.publishing_here():
             self.guarded(lambda: self.state.select(checkpoint=change.new))
+
+    def _start_or_stop(self) -> None:
+        """Play on from here, from the first checkpoint after the last; or stand still."""
+        if not self._play.playing and self._next.disabled:
+            self.state.select(checkpoint=0)
+        self._play.playing = not self._play.playing
+
+    def _started(self, change: Any) -> None:
+        self._start.icon = "pause" if change.new else "play"
+        self._start.tooltip = "stop playing" if change.new else "play the checkpoints"
 
     def _step(self, by: int) -> None:
         moved = self.state.selection.checkpoint + by

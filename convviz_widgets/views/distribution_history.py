@@ -35,7 +35,6 @@ from convviz_widgets.views.distribution_plots import (
 )
 from convviz_widgets.views.history_view import HistoryView
 from convviz_widgets.views.option_controls import choice, line, switch
-from convviz_widgets.views.text import Text
 
 HEAT_MAP, BANDS = "heat map", "percentile bands"
 
@@ -102,7 +101,7 @@ class DistributionHistory(HistoryView):
         still = Layout(width=f"{self.width}px", height=f"{HEIGHT}px", flex="0 0 auto")
         still.overflow = "hidden"
         self._frame = VBox(layout=still)
-        self._pointed = Text(kind="quiet")
+        self._pointed = self.clock_line()
         self._plots: DistributionPlots | None = None
         self._seen: DistributionPicture | None = None
         return [self._frame, self._pointed]
@@ -125,10 +124,9 @@ class DistributionHistory(HistoryView):
         self._seen = picture
         if self._plots is None:  # when first shown: a hidden figure is never measured right
             self._plots = DistributionPlots()
-            self._plots.overlay.leave_to = self.first_control()
             self._plots.overlay.on_click(self._clicked)
             self._plots.overlay.on_move(self._moved, lambda: self._pointed.show(""))
-            self._plots.overlay.on_arrow(self.step_by)
+            self.listen_to(self._plots.overlay)
         self._plots.show(picture, bands=self.show == BANDS, normal=self.normal)
         self.reveal(self._frame, self._plots.widget)
         self.say(" · ".join(_sentences(picture, self.show, self.normal)))

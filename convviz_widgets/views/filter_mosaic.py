@@ -25,7 +25,8 @@ from convviz_widgets.tensors import (
 from convviz_widgets.views.mosaic_view import MosaicView
 from convviz_widgets.views.option_controls import choice, line, number, switch
 from convviz_widgets.views.picture import Colouring, Picture, Tiles
-from convviz_widgets.views.weights import as_filters, has_filters, shown_as, weighted_layer
+from convviz_widgets.views.weights import as_filters, filter_layer, has_filters, shown_as
+from convviz_widgets.views.words import not_finite
 
 SLICES = {"of the selected filter": "filter", "of one input channel": "input"}
 
@@ -40,9 +41,11 @@ class FilterMosaic(MosaicView):
     """
 
     title: ClassVar[str] = "Filters"
+    steps: ClassVar[str] = "channel"
     depends: ClassVar[frozenset[str]] = frozenset({"key", "layer", "channel"})
     repaints: ClassVar[frozenset[str]] = frozenset({"key", "layer", "channel"})
     instant: ClassVar[bool] = True
+    reads_weights: ClassVar[bool] = True
     max_tile: ClassVar[int] = 72
 
     colormap = Enum(DIVERGING, "gray", help="Colours of slices.").tag(option=True)
@@ -67,14 +70,15 @@ class FilterMosaic(MosaicView):
 
     def tiles(self, selection: Selection) -> Tiles:
         """Return one tile a filter, or a slice."""
-        info = weighted_layer(self.state, selection.layer, filters=True)
-        filters = self._filters(info, selection.channel)
+        info = filter_layer(self.state, selection.layer)
+        filters = self._filters(info, selection)
         limits = symmetric_limits(filters.values)
         each = channel_limits(filters.values, symmetric_limits) if self.per_filter else limits
         colouring = Colouring(each, "colour" if filters.rgb else self.colormap)
         caption = (
             f"{shown_as(info, selection.layer)} · {filters.caption} · step {selection.step:,} · "
-            f"n = {filters.values.size:,} weights · scale {colouring.line}, zero in mid-grey"
+            f"n = {filters.values.size:,} weights{not_finite(filters.values)} · "
+            f"scale {colouring.line}, zero in mid-grey"
         )
         labels = tuple(filters.label(tile) for tile in range(len(filters.values)))
         values = normalize(filters.values, each) if filters.rgb else filters.values
@@ -86,9 +90,9 @@ class FilterMosaic(MosaicView):
             channels=filters.outputs,
         )
 
-    def selected_tile(self, selection: Selection) -> int | None:
+    def selected_tile(self, selection: Selection, picture: Picture) -> int | None:
         """Return the tile of the selected channel, where each tile is another channel."""
-        channels = self._picture.tiles.channels if self._picture else ()
+        channels = picture.tiles.channels
         return channels.index(selection.channel) if channels.count(selection.channel) == 1 else None
 
     def pick(self, tile: int) -> None:
@@ -101,9 +105,9 @@ class FilterMosaic(MosaicView):
         """Name the filter or the slice."""
         return picture.tiles.labels[tile]
 
-    def _filters(self, info: LayerInfo, channel: int) -> FilterTiles:
+    def _filters(self, info: LayerInfo, selection: Selection) -> FilterTiles:
         """Return the layer's filters; where they are but slices, those that are asked for."""
-        weight = self.state.weight(info.name)
+        weight = self.state.weight(info.name, selection=selection)
         assert weight is not None
         outputs = len(as_filters(info, weight))
         show = partial(
@@ -114,7 +118,7 @@ class FilterMosaic(MosaicView):
             feeding_shape=feeding_shape(self.state.layers, info),
             rgb=None if self._sees_colours(info) else False,
         )
-        tiles = show(out_channel=min(channel, outputs - 1))
+        tiles = show(out_channel=min(selection.channel, outputs - 1))
         if not tiles.sliced or self.slices == "filter":
             return tiles
         last = info.groups * len(tiles.values) - 1

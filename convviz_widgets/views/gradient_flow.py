@@ -23,7 +23,7 @@ from convviz_widgets.views.history_view import HistoryView
 from convviz_widgets.views.layer_curves import Curves, LayerCurves
 from convviz_widgets.views.legend import legend
 from convviz_widgets.views.option_controls import choice, line
-from convviz_widgets.views.text import ACCENT, QUIET, Text
+from convviz_widgets.views.text import ACCENT, QUIET
 
 OF = {"layer outputs": OUTPUT_GRADIENTS, "weights": WEIGHT_GRADIENTS}
 
@@ -87,7 +87,7 @@ class GradientFlow(HistoryView):
         )
         self._depth: DepthPlot | None = None
         self._time: LayerCurves | None = None
-        self._pointed = Text(kind="quiet")
+        self._pointed = self.clock_line()
         above = legend(
             ("norm", NORM, "solid"), ("mean |g|", MEAN, "solid"), ("slope", QUIET, "dashed")
         )
@@ -182,9 +182,7 @@ class GradientFlow(HistoryView):
             pointed = self._pointed.show
             self._depth = DepthPlot(*self.frame, picked=self._picked_layer, pointed=pointed)
             self._time = LayerCurves(*self.frame, picked=self._picked, pointed=pointed)
-            for overlay in (self._depth.overlay, self._time.overlay):
-                overlay.leave_to = self.first_control()
-                overlay.on_arrow(self.step_by)
+            self.listen_to(self._depth.overlay, self._time.overlay)
         return self._depth, self._time
 
     def _sentences(self, picture: FlowPicture) -> list[str]:

@@ -13,6 +13,8 @@ from traitlets import Bool
 from convviz_widgets.errors import InputError
 from convviz_widgets.state import ModelState, Progress, Selection
 from convviz_widgets.views.base import View
+from convviz_widgets.views.pointer_line import PointerLine
+from convviz_widgets.views.raster import Overlay
 from convviz_widgets.views.text import ACCENT, Text
 
 REFRESH = 0.5
@@ -37,6 +39,8 @@ class HistoryView(View):
 
     instant: ClassVar[bool] = True  # it never runs the model itself
 
+    _pointed: PointerLine
+
     stopped = Bool(False, help="Whether the user has cancelled the measuring.").tag(option=True)
 
     def parts(self) -> tuple[str, ...]:
@@ -48,7 +52,7 @@ class HistoryView(View):
         return ()
 
     def figures(self) -> Sequence[Widget]:
-        """Return what stands below the line of progress."""
+        """Return what stands below the line of progress, `clock_line` as ``_pointed`` among it."""
         raise NotImplementedError
 
     def picture(self, selection: Selection) -> Any:
@@ -87,9 +91,20 @@ class HistoryView(View):
         return [*self._controls, line, *self.figures()]
 
     def first_control(self) -> Any:
-        """Return the control that takes the focus when it leaves a plot."""
+        """Return the control before the plots, which takes the focus when it leaves there."""
         rows = [getattr(row, "children", ()) for row in self._controls]
-        return next((child for row in rows for child in row), self._button)
+        return next((child for row in rows for child in row), None)
+
+    def clock_line(self) -> PointerLine:
+        """Return the line below the plots, whose buttons move the clock."""
+        return PointerLine(self, self.width, "checkpoint", self.step_by)
+
+    def listen_to(self, *overlays: Overlay) -> None:
+        """Let the keys on these plots move the clock, and Tab lead from each to the next."""
+        controls = [self.first_control(), *overlays, self._pointed.first_button()]
+        for overlay, before, after in zip(overlays, controls, controls[2:], strict=False):
+            overlay.before, overlay.after, overlay.hold = before, after, self.state.hold
+            overlay.on_arrow(self.step_by)
 
     def reveal(self, frame: Box, plot: Widget) -> None:
         """Put a plot into its frame once it has been drawn.
@@ -152,7 +167,7 @@ class HistoryView(View):
 
     def _measured(self) -> None:
         """Draw what is new, called by the thread of the history after every checkpoint."""
-        if not self.visible:
+        if not self.awake:
             return
         progress = self.history.progress(*self.parts())
         is_time = progress.complete or perf_counter() - self._told > REFRESH
@@ -161,7 +176,7 @@ class HistoryView(View):
             self._told = perf_counter()
 
     def _shown(self, change: Any) -> None:
-        if not self.visible:
+        if not self.awake:
             self.history.leave(self)
         else:
             self._drawn = None  # it may have gone on, or been left half done

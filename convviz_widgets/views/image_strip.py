@@ -10,8 +10,8 @@ from ipywidgets import BoundedIntText, Layout, Widget
 from PIL import Image
 
 from convviz_widgets.state import Selection
-from convviz_widgets.views.mosaic_view import MosaicView
-from convviz_widgets.views.option_controls import icon_button, line
+from convviz_widgets.views.mosaic_view import MosaicView, Shown
+from convviz_widgets.views.option_controls import icon_button, line, named
 from convviz_widgets.views.picture import Picture, Tiles
 from convviz_widgets.views.text import Text
 
@@ -25,6 +25,7 @@ class ImageStrip(MosaicView):
     """A page of thumbnails around the selected image; a click or the number picks one."""
 
     title: ClassVar[str] = "Image"
+    steps: ClassVar[str] = "image"
     caption_lines: ClassVar[int] = 0
     depends: ClassVar[frozenset[str]] = frozenset({"image"})
     width: ClassVar[int] = 216
@@ -36,18 +37,15 @@ class ImageStrip(MosaicView):
     def controls(self) -> Sequence[Widget]:
         """Return the number field and the buttons that turn the page."""
         last = len(self.state.image_set) - 1
-        self._number = BoundedIntText(min=0, max=last, layout=Layout(width="74px"))
-        self._number.tooltip = "Image"
+        self._number = named(BoundedIntText(min=0, max=last, layout=Layout(width="74px")), "Image")
         self._number.observe(self._changed, names="value")
-        back = icon_button(self, "angle-left", "previous images", lambda: self._turn(-1), 32)
-        onward = icon_button(self, "angle-right", "next images", lambda: self._turn(1), 32)
+        back = icon_button(self, "fast-backward", "page back", lambda: self._turn(-1), 32)
+        onward = icon_button(self, "fast-forward", "page on", lambda: self._turn(1), 32)
         return [line(self._number, back, onward, Text(f"to {last:,}"))]
 
-    def compute(self, selection: Selection) -> tuple[Picture, int | None]:
-        """Return the page of the selected image, painted anew only when it is another one."""
-        if self._painted is None or self._painted.image // PAGE != selection.image // PAGE:
-            self._picture = None
-        return super().compute(selection)
+    def still_shows(self, selection: Selection, painted: Selection) -> bool:
+        """Tell whether both images are on one page."""
+        return selection.image // PAGE == painted.image // PAGE
 
     def tiles(self, selection: Selection) -> Tiles:
         """Return the thumbnails of one page."""
@@ -64,13 +62,13 @@ class ImageStrip(MosaicView):
         broken = np.isin(shown, list(reasons))
         return Tiles(np.stack(pictures) / 255, hatched=broken, caption=_unreadable(reasons))
 
-    def draw(self, result: tuple[Picture, int | None]) -> None:
+    def draw(self, result: Shown) -> None:
         """Send the page, the highlight and the number."""
-        self._number.value = self.state.selection.image
-        self._caption.layout.display = "block" if result[0].tiles.caption else "none"
+        self._number.value = result.selection.image
+        self._caption.layout.display = "block" if result.picture.tiles.caption else "none"
         super().draw(result)
 
-    def selected_tile(self, selection: Selection) -> int | None:
+    def selected_tile(self, selection: Selection, picture: Picture) -> int | None:
         """Return the selected image's place on its page."""
         return selection.image % PAGE
 
@@ -90,8 +88,16 @@ class ImageStrip(MosaicView):
             return f"image {index}{called}"
         return f"image {index}{called} · {names[label]}"
 
+    def step(self, by: int) -> None:
+        """Select the next image, or the one before: those on other pages, too."""
+        moved = self.state.selection.image + by
+        if 0 <= moved < len(self.state.image_set):
+            self.state.select(image=moved)
+
     def _first(self) -> int:
-        return self.state.selection.image // PAGE * PAGE
+        """Return the first image of the page that is shown."""
+        assert self._shown_now is not None
+        return self._shown_now.selection.image // PAGE * PAGE
 
     def _changed(self, change: Any) -> None:
         if not self.state.publishing_here():

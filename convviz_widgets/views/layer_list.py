@@ -11,6 +11,7 @@ from ipywidgets import Text as SearchBox
 from convviz_widgets.instrument import LayerInfo
 from convviz_widgets.state import Selection
 from convviz_widgets.views.base import View
+from convviz_widgets.views.option_controls import named
 
 
 class LayerList(View):
@@ -24,12 +25,11 @@ class LayerList(View):
 
     def build(self) -> Sequence[Widget]:
         """Return the search box and the list."""
-        self._search = SearchBox(
+        box = SearchBox(
             placeholder="search layers", continuous_update=True, layout=Layout(width="212px")
         )
-        self._search.tooltip = "Search layers by name or kind"
-        self._list = Select(rows=9, layout=Layout(width="212px"))
-        self._list.tooltip = "Layer"
+        self._search = named(box, "Search layers by name or kind")
+        self._list = named(Select(rows=9, layout=Layout(width="212px")), "Layer")
         self._list.add_class("cvw-mono")
         self._search.observe(self._searched, names="value")
         self._list.observe(self._picked, names="value")

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ipywidgets import Widget
 
-from convviz_widgets.state import Selection
+from convviz_widgets.state import Selection, channel_count
 from convviz_widgets.tensors import Mosaic
 from convviz_widgets.views.base import View
 from convviz_widgets.views.picture import Picture, Tiles, paint
+from convviz_widgets.views.pointer_line import PointerLine
 from convviz_widgets.views.raster import Raster
-from convviz_widgets.views.text import Text
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture, the selection that it was computed for, and the tile that it highlights."""
+
+    picture: Picture
+    selection: Selection
+    tile: int | None
 
 
 class MosaicView(View):
@@ -27,13 +37,15 @@ class MosaicView(View):
     """Width and height of the frame in pixels."""
     min_tile: ClassVar[int] = 24
     max_tile: ClassVar[int] = 96
+    steps: ClassVar[str] = ""
+    """What the two buttons below the picture step through; without a name there are none."""
 
     def tiles(self, selection: Selection) -> Tiles:
         """Return what there is to show."""
         raise NotImplementedError
 
-    def selected_tile(self, selection: Selection) -> int | None:
-        """Return the tile to highlight."""
+    def selected_tile(self, selection: Selection, picture: Picture) -> int | None:
+        """Return the tile of the picture to highlight."""
         raise NotImplementedError
 
     def pick(self, tile: int) -> None:
@@ -46,15 +58,15 @@ class MosaicView(View):
 
     def build(self) -> Sequence[Widget]:
         """Return the controls of the options, the raster, and the line under the pointer."""
-        self._picture: Picture | None = None
-        self._painted: Selection | None = None
+        self._shown_now: Shown | None = None
         self._hovered: int | None = None
         self._controls = list(self.controls())
-        self._raster = Raster(*self.frame, leave_to=self.first_control())
+        self._pointed = PointerLine(self, self.frame[0], self.steps, self.step)
+        before, after = self.first_control(), self._pointed.first_button()
+        self._raster = Raster(*self.frame, before=before, after=after, hold=self.state.hold)
         self._raster.on_click(self._clicked)
         self._raster.on_move(self._moved, self._left)
         self._raster.on_arrow(self._arrow)
-        self._pointed = Text(kind="quiet")
         return [*self._controls, self._raster, self._pointed]
 
     def controls(self) -> Sequence[Widget]:
@@ -62,7 +74,7 @@ class MosaicView(View):
         return ()
 
     def first_control(self) -> Any:
-        """Return the control that takes the focus when it leaves the picture."""
+        """Return the control before the picture, which takes the focus when it leaves there."""
         rows = [getattr(row, "children", ()) for row in self._controls]
         return next((child for row in rows for child in row), None)
 
@@ -80,28 +92,46 @@ class MosaicView(View):
             max_tile=self.max_tile,
         )
 
-    def compute(self, selection: Selection) -> tuple[Picture, int | None]:
-        """Return the picture, painted anew only if its tiles have changed, and the tile."""
-        if self._picture is None or selection.changed(self._painted) & self.repaints:
-            self._picture = None
+    def compute(self, selection: Selection) -> Shown:
+        """Return the picture, painted anew only if it would be another one, and the tile."""
+        shown = self._shown_now
+        if shown is None or not self.still_shows(selection, shown.selection):
             tiles = self.tiles(selection)
-            self._picture, self._painted = paint(tiles, self.mosaic(tiles)), selection
-        return self._picture, self.selected_tile(selection)
+            picture = paint(tiles, self.mosaic(tiles))
+        else:
+            picture = shown.picture
+        return Shown(picture, selection, self.selected_tile(selection, picture))
 
-    def draw(self, result: tuple[Picture, int | None]) -> None:
+    def still_shows(self, selection: Selection, painted: Selection) -> bool:
+        """Tell whether the tiles of one selection are those of another."""
+        return not selection.changed(painted) & self.repaints
+
+    def draw(self, result: Shown) -> None:
         """Send the picture and the highlight."""
-        picture, tile = result
+        self._shown_now = result
+        picture, tile = result.picture, result.tile
         mosaic = picture.mosaic
         boxes = () if tile is None else (mosaic.box(tile),)
         self._raster.show(picture.png, mosaic.width, mosaic.height, boxes)
-        reduced = f" · each pixel the extreme of {mosaic.reduce}×{mosaic.reduce}"
-        self.say(picture.tiles.caption + (reduced if mosaic.reduce > 1 else ""))
-        shown = self._hovered if self._hovered is not None else tile
-        known = shown is not None and shown < mosaic.count
-        self._pointed.show(self.describe(shown, picture) if known and shown is not None else "")
+        self.say(picture.tiles.caption + picture.reduction)
+        named = self._hovered if self._hovered is not None else tile
+        known = named is not None and named < mosaic.count
+        self._pointed.show(self.describe(named, picture) if known and named is not None else "")
+
+    def step(self, by: int) -> None:
+        """Select the channel so many further on, if there is one: what the buttons do."""
+        selection = self.state.selection
+        moved = selection.channel + by
+        if 0 <= moved < channel_count(self.state.layer_info(selection.layer)):
+            self.state.select(channel=moved)
+
+    @property
+    def _picture(self) -> Picture | None:
+        """The picture on the page."""
+        return self._shown_now.picture if self._shown_now else None
 
     def _option_changed(self, change: Any) -> None:
-        self._picture = None
+        self._shown_now = None
         super()._option_changed(change)
 
     def _clicked(self, x: int, y: int) -> None:
@@ -110,11 +140,11 @@ class MosaicView(View):
             self.guarded(lambda: self.pick(tile))
 
     def _arrow(self, dx: int, dy: int) -> None:
-        picture, tile = self._picture, self.selected_tile(self.state.selection)
-        if picture is None or tile is None:
+        shown = self._shown_now
+        if shown is None or shown.tile is None:
             return
-        moved = tile + dx + dy * picture.mosaic.columns
-        if 0 <= moved < picture.mosaic.count:
+        moved = shown.tile + dx + dy * shown.picture.mosaic.columns
+        if 0 <= moved < shown.picture.mosaic.count:
             self.guarded(lambda: self.pick(moved))
 
     def _moved(self, x: int, y: int) -> None:

@@ -61,12 +61,29 @@ def number(view: Any, name: str, label: str, width: int = 140) -> BoundedIntText
 
 
 def icon_button(
-    view: Any, icon: str, tooltip: str, action: Callable[[], Any], width: int = 40
+    view: Any,
+    icon: str,
+    name: str,
+    action: Callable[[], Any],
+    width: int = 40,
+    height: int = 28,
 ) -> Button:
-    """Return a button that does something with the state of a view."""
-    button = Button(icon=icon, tooltip=tooltip, layout=Layout(width=f"{width}px"))
+    """Return a button that does something with the state of a view; ``icon`` is in `ICONS`."""
+    still = Layout(width=f"{width}px", height=f"{height}px", flex="0 0 auto", padding="0")
+    button = Button(icon=icon, tooltip=name, layout=still)
+    button.add_class("cvw-icon")
     button.on_click(lambda _button: view.guarded(action))
     return button
+
+
+def named(control: Any, name: str) -> Any:
+    """Give a control that stands below a title a name of its own, for those who only hear it.
+
+    A tooltip would name it less well, and a button, a box and a picture differently or not at all.
+    """
+    control.description = name
+    control.add_class("cvw-named")
+    return control
 
 
 def _tied(view: Any, name: str, control: Any) -> Any:

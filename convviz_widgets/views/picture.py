@@ -23,6 +23,7 @@ from convviz_widgets.tensors import (
     to_rgba,
     zero_anchored_limits,
 )
+from convviz_widgets.views.words import in_words
 
 AUTOMATIC = "automatic"
 """Choose the colour map by the values: sequential from zero up, diverging for signed ones."""
@@ -77,6 +78,38 @@ class Picture:
     png: bytes
     mosaic: Mosaic
     tiles: Tiles
+
+    @property
+    def reduction(self) -> str:
+        """What one pixel stands for, if for a block of them: the end of the caption."""
+        size = self.mosaic.reduce
+        if size == 1:
+            return ""
+        kind = "mean" if self.tiles.colouring is None else "extreme"
+        return f" · each pixel the {kind} of {size}×{size}"
+
+    def value_at(self, x: int, y: int) -> str:
+        """Say which value of the first tile is painted at a pixel, and where in the map it lies.
+
+        Empty beside the tile.
+        """
+        found, map_ = self.mosaic.pixel_at(x, y), self.tiles.values[0]  # (h, w)
+        if found is None or self.tiles.colouring is None:
+            return ""
+        sizes = (self.mosaic.tile_height, self.mosaic.tile_width)
+        rows, columns = (
+            np.unique(np.arange(start, min(start + self.mosaic.reduce, size)) * length // size)
+            for start, length, size in zip(found[1:], map_.shape, sizes, strict=True)
+        )
+        values = map_[np.ix_(rows, columns)]
+        low, high = float(values.min()), float(values.max())  # both are NaN if one value is
+        extreme = low if self.tiles.colouring.signed and -low > high else high
+        kind = "extreme " if values.size > 1 else ""
+        return f"{_named('row', rows)}, {_named('column', columns)}: {kind}{in_words(extreme)}"
+
+
+def _named(name: str, places: np.ndarray) -> str:
+    return f"{name} {places[0]}" if len(places) == 1 else f"{name}s {places[0]} to {places[-1]}"
 
 
 def as_maps(activation: Tensor) -> np.ndarray:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache, partial
+from typing import Any
 
 import numpy as np
 from ipycanvas import Canvas, hold_canvas
@@ -14,6 +16,8 @@ from convviz_widgets.tensors import Box, rgb_png
 from convviz_widgets.views.text import ACCENT
 
 Pointer = Callable[[int, int], None]
+
+Hold = Callable[[], AbstractContextManager[Any]]
 
 ARROWS = {"ArrowLeft": (-1, 0), "ArrowRight": (1, 0), "ArrowUp": (0, -1), "ArrowDown": (0, 1)}
 
@@ -27,12 +31,24 @@ class Overlay(GridBox):
     ----------
     under
         The widget that is seen through the canvas.
-    leave_to
-        The control that takes the focus on Tab or Escape, because a canvas swallows both.
+    before
+        The control that takes the focus on Escape or Shift+Tab: a canvas swallows every key.
+    after
+        The one that takes it on Tab. Where one of the two is missing the other does.
+    hold
+        The state's ``hold``: a page that is ready asks from a thread of its own to be painted,
+        and must not do so in the middle of a publication.
     """
 
-    def __init__(self, under: DOMWidget, *, leave_to: DOMWidget | None = None) -> None:
-        self.leave_to = leave_to
+    def __init__(
+        self,
+        under: DOMWidget,
+        *,
+        before: DOMWidget | None = None,
+        after: DOMWidget | None = None,
+        hold: Hold = nullcontext,
+    ) -> None:
+        self.before, self.after, self.hold = before, after, hold
         self._under = under
         self._canvas = Canvas(width=1, height=1)
         for part in (under, self._canvas):
@@ -43,7 +59,7 @@ class Overlay(GridBox):
         self._size = (0, 0)
         self._pointer: tuple[int, int] | None = None
         self._drawing: Callable[[Canvas], None] = lambda canvas: None
-        self._canvas.on_client_ready(self._paint)
+        self._canvas.on_client_ready(self._repaint)
         self._canvas.on_mouse_move(self._follow)
         self._canvas.on_mouse_out(self._forget)
 
@@ -61,6 +77,10 @@ class Overlay(GridBox):
         """Draw on the empty canvas, now and again whenever a page has lost it."""
         self._drawing = drawing
         self._paint()
+
+    def _repaint(self) -> None:
+        with self.hold():
+            self._paint()
 
     def _paint(self) -> None:
         with hold_canvas():
@@ -92,13 +112,22 @@ class Overlay(GridBox):
     def on_arrow(self, callback: Pointer) -> None:
         """Call ``callback(dx, dy)`` for an arrow key; Tab and Escape leave the canvas."""
 
-        def pressed(key: str, *_modifiers: bool) -> None:
+        def pressed(key: str, shift: bool = False, *_others: bool) -> None:
             if key in ARROWS:
                 callback(*ARROWS[key])
-            elif key in ("Tab", "Escape") and self.leave_to is not None:
-                self.leave_to.focus()
+            elif key in ("Tab", "Escape"):
+                self._leave(onward=key == "Tab" and not shift)
 
         self._canvas.on_key_down(pressed)
+
+    def focus(self) -> None:
+        """Take the focus."""
+        self._canvas.focus()
+
+    def _leave(self, onward: bool) -> None:
+        control = (self.after or self.before) if onward else (self.before or self.after)
+        if control is not None:
+            control.focus()
 
     def _follow(self, x: float, y: float) -> None:
         self._pointer = int(x), int(y)
@@ -117,14 +146,22 @@ class Raster(WidgetBox):
     ----------
     width, height
         Size of the frame in CSS pixels; a larger picture scrolls inside.
-    leave_to
-        The control that takes the focus on Tab or Escape.
+    before, after, hold
+        As for an `Overlay`.
     """
 
-    def __init__(self, width: int, height: int, *, leave_to: DOMWidget | None = None) -> None:
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        *,
+        before: DOMWidget | None = None,
+        after: DOMWidget | None = None,
+        hold: Hold = nullcontext,
+    ) -> None:
         self._image = Image(value=EMPTY_PNG, format="png")
         self._image.add_class("cvw-pixels")
-        self._overlay = Overlay(self._image, leave_to=leave_to)
+        self._overlay = Overlay(self._image, before=before, after=after, hold=hold)
         self.on_click = self._overlay.on_click
         self.on_move = self._overlay.on_move
         self.on_arrow = self._overlay.on_arrow

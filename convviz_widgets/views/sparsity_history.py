@@ -15,6 +15,7 @@ from convviz_widgets.state import ACTIVATIONS, Selection
 from convviz_widgets.views.distribution_picture import layer_with
 from convviz_widgets.views.history_view import HistoryView
 from convviz_widgets.views.layer_curves import Curves, LayerCurves
+from convviz_widgets.views.option_controls import named
 from convviz_widgets.views.text import Text
 
 RECTIFIERS = frozenset({"relu", "relu6", "threshold"})
@@ -68,17 +69,13 @@ class SparsityHistory(HistoryView):
             VBox([Text(name, "quiet"), frame], layout=Layout(overflow="hidden"))
             for name, frame in zip(names, self._frames, strict=True)
         ]
-        self._pointed = Text(kind="quiet")
+        self._pointed = self.clock_line()
         self._list = Select(rows=6, layout=Layout(width="562px"))
-        self._list.tooltip = "Activation layers at the clock's step"
+        named(self._list, "Activation layers at the clock's step")
         self._list.add_class("cvw-mono")
         self._list.observe(self._chosen, names="value")
         plots = HBox(columns, layout=Layout(overflow="hidden", flex="0 0 auto"))
         return [plots, self._pointed, self._list]
-
-    def first_control(self) -> Any:
-        """Return the list of layers."""
-        return self._list
 
     # -- compute ------------------------------------------------------------------------------
 
@@ -146,9 +143,8 @@ class SparsityHistory(HistoryView):
     def _make_plots(self) -> None:
         for _frame in self._frames:
             plot = LayerCurves(*self.frame, picked=self._picked, pointed=self._pointed.show)
-            plot.overlay.leave_to = self.first_control()
-            plot.overlay.on_arrow(self.step_by)
             self._curves.append(plot)
+        self.listen_to(*(plot.overlay for plot in self._curves))
 
     # -- what the user does -------------------------------------------------------------------
 

@@ -7,6 +7,24 @@ from typing import Any
 
 from ipywidgets import HTML
 
+ICONS = {
+    "angle-left": "f104",
+    "angle-right": "f105",
+    "expand": "f065",
+    "fast-backward": "f049",
+    "fast-forward": "f050",
+    "pause": "f04c",
+    "play": "f04b",
+    "step-backward": "f048",
+    "step-forward": "f051",
+}
+"""Character of each icon in Font Awesome."""
+
+SILENT_ICONS = "\n".join(
+    f'.cvw-icon .fa-{name}::before {{ content: "\\{code}" / ""; }}' for name, code in ICONS.items()
+)
+"""Without these a button's name is its icon, a character that no voice can read; so its tooltip."""
+
 STYLE = """<style>
 .cvw-view { color: var(--jp-ui-font-color1, #222); }
 .cvw-line, .cvw-line > .widget-html-content {
@@ -25,7 +43,11 @@ STYLE = """<style>
 .cvw-frame canvas:focus { outline: 2px solid #d9480f; }
 .cvw-mono select { font-family: var(--jp-code-font-family, monospace); font-size: 12px;
   overflow-x: hidden; }
-</style>"""
+.cvw-named { position: relative; }
+.cvw-named > .widget-label { position: absolute; width: 1px; height: 1px; min-width: 0; margin: 0;
+  padding: 0; overflow: hidden; clip-path: inset(50%); }
+"""
+STYLE += SILENT_ICONS + "\n</style>"
 """Colours come from the theme, so that light and dark both read; the accent is the one colour."""
 
 QUIET = "#8a8a8a"

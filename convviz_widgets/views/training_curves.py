@@ -25,7 +25,7 @@ from convviz_widgets.views.curves import (
     move,
     whole_span,
 )
-from convviz_widgets.views.option_controls import choice, icon_button, line, switch
+from convviz_widgets.views.option_controls import choice, icon_button, line, named, switch
 from convviz_widgets.views.plot import Plot, make_plot
 from convviz_widgets.views.raster import Overlay
 from convviz_widgets.views.text import ACCENT, Text
@@ -76,18 +76,17 @@ class TrainingCurves(View):
 
     def build(self) -> Sequence[Widget]:
         """Return switches, the plot's frame, and the list of metrics with its filter."""
-        reset = icon_button(self, "expand", "show all steps", lambda: self._zoom(None))
+        self._reset = icon_button(self, "expand", "show all steps", lambda: self._zoom(None))
         options = [(f"{value:g}", value) for value in SMOOTHINGS]
         controls = line(
             choice(self, "smoothing", "Smoothing", options, 150),
             switch(self, "logarithmic", "log scale", 100),
-            reset,
+            self._reset,
             Text("drag to zoom, click to move the clock", "quiet"),
         )
-        self._filter = SearchBox(placeholder="filter metrics", layout=Layout(width="200px"))
-        self._filter.tooltip = "Filter metrics by name"
-        self._list = SelectMultiple(rows=4, layout=Layout(width="340px"))
-        self._list.tooltip = "Metrics to show"
+        box = SearchBox(placeholder="filter metrics", layout=Layout(width="200px"))
+        self._filter = named(box, "Filter metrics by name")
+        self._list = named(SelectMultiple(rows=4, layout=Layout(width="340px")), "Metrics to show")
         self._list.add_class("cvw-mono")
         self._filter.observe(lambda _change: self.redraw(), names="value")
         self._list.observe(self._chosen, names="value")
@@ -154,7 +153,9 @@ class TrainingCurves(View):
         if self._plot is None:
             width, height = self.frame
             self._plot = make_plot(width, height, "step", "value", logarithmic=self.logarithmic)
-            self._overlay = Overlay(self._plot.figure, leave_to=self._filter)
+            self._overlay = Overlay(
+                self._plot.figure, before=self._reset, after=self._filter, hold=self.state.hold
+            )
             self._overlay.resize(width, height)
             self._overlay.on_click(self._pressed)
             self._overlay.on_release(self._released)

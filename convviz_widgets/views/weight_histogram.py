@@ -12,20 +12,22 @@ from convviz_widgets.state import Selection
 from convviz_widgets.tensors import full_limits, histogram, summary, to_display_array
 from convviz_widgets.views.histogram_view import Counted, HistogramView, non_finite, widened
 from convviz_widgets.views.option_controls import choice, line
-from convviz_widgets.views.weights import as_filters, shown_as, weighted_layer
+from convviz_widgets.views.weights import as_filters, filter_layer, shown_as
 
 SCOPES = ("layer", "filter")
 
 
 class WeightHistogram(HistogramView):
-    """Histogram of the selected layer's weights at the selected checkpoint.
+    """Histogram of the weights of the selected layer's filters at the selected checkpoint.
 
-    For a layer without weights: those of the layer that feeds it.
+    For a layer without filters, a normalisation too: those of the layer that feeds it.
     """
 
     title: ClassVar[str] = "Weights"
+    caption_lines: ClassVar[int] = 3
     depends: ClassVar[frozenset[str]] = frozenset({"key", "layer", "channel"})
     instant: ClassVar[bool] = True
+    reads_weights: ClassVar[bool] = True
 
     scope = Enum(SCOPES, "layer", help="All weights, or those of the channel's filter.").tag(
         option=True
@@ -37,16 +39,18 @@ class WeightHistogram(HistogramView):
 
     def count(self, selection: Selection) -> Counted:
         """Count the weights."""
-        info = weighted_layer(self.state, selection.layer)
-        layer = to_display_array(as_filters(info, self.state.weight(info.name)))
+        info = filter_layer(self.state, selection.layer)
+        weight = self.state.weight(info.name, selection=selection)
+        layer = to_display_array(as_filters(info, weight))
         channel = min(selection.channel, len(layer) - 1)
         values = layer[channel] if self.scope == "filter" else layer
         facts = summary(values)
         counted = histogram(values, bins=48, limits=widened(full_limits(layer)))
         of = f"filter {channel}" if self.scope == "filter" else "all filters"
+        moments = f"mean {facts.mean:.3g} · std {facts.std:.3g}"
         caption = (
             f"{shown_as(info, selection.layer)}, {of} · step {selection.step:,}"
-            f" · n = {values.size:,} weights · mean {facts.mean:.3g} · std {facts.std:.3g}"
-            f"{non_finite(counted)}"
+            f" · n = {values.size:,} weights{non_finite(counted)} · "
+            f"{'no finite value' if facts.non_finite == facts.n else moments}"
         )
         return Counted(counted, "weight", caption)

@@ -9,27 +9,23 @@ from convviz_widgets.instrument import LayerInfo
 from convviz_widgets.state import ModelState
 
 
-def weighted_layer(state: ModelState, layer: str, *, filters: bool = False) -> LayerInfo:
-    """Return the layer if it has weights, else the nearest one before it that has.
+def filter_layer(state: ModelState, layer: str) -> LayerInfo:
+    """Return the layer if it has filters, else the nearest one before it that has.
 
-    An activation or a pooling has none of its own: its maps are made by the filters before it.
-
-    Parameters
-    ----------
-    filters
-        Whether the weights must be filters (`has_filters`).
+    An activation, a pooling or a normalisation has none: its maps are made by the filters before
+    it, so every view of weights shows those.
 
     Raises
     ------
     InputError
-        If no layer up to this one has such weights, naming those that have.
+        If no layer up to this one has filters, naming those that have.
     """
     names = [info.name for info in state.layers]
     for info in reversed(state.layers[: names.index(layer) + 1]):
-        if has_filters(info) if filters else info.weight_shape:
+        if has_filters(info):
             return info
-    known = ", ".join(info.name for info in state.layers if info.weight_shape)
-    raise InputError(f"{layer} has no weights to show; layers with weights: {known or 'none'}")
+    known = ", ".join(info.name for info in state.layers if has_filters(info))
+    raise InputError(f"{layer} has no filters to show; layers with filters: {known or 'none'}")
 
 
 def has_filters(info: LayerInfo) -> bool:
@@ -44,10 +40,7 @@ def has_filters(info: LayerInfo) -> bool:
 
 
 def as_filters(info: LayerInfo, weight: Tensor | None) -> Tensor:
-    """Return a weight with the outputs first: a transposed convolution keeps its inputs there.
-
-    A scale per channel ``(C,)``, as normalisations have it, stays what it is.
-    """
+    """Return a weight with the outputs first: a transposed convolution keeps its inputs there."""
     assert weight is not None
     if "Transpose" not in info.kind:
         return weight
@@ -58,4 +51,4 @@ def as_filters(info: LayerInfo, weight: Tensor | None) -> Tensor:
 
 def shown_as(info: LayerInfo, layer: str) -> str:
     """Name the layer whose weights are shown, and why, if it is not the selected one."""
-    return info.name if info.name == layer else f"{info.name} (feeds {layer})"
+    return info.name if info.name == layer else f"{info.name} (feeds {layer}, which has no filters)"

@@ -1,6 +1,7 @@
 """Each part draws what the selection says, exactly once, and its control selects."""
 
 import io
+from dataclasses import fields, is_dataclass
 
 import numpy as np
 import pytest
@@ -116,7 +117,8 @@ def test_a_channel_that_is_zero_on_this_image_is_hatched_and_counted(state):
     view = ActivationMosaic(state)
     dead = [not state.activation()[channel].any() for channel in range(4)]
     assert list(view._picture.tiles.hatched) == dead
-    assert f"{sum(dead)} zero everywhere on this image" in view._caption.value
+    said = f"{sum(dead)} zero everywhere on this image" if any(dead) else "none hatched"
+    assert said in view._caption.value
 
 
 def test_the_clock_moves_the_state_and_the_state_the_clock(state):
@@ -155,7 +157,7 @@ def test_the_image_strip_turns_its_page(state):
     strip = ImageStrip(state)
     strip._number.value = 4
     assert state.image == 4
-    assert strip.selected_tile(state.selection) == 4
+    assert strip._shown_now.tile == 4
 
 
 def test_the_histogram_counts_what_is_not_zero(state):
@@ -169,15 +171,68 @@ def test_a_layer_without_weights_shows_those_that_feed_it(state):
     state.select(layer="1", channel=2)
     histogram, mosaic = WeightHistogram(state), FilterMosaic(state)
     assert int(histogram._bars.y.sum()) == state.weight("0").numel()
-    assert "0 (feeds 1)" in histogram._caption.value
-    assert "0 (feeds 1)" in mosaic._caption.value
-    assert mosaic.selected_tile(state.selection) == 2
+    assert "0 (feeds 1, which has no filters)" in histogram._caption.value
+    assert "0 (feeds 1, which has no filters)" in mosaic._caption.value
+    assert mosaic._shown_now.tile == 2
 
 
 def test_a_model_without_weights_says_so(images):
     state = ModelState(nn.Sequential(nn.ReLU(), nn.AvgPool2d(2)), images)
     view = WeightHistogram(state)
-    assert view._problem.value == "0 has no weights to show; layers with weights: none"
+    assert view._problem.value == "0 has no filters to show; layers with filters: none"
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_compute_answers_for_the_selection_that_it_is_given(state, kind):
+    view = kind(state)
+    asked = state.select(checkpoint=0, image=3, layer="3", channel=2)
+    expected = said_of(view.compute(asked))
+    state.select(checkpoint=2, image=0, layer="0", channel=1)
+    if kind is not StatusLine:  # which tells of the forward passes, too
+        assert said_of(kind(state).compute(asked)) == expected
+
+
+def said_of(result):
+    """Return everything that is computed, arrays as bytes, in a form that can be compared."""
+    if is_dataclass(result) and not isinstance(result, type):
+        return {field.name: said_of(getattr(result, field.name)) for field in fields(result)}
+    if isinstance(result, (tuple, list)):
+        return [said_of(item) for item in result]
+    return result.tobytes() if isinstance(result, np.ndarray) else result
+
+
+def test_computing_for_another_selection_leaves_what_the_pointer_reads(state):
+    asked = state.select(layer="2", image=1)
+    state.select(layer="0", image=0)
+    view = ActivationMap(state)
+    view.compute(asked)
+    view._moved(3, 3)
+    assert view._pointed.value == f"row 0, column 0: {float(state.activation()[0, 0, 0]):.4g}"
+
+
+def test_the_value_under_a_resting_pointer_is_the_new_checkpoints(state):
+    view = ActivationMap(state)
+    view._moved(3, 3)
+    for checkpoint in (0, 1):
+        state.checkpoint = checkpoint
+        value = float(state.activation()[0, 0, 0])
+        assert view._pointed.value == f"row 0, column 0: {value:.4g}"
+    view._left()
+    state.checkpoint = 2
+    assert view._pointed.value == ""
+
+
+@pytest.mark.parametrize("kind", [ActivationMap, ActivationMosaic, FilterMosaic])
+def test_the_buttons_below_a_picture_step_through_the_channels(state, kind):
+    view = kind(state)
+    back, onward = view._pointed.buttons
+    assert (back.tooltip, onward.tooltip) == ("previous channel", "next channel")
+    onward.click()
+    onward.click()
+    assert state.channel == 2
+    for _ in range(3):
+        back.click()
+    assert state.channel == 0
 
 
 def test_predictions_are_the_softmax_best_first(state):

@@ -128,15 +128,101 @@ def test_an_input_channel_beyond_the_last_is_the_last():
 def test_the_scales_of_a_normalisation_are_no_filters(norm):
     state = on(nn.Sequential(nn.Conv2d(3, 2, 3), norm), 3, 8, 8)
     state.select(layer="1")
-    assert "0 (feeds 1)" in FilterMosaic(state)._caption.value
+    for view in (FilterMosaic(state), WeightHistogram(state)):
+        assert "0 (feeds 1, which has no filters)" in view._caption.value
+        assert "n = 54 weights" in view._caption.value
 
 
-def test_the_one_weight_of_an_activation_is_every_channels():
+def test_the_one_weight_of_an_activation_is_no_filter():
     state = on(nn.Sequential(nn.Conv2d(3, 4, 3), nn.PReLU()), 3, 8, 8)
     state.select(layer="1", channel=2)
     view = WeightHistogram(state, scope="filter")
-    assert view._problem.value == ""
-    assert "n = 1 weights" in view._caption.value
+    assert "0 (feeds 1, which has no filters), filter 2" in view._caption.value
+    assert "n = 27 weights" in view._caption.value
+
+
+def test_a_pixel_of_a_reduced_map_is_called_the_extreme_of_its_block():
+    view = ActivationMap(on(nn.Sequential(nn.AvgPool2d(1)), 1, 600, 600))
+    size = view._picture.mosaic.reduce
+    box = view._picture.mosaic.box(0)
+    view._moved(box.x + 1, box.y)
+    rows, columns = f"rows 0 to {size - 1}", f"columns {size} to {2 * size - 1}"
+    largest = float(view.state.activation()[0, size - 1, 2 * size - 1])  # values rise
+    assert view._pointed.value == f"{rows}, {columns}: extreme {largest:.4g}"
+    assert f"each pixel the extreme of {size}×{size}" in view._caption.value
+
+
+def test_a_pixel_of_reduced_colours_is_called_their_mean():
+    net = nn.Sequential(nn.Conv2d(3, 2, 600))
+    view = FilterMosaic(on(net, 3, 600, 600))
+    assert view._picture.mosaic.reduce > 1
+    assert "each pixel the mean of" in view._caption.value
+
+
+def holed(*values: float) -> nn.Sequential:
+    """Return a net whose three channels are these values."""
+    net = nn.Sequential(nn.Conv2d(1, 3, 1))
+    nn.init.zeros_(net[0].weight)
+    with torch.no_grad():
+        net[0].bias.copy_(torch.tensor(values))
+    return net
+
+
+def test_values_that_are_no_numbers_are_counted_in_words():
+    state = on(holed(1.0, float("nan"), float("inf")), 1, 2, 2)
+    mosaic, map_ = ActivationMosaic(state), ActivationMap(state)
+    assert "8 NaN or infinite" in mosaic._caption.value
+    said = [mosaic.describe(tile, mosaic._picture) for tile in range(3)]
+    assert said == [
+        "channel 0: 1 to 1",
+        "channel 1: no finite value",
+        "channel 2: no finite value",
+    ]
+    map_._moved(5, 5)
+    state.channel = 1
+    assert map_._pointed.value == "row 0, column 0: not a number"
+    assert "4 NaN or infinite" in map_._caption.value
+    state.channel = 2
+    assert map_._pointed.value == "row 0, column 0: infinite"
+
+
+def test_weights_that_are_no_numbers_are_counted_in_words():
+    net = holed(0.0, 0.0, 0.0)
+    nn.init.constant_(net[0].weight, float("nan"))
+    state = on(net, 1, 2, 2)
+    assert "3 NaN or infinite" in FilterMosaic(state)._caption.value
+    caption = WeightHistogram(state)._caption.value
+    assert "3 NaN or infinite, not drawn · no finite value" in caption
+    assert "nan " not in caption
+
+
+def scoring(*scores: float) -> ModelState:
+    """Return a state on one image for which the net puts out these scores; it is of class 0."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(1, len(scores)))
+    nn.init.zeros_(net[1].weight)
+    with torch.no_grad():
+        net[1].bias.copy_(torch.tensor(scores))
+    return ModelState(net, ImageSet(torch.ones(1, 1, 1, 1), labels=[0]))
+
+
+def test_scores_that_are_no_numbers_are_no_probabilities():
+    view = Predictions(scoring(1.0, float("nan"), float("inf")))
+    said = "2 of 3 outputs are NaN or infinite at step 0: there are no probabilities"
+    assert view._problem.value == said
+    assert "nan" not in view._table.value
+
+
+def test_a_class_ruled_out_by_an_infinite_score_has_no_share():
+    state = scoring(1.0, float("-inf"))
+    assert Predictions(state).compute(state.selection).probabilities == (1.0, 0.0)
+
+
+def test_one_output_is_no_choice_between_classes():
+    view = Predictions(scoring(2.0))
+    assert "one output: 2, the bar is its sigmoid" in view._caption.value
+    assert "softmax" not in view._caption.value
+    assert "88.1%" in view._table.value
+    assert "✓" not in view._table.value
 
 
 def test_of_two_classes_of_one_name_one_is_true():

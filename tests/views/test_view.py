@@ -4,7 +4,7 @@ from ipywidgets.widgets.widget import _instances
 from traitlets import Bool
 
 from convviz_widgets.errors import InputError
-from convviz_widgets.views import View
+from convviz_widgets.views import ActivationMosaic, FilterMosaic, View
 
 
 class Named(View):
@@ -62,6 +62,82 @@ def test_an_option_draws_its_own_view_alone(state):
 def test_an_unknown_option_is_refused_by_name(state):
     with pytest.raises(InputError, match="unknown option 'lod'; did you mean 'loud'"):
         Named(state, lod=True)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"colormap": "jet"}, r"unknown colormap 'jet'; ActivationMosaic takes automatic, viridis"),
+        ({"per_channel": "no"}, "'per_channel' trait of an ActivationMosaic .* a boolean"),
+    ],
+)
+def test_an_option_that_does_not_fit_is_refused_in_one_line(state, option, message):
+    before = set(_instances)
+    with pytest.raises(InputError, match=message) as refused:
+        ActivationMosaic(state, **option)
+    assert "\n" not in str(refused.value)
+    assert set(_instances) == before
+    view = ActivationMosaic(state)
+    picture, ((name, value),) = view._picture, option.items()
+    with pytest.raises(InputError, match=message):
+        setattr(view, name, value)
+    assert getattr(view, name) != value
+    assert view._picture is picture
+
+
+def test_a_view_that_left_every_page_computes_nothing_until_it_is_back(state):
+    view = Named(state)
+    view._view_count = 1
+    state.select(image=1)
+    assert view.label.value == "1/0"
+    view._view_count = 0
+    drawn = view.draw_count
+    state.select(image=2)
+    view.loud = True
+    assert view.draw_count == drawn
+    view._view_count = 1
+    assert view.label.value == "2/0!"
+    assert view.draw_count == drawn + 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "asked"), [(FilterMosaic, "is_slow_to_load"), (ActivationMosaic, "is_slow")]
+)
+def test_what_is_slow_is_announced_before_it_is_computed(state, kind, asked, monkeypatch):
+    view = kind(state)
+    monkeypatch.setattr(state, asked, lambda selection: True)
+    announced, compute = [], view.compute
+
+    def recording(selection):
+        announced.append(view._note.value)
+        return compute(selection)
+
+    view.compute = recording
+    state.checkpoint = 0
+    assert announced == ["computing step 0 …"]
+    assert view._note.value == ""
+
+
+def test_a_page_that_is_ready_is_painted_between_publications(state):
+    view, painting = ActivationMosaic(state), []
+    overlay = view._raster._overlay
+    overlay.paint(lambda canvas: painting.append(state.publishing_here()))
+    painting.clear()
+    overlay._canvas._handle_custom_msg({"event": "client_ready"}, [])
+    assert painting == [True]
+
+
+@pytest.mark.parametrize(
+    ("key", "shift", "reached"),
+    [("Tab", False, "next"), ("Tab", True, "last"), ("Escape", False, "last")],
+)
+def test_keys_leave_a_picture_for_the_control_beside_it(state, key, shift, reached):
+    view, focused = ActivationMosaic(state), []
+    controls = {"last": view._controls[0].children[0], "next": view._pointed.buttons[0]}
+    for name, control in controls.items():
+        control.focus = lambda name=name: focused.append(name)
+    view._raster._overlay._canvas._key_down_callbacks(key, shift, False, False)
+    assert focused == [reached]
 
 
 def test_an_error_is_shown_in_place_escaped_and_leaves_the_others_alone(state):
