@@ -1,6 +1,7 @@
 """Looks into an ``nn.Module`` through a private replica, and holds the images shown to it."""
 
 from convviz_widgets.instrument.attribution import Attributions, attribute, attributions
+from convviz_widgets.instrument.census import measure_census
 from convviz_widgets.instrument.duplicates import (
     Duplicates,
     Leak,
@@ -8,8 +9,8 @@ from convviz_widgets.instrument.duplicates import (
     find_leak,
     find_repeated_batches,
 )
-from convviz_widgets.instrument.census import measure_census
 from convviz_widgets.instrument.image_set import ImageSet
+from convviz_widgets.instrument.input_statistics import InputStatistics, input_statistics
 from convviz_widgets.instrument.layers import LayerInfo, list_layers
 from convviz_widgets.instrument.loader_batches import LoaderBatch, LoaderBatches, loader_batches
 from convviz_widgets.instrument.measurement import (
@@ -52,6 +53,7 @@ __all__ = [
     "FieldBox",
     "Gradients",
     "ImageSet",
+    "InputStatistics",
     "LayerInfo",
     "Leak",
     "LoaderBatch",
@@ -66,6 +68,7 @@ __all__ = [
     "find_duplicates",
     "find_leak",
     "find_repeated_batches",
+    "input_statistics",
     "list_layers",
     "loader_batches",
     "measure_activations",

@@ -1,0 +1,147 @@
+"""Input statistics: what the model is given, and whether undoing its preprocessing makes sense."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from convviz_widgets.errors import InputError
+from convviz_widgets.instrument.image_set import ImageSet
+from convviz_widgets.instrument.levels import MOST, Levels, levels_of
+from convviz_widgets.instrument.samples import reason
+
+LEAST = 256
+"""Images that statements about inputs need; one picture proves nothing."""
+
+NEAR = 0.02
+"""How far from a whole number an undone value of an 8-bit source may lie, of 255."""
+
+LOOKED_AT = 4096
+"""Values of a channel of an image, at most, that its levels are sought among."""
+
+
+@dataclass(frozen=True, eq=False)
+class InputStatistics:
+    """Values of some images as the model takes them, and with preprocessing undone.
+
+    Attributes
+    ----------
+    n : images that were read.
+    values : numbers in them.
+    mean, std, rms, low, high : float64 (C,), of each channel, as the model takes it.
+    non_finite : share of values that are NaN or infinite; the rest is about the others.
+    clipped : share of undone values that round to less than 0 or more than 255.
+    whole : share of undone values within `NEAR` of a whole number.
+    levels : what the values say of an 8-bit source themselves, None where there is none.
+    failures : index → one line, for the images that could not be read.
+    """
+
+    n: int
+    values: int
+    mean: np.ndarray
+    std: np.ndarray
+    rms: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    non_finite: float
+    clipped: float
+    whole: float
+    levels: tuple[Levels, ...] | None
+    failures: dict[int, str]
+
+    @property
+    def overall(self) -> tuple[float, float, float]:
+        """Mean, standard deviation and RMS of all channels together."""
+        mean, square = float(self.mean.mean()), float((self.rms**2).mean())
+        return mean, max(0.0, square - mean**2) ** 0.5, square**0.5
+
+    @property
+    def eight_bit(self) -> bool:
+        """Whether the values lie on at most 256 even levels, as those of 8-bit pictures do."""
+        return self.levels is not None
+
+
+def input_statistics(images: ImageSet, count: int = 2 * LEAST) -> InputStatistics:
+    """Return the statistics of ``count`` images, spread evenly over the set.
+
+    Sums are kept in double precision; at any time one image is held.
+
+    Raises
+    ------
+    InputError
+        If no image can be read.
+    """
+    chosen = np.unique(np.linspace(0, len(images) - 1, min(count, len(images))).round().astype(int))
+    sums = _Sums(images)
+    failures: dict[int, str] = {}
+    for index in chosen.tolist():
+        try:
+            image = images.input(index)[0]
+        except Exception as error:  # whatever a data set may raise
+            failures[index] = reason(index, error)
+        else:
+            sums.add(image)
+    if not sums.n:
+        raise InputError(
+            f"none of {len(chosen)} images can be read: {next(iter(failures.values()))}"
+        )
+    return sums.statistics(failures)
+
+
+class _Sums:
+    """What is known after the images so far."""
+
+    def __init__(self, images: ImageSet) -> None:
+        self.n = 0
+        self._scale = images.preprocessing.scale.reshape(-1, 1)
+        self._shift = images.preprocessing.shift.reshape(-1, 1)
+        channels = images.shape[0]
+        self._count, self._sum, self._square = (torch.zeros(channels).double() for _ in range(3))
+        self._low = torch.full((channels,), torch.inf).double()
+        self._high = -self._low
+        self._values = self._finite = self._clipped = self._whole = 0
+        self._distinct: list[np.ndarray] = [np.zeros(0, np.float32)] * channels
+
+    def add(self, image: Tensor) -> None:
+        rows = image.detach().to("cpu", torch.float32).flatten(1)  # (C, H·W)
+        finite = rows.isfinite()
+        exact = rows.where(finite, torch.zeros(())).double()
+        self.n += 1
+        self._values += rows.numel()
+        self._finite += int(finite.sum())
+        self._count += finite.sum(1)
+        self._sum += exact.sum(1)
+        self._square += exact.square().sum(1)
+        self._low = self._low.minimum(rows.where(finite, torch.tensor(torch.inf)).amin(1))
+        self._high = self._high.maximum(rows.where(finite, torch.tensor(-torch.inf)).amax(1))
+        undone = 255 * (rows * self._scale + self._shift)[finite]
+        self._clipped += int(((undone < -0.5) | (undone > 255.5)).sum())
+        self._whole += int(((undone - undone.round()).abs() <= NEAR).sum())
+        few = rows[:, :: max(1, rows.shape[1] // LOOKED_AT)]
+        for channel, seen in enumerate(self._distinct):
+            if len(seen) <= MOST:
+                values = few[channel][few[channel].isfinite()].numpy()
+                self._distinct[channel] = np.union1d(seen, values)
+
+    def statistics(self, failures: dict[int, str]) -> InputStatistics:
+        count = self._count.clamp(min=1)
+        mean, square = self._sum / count, self._square / count
+        finite = max(1, self._finite)
+        levels = [levels_of(values) for values in self._distinct]
+        return InputStatistics(
+            n=self.n,
+            values=self._values,
+            mean=mean.numpy(),
+            std=(square - mean.square()).clamp(min=0).sqrt().numpy(),
+            rms=square.sqrt().numpy(),
+            low=self._low.numpy(),
+            high=self._high.numpy(),
+            non_finite=1 - self._finite / self._values,
+            clipped=self._clipped / finite,
+            whole=self._whole / finite,
+            levels=tuple(filter(None, levels)) if all(levels) else None,
+            failures=failures,
+        )
