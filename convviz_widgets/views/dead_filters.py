@@ -11,7 +11,15 @@ from traitlets import Enum
 
 from convviz_widgets.state import Selection
 from convviz_widgets.tensors import rgb_png
-from convviz_widgets.views.firing_picture import BORN, COLOURS, DEAD, DIED, DYING, REVIVED
+from convviz_widgets.views.firing_picture import (
+    BORN,
+    COLOURS,
+    DEAD,
+    DIED,
+    DYING,
+    GREY_ENDS,
+    REVIVED,
+)
 from convviz_widgets.views.firing_survey import ORDERS, RAREST, FiringSurvey, survey
 from convviz_widgets.views.legend import legend
 from convviz_widgets.views.option_controls import choice, line
@@ -20,13 +28,19 @@ from convviz_widgets.views.sweep_view import Offer, SweepView
 from convviz_widgets.views.text import Text
 
 LEGEND = (
-    ("fires on 0 %", (60, 60, 60)),
-    ("100 %", (235, 235, 235)),
+    ("fires on 0 %", (GREY_ENDS[0],) * 3),
+    ("100 %", (GREY_ENDS[1],) * 3),
     ("dying, < 1 %", COLOURS[DYING]),
     ("dead", COLOURS[DEAD]),
     ("died", COLOURS[DIED]),
     ("first fired", COLOURS[BORN]),
     ("revived", COLOURS[REVIVED]),
+)
+
+NOT_SWEPT = (
+    "Not swept yet. Whether a filter is dead shows on many images, never on one: of those that "
+    "rest on one image most fire on another. A sweep takes all images of the state through the "
+    "model."
 )
 
 NOTHING = rgb_png(np.zeros((1, 1, 4), np.uint8))
@@ -93,7 +107,7 @@ class DeadFilters(SweepView):
         missing = [index for index, each in enumerate(self.sweeps.all()) if each is None]
         offers = []
         if len(missing) > 1:
-            offers.append(Offer(f"Sweep {len(missing)} checkpoints", tuple(missing)))
+            offers.append(Offer(f"Sweep {len(missing)} steps", tuple(missing)))
         if selection.checkpoint in missing:
             offers.append(Offer("Sweep this step", (selection.checkpoint,)))
         return offers
@@ -101,8 +115,8 @@ class DeadFilters(SweepView):
     def words(self, selection: Selection) -> str:
         """Say how many checkpoints have been swept."""
         swept = [each is not None for each in self.sweeps.all()]
-        images = f"all {len(self.state.image_set):,} images"
-        return f"{sum(swept)} of {len(swept)} checkpoints swept over {images}"
+        images = f"{len(self.state.image_set):,} images"
+        return f"{sum(swept)} of {len(swept)} checkpoints swept, {images}"
 
     def picture(self, selection: Selection) -> FiringSurvey | None:
         """Return the grid and the lists, None before anything has been swept."""
@@ -126,7 +140,7 @@ class DeadFilters(SweepView):
         self._show_ends(picture)
         self._pointed.show("")
         self._show_controls(picture)
-        self.say("" if picture is None else picture.caption)
+        self.say(NOT_SWEPT if picture is None else picture.caption)
 
     def _show_ends(self, picture: FiringSurvey | None) -> None:
         steps = self.state.steps
@@ -142,7 +156,7 @@ class DeadFilters(SweepView):
         life = picture and picture.life
         self._channel.max = len(life.fired) - 1 if life else 0
         self._channel.value = (picture.channel or 0) if picture and life else 0
-        self._channel.disabled = life is None
+        self._step.disabled, self._channel.disabled = picture is None, life is None
 
     # -- what the user does -------------------------------------------------------------------
 

@@ -17,15 +17,15 @@ DEAD, DYING, DIED, BORN, REVIVED = range(GREYS, GREYS + 5)
 COLOURS = {
     DEAD: (224, 49, 49),
     DYING: (245, 159, 0),
-    DIED: (0, 0, 0),
+    DIED: (112, 72, 232),
     BORN: (47, 158, 68),
     REVIVED: (16, 152, 173),
     HATCH_DARK: (64, 64, 64),
     HATCH_LIGHT: (190, 190, 190),
 }
 
-GREY_ENDS = 60, 235
-"""Of rates just above 0, and of 1: apart from the black of a death and from a white page."""
+GREY_ENDS = 90, 235
+"""Of rates just above 0, and of 1: apart from a black and from a white page."""
 
 MARGIN = 3
 """Pixels around the cells: the width of a highlight, which goes around what it marks."""
@@ -55,9 +55,9 @@ class Grid:
 
     @classmethod
     def fit(cls, rows: int, columns: int, max_height: int, max_width: int) -> Grid:
-        """Return the grid that fills a frame; cells have 3×4 pixels at least, 14×24 at most."""
+        """Return the grid that fills a frame; cells have 3×4 pixels at least, 14×44 at most."""
         height, width = (max_height - 2 * MARGIN) // rows, (max_width - 2 * MARGIN) // columns
-        return cls(rows, columns, min(14, max(3, height)), min(24, max(4, width)))
+        return cls(rows, columns, min(14, max(3, height)), min(44, max(4, width)))
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -206,9 +206,9 @@ def test_a_checkpoint_that_was_not_swept_is_hatched_and_can_be(state):
     part = sweep(net(), ImageSet(IMAGES), checkpoints=series(), progress=False)
     view = DeadFilters(state, sweep=part.at(1))
     assert "not swept at this step" in view._caption.value
-    assert "1 of 4 checkpoints swept over all 200 images" in view._count.value
+    assert "1 of 4 checkpoints swept, 200 images" in view._count.value
     assert [button.description for button in view._buttons] == [
-        "Sweep 3 checkpoints",
+        "Sweep 3 steps",
         "Sweep this step",
     ]
     view._moved(*centre(view, 0, 1))
@@ -217,7 +217,7 @@ def test_a_checkpoint_that_was_not_swept_is_hatched_and_can_be(state):
 
 def test_without_a_sweep_a_button_makes_one(state):
     view = DeadFilters(state)
-    assert view._survey is None
+    assert "Not swept yet" in view._caption.value
     view._buttons[0].click()
     assert state.sweeps.wait(30)
     assert view._survey.life.dead.sum(0).tolist() == [1, 3, 2, 1]
