@@ -24,6 +24,7 @@ from convviz_widgets.views import (
     GradientFlow,
     Predictions,
     SparsityHistory,
+    TopImages,
     TrainingCurves,
     WeightHistogram,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "SparsityHistory",
     "SweepInterrupted",
     "SweepResult",
+    "TopImages",
     "TrainingCurves",
     "UnknownLayerError",
     "WeightHistogram",

@@ -10,6 +10,7 @@ from ipywidgets import HBox, Layout, Tab, ToggleButtons, VBox
 from convviz_widgets.apps.pages import CHAPTERS, PAGES, Material, Page
 from convviz_widgets.record import Run
 from convviz_widgets.state import ModelState
+from convviz_widgets.sweep import SweepResult
 from convviz_widgets.views import (
     ChannelStepper,
     CheckpointClock,
@@ -35,9 +36,15 @@ class Explorer(VBox):
         The shared `ModelState`; other views on it stay linked with the explorer.
     run
         The `Run` that the checkpoints come from, for its metrics; it may still be written to.
+    sweep
+        A `SweepResult` of the state's images; without one the views of units offer to make it.
     """
 
-    def __init__(self, state: ModelState, *, run: Run | None = None) -> None:
+    def __init__(
+        self, state: ModelState, *, run: Run | None = None, sweep: SweepResult | None = None
+    ) -> None:
+        if sweep is not None:
+            state.sweeps.adopt(sweep)  # refused before there is a widget to take back
         super().__init__(layout=Layout(width="828px", overflow="hidden"))
         self.state = state
         self.controls: list[View] = [

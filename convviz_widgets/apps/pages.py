@@ -12,10 +12,12 @@ from convviz_widgets.views import (
     ActivationMap,
     ActivationMosaic,
     DistributionHistory,
+    DeadFilters,
     FilterMosaic,
     GradientFlow,
     Predictions,
     SparsityHistory,
+    TopImages,
     TrainingCurves,
     View,
     WeightHistogram,
@@ -50,6 +52,12 @@ def filters(material: Material) -> Page:
     return [[FilterMosaic(state, visible=False)], [WeightHistogram(state, visible=False)]]
 
 
+def units(material: Material) -> Page:
+    """What channels do over all images: one row at a time, see `CHAPTERS`."""
+    state = material.state
+    return [[TopImages(state, visible=False)], [DeadFilters(state, visible=False)]]
+
+
 def predictions(material: Material) -> Page:
     """What the model says of the image."""
     return [[Predictions(material.state, visible=False)]]
@@ -79,11 +87,15 @@ def history(material: Material) -> Page:
 PAGES: dict[str, Callable[[Material], Page]] = {
     "Activations": activations,
     "Filters": filters,
+    "Units": units,
     "Predictions": predictions,
     "Training": training,
     "History": history,
 }
 """Title of each tab, and what is in it; a page without views has no tab."""
 
-CHAPTERS = {"History": ("Distributions", "Sparsity", "Gradients")}
+CHAPTERS = {
+    "Units": ("Top images", "Dead filters"),
+    "History": ("Distributions", "Sparsity", "Gradients"),
+}
 """Names of the rows of a page of which one is shown at a time."""

@@ -16,6 +16,7 @@ from convviz_widgets.views.live import Live
 from convviz_widgets.views.predictions import Predictions
 from convviz_widgets.views.sparsity_history import SparsityHistory
 from convviz_widgets.views.status_line import StatusLine
+from convviz_widgets.views.top_images import TopImages
 from convviz_widgets.views.training_curves import TrainingCurves
 from convviz_widgets.views.weight_histogram import WeightHistogram
 from convviz_widgets.views.widget_tree import close_tree, listen, widget_tree
@@ -36,6 +37,7 @@ __all__ = [
     "Predictions",
     "SparsityHistory",
     "StatusLine",
+    "TopImages",
     "TrainingCurves",
     "View",
     "WeightHistogram",

@@ -1,0 +1,115 @@
+"""The slots of a top-9: an image each, the unit in it, and the pattern that comes back from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from convviz_widgets.instrument import Attributions, FieldBox
+from convviz_widgets.instrument.unit import Position
+from convviz_widgets.views.ranking import Ranking
+
+SAME = 0.9
+"""Cosine from which on two reconstructions of one image count as the same pattern."""
+
+MUCH = 0.75
+"""Share of the image from which on a receptive field is shown as the whole image."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is new in a slot since the checkpoint before.
+
+    ``similarity`` is the cosine of the two reconstructions; None where the image is another one,
+    or one of them is nothing.
+    """
+
+    picture: bool
+    similarity: float | None = None
+
+    @property
+    def pattern(self) -> bool:
+        """Whether the image is the same and its reconstruction is not."""
+        return self.similarity is not None and self.similarity < SAME
+
+
+@dataclass(frozen=True, eq=False)
+class Slot:
+    """One of the nine.
+
+    Attributes
+    ----------
+    map
+        (C, H, W), the signal at each pixel times the input's std; None: nothing to reconstruct.
+    box
+        The unit's receptive field; None where there is none.
+    change
+        None at the first checkpoint.
+    """
+
+    image: int
+    value: float
+    position: Position
+    box: FieldBox | None
+    map: np.ndarray | None
+    change: Change | None
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """A ranking, and what its units answer to at the checkpoint that is looked at.
+
+    Parameters
+    ----------
+    needs_value
+        The method reconstructs nothing from a unit whose value is not above zero.
+    """
+
+    ranking: Ranking
+    attributions: Attributions
+    needs_value: bool
+
+    def pattern(self, slot: int) -> Tensor | None:
+        """Return the map (C, H, W) of a slot; None: nothing to reconstruct."""
+        is_something = not self.needs_value or self.attributions.values[slot] > 0
+        return self.attributions.maps[slot] if is_something else None
+
+
+def slots_of(now: Found, before: Found | None, std: Tensor) -> tuple[Slot, ...]:
+    """Return the slots.
+
+    Parameters
+    ----------
+    now, before
+        At this checkpoint, and at the one before; None at the first.
+    std
+        Of the preprocessing, (C,) or (1,).
+    """
+    images, known = now.ranking.images, now.attributions
+    slots = []
+    for slot, image in enumerate(images):
+        position = (known.positions or ((),) * len(images))[slot]
+        pattern = now.pattern(slot)
+        map_ = None if pattern is None else (pattern.cpu() * std.reshape(-1, 1, 1)).numpy()
+        box = now.ranking.box(position)
+        change = None if before is None else _change(now, before, slot)
+        slots.append(Slot(image, float(known.values[slot]), position, box, map_, change))
+    return tuple(slots)
+
+
+def _change(now: Found, before: Found, slot: int) -> Change:
+    earlier = before.ranking.images
+    if slot >= len(earlier) or earlier[slot] != now.ranking.images[slot]:
+        return Change(picture=True)
+    patterns = now.pattern(slot), before.pattern(slot)
+    return Change(picture=False, similarity=_cosine(*patterns))
+
+
+def _cosine(one: Tensor | None, other: Tensor | None) -> float | None:
+    if one is None or other is None:
+        return None
+    product = float((one * other).sum())
+    lengths = float(one.norm() * other.norm())
+    return product / lengths if lengths > 0 else None
