@@ -33,43 +33,46 @@ def plain(
     activation: Callable[[], nn.Module] = nn.ReLU,
     norm: bool = False,
 ) -> nn.Sequential:
-    """Return three convolutions, 5×5, 3×3 and 3×3, average pooling and a linear layer."""
+    """Return three convolutions, 5×5, 3×3 and 3×3, average pooling and a linear layer.
+
+    The second and the third have stride 2: a pooling would take a third of the training time.
+    """
     layers: dict[str, nn.Module] = {}
     before = 3
     for number, (width, size) in enumerate(zip(channels, (5, 3, 3), strict=True), start=1):
-        layers[f"conv{number}"] = nn.Conv2d(before, width, size, padding=size // 2)
+        stride = 1 if number == 1 else 2
+        layers[f"conv{number}"] = nn.Conv2d(before, width, size, stride, padding=size // 2)
         if norm:
             layers[f"norm{number}"] = nn.BatchNorm2d(width)
         layers[f"activation{number}"] = activation()
-        if number < len(channels):
-            layers[f"pool{number}"] = nn.MaxPool2d(2)
         before = width
     return nn.Sequential(OrderedDict(layers | _head(before, classes)))
 
 
 def deep(classes: int, activation: Callable[[], nn.Module]) -> nn.Sequential:
-    """Return eight convolutions of 16 filters in a row."""
+    """Return eight convolutions of 16 filters in a row, the first with stride 2."""
     layers: dict[str, nn.Module] = {}
     for number in range(1, 9):
-        layers[f"conv{number}"] = nn.Conv2d(3 if number == 1 else 16, 16, 3, padding=1)
+        before, stride = (3, 2) if number == 1 else (16, 1)
+        layers[f"conv{number}"] = nn.Conv2d(before, 16, 3, stride, padding=1)
         layers[f"activation{number}"] = activation()
     return nn.Sequential(OrderedDict(layers | _head(16, classes)))
 
 
 class Functional(nn.Module):
-    """`plain`, whose ReLUs and poolings are function calls."""
+    """`plain`, whose ReLUs are function calls."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 16, 5, padding=2)
-        self.conv2 = nn.Conv2d(16, 24, 3, padding=1)
-        self.conv3 = nn.Conv2d(24, 32, 3, padding=1)
+        self.conv2 = nn.Conv2d(16, 24, 3, stride=2, padding=1)
+        self.conv3 = nn.Conv2d(24, 32, 3, stride=2, padding=1)
         self.linear = nn.Linear(32, classes)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return logits (N, classes)."""
-        maps = functional.max_pool2d(functional.relu(self.conv1(inputs)), 2)  # (N, 16, 8, 8)
-        maps = functional.max_pool2d(torch.relu(self.conv2(maps)), 2)  # (N, 24, 4, 4)
+        maps = functional.relu(self.conv1(inputs))  # (N, 16, 16, 16)
+        maps = torch.relu(self.conv2(maps))  # (N, 24, 8, 8)
         maps = self.conv3(maps).relu()  # (N, 32, 4, 4)
         return self.linear(maps.mean((2, 3)))
 
@@ -98,12 +101,12 @@ class Block(nn.Module):
 def residual(classes: int) -> nn.Sequential:
     """Return a stem and three residual blocks."""
     layers: dict[str, nn.Module] = {
-        "stem": nn.Conv2d(3, 16, 5, padding=2, bias=False),
+        "stem": nn.Conv2d(3, 16, 5, stride=2, padding=2, bias=False),
         "norm": nn.BatchNorm2d(16),
         "relu": nn.ReLU(inplace=True),
         "block1": Block(16, 16, 1),
         "block2": Block(16, 24, 2),
-        "block3": Block(24, 32, 2),
+        "block3": Block(24, 32, 1),
     }
     return nn.Sequential(OrderedDict(layers | _head(32, classes)))
 

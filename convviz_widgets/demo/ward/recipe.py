@@ -47,7 +47,7 @@ class Case:
     batch_size: int = 64
     patches: int = 120
     """Training patches of each of the twelve photographs."""
-    validation_patches: int = 80
+    validation_patches: int = 40
     """Of each photograph, from its right quarter."""
     flip: bool = True
     """Mirror half of the training patches."""
