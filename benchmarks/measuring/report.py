@@ -53,12 +53,7 @@ def write(path: Path, samples: dict[str, dict[str, list[float]]], goals: list[Go
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {
         "date": time.strftime("%Y-%m-%d"),
-        "machine": {
-            "processor": _processor(),
-            "cores": os.cpu_count(),
-            "python": platform.python_version(),
-            "packages": {package: version(package) for package in PACKAGES},
-        },
+        "machine": machine(),
         "goals": [
             {"goal": goal.text, "value": goal.value, "limit": goal.limit, "holds": goal.holds}
             for goal in goals
@@ -73,6 +68,16 @@ def write(path: Path, samples: dict[str, dict[str, list[float]]], goals: list[Go
         },
     }
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def machine() -> dict[str, object]:
+    """Return what numbers depend on: processor and versions."""
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "packages": {package: version(package) for package in PACKAGES},
+    }
 
 
 def _tenths(taken: list[float]) -> tuple[float, float]:
