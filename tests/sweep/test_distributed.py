@@ -13,6 +13,7 @@ import torch
 from convviz_widgets.checkpoints import CheckpointSeries
 from convviz_widgets.errors import InputError
 from convviz_widgets.sweep import SweepInterrupted, SweepResult, sweep
+from convviz_widgets.sweep.progress import Saver
 
 from .nets import build, pictures
 
@@ -128,7 +129,7 @@ def test_an_interrupted_sweep_goes_on_there_or_here(client, net, images, tmp_pat
         saved.append(path)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("convviz_widgets.sweep.progress.Saver.now_and_then", interrupt)
+    monkeypatch.setattr(Saver, "now_and_then", interrupt)
     with pytest.raises(SweepInterrupted):
         swept(net, images, client=client, resume=tmp_path / "part")
     monkeypatch.undo()
