@@ -24,7 +24,7 @@ _HOOKS = (
 
 
 class ActivationWatch:
-    """Statistics of each layer's output, computed in a private copy of the model.
+    """Statistics of each layer's output, and the model's own, computed in a private copy of it.
 
     Per module without children, in the order of execution: mean, standard deviation and share of
     exact zeros over all images and positions, and the share of channels that are zero everywhere on
@@ -53,6 +53,8 @@ class ActivationWatch:
             self._replica = copy.deepcopy(model, _without_hooks(model)).eval()
         except Exception as error:
             raise ModelError(f"the model cannot be copied to watch it: {error}") from error
+        self.output: Tensor | None = None
+        """What the model put out when it was last measured (N, ...); None for no tensor."""
         self._measured: dict[str, float] = {}
         self._calls: Counter[str] = Counter()
         for name, module in self._replica.named_modules():
@@ -67,7 +69,8 @@ class ActivationWatch:
         self._replica.load_state_dict(self._model.state_dict())
         device = next((tensor.device for tensor in self._replica.parameters()), torch.device("cpu"))
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            self._replica(self._inputs.to(device))
+            output = self._replica(self._inputs.to(device))
+        self.output = output if _has_rows(output, len(self._inputs)) else None
         return self._measured
 
     def _watched(self, name: str, forward: Callable[..., Any]) -> Callable[..., Any]:
@@ -91,6 +94,10 @@ class ActivationWatch:
             f"activation_zeros/{layer}": whole.zeros,
             f"activation_dead/{layer}": dead.double().mean().item(),
         }
+
+
+def _has_rows(output: Any, count: int) -> bool:
+    return isinstance(output, Tensor) and output.dim() > 0 and len(output) == count
 
 
 def _inputs(images: Any) -> Tensor:

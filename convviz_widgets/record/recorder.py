@@ -18,6 +18,7 @@ from convviz_widgets.record.learning_rates import learning_rates
 from convviz_widgets.record.manifest import FOLDER
 from convviz_widgets.record.metrics import as_floats
 from convviz_widgets.record.norms import NormMeter
+from convviz_widgets.record.output_log import OutputLog, has_outputs
 from convviz_widgets.record.record_error import RecordError, one_line_errors
 from convviz_widgets.record.resuming import last_recorded_step
 from convviz_widgets.record.whole_numbers import at_least, at_least_or_none
@@ -92,6 +93,7 @@ class Recorder:
         self._learning_rates = learning_rates(optimizer)
         self._norms = NormMeter(model, at_least_or_none(1, "norms_every", norms_every))
         self._watch: ActivationWatch | None = None
+        self._outputs: OutputLog | None = None
         with one_line_errors("record", self._directory), ExitStack() as opened:
             self._open(opened, start)
             self._opened = opened.pop_all()
@@ -105,12 +107,20 @@ class Recorder:
         last = max(last_recorded_step(self._directory) or 0, *self._checkpoints.steps, 0)
         self._step = last if start is None else start
         self._checkpoints.forget_after(self._step)
+        if has_outputs(self._directory):
+            self._open_outputs(opened).forget_after(self._step)
         void_from = self._step + 1 if self._step < last else None
         self._log = EventLog(self._directory, void_from=void_from)
         opened.callback(self._log.close)
         if not self._checkpoints.steps:
             self._write_checkpoint()
         self._norms.start(self._step)
+
+    def _open_outputs(self, opened: ExitStack) -> OutputLog:
+        if self._outputs is None:
+            self._outputs = OutputLog(self._directory, self._every)
+            opened.callback(self._outputs.close)
+        return self._outputs
 
     @property
     def last_step(self) -> int:
@@ -148,16 +158,20 @@ class Recorder:
             self._log.write(self._step, scalars)
             if self._step % self._every == 0:
                 self._write_checkpoint()
+                self._write_output()
 
     def watch(self, images: Any) -> None:
-        """Record statistics of each layer's activations too, now and every ``every`` steps.
+        """Record what the model makes of some images too: now, and with every checkpoint.
 
-        See `ActivationWatch`, which runs the images through a copy of the model.
+        Statistics of each layer's activations go to the metrics, see `ActivationWatch`, which runs
+        the images through a copy of the model in eval mode. Its outputs go to ``outputs/`` in the
+        run's folder, at most 1 MiB a step and 256 steps, and `Run.outputs` has them; ``keep`` does
+        not thin them. A model that puts out anything but one tensor (N, ...) leaves none.
 
         Parameters
         ----------
         images
-            Float tensor (N, C, H, W) as the model takes it, or an image set; at most 64 are used.
+            Float tensor (N, C, H, W) as the model takes it, or an image set; the first 64 are used.
 
         Raises
         ------
@@ -167,8 +181,9 @@ class Recorder:
             When they cannot be written.
         """
         self._watch = ActivationWatch(self._model, images)
-        with one_line_errors("record activations", self._directory):
+        with one_line_errors("record what is watched", self._directory):
             self._log.write(self._step, self._watch.measure())
+            self._write_output()
 
     def close(self) -> None:
         """Write a checkpoint of the last step where there is none, and let go of the folder."""
@@ -196,8 +211,16 @@ class Recorder:
             if complete and missing:
                 with one_line_errors(f"write the checkpoint of step {self._step}", self._directory):
                     self._write_checkpoint()
+                    if self._watch is not None:
+                        self._log.write(self._step, self._watch.measure())
+                        self._write_output()
 
     def _write_checkpoint(self) -> None:
         self._checkpoints.write(self._step, self._model.state_dict())
         if self._keep is not None:
             self._checkpoints.thin(self._keep, self._every)
+
+    def _write_output(self) -> None:
+        """Write what the model put out when it was last watched, if it was."""
+        if self._watch is not None and self._watch.output is not None:
+            self._open_outputs(self._opened).write(self._step, self._watch.output)

@@ -9,6 +9,7 @@ from pathlib import Path
 from convviz_widgets.checkpoints import CheckpointSeries
 from convviz_widgets.errors import CheckpointError, InputError
 from convviz_widgets.record.event_tree import EventTree
+from convviz_widgets.record.outputs import OutputFolder, Outputs
 from convviz_widgets.record.pairing import Pair, paired
 from convviz_widgets.record.run_checkpoints import RunCheckpoints
 from convviz_widgets.record.series import Series
@@ -48,8 +49,10 @@ class Run:
         self._places = RunCheckpoints(self._directory)
         self._checkpoints = self._places.series() if checkpoints is None else checkpoints
         self._given = checkpoints is not None
+        self._outputs = OutputFolder(self._directory)
         self._metrics: dict[str, Series] = {}
         self._read_events()
+        self._outputs.refresh()
 
     @property
     def directory(self) -> Path:
@@ -72,9 +75,19 @@ class Run:
         return paired(self._metrics)
 
     @property
+    def outputs(self) -> Outputs:
+        """Step to the output (N, ...) for the watched images, as of the last `refresh`.
+
+        Empty unless `Recorder.watch` was called; then there are more steps than checkpoints where
+        the recorder keeps few of those.
+        """
+        return self._outputs.outputs
+
+    @property
     def problems(self) -> dict[str, str]:
         """File name to one line, for what cannot be read; of checkpoints as they are read."""
-        return {**self._events.problems, **self._checkpoints.problems}
+        checkpoints, outputs = self._checkpoints.problems, self._outputs.problems
+        return {**self._events.problems, **checkpoints, **outputs}
 
     @property
     def integrity(self) -> str:
@@ -88,8 +101,8 @@ class Run:
         return "no manifest: cannot tell whether the checkpoints are what was written"
 
     def refresh(self) -> int:
-        """Read what is new; return how many points and checkpoints that was."""
-        added = self._read_events()
+        """Read what is new; return how many points, outputs and checkpoints that was."""
+        added = self._read_events() + self._outputs.refresh()
         with suppress(CheckpointError):  # the directory is gone; the series stays as it was
             added += self._checkpoints.refresh()
         return added
@@ -97,14 +110,14 @@ class Run:
     def verify(self) -> dict[str, str]:
         """Read everything again from the disk, every checkpoint too, and return all problems.
 
-        Each event record has a checksum, and each checkpoint in a manifest its sha256: a changed
-        bit shows. Without a manifest it does not, and `integrity` says so.
+        Each event record has a checksum, and each file in a manifest its sha256: a changed bit
+        shows. Without a manifest it does not, and `integrity` says so.
         """
         fresh = Run(self._directory, checkpoints=self._checkpoints if self._given else None)
         for index in range(len(fresh.checkpoints)):
             with suppress(CheckpointError):  # the series notes it
                 fresh.checkpoints.load(index)
-        return fresh.problems
+        return {**fresh.problems, **fresh._outputs.damages()}
 
     def __repr__(self) -> str:
         return (

@@ -318,7 +318,7 @@ def test_activations_are_watched_at_every_checkpoint(tmp_path):
         for _ in range(5):
             recorder.step()
     metrics = Run(tmp_path).metrics
-    assert metrics["activation_mean/0"].steps.tolist() == [0, 2, 4]
+    assert metrics["activation_mean/0"].steps.tolist() == [0, 2, 4, 5]
     at_first = {name: series.values[0] for name, series in metrics.items() if "activ" in name}
     assert at_first == {
         "activation_mean/0": 0.0,  # 4 and -4, as they were before the ReLU overwrote them

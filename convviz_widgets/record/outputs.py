@@ -1,0 +1,92 @@
+"""What a model put out for the watched images, step by step, as it is on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from torch import Tensor
+
+from convviz_widgets.checkpoints import read_checkpoint
+from convviz_widgets.checkpoints.listing import Listing
+from convviz_widgets.errors import CheckpointError
+from convviz_widgets.record.manifest import has_manifest
+from convviz_widgets.record.output_log import FOLDER, NAME
+from convviz_widgets.record.run_checkpoints import ListedCheckpoint, ListedPlace
+
+
+class Outputs(Mapping[int, Tensor]):
+    """Training step to the model's output (N, ...) for the watched images, in eval mode.
+
+    The steps ascend. Row i belongs to the i-th image that `Recorder.watch` was given; of large
+    outputs the last images may be missing. A file is read, and checked against its sha256, each
+    time that its step is looked up, so that nothing is kept in memory; the tensor is on the CPU
+    and the caller's to change.
+
+    Raises
+    ------
+    KeyError
+        For a step of which there is no output.
+    CheckpointError
+        For one that cannot be read, or that has been thinned since.
+    """
+
+    def __init__(self, listing: Listing) -> None:
+        self._items = {
+            step: item for step, item in listing.items if isinstance(item, ListedCheckpoint)
+        }
+
+    def __getitem__(self, step: int) -> Tensor:
+        item = self._items[step]
+        tensors = read_checkpoint(item.path, sha256=item.sha256)
+        if NAME not in tensors:
+            raise CheckpointError(f"{FOLDER}/{item.name} holds no {NAME!r}")
+        return tensors[NAME]
+
+    def __contains__(self, step: object) -> bool:
+        return step in self._items
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __repr__(self) -> str:
+        return f"<Outputs of {len(self)} steps>"
+
+
+class OutputFolder:
+    """Follows the outputs of a run; what it has handed out never changes."""
+
+    def __init__(self, directory: Path) -> None:
+        self._folder = directory / FOLDER
+        self._place: ListedPlace | None = None
+        self._listing = Listing(())
+        self.outputs = Outputs(self._listing)
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """File name to one line, for what cannot be read."""
+        found = self._listing.problems.items()
+        return {f"{FOLDER}/{name}": f"{FOLDER}/{line}" for name, line in found}
+
+    def refresh(self) -> int:
+        """Look for new ones; return how many there are."""
+        if self._place is None and has_manifest(self._folder):
+            self._place = ListedPlace(self._folder)
+        if self._place is None:
+            return 0
+        before, self._listing = self._listing, self._place.listing()
+        self.outputs = Outputs(self._listing)
+        return self._listing.changes(before)
+
+    def damages(self) -> dict[str, str]:
+        """Read all of them, and return file name to one line for what cannot be read."""
+        found = self.problems
+        for step, item in self._listing.items:
+            try:
+                self.outputs.get(step)
+            except CheckpointError as error:
+                found[f"{FOLDER}/{item.name}"] = f"{FOLDER}/{error}"
+        return found
