@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from convviz_widgets.checkpoints.foreign import ForeignError
 from convviz_widgets.errors import CheckpointError
 
 _TENSORS = {
@@ -69,14 +70,11 @@ class Made:
 
 
 def checked_global(module: str, name: str) -> Global:
-    """Return the stand-in of a name, or raise CheckpointError when it is none that we know."""
+    """Return the stand-in of a name, or raise ForeignError when it is none that we know."""
     full = f"{'builtins' if module == '__builtin__' else module}.{name}"
     if full in _CALLS or full in _trusted() or _is_value(module, name):
         return Global(full)
-    raise CheckpointError(
-        f"needs the Python object {full[:80]!r}; only tensors and plain data are read: "
-        "save model.state_dict(), not the model"
-    )
+    raise ForeignError(full)
 
 
 def checked_call(function: object, arguments: object) -> Made:
@@ -85,7 +83,7 @@ def checked_call(function: object, arguments: object) -> Made:
         raise CheckpointError("has a pickle that calls something else than a function")
     name = function.name
     if name in _TENSORS:
-        _check_view(name, arguments)
+        check_view(name, arguments)
     elif name == _TENSOR_WITH_ATTRIBUTES:
         function, _, inner, state = arguments
         checked_call(function, inner)
@@ -119,41 +117,47 @@ def _check_attributes(state: object) -> None:
             raise CheckpointError("has a pickle that sets attributes which are methods")
 
 
-def check_key(key: object) -> object:
-    """Return what is a key of a dictionary, provided that hashing it is cheap.
+def is_plain_key(key: object) -> bool:
+    """Tell whether this may be a key of a dictionary: hashing it is cheap.
 
     Hashing a tuple that is nested a hundred thousand deep overflows the C stack, and a dictionary
     whose long integers all collide takes hours to fill.
     """
     plain = key is None or type(key) in (str, bytes, bool, float)
-    if not plain and not (type(key) is int and abs(key) < 2**72):
+    return plain or (type(key) is int and abs(key) < 2**72)
+
+
+def check_key(key: object) -> object:
+    """Return what is a key of a dictionary; raise CheckpointError when it is no plain one."""
+    if not is_plain_key(key):
         raise CheckpointError("has a dictionary with keys that are neither text nor numbers")
     return key
 
 
 def storage_of(kind: object, elements: object) -> Storage:
     """Return a storage by its class, such as ``torch.FloatStorage``, and its number of elements."""
-    itemsize = _STORAGES.get(_last_name(kind).removesuffix("Storage"))
+    itemsize = _STORAGES.get(last_name(kind).removesuffix("Storage"))
     if itemsize is None or type(elements) is not int or elements < 0:
         raise CheckpointError("has a storage of unknown type or size")
     return Storage(elements * itemsize, itemsize)
 
 
-def _last_name(thing: object) -> str:
+def last_name(thing: object) -> str:
+    """Return the last part of a stand-in's name, empty for anything else."""
     return thing.name.rpartition(".")[2] if isinstance(thing, Global) else ""
 
 
-def _check_view(name: str, arguments: tuple) -> None:
+def check_view(name: str, arguments: tuple) -> None:
     """Raise CheckpointError when a tensor would reach beyond its storage.
 
     PyTorch would then enlarge the storage, to whatever size the pickle says.
     """
     storage, offset, size, stride = arguments[:4]
-    if type(storage) is not Storage:
+    if not isinstance(storage, Storage):
         raise CheckpointError("has a tensor without a storage")
     itemsize = storage.itemsize
     if name.endswith("_v3"):
-        itemsize = getattr(torch, _last_name(arguments[_DTYPE_OF_V3])).itemsize
+        itemsize = getattr(torch, last_name(arguments[_DTYPE_OF_V3])).itemsize
     numbers = (offset, *size, *stride)
     if len(size) != len(stride) or not all(type(n) is int and n >= 0 for n in numbers):
         raise CheckpointError("has a tensor with an odd shape")

@@ -1,27 +1,12 @@
-"""A pickle, gone through on stand-ins before PyTorch reads it.
-
-PyTorch's ``weights_only`` unpickler keeps foreign code from running, but it still calls what can
-fill the memory (``bytearray(10**10)``) and makes storages of whatever size a pickle declares.
-"""
+"""The stack machine of a pickle, run on stand-ins: nothing that it names is imported or called."""
 
 from __future__ import annotations
 
 import pickletools
 from collections.abc import Callable
-from functools import partial
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
-from convviz_widgets.checkpoints.pickle_calls import (
-    Made,
-    check_key,
-    check_state,
-    checked_call,
-    checked_global,
-    storage_of,
-)
 from convviz_widgets.errors import CheckpointError
-
-Claim = Callable[[str, int], None]
 
 _LITERALS = frozenset(
     {"BINUNICODE", "SHORT_BINSTRING", "BINFLOAT", "BININT", "BININT1", "BININT2", "LONG1"}
@@ -32,35 +17,57 @@ _EMPTY: dict[str, Callable[[], object]] = {
     "NEWTRUE": lambda: True,
     "EMPTY_TUPLE": tuple,
     "EMPTY_LIST": list,
-    "EMPTY_DICT": partial(Made, "dict"),
 }
-_DICTIONARIES = ("dict", "collections.OrderedDict", "collections.Counter")
 
 
-def walk(file: BinaryIO, claim: Claim) -> object:
-    """Go through one pickle without making anything, and leave the file behind it.
+class Rules(Protocol):
+    """What stands in for everything that a pickle asks for, or CheckpointError."""
 
-    Parameters
-    ----------
-    file
-        Positioned at the start of the pickle.
-    claim
-        Called with the key and the bytes of every storage that the pickle refers to; raises
-        CheckpointError when the file does not hold that.
+    def dictionary(self) -> object:
+        """Return an empty dictionary."""
+        ...
+
+    def found(self, module: str, name: str) -> object:
+        """Return what a name stands for."""
+        ...
+
+    def called(self, function: object, arguments: object) -> object:
+        """Return what a call gives."""
+        ...
+
+    def storage(self, kind: object, key: str, elements: object) -> object:
+        """Return the memory of tensors, by its class, its key in the file and its size."""
+        ...
+
+    def extend(self, target: object, items: list) -> None:
+        """Put items behind those of a list."""
+        ...
+
+    def update(self, target: object, keys: list, values: list) -> None:
+        """Put items into a dictionary."""
+        ...
+
+    def build(self, target: object, state: object) -> None:
+        """Give an object its attributes."""
+        ...
+
+
+def walk(file: BinaryIO, rules: Rules) -> object:
+    """Go through one pickle, and leave the file behind it.
 
     Returns
     -------
     object
-        What the pickle holds: numbers, text, lists and tuples as they are, else stand-ins.
+        What the pickle holds: numbers, text, lists and tuples as they are, else what the rules say.
 
     Raises
     ------
     CheckpointError
-        When the pickle asks for anything but tensors and plain data.
+        For what the rules refuse, or an instruction that ``torch.save`` does not write.
     IndexError, KeyError, TypeError, ValueError
-        When it is broken.
+        When the pickle is broken.
     """
-    machine = _Machine(claim)
+    machine = _Machine(rules)
     for opcode, argument, _ in pickletools.genops(file):
         if opcode.name == "STOP":
             break
@@ -71,11 +78,11 @@ def walk(file: BinaryIO, claim: Claim) -> object:
 class _Machine:
     """The stack machine of pickle protocol 2, as far as PyTorch's safe unpickler follows it."""
 
-    def __init__(self, claim: Claim) -> None:
+    def __init__(self, rules: Rules) -> None:
         self.stack: list = []
         self._outer: list[list] = []
         self._memo: dict[int, object] = {}
-        self._claim = claim
+        self._rules = rules
 
     def step(self, opcode: str, argument: Any) -> None:
         """Do one instruction."""
@@ -106,6 +113,9 @@ class _Machine:
         items, self.stack = self.stack, self._outer.pop()
         return items
 
+    def _dictionary(self, _: None) -> None:
+        self.stack.append(self._rules.dictionary())
+
     def _tuple(self, _: None) -> None:
         items = self._above_mark()
         self.stack.append(tuple(items))
@@ -115,51 +125,38 @@ class _Machine:
         self.stack.append(tuple(reversed(items)))
 
     def _append(self, _: None) -> None:
-        self._extend([self.stack.pop()])
+        item = self.stack.pop()
+        self._rules.extend(self.stack[-1], [item])
 
     def _appends(self, _: None) -> None:
-        self._extend(self._above_mark())
-
-    def _extend(self, items: list) -> None:
-        if type(self.stack[-1]) is not list:
-            raise CheckpointError("has a pickle that appends to something else than a list")
-        self.stack[-1].extend(items)
+        items = self._above_mark()
+        self._rules.extend(self.stack[-1], items)
 
     def _set_item(self, _: None) -> None:
         value, key = self.stack.pop(), self.stack.pop()
-        self._update([key, value])
+        self._rules.update(self.stack[-1], [key], [value])
 
     def _set_items(self, _: None) -> None:
-        self._update(self._above_mark())
-
-    def _update(self, keys_and_values: list) -> None:
-        target = self.stack[-1]
-        if type(target) is not Made or target.by not in _DICTIONARIES:
-            raise CheckpointError(
-                "has a pickle that sets items of something else than a dictionary"
-            )
-        keys = [check_key(key) for key in keys_and_values[::2]]
-        target.names.update(key for key in keys if isinstance(key, str))
+        items = self._above_mark()
+        self._rules.update(self.stack[-1], items[::2], items[1::2])
 
     def _global(self, module_and_name: str) -> None:
         module, _, name = module_and_name.partition(" ")
-        self.stack.append(checked_global(module, name))
+        self.stack.append(self._rules.found(module, name))
 
     def _call(self, _: None) -> None:
         arguments, function = self.stack.pop(), self.stack.pop()
-        self.stack.append(checked_call(function, arguments))
+        self.stack.append(self._rules.called(function, arguments))
 
     def _build(self, _: None) -> None:
         state = self.stack.pop()
-        check_state(self.stack[-1], state)
+        self._rules.build(self.stack[-1], state)
 
     def _storage(self, _: None) -> None:
         tag, kind, key, _location, elements, *view = self.stack.pop()
         if tag != "storage" or type(key) is not str or view not in ([], [None]):
             raise CheckpointError("has a pickle that refers to something else than tensor data")
-        storage = storage_of(kind, elements)
-        self._claim(key, storage.nbytes)
-        self.stack.append(storage)
+        self.stack.append(self._rules.storage(kind, key, elements))
 
 
 _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
@@ -169,6 +166,7 @@ _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
     "BINGET": _Machine._get,
     "LONG_BINGET": _Machine._get,
     "MARK": _Machine._mark,
+    "EMPTY_DICT": _Machine._dictionary,
     "TUPLE": _Machine._tuple,
     "TUPLE1": lambda machine, _: machine._tuple_of(1, _),
     "TUPLE2": lambda machine, _: machine._tuple_of(2, _),

@@ -30,8 +30,9 @@ def read_checkpoint(
     """Return the tensors of a safetensors or PyTorch file, by name, on the CPU.
 
     The content decides the format, not the name. Nothing in the file is run, and nothing that it
-    merely declares is allocated: a file is refused when its pickle asks for anything but tensors
-    and plain data, when it is compressed, or when its sizes do not add up.
+    merely declares is allocated: a file is refused when it is compressed or when its sizes do not
+    add up. Objects of foreign classes beside the weights (settings, paths, numpy numbers) are
+    never made, only passed over; a file of before PyTorch 1.6 that has some is refused.
 
     Parameters
     ----------

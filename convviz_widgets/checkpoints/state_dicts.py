@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from convviz_widgets.checkpoints.foreign import Foreign, ForeignError
 from convviz_widgets.errors import CheckpointError, unknown
 
 _NESTED_KEYS = ("state_dict", "model_state_dict", "model", "model_state")
@@ -84,6 +85,8 @@ def _under(content: object, key: str) -> object:
 
 def _only_state_dict(content: object) -> object:
     """Return the one dictionary of tensors inside a dictionary that has none itself."""
+    if isinstance(content, Foreign):
+        raise ForeignError(content.name)
     if not isinstance(content, Mapping):
         raise CheckpointError(f"holds no state dict but a {type(content).__name__}")
     inside = [key for key, value in content.items() if _tensors(value)]
@@ -91,9 +94,18 @@ def _only_state_dict(content: object) -> object:
         names = ", ".join(repr(key) for key in inside[:10])
         raise CheckpointError(f"holds several state dicts; state_dict_key picks one: {names}")
     if not inside:
+        _refuse_foreign(content)
         keys = ", ".join(repr(key) for key in list(content)[:10])
         raise CheckpointError(f"holds no tensors by name; its keys: {keys or 'none'}")
     return content[inside[0]]
+
+
+def _refuse_foreign(content: Mapping) -> None:
+    """Raise ForeignError for what may hold the weights, the entries with the usual names first."""
+    for key in (*_NESTED_KEYS, *content):
+        value = content.get(key)
+        if isinstance(value, Foreign):
+            raise ForeignError(value.name, str(key))
 
 
 def _choices(content: object) -> list[object]:

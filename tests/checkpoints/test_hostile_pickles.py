@@ -98,7 +98,7 @@ def test_a_whole_model_is_refused_with_what_to_save_instead(tmp_path: Path) -> N
     torch.save(torch.nn.Linear(1, 1), tmp_path / "a.pt")
     line = refused(tmp_path / "a.pt")
     assert "'torch.nn.modules.linear.Linear'" in line
-    assert "save model.state_dict(), not the model" in line
+    assert "torch.save(model.state_dict(), path) writes such a file" in line
 
 
 @pytest.mark.parametrize(
