@@ -16,7 +16,8 @@ def load_checked(module: nn.Module, state_dict: Mapping[str, Any], own: Mapping[
 
     Parameters
     ----------
-    state_dict : its keys may carry the prefixes of torch.compile and DataParallel.
+    state_dict : its keys may carry the prefixes of torch.compile and DataParallel, or any one
+        prefix that all of them share ("model." of a LightningModule) and that leaves ``own``'s.
     own : the module's own ``state_dict()``, whose keys, shapes and kinds of number must be met.
 
     Raises
@@ -42,15 +43,29 @@ def _plain_keys(state_dict: Mapping[str, Any], own: Mapping[str, Any]) -> dict[s
     plain = {key.replace("_orig_mod.", ""): value for key, value in state_dict.items()}
     wrapped = plain and all(key.startswith("module.") for key in plain)
     if wrapped and not any(key.startswith("module.") for key in own):
-        return {key.removeprefix("module."): value for key, value in plain.items()}
-    return plain
+        plain = {key.removeprefix("module."): value for key, value in plain.items()}
+    return _without_shared_prefix(plain, own)
+
+
+def _without_shared_prefix(plain: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``plain`` without what all of its keys have before the model's own ones, if that."""
+    shortest, own_shortest = (min(map(len, keys), default=0) for keys in (plain, own))
+    prefix = next(iter(plain), "")[: max(0, shortest - own_shortest)]
+    if not prefix.endswith(".") or not all(key.startswith(prefix) for key in plain):
+        return plain
+    inner = {key.removeprefix(prefix): value for key, value in plain.items()}
+    return inner if inner.keys() == own.keys() else plain
 
 
 def _check_fits(state_dict: Mapping[str, Any], own: Mapping[str, Any]) -> None:
     missing = [key for key in own if key not in state_dict]
     unexpected = [key for key in state_dict if key not in own]
     if missing or unexpected:
-        parts = [_listed("missing", missing), _listed("unexpected", unexpected)]
+        parts = [
+            _listed("missing", missing),
+            _listed("unexpected", unexpected),
+            _part_that_fits(state_dict, own),
+        ]
         raise CheckpointError(
             f"the checkpoint does not fit the model: {'; '.join(part for part in parts if part)}"
         )
@@ -61,6 +76,15 @@ def _check_fits(state_dict: Mapping[str, Any], own: Mapping[str, Any]) -> None:
     ]
     if differing:
         raise CheckpointError(f"the checkpoint does not fit the model: {_listed('', differing)}")
+
+
+def _part_that_fits(state_dict: Mapping[str, Any], own: Mapping[str, Any]) -> str:
+    """Return a hint for a state_dict that holds the model beside other things."""
+    for first in dict.fromkeys(key.partition(".")[0] for key in state_dict):
+        inner = {key.partition(".")[2] for key in state_dict if key.partition(".")[0] == first}
+        if inner == own.keys():
+            return f"state_dict_key={first!r} takes the part that fits"
+    return ""
 
 
 def _listed(what: str, items: list[str]) -> str:

@@ -86,7 +86,8 @@ class Probe:
 
         Parameters
         ----------
-        state_dict : its keys may carry the prefixes of torch.compile and DataParallel.
+        state_dict : its keys may carry the prefixes of torch.compile and DataParallel, or any one
+            that all of them share ("model.", "net.").
         key : what `key` says from now on.
 
         Raises

@@ -1,5 +1,7 @@
 """A checkpoint is copied whole or not at all."""
 
+from collections import OrderedDict
+
 import pytest
 import torch
 from torch import nn
@@ -81,10 +83,30 @@ def test_other_precisions_are_converted_and_keep_the_models_own(probe):
     assert torch.equal(probe.weight("0"), half["0.weight"].float())
 
 
-@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
+@pytest.mark.parametrize(
+    "prefix", ["module.", "_orig_mod.", "module._orig_mod.", "model.", "net.module.", "9."]
+)
 def test_the_prefixes_of_wrappers_are_taken_off(probe, prefix):
     probe.load({prefix + key: value for key, value in probe.original.items()}, key=prefix)
     assert probe.key == prefix
+
+
+def test_a_prefix_is_taken_off_where_the_models_own_keys_share_one():
+    net = nn.Sequential(OrderedDict(features=nn.Sequential(nn.Conv2d(3, 2, 1))))
+    probe = Probe(net, images(3))
+    probe.load({"model." + key: value + 1 for key, value in net.state_dict().items()})
+    assert torch.equal(probe.bias("features.0"), net.features[0].bias + 1)
+
+
+def test_the_model_beside_other_things_is_pointed_at(probe):
+    state = {"net." + key: value for key, value in probe.original.items()}
+    with pytest.raises(CheckpointError) as caught:
+        probe.load({**state, "loss.weight": torch.ones(3)})
+    assert str(caught.value) == (
+        "the checkpoint does not fit the model: missing 0.weight, 0.bias, 1.weight, ... (13 in "
+        "all); unexpected net.0.weight, net.0.bias, net.1.weight, ... (14 in all); "
+        "state_dict_key='net' takes the part that fits"
+    )
 
 
 def test_tied_weights_stay_tied():
