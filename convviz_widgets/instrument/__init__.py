@@ -9,6 +9,15 @@ from convviz_widgets.instrument.duplicates import (
     find_leak,
     find_repeated_batches,
 )
+from convviz_widgets.instrument.filter_measuring import (
+    INITIAL_COSINE,
+    NOISY_FILTERS,
+    NOISY_UPDATES,
+    RANKED_FILTERS,
+    RELATIVE_ENTROPY,
+    VARIANCE_ENTROPY,
+    measure_filters,
+)
 from convviz_widgets.instrument.image_set import ImageSet
 from convviz_widgets.instrument.input_statistics import InputStatistics, input_statistics
 from convviz_widgets.instrument.layers import LayerInfo, list_layers
@@ -41,11 +50,17 @@ from convviz_widgets.instrument.unit import Unit
 __all__ = [
     "BIASES",
     "CONCENTRATION",
+    "INITIAL_COSINE",
+    "NOISY_FILTERS",
+    "NOISY_UPDATES",
     "OUTPUTS",
     "OUTPUT_GRADIENTS",
     "PRE_ACTIVATIONS",
     "QUANTITIES",
+    "RANKED_FILTERS",
+    "RELATIVE_ENTROPY",
     "UPDATE_RATIO",
+    "VARIANCE_ENTROPY",
     "WEIGHTS",
     "WEIGHT_GRADIENTS",
     "Attributions",
@@ -73,6 +88,7 @@ __all__ = [
     "loader_batches",
     "measure_activations",
     "measure_census",
+    "measure_filters",
     "measure_gradients",
     "measure_parameters",
     "measure_updates",

@@ -50,15 +50,28 @@ class FilterQuality:
     @property
     def cause(self) -> str:
         """Why the filters are noisy, in words; empty where they are not."""
-        if not self.share > MANY:
-            return ""
-        if math.isnan(self.cosine):
-            return "why they are noisy cannot be told without the checkpoint of step 0"
-        if self.cosine > STILL_INITIAL:
-            return "mostly still its initial noise: updates too few or too small"
-        if self.update_share > MANY:
-            return "learned noise: regularise"
-        return "neither the initial weights nor what was learned is noisy by itself: cannot tell"
+        return cause_of(self.share, self.cosine, self.update_share)
+
+
+def cause_of(share: float, cosine: float, update_share: float) -> str:
+    """Return why filters are noisy, in words; empty where they are not, or where that is unknown.
+
+    Parameters
+    ----------
+    share, update_share
+        Of noisy filters, and of those whose change since step 0 is noisy; NaN where unknown.
+    cosine
+        Between the weights and those of step 0; NaN where unknown.
+    """
+    if not share > MANY:
+        return ""
+    if math.isnan(cosine):
+        return "why they are noisy cannot be told without the checkpoint of step 0"
+    if cosine > STILL_INITIAL:
+        return "mostly still its initial noise: updates too few or too small"
+    if update_share > MANY:
+        return "learned noise: regularise"
+    return "neither the initial weights nor what was learned is noisy by itself: cannot tell"
 
 
 def filter_quality(
