@@ -11,7 +11,12 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median, quantiles
 
+import torch
+
 PACKAGES = ("torch", "jupyterlab", "ipykernel", "ipywidgets", "ipycanvas", "bqplot", "matplotlib")
+
+LOAD = os.getloadavg()[0]
+"""Processes that wanted a core in the minute before the measurements: others than ours."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +76,12 @@ def write(path: Path, samples: dict[str, dict[str, list[float]]], goals: list[Go
 
 
 def machine() -> dict[str, object]:
-    """Return what numbers depend on: processor and versions."""
+    """Return what numbers depend on: processor, versions, and who else was at work."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
+        "load_before": round(LOAD, 2),
+        "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "packages": {package: version(package) for package in PACKAGES},
     }
