@@ -73,8 +73,7 @@ def _half_mass(rows: np.ndarray) -> np.ndarray:
     peaks = rising[:, -1].astype(np.float64)
     useful = np.isfinite(peaks) & (peaks > 0)
     share = np.full(len(rows), np.nan)
-    units = np.array([_unit(peak) for peak in peaks[useful]])
-    running = np.cumsum(rising[useful, ::-1] * units[:, np.newaxis], axis=1)
+    running = np.cumsum(rising[useful, ::-1] * _unit(peaks[useful])[:, np.newaxis], axis=1)
     share[useful] = ((running < running[:, -1:] / 2).sum(axis=1) + 1) / rows.shape[1]
     return share
 
@@ -160,13 +159,13 @@ def _moments(finite: np.ndarray, low: float, high: float) -> tuple[float, float,
     return float(mean / unit), float(np.sqrt(variance) / unit), float(skew), float(kurtosis)
 
 
-def _unit(largest: float) -> np.float64:
-    """Return the factor that brings values to about 1, so that no sum or power overflows.
+def _unit(largest: float | np.ndarray) -> np.ndarray:
+    """Return the factors that bring values to about 1, so that no sum or power overflows.
 
     A power of two, so that no digit is lost, and a double, so that products are.
     """
-    exponent = int(np.frexp(largest)[1])
-    return np.float64(2.0) ** -max(exponent, -1000)
+    exponents = np.frexp(largest)[1]
+    return np.ldexp(np.float64(1.0), -np.maximum(exponents, -1000))
 
 
 def _rows(maps: Numbers) -> np.ndarray:
