@@ -220,10 +220,10 @@ class Sweeps:
                 self._begun[look] = result
             if result.complete:
                 self._settle(look, result=result)
-            elif not self._is_wanted(look):
                 return
-            else:
-                self._tell()
+            self._tell()
+            if not self._is_wanted(look):
+                return
 
     def _settle(self, look: Look, *, result: SweepResult | None = None, failure: str = "") -> None:
         with self._turn:

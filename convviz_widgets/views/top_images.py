@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -23,51 +23,28 @@ from traitlets import Bool, Enum
 
 from convviz_widgets.errors import ConvVizError
 from convviz_widgets.state import Selection
-from convviz_widgets.tensors import Box, Limits, rgb_png
-from convviz_widgets.tensors.energy_box import energy_box
-from convviz_widgets.views.nine import (
-    BLOCK,
-    COLUMNS,
-    HEIGHT,
-    LABEL,
-    PERCENTILE,
-    RIGHT,
-    TILE,
-    WIDTH,
-    Window,
-    as_rgb,
-    limits_of,
-    on_screen,
-    painted,
-    place,
-    tile_at,
-)
+from convviz_widgets.views.nine import BLOCK, COLUMNS, HEIGHT, RIGHT, WIDTH, tile_at
 from convviz_widgets.views.option_controls import choice, line, switch
 from convviz_widgets.views.ranking import Ranking, direction_of, ranking
 from convviz_widgets.views.raster import EMPTY_PNG, Overlay
 from convviz_widgets.views.sweep_view import Offer, SweepView
-from convviz_widgets.views.text import ACCENT, Text
-from convviz_widgets.views.tile_labels import Label, TileLabels
-from convviz_widgets.views.top_slots import MUCH, SAME, Change, Found, Slot, slots_of
+from convviz_widgets.views.text import Text
+from convviz_widgets.views.tile_labels import TileLabels
+from convviz_widgets.views.top_caption import (
+    about_changes,
+    about_patterns,
+    about_ranking,
+    about_slot,
+    why_none,
+)
+from convviz_widgets.views.top_picture import TopPicture, draw_outlines, labels_of, paint_slots
+from convviz_widgets.views.top_slots import Found, slots_of
 
 DECONVNET, GUIDED, GRADIENT = "deconvnet", "guided", "gradient"
 
 FIELD, WHOLE = "receptive field", "whole image"
 
 SEEDS = 1_000_000
-
-
-@dataclass(frozen=True, eq=False)
-class TopPicture:
-    """What there is to draw of the nine, for one selection."""
-
-    png: bytes
-    labels: tuple[Label, ...]
-    slots: tuple[Slot, ...]
-    outlines: tuple[Box, ...]
-    selected: int | None
-    """The slot of the selected image."""
-    caption: str
 
 
 class TopImages(SweepView):
@@ -108,9 +85,9 @@ class TopImages(SweepView):
     def controls(self) -> Sequence[Widget]:
         """Return method, crop and scale; below, the direction that stands in for the channel."""
         self._aside = Checkbox(
-            description="random direction instead of the channel, seed",
+            description="a random direction instead, seed",
             indent=False,
-            layout=Layout(width="290px", flex="0 0 auto"),
+            layout=Layout(width="232px", flex="0 0 auto"),
         )
         self._seed = BoundedIntText(
             min=0, max=SEEDS, layout=Layout(width="74px"), tooltip="Seed of the direction"
@@ -151,10 +128,12 @@ class TopImages(SweepView):
         self._overlay.on_arrow(self._arrow)
         frame = VBox([self._overlay], layout=still)
         frame.add_class("cvw-frame")
-        self._right_title = Text(kind="quiet", width=f"{BLOCK}px")
-        left = Text("images, the strongest first", "quiet", width=f"{RIGHT}px")
+        self._titles = (
+            Text("images, the strongest first", "quiet", width=f"{RIGHT}px"),
+            Text(kind="quiet", width=f"{BLOCK}px"),
+        )
         self._pointed = Text(kind="quiet")
-        return [HBox([left, self._right_title]), frame, self._pointed]
+        return [HBox(self._titles), frame, self._pointed]
 
     # -- what is missing ----------------------------------------------------------------------
 
@@ -184,34 +163,45 @@ class TopImages(SweepView):
 
     # -- compute ------------------------------------------------------------------------------
 
-    def picture(self, selection: Selection) -> TopPicture | None:
-        """Return the nine and their reconstructions; None where nothing has been swept."""
+    def picture(self, selection: Selection) -> TopPicture:
+        """Return the nine and their reconstructions, or why there are none."""
         ranked = ranking(self.sweeps, selection)
         if ranked is None:
-            return None
+            return self._nothing(selection)
+        at = self.state.steps[ranked.checkpoint]
         if not ranked.hits:
-            return TopPicture(EMPTY_PNG, (), (), (), None, _about_none(ranked, selection))
+            return TopPicture.message(*why_none(ranked, selection, at))
         now, before = self._found(ranked, selection), self._before(selection)
         slots = slots_of(now, before, self.state.image_set.preprocessing.scale)
-        whole = self.show == WHOLE or any(_is_large(slot, ranked) for slot in slots)
-        windows = [self._window(slot, whole, ranked) for slot in slots]
-        maps = [None if slot.map is None else as_rgb(slot.map) for slot in slots]
-        limits = limits_of(maps, windows, self.own_scale)
-        pictures = [self._display(slot.image) for slot in slots]
-        boxes = [_outlined(slot, whole, ranked) for slot in slots]
-        return TopPicture(
-            rgb_png(painted(pictures, maps, windows, limits)),
-            tuple(label for index, slot in enumerate(slots) for label in _labels(index, slot)),
+        painted = paint_slots(
             slots,
-            tuple(
-                on_screen(box, window, index, right)
-                for index, (box, window) in enumerate(zip(boxes, windows, strict=True))
-                for right in (False, True)
-                if box is not None
-            ),
-            next((i for i, slot in enumerate(slots) if slot.image == selection.image), None),
-            self._caption_of(now, selection, windows[0], whole, limits, before is not None),
+            [self._display(slot.image) for slot in slots],
+            ranked.result.subject.image_shape[-2:],
+            whole=self.show == WHOLE,
+            own_scale=self.own_scale,
         )
+        compared = before and about_changes(self.state.steps[selection.checkpoint - 1])
+        sentences = (
+            about_ranking(ranked, selection, self.state.image_set, at),
+            painted.seen,
+            about_patterns(now, self.method, painted.scale),
+            compared,
+        )
+        return TopPicture(
+            painted.png,
+            labels_of(slots),
+            slots,
+            painted.outlines,
+            next((i for i, slot in enumerate(slots) if slot.image == selection.image), None),
+            " · ".join(filter(None, sentences)),
+        )
+
+    def _nothing(self, selection: Selection) -> TopPicture:
+        """Return what stands in the place of the picture before the sweep."""
+        layer, n = selection.layer, len(self.state.image_set)
+        if any(self.sweeps.all(direction_of(selection))):
+            return TopPicture.message(f"the sweep has not looked at {layer}")
+        return TopPicture.message(f"the top 9 of {n:,} images stand here after a sweep of them")
 
     def _found(self, ranked: Ranking, selection: Selection) -> Found:
         """Return what the units answer to: where the sweep found them, if it was at this step."""
@@ -237,81 +227,36 @@ class TopImages(SweepView):
         except ConvVizError:
             return None
 
-    def _window(self, slot: Slot, whole: bool, ranked: Ranking) -> Window:
-        height, width = ranked.result.subject.image_shape[-2:]
-        if whole or slot.box is None:
-            return Window.whole(height, width)
-        return Window.of(slot.box)
-
     def _display(self, image: int) -> np.ndarray | None:
         try:
             return self.state.image_set.display(image)
         except Exception:  # whatever a data set raises: the others are still fine
             return None
 
-    def _caption_of(
-        self,
-        now: Found,
-        selection: Selection,
-        window: Window,
-        whole: bool,
-        limits: Sequence[Limits],
-        compared: bool,
-    ) -> str:
-        ranked, step = now.ranking, f"step {selection.step:,}"
-        at = self.state.steps[ranked.checkpoint]
-        elsewhere = ranked.checkpoint != selection.checkpoint
-        grouped = ", one a source" if self.state.image_set.groups is not None else ""
-        height, width = ranked.result.subject.image_shape[-2:]
-        size = "×".join(map(str, window.size))
-        seen = "whole images" if whole else f"receptive field {size} of {height}×{width}"
-        scale = "EACH ON ITS OWN SCALE" if self.own_scale else f"scale ±{limits[0].high:.2g}"
-        kept = now.attributions.kept
-        return " · ".join(
-            part
-            for part in (
-                f"{_name(selection)}: top {len(ranked.hits)} of n = {ranked.result.count:,} images"
-                f"{grouped} at step {at:,}",
-                f"NOT SWEPT AT {step.upper()}: values and patterns are those of {step}, "
-                f"the choice of images is not"
-                if elsewhere
-                else "",
-                f"fires on {ranked.fired} images only" if 0 < ranked.fired < 9 else "",
-                f"{seen}, box: 90 % of |R|²" if whole and self.show == FIELD else seen,
-                f"{self.method}, times the input's std, {scale} ({PERCENTILE} % of |R|), grey: 0",
-                f"the {self.method} is not defined for {', '.join(kept)}: it keeps its derivative"
-                if kept
-                else "",
-                f"new since step {self.state.steps[selection.checkpoint - 1]:,}: picture, or "
-                f"pattern (cosine below {SAME})"
-                if compared
-                else "",
-            )
-            if part
-        )
-
     # -- draw ---------------------------------------------------------------------------------
 
-    def draw_picture(self, picture: TopPicture | None) -> None:
+    def draw_picture(self, picture: TopPicture) -> None:
         """Send the tiles, their labels and outlines, and the caption."""
         self._on_page = picture
         selection = self.state.selection
         self._aside.value = selection.direction is not None
         if selection.direction is not None:
             self._seed.value = selection.direction
-        self._image.value = EMPTY_PNG if picture is None else picture.png
-        self._image.layout.visibility = "hidden" if picture is None else "visible"
-        self._labels.show(() if picture is None else picture.labels, WIDTH, HEIGHT)
-        self._right_title.show(f"what they answer to: {self.method}" if picture else "")
-        slots = () if picture is None else picture.slots
+        slots = picture.slots
+        self._image.value = picture.png
+        self._image.layout.visibility = "visible" if slots else "hidden"
+        self._labels.show(picture.labels, WIDTH, HEIGHT)
+        for title in self._titles:
+            title.layout.visibility = "visible" if slots else "hidden"
+        self._titles[1].show(f"what they answer to: {self.method}")
         options = [(f"{i + 1}: image {slot.image}", i) for i, slot in enumerate(slots)]
         if tuple(options) != self._slot.options:
             self._slot.options = options
-        self._slot.value = None if picture is None else picture.selected
+        self._slot.value = picture.selected
         self._slot.disabled = not slots
-        self._overlay.paint(partial(_outline, picture=picture))
+        self._overlay.paint(partial(draw_outlines, picture=picture))
         self._point(None)
-        self.say("" if picture is None else picture.caption)
+        self.say(picture.caption)
 
     # -- what the user does -------------------------------------------------------------------
 
@@ -342,7 +287,11 @@ class TopImages(SweepView):
             return
         slot = picture.selected if slot is None else slot
         known = slot is not None and slot < len(picture.slots)
-        self._pointed.show(_described(picture.slots[slot]) if known and slot is not None else "")
+        if known and slot is not None:
+            found = picture.slots[slot]
+            self._pointed.show(about_slot(found, self.state.image_set.name(found.image)))
+        else:
+            self._pointed.show("")
 
     def _chosen(self, change: Any) -> None:
         if change.new is not None and not self.state.publishing_here():
@@ -352,86 +301,3 @@ class TopImages(SweepView):
         if not self.state.publishing_here():
             seed = self._seed.value if self._aside.value else None
             self.guarded(lambda: self.state.select(direction=seed))
-
-
-def _name(selection: Selection) -> str:
-    if selection.direction is None:
-        return f"{selection.layer}, channel {selection.channel}"
-    return f"{selection.layer}, RANDOM DIRECTION {selection.direction} instead of a channel"
-
-
-def _about_none(ranked: Ranking, selection: Selection) -> str:
-    n = ranked.result.count
-    if not ranked.dead:
-        return f"{_name(selection)}: no value to rank in any of n = {n:,} images"
-    bound = f"fires on fewer than {min(1, 3 / n):.1%} of images like these, with 95 % confidence"
-    return f"{_name(selection)} is dead: zero everywhere on all n = {n:,} images; it {bound}"
-
-
-def _is_large(slot: Slot, ranked: Ranking) -> bool:
-    return slot.box is None or slot.box.share(ranked.result.subject.image_shape) > MUCH
-
-
-def _outlined(slot: Slot, whole: bool, ranked: Ranking) -> tuple[int, int, int, int] | None:
-    """Return the part of a whole image to outline: the receptive field, or most of the signal."""
-    if not whole:
-        return None
-    if slot.box is not None and not _is_large(slot, ranked):
-        return slot.box.top, slot.box.left, slot.box.bottom, slot.box.right
-    return None if slot.map is None else energy_box(np.square(slot.map).sum(0))
-
-
-def _labels(index: int, slot: Slot) -> list[Label]:
-    (x, y), (right, _y) = place(index, False), place(index, True)
-    below = y + TILE + (LABEL - 16) // 2
-    labels = [Label(f"{slot.value:.3g}", x, below, TILE)]
-    if slot.map is None:
-        middle = y + TILE // 2 - 16
-        labels.append(Label("nothing to", right, middle, TILE, "quiet"))
-        labels.append(Label("reconstruct", right, middle + 16, TILE, "quiet"))
-    if slot.change is not None:
-        text, kind = _in_words(slot.change)
-        labels.append(Label(text, right, below, TILE, kind))
-    return labels
-
-
-def _in_words(change: Change) -> tuple[str, str]:
-    if change.picture:
-        return "new picture", "accent"
-    if change.similarity is None:
-        return "", "quiet"
-    return (
-        (f"new pattern {change.similarity:.2f}", "accent") if change.pattern else ("same", "quiet")
-    )
-
-
-def _described(slot: Slot) -> str:
-    place_ = (
-        f" at row {slot.position[0]}, column {slot.position[1]} of its map"
-        if len(slot.position) == 2
-        else ""
-    )
-    box = slot.box
-    seen = (
-        ""
-        if box is None
-        else f", seeing rows {box.top} to {box.bottom - 1}, columns {box.left} to {box.right - 1}"
-    )
-    return f"image {slot.image}: {slot.value:.4g}{place_}{seen}"
-
-
-def _outline(canvas: Any, picture: TopPicture | None) -> None:
-    """Outline what the units see, and the tiles of the selected image."""
-    if picture is None:
-        return
-    for box in picture.outlines:
-        for inset, colour in ((0.5, "#ffffff"), (1.5, "#000000")):
-            canvas.line_width, canvas.stroke_style = 1, colour
-            canvas.stroke_rect(
-                box.x + inset, box.y + inset, box.width - 2 * inset, box.height - 2 * inset
-            )
-    if picture.selected is not None:
-        for right in (False, True):
-            x, y = place(picture.selected, right)
-            canvas.line_width, canvas.stroke_style = 2, ACCENT
-            canvas.stroke_rect(x + 1, y + 1, TILE - 2, TILE - 2)

@@ -14,9 +14,6 @@ from convviz_widgets.views.ranking import Ranking
 SAME = 0.9
 """Cosine from which on two reconstructions of one image count as the same pattern."""
 
-MUCH = 0.75
-"""Share of the image from which on a receptive field is shown as the whole image."""
-
 
 @dataclass(frozen=True)
 class Change:
