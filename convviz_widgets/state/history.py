@@ -149,7 +149,7 @@ class History:
         selected = self._selected()
         first = keys.index(selected) if selected in keys else 0
         asked = [part for parts in self._asked.values() for part in parts]
-        for part in dict.fromkeys(asked if entries else []):  # a closed state has no entries
+        for part in dict.fromkeys(asked):
             jobs = jobs_of(part, entries)
             for index in (first, *coarse_to_fine(len(jobs))):
                 job = jobs[index]

@@ -1,0 +1,76 @@
+"""Selectable: traits that say what is selected, and the one way to change them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from traitlets import HasTraits, Instance
+
+from convviz_widgets.errors import InputError
+from convviz_widgets.state.publisher import Publisher
+from convviz_widgets.state.recordings import CLOSED
+from convviz_widgets.state.selected import Selected, publish
+from convviz_widgets.state.selection import Selection
+
+
+class Selectable(HasTraits):
+    """Holds one selection: checked as a whole, changed at once, published one at a time."""
+
+    checkpoint = Selected(help="Index into `steps`; assigning None selects the last.")
+    image = Selected(help="Index into the image set.")
+    layer = Selected(help="Qualified layer name; assigning it clamps the channel.")
+    channel = Selected(help="Channel of the layer, from 0.")
+    target = Selected(help="Class that explanations are for; None: the predicted one.")
+    direction = Selected(help="Seed of a random direction instead of the channel, or None.")
+    selection = Instance(Selection, read_only=True, help="All of the above, as one value.")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._publisher = Publisher(self._publish)
+        self._closed = False
+
+    def select(self, **changes: Any) -> Selection:
+        """Change several fields at once; every view draws at most once.
+
+        Anything invalid raises before anything is written. A ``select`` made by an observer while
+        the state publishes is queued, so that every view sees all selections in the same order.
+
+        Returns
+        -------
+        The selection that these changes lead to.
+        """
+        self._refuse_if_closed()
+        return self._submit(lambda current: self._resolve(current, changes))
+
+    def publishing_here(self) -> bool:
+        """Tell whether this thread is publishing: controls then ignore their own changes."""
+        return self._publisher.here()
+
+    @property
+    def lock(self) -> AbstractContextManager[Any]:
+        """The one lock that every write and every publication holds."""
+        return self._publisher.lock
+
+    @contextmanager
+    def hold(self) -> Iterator[Selection]:
+        """Keep the selection still while a view draws; what it selects is published after."""
+        with self._publisher.hold(lambda: self.selection):
+            yield self.selection
+
+    def _submit(self, change: Callable[[Selection], Selection]) -> Selection:
+        return self._publisher.submit(lambda: self.selection, change)
+
+    def _resolve(self, current: Selection, changes: dict[str, Any]) -> Selection:
+        """Return the selection after these changes; raise what does not fit."""
+        raise NotImplementedError
+
+    def _publish(self, chosen: Selection) -> None:
+        # The selection first: a raising observer of one field must not keep the views from drawing.
+        names = [name for name, trait in self.traits().items() if isinstance(trait, Selected)]
+        publish(self, {"selection": chosen, **{name: getattr(chosen, name) for name in names}})
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise InputError(CLOSED)
