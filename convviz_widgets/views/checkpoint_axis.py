@@ -19,11 +19,30 @@ NARROW = 8
 
 
 def mark_steps(plot: Plot, steps: Sequence[int]) -> None:
-    """Label the axis across with the steps of some of the checkpoints."""
+    """Label the axis across with the steps of some of the checkpoints.
+
+    Where the checkpoints are not evenly spaced in training, it says that they are here.
+    """
     axis = plot.figure.axes[0]
+    axis.label = axis_label(steps)
     indices = whole_numbers(0, len(steps) - 1)
     labels = {str(index): f"{steps[index]:,}" for index in indices}
     label_ticks(axis, indices, labels)
+
+
+def axis_label(steps: Sequence[int]) -> str:
+    """Return what the axis measures, in words.
+
+    The last checkpoint may come early: a training ends where it ends.
+
+    >>> axis_label([0, 100, 200, 230])
+    'step'
+    >>> axis_label([0, 1, 10, 100])
+    'step (not to scale)'
+    """
+    gaps = np.diff(steps)
+    is_even = (gaps[:-1] == gaps[:1]).all() and (gaps[-1:] <= gaps[:1]).all()
+    return "step" if is_even else "step (not to scale)"
 
 
 def span(count: int) -> tuple[float, float]:
