@@ -32,6 +32,25 @@ def test_strided_slots_are_written_as_they_look(random):
     np.testing.assert_array_equal(shown, palette("gray")[slots])
 
 
+def test_rows_that_repeat_take_no_room_and_are_seen(random):
+    """As in tiles that are enlarged: 8 rows of which every one stands 50 times."""
+    slots = np.repeat(random.integers(0, 249, (8, 400), dtype=np.uint8), 50, axis=0)
+    content = palette_png(slots, palette("viridis"))
+    assert len(content) < 400 * 400 / 20
+    np.testing.assert_array_equal(decoded(content, "RGBA"), palette("viridis")[slots])
+
+
+def test_noise_is_stored_and_smooth_pictures_are_compressed(random):
+    noise = random.integers(0, 249, (400, 400), dtype=np.uint8)
+    content = palette_png(noise, palette("viridis"))
+    assert len(content) == pytest.approx(400 * 401, rel=0.02)
+    np.testing.assert_array_equal(decoded(content, "RGBA"), palette("viridis")[noise])
+    steps = np.add.outer(np.arange(400), np.arange(400) // 20 * 20).astype(np.uint8)
+    content = palette_png(steps, palette("viridis"))
+    assert len(content) < 400 * 400 / 5
+    np.testing.assert_array_equal(decoded(content, "RGBA"), palette("viridis")[steps])
+
+
 @pytest.mark.parametrize(("channels", "mode"), [(3, "RGB"), (4, "RGBA")])
 def test_true_colours_are_kept(random, channels, mode):
     pixels = random.integers(0, 256, (7, 5, channels), dtype=np.uint8)
