@@ -11,6 +11,7 @@ from convviz_widgets.views.distribution_history import DistributionHistory
 from convviz_widgets.views.filter_mosaic import FilterMosaic
 from convviz_widgets.views.gradient_flow import GradientFlow
 from convviz_widgets.views.image_strip import ImageStrip
+from convviz_widgets.views.latent_traversal import LatentTraversal
 from convviz_widgets.views.layer_list import LayerList
 from convviz_widgets.views.live import Live
 from convviz_widgets.views.predictions import Predictions
@@ -32,6 +33,7 @@ __all__ = [
     "FilterMosaic",
     "GradientFlow",
     "ImageStrip",
+    "LatentTraversal",
     "LayerList",
     "Live",
     "Predictions",
