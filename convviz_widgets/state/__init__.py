@@ -3,7 +3,7 @@
 from convviz_widgets.state.cache import ByteCache
 from convviz_widgets.state.examination import Examination, diagnose
 from convviz_widgets.state.history import History, Progress
-from convviz_widgets.state.job import ACTIVATIONS, GRADIENTS, PARAMETERS, UPDATES
+from convviz_widgets.state.job import ACTIVATIONS, FILTERS, GRADIENTS, PARAMETERS, UPDATES
 from convviz_widgets.state.model_state import ModelState
 from convviz_widgets.state.resolve import channel_count
 from convviz_widgets.state.selection import Selection
@@ -12,6 +12,7 @@ from convviz_widgets.state.sweeps import Sweeps
 
 __all__ = [
     "ACTIVATIONS",
+    "FILTERS",
     "GRADIENTS",
     "PARAMETERS",
     "UPDATES",

@@ -12,8 +12,9 @@ ACTIVATIONS = "activations"
 GRADIENTS = "gradients"
 UPDATES = "updates"
 CENSUS = "census"
+FILTERS = "filters"
 
-PARTS = (PARAMETERS, ACTIVATIONS, GRADIENTS, UPDATES, CENSUS)
+PARTS = (PARAMETERS, ACTIVATIONS, GRADIENTS, UPDATES, CENSUS, FILTERS)
 """What is measured by itself: the weights alone need no pass; updates need two checkpoints. The
 census looks at many more images than the probe batch has, and at the last checkpoint alone."""
 
@@ -27,7 +28,7 @@ class Job:
     part: str
     entry: Entry
     before: Entry | None = None
-    """The checkpoint before, for updates."""
+    """The checkpoint before, for updates; that of step 0, for filters."""
 
     @property
     def identity(self) -> Identity:
@@ -40,7 +41,14 @@ def jobs_of(part: str, entries: tuple[Entry, ...]) -> list[Job | None]:
     """Return what there is to be measured at each checkpoint; no update leads to the first."""
     if part == CENSUS:
         return [*(None for _ in entries[:-1]), *(Job(part, entry) for entry in entries[-1:])]
+    if part == FILTERS:
+        return [Job(part, entry, _initial(entries)) for entry in entries]
     if part != UPDATES:
         return [Job(part, entry) for entry in entries]
     pairs = zip(entries[1:], entries, strict=False)
     return [None, *(Job(part, entry, before) for entry, before in pairs)]
+
+
+def _initial(entries: tuple[Entry, ...]) -> Entry | None:
+    """Return the checkpoint of step 0, where there is one and another behind it."""
+    return entries[0] if len(entries) > 1 and entries[0].step == 0 else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -16,12 +16,21 @@ from convviz_widgets.instrument import (
     Probe,
     measure_activations,
     measure_census,
+    measure_filters,
     measure_gradients,
     measure_parameters,
     measure_updates,
     weights_of,
 )
-from convviz_widgets.state.job import ACTIVATIONS, CENSUS, GRADIENTS, PARAMETERS, UPDATES, Job
+from convviz_widgets.state.job import (
+    ACTIVATIONS,
+    CENSUS,
+    FILTERS,
+    GRADIENTS,
+    PARAMETERS,
+    UPDATES,
+    Job,
+)
 from convviz_widgets.state.recordings import Loss, cross_entropy
 from convviz_widgets.state.timeline import Entry, Weights
 
@@ -75,6 +84,7 @@ class Measurer:
         self._probe: Probe | None = None
         self._batch: Tensor | None = None
         self._fingerprints: dict[str, str] = {}
+        self._initial: tuple[Hashable, dict[str, Tensor]] = None, {}
 
     def measure(self, job: Job, go_on: Callable[[], bool] = lambda: True) -> Measurement:
         """Return what was found; raise `Stopped` between two batches once ``go_on()`` is false."""
@@ -86,6 +96,10 @@ class Measurer:
             earlier = weights_of(probe)
             self._load(job.entry)
             return measure_updates(probe, earlier)
+        if job.part == FILTERS:
+            initial = None if job.before is None else self._weights(job.before)
+            self._load(job.entry)
+            return measure_filters(probe, initial)
         self._load(job.entry)
         if job.part == PARAMETERS:
             return measure_parameters(probe)
@@ -109,6 +123,7 @@ class Measurer:
     def close(self) -> None:
         """Let go of both probes and of the images; what is under way ends as `Stopped`."""
         self._shared = self._probe = self._batch = None
+        self._initial = None, {}
 
     # -- stages -------------------------------------------------------------------------------
 
@@ -124,6 +139,15 @@ class Measurer:
         probe = self._ready()
         if probe.key != entry.key:
             probe.load(entry.load(), entry.key)
+
+    def _weights(self, entry: Entry) -> dict[str, Tensor]:
+        """Return the weights of step 0, kept because every checkpoint is compared with them."""
+        key, weights = self._initial
+        if key != entry.key:
+            self._load(entry)
+            weights = weights_of(self._ready())
+            self._initial = entry.key, weights
+        return weights
 
     def _inputs(self) -> Tensor:
         batch = self._batch
