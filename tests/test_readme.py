@@ -1,4 +1,4 @@
-"""The README's example runs as it is printed, and its table names every photograph."""
+"""The README's examples run as they are printed, and its table names every photograph."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ from convviz_widgets.demo import PHOTOGRAPHS
 README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
 
 
-def test_the_example_runs(tmp_path, monkeypatch):
+def test_the_examples_run(tmp_path, monkeypatch):
     model = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(32, 2))
     run = tmp_path / "runs" / "first"
     run.mkdir(parents=True)
@@ -27,9 +27,12 @@ def test_the_example_runs(tmp_path, monkeypatch):
         "mean": 0.0,
         "std": 1.0,
     }
-    (example,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    exec(example, names)
+    on_disk, live = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    exec(on_disk, names)
     assert names["state"].steps == (0, 100)
+    exec(live, {**names, "step": 7}, live_names := {})
+    live_names["state"].refresh()
+    assert live_names["state"].steps == (0, 7)
 
 
 def test_every_photograph_is_listed_with_its_licence():
