@@ -13,6 +13,7 @@ from traitlets import Bool
 from convviz_widgets.errors import InputError
 from convviz_widgets.state import ModelState, Progress, Selection
 from convviz_widgets.views.base import View
+from convviz_widgets.views.option_controls import last_control
 from convviz_widgets.views.pointer_line import PointerLine
 from convviz_widgets.views.raster import Overlay
 from convviz_widgets.views.text import ACCENT, Text
@@ -90,18 +91,13 @@ class HistoryView(View):
         self._controls = list(self.controls())
         return [*self._controls, line, *self.figures()]
 
-    def first_control(self) -> Any:
-        """Return the control before the plots, which takes the focus when it leaves there."""
-        rows = [getattr(row, "children", ()) for row in self._controls]
-        return next((child for row in rows for child in row), None)
-
     def clock_line(self) -> PointerLine:
         """Return the line below the plots, whose buttons move the clock."""
         return PointerLine(self, self.width, "checkpoint", self.step_by)
 
     def listen_to(self, *overlays: Overlay) -> None:
         """Let the keys on these plots move the clock, and Tab lead from each to the next."""
-        controls = [self.first_control(), *overlays, self._pointed.first_button()]
+        controls = [last_control(self._controls), *overlays, self._pointed.first_button()]
         for overlay, before, after in zip(overlays, controls, controls[2:], strict=False):
             overlay.before, overlay.after, overlay.hold = before, after, self.state.hold
             overlay.on_arrow(self.step_by)

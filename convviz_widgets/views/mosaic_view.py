@@ -11,6 +11,7 @@ from ipywidgets import Widget
 from convviz_widgets.state import Selection, channel_count
 from convviz_widgets.tensors import Mosaic
 from convviz_widgets.views.base import View
+from convviz_widgets.views.option_controls import last_control
 from convviz_widgets.views.picture import Picture, Tiles, paint
 from convviz_widgets.views.pointer_line import PointerLine
 from convviz_widgets.views.raster import Raster
@@ -62,7 +63,7 @@ class MosaicView(View):
         self._hovered: int | None = None
         self._controls = list(self.controls())
         self._pointed = PointerLine(self, self.frame[0], self.steps, self.step)
-        before, after = self.first_control(), self._pointed.first_button()
+        before, after = last_control(self._controls), self._pointed.first_button()
         self._raster = Raster(*self.frame, before=before, after=after, hold=self.state.hold)
         self._raster.on_click(self._clicked)
         self._raster.on_move(self._moved, self._left)
@@ -72,11 +73,6 @@ class MosaicView(View):
     def controls(self) -> Sequence[Widget]:
         """Return the row of controls for the view's options."""
         return ()
-
-    def first_control(self) -> Any:
-        """Return the control before the picture, which takes the focus when it leaves there."""
-        rows = [getattr(row, "children", ()) for row in self._controls]
-        return next((child for row in rows for child in row), None)
 
     def mosaic(self, tiles: Tiles) -> Mosaic:
         """Return where the tiles lie in the frame."""

@@ -19,6 +19,12 @@ def line(*controls: Widget) -> HBox:
     )
 
 
+def last_control(rows: Sequence[Widget]) -> Any:
+    """Return the last control of these rows, where the focus goes back to from below them."""
+    controls = [control for row in rows for control in getattr(row, "children", ())]
+    return controls[-1] if controls else None
+
+
 def choice(view: Any, name: str, label: str, options: Sequence[Any], width: int = 190) -> Dropdown:
     """Return a drop-down for the option ``name`` of a view."""
     control = Dropdown(

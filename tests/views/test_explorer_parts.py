@@ -132,6 +132,19 @@ def test_the_clock_moves_the_state_and_the_state_the_clock(state):
     assert state.checkpoint == 1
 
 
+def test_playing_starts_over_at_the_end_and_says_what_the_button_does(state):
+    clock = CheckpointClock(state)
+    assert state.checkpoint == 2
+    clock._start.click()
+    assert (state.checkpoint, clock._play.playing) == (0, True)
+    assert (clock._start.icon, clock._start.tooltip) == ("pause", "stop playing")
+    clock._play.playing = False  # as the page says at the last checkpoint
+    assert (clock._start.icon, clock._start.tooltip) == ("play", "play the checkpoints")
+    state.checkpoint = 2
+    clock._first.click()
+    assert (state.checkpoint, clock._first.disabled) == (0, True)
+
+
 def test_a_control_shown_late_takes_the_states_value_not_the_other_way_round(state):
     state.select(layer="2", channel=143)
     stepper = ChannelStepper(state)

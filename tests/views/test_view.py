@@ -133,7 +133,7 @@ def test_a_page_that_is_ready_is_painted_between_publications(state):
 )
 def test_keys_leave_a_picture_for_the_control_beside_it(state, key, shift, reached):
     view, focused = ActivationMosaic(state), []
-    controls = {"last": view._controls[0].children[0], "next": view._pointed.buttons[0]}
+    controls = {"last": view._controls[0].children[-1], "next": view._pointed.buttons[0]}
     for name, control in controls.items():
         control.focus = lambda name=name: focused.append(name)
     view._raster._overlay._canvas._key_down_callbacks(key, shift, False, False)
