@@ -28,6 +28,9 @@ VALUES = 11
 TILE, GAP = 40, 2
 """Largest side of a picture, and what lies between two, in CSS pixels."""
 
+ROWS = 10
+"""Most strips that are shown at a time."""
+
 ORDERS = {"by how much they change": "change", "by number": "number"}
 
 HELD = {"at the image's code": "image", "at zero": "zero"}
@@ -111,14 +114,15 @@ class LatentTraversal(MosaicView):
         return [
             line(
                 held,
-                choice(self, "order", "Factors", list(ORDERS.items()), 220),
-                number(self, "first", "from place", 130),
+                choice(self, "order", "Factors", list(ORDERS.items()), 240),
+                number(self, "first", "from place", 120),
             ),
         ]
 
     def build(self) -> Sequence[Widget]:
         """Return the controls, and the strips beside their names."""
         *above, raster, pointed = super().build()
+        raster.layout.height = f"{GAP + min(self._size, ROWS) * (TILE + GAP)}px"
         still = Layout(flex="0 0 auto", overflow="hidden")
         return [*above, Box([self._labels, raster], layout=still), pointed]
 
@@ -132,7 +136,7 @@ class LatentTraversal(MosaicView):
         change = traversal_change(strips)
         ranked = change.argsort(descending=True, stable=True)
         order = ranked if self.order == "change" else torch.arange(self._size)
-        shown = order[min(self.first, self._size - 1) :][: self._rows]
+        shown = order[min(self.first, self._size - 1) :][:ROWS]
         return Strips(
             self._colours(strips[shown].flatten(0, 1)),
             caption=self._caption_of(selection, len(shown)),
@@ -191,10 +195,6 @@ class LatentTraversal(MosaicView):
         factor, value = strips.factors[tile // VALUES], strips.settings[tile % VALUES]
         own = f"; {strips.code[factor]:.2f} in the code" if self._holds_image else ""
         return f"factor z{factor} = {value:.2f}{own}"
-
-    @property
-    def _rows(self) -> int:
-        return self.frame[1] // (TILE + GAP)
 
     @property
     def _holds_image(self) -> bool:
