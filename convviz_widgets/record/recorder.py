@@ -40,7 +40,8 @@ class Recorder:
     ``checkpoints/step-00000100.safetensors``, listed with their sha256 in a manifest there. The
     model is only read: no hook, mode, gradient or random number is touched.
 
-    A folder that holds a run is continued behind its last recorded step.
+    A folder that holds a run is continued behind its last recorded step, whatever model comes: a
+    loop that begins anew in the same folder says so by ``step=0``, which voids what is there.
 
     Parameters
     ----------
