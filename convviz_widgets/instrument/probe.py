@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from convviz_widgets.errors import InputError, ModelError, UnknownLayerError, unknown
-from convviz_widgets.instrument.fitting import load_checked
-from convviz_widgets.instrument.forward_tape import ForwardTape, Site
+from convviz_widgets.errors import InputError
+from convviz_widgets.instrument.forward_tape import ForwardTape
 from convviz_widgets.instrument.gradient_tape import GradientTape
 from convviz_widgets.instrument.gradients import gradients_of, image_gradient_of
-from convviz_widgets.instrument.layers import LayerInfo, describe
-from convviz_widgets.instrument.learning_tape import LearningTape
-from convviz_widgets.instrument.recording import Gradients, Memory, Recording
-from convviz_widgets.instrument.replica import memory_of, private_replica, unwrapped
-from convviz_widgets.instrument.tape import Origin, Tape
+from convviz_widgets.instrument.learned_model import LearnedModel
+from convviz_widgets.instrument.recording import Gradients, Recording
+from convviz_widgets.instrument.tape import Tape
 from convviz_widgets.instrument.weight_check import refuse_if_weights_are_ignored
-from convviz_widgets.instrument.wiring import Wiring
 
 AnyTape = TypeVar("AnyTape", bound=Tape)
 
 
-class Probe:
+class Probe(LearnedModel):
     """Looks into a model without touching it.
 
     Everything runs on a private replica: a deep copy without the user's hooks, in eval mode, on
@@ -66,45 +62,14 @@ class Probe:
         device: str | torch.device = "cpu",
         keep_original: bool = True,
     ) -> None:
-        self.key: Hashable | None = None
+        super().__init__(model, example_input, device)
         self.forward_count = 0
         self.backward_count = 0
-        self._device = torch.device(device)
-        self._image_shape = _image_shape(example_input)
         with self._plain_mode():
-            self._replica = private_replica(model, self._device)
-            self._own = self._replica.state_dict()  # aliases: always what is loaded now
-            self._wiring = Wiring(self._replica)
-            self._learn(example_input[:1], memory_of(unwrapped(model)))
             refuse_if_weights_are_ignored(
                 self._replica, self._unrecorded, self._own_copy(example_input[:1])
             )
             self.original = copy.deepcopy(self._own) if keep_original else None
-
-    def load(self, state_dict: Mapping[str, Any], key: Hashable | None = None) -> None:
-        """Copy a checkpoint's values into the replica, after checking that all of them fit.
-
-        Parameters
-        ----------
-        state_dict : its keys may carry the prefixes of torch.compile and DataParallel, or any one
-            that all of them share ("model.", "net.").
-        key : what `key` says from now on.
-
-        Raises
-        ------
-        CheckpointError
-            Names up to three missing and unexpected keys, or shapes; `key` is None afterwards.
-        """
-        self.key = None
-        with self._plain_mode():
-            load_checked(self._replica, state_dict, self._own)
-        self.key = key
-
-    def restore(self, key: Hashable | None = None) -> None:
-        """Load the weights that the model had when the probe was made."""
-        if self.original is None:
-            raise InputError("this probe kept no original weights; make it with keep_original=True")
-        self.load(self.original, key)
 
     def twin(self, example_input: Tensor) -> Probe:
         """Return a probe of a replica of its own, for another thread to look through."""
@@ -207,31 +172,6 @@ class Probe:
         with self._plain_mode(), Tape(self._wiring.names):
             return function(self._replica, self._own_copy(values))
 
-    def weight(self, layer: str) -> Tensor | None:
-        """Return a copy of the layer's weight as it is loaded now, None without one."""
-        return self._copy_of("weight", layer)
-
-    def bias(self, layer: str) -> Tensor | None:
-        """Return a copy of the layer's bias as it is loaded now, None without one."""
-        return self._copy_of("bias", layer)
-
-    def _learn(self, images: Tensor, original: Mapping[Memory | None, str]) -> None:
-        images = self._own_copy(images)
-        tape = LearningTape(self._wiring.names, images=images, original=original)
-        result = self._wiring.run(tape, images)
-        self.classes: int | None = _class_count(result)
-        if not tape.outputs:
-            raise ModelError(
-                f"no layer runs inside {type(self._replica).__name__}: wrap it in nn.Sequential"
-            )
-        self._safe: set[Site] = tape.safe_sites(memory_of(self._replica, attributes=True))
-        _keep_freed_memory(Recording(tape.outputs, tape.inputs, result).nbytes)
-        self._origins: dict[str, Origin] = {name: tape.origins[name] for name in tape.outputs}
-        self.layers: tuple[LayerInfo, ...] = tuple(
-            describe(name, self._origins[name][1], self._module(name), output)
-            for name, output in tape.outputs.items()
-        )
-
     def _forward_tape(self, layers: Collection[str] | None) -> ForwardTape:
         return ForwardTape(
             self._wiring.names, safe=self._safe, layers=layers, containers=self._origins
@@ -248,62 +188,3 @@ class Probe:
         tape = GradientTape(self._wiring.names, containers=self._origins)
         # A clone, because an in-place operation must not write into a leaf.
         return leaf, tape, self._wiring.run(tape, leaf.clone(), self._image_shape)
-
-    def _own_copy(self, images: Tensor) -> Tensor:
-        return images.detach().to(self._device, copy=True)  # a model may write into its input
-
-    def _check_images(self, images: Tensor) -> None:
-        ndim = len(self._image_shape) + 1
-        if not isinstance(images, Tensor) or images.ndim != ndim or not len(images):
-            expected = ", ".join(map(str, self._image_shape))
-            raise InputError(f"expected images (N, {expected}), got {_got(images)}")
-
-    def _origin(self, layer: str) -> Origin:
-        if layer not in self._origins:
-            raise UnknownLayerError(unknown("layer", layer, self._origins, "this model has"))
-        return self._origins[layer]
-
-    def _module(self, layer: str) -> nn.Module | None:
-        name, op = self._origin(layer)
-        return self._wiring.names[name] if op is None else None
-
-    def _copy_of(self, parameter: str, layer: str) -> Tensor | None:
-        with self._plain_mode():
-            value = getattr(self._module(layer), parameter, None)
-            return value.clone() if isinstance(value, Tensor) else None
-
-    def _parameters(self, name: str) -> dict[str, Tensor]:
-        modules = {layer: self._module(layer) for layer in self._origins}
-        found = {layer: getattr(module, name, None) for layer, module in modules.items()}
-        return {layer: value for layer, value in found.items() if isinstance(value, nn.Parameter)}
-
-    @contextmanager
-    def _plain_mode(self) -> Iterator[None]:
-        """Run in plain eager mode without gradients, whatever the caller's thread has on."""
-        autocast = torch.autocast(self._device.type, enabled=False)
-        with torch.inference_mode(False), torch.no_grad(), autocast:
-            yield
-
-
-def _image_shape(example: Any) -> tuple[int, ...]:
-    if not isinstance(example, Tensor) or example.ndim < 2 or not len(example):
-        raise InputError(f"expected an example input (N, C, H, W), got {_got(example)}")
-    return tuple(example.shape[1:])
-
-
-def _keep_freed_memory(nbytes: int) -> None:
-    """Let the C allocator keep the memory of one recording for the next.
-
-    glibc hands free memory back to the system beyond twice the largest block that it saw freed (at
-    most 32 MiB), and getting it again page by page costs up to a fifth of a forward. The block is
-    never touched, so it costs nothing.
-    """
-    torch.empty(min(nbytes, 31 * 2**20), dtype=torch.uint8)
-
-
-def _class_count(result: Any) -> int | None:
-    return result.shape[1] if isinstance(result, Tensor) and result.ndim == 2 else None
-
-
-def _got(value: Any) -> str:
-    return str(tuple(value.shape)) if isinstance(value, Tensor) else type(value).__name__
