@@ -51,5 +51,5 @@ class StatusLine(View):
 def _problems(problems: dict[str, str]) -> str:
     if not problems:
         return ""
-    name, line = next(iter(problems.items()))
-    return f"{len(problems)} unreadable checkpoint files, first {name}: {line}"
+    count, first = len(problems), next(iter(problems.values()))
+    return f"{count} checkpoint file{'s' if count > 1 else ''} not shown, first {first}"
