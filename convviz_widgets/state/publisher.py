@@ -28,6 +28,7 @@ class Publisher:
         self._publish = publish
         self._thread: int | None = None
         self._queue: deque[Change] = deque()
+        self._afterwards: deque[Callable[[], None]] = deque()
 
     def here(self) -> bool:
         """Tell whether this thread is publishing or drawing."""
@@ -35,7 +36,24 @@ class Publisher:
 
     @contextmanager
     def hold(self, current: Callable[[], Selection]) -> Iterator[None]:
-        """Keep the selection still while this thread draws; then publish what was queued."""
+        """Keep the selection still while this thread draws; then publish what was queued.
+
+        What was left for `afterwards` is called when the lock is free again.
+        """
+        outermost = not self.here()
+        try:
+            with self._held(current):
+                yield
+        finally:
+            while outermost and self._afterwards:
+                self._afterwards.popleft()()
+
+    def afterwards(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` once this thread has published: it may wait for another lock."""
+        self._afterwards.append(callback)
+
+    @contextmanager
+    def _held(self, current: Callable[[], Selection]) -> Iterator[None]:
         with self.lock:
             if self.here():
                 yield

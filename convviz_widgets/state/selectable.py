@@ -59,6 +59,14 @@ class Selectable(HasTraits):
         with self._publisher.hold(lambda: self.selection):
             yield self.selection
 
+    def afterwards(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` when this publication is over and the lock is free.
+
+        For an observer that changes another state: two states whose threads wait for each other's
+        lock would wait for ever.
+        """
+        self._publisher.afterwards(callback)
+
     def _submit(self, change: Callable[[Selection], Selection]) -> Selection:
         return self._publisher.submit(lambda: self.selection, change)
 

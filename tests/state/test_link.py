@@ -1,0 +1,69 @@
+"""Two states under one clock: by step, and as far as the other has what is selected."""
+
+import threading
+
+import torch
+from torch import nn
+
+from convviz_widgets import CheckpointSeries, ModelState
+from convviz_widgets.state.link import Link, at_or_before
+
+
+def state(steps, channels=4, images=3):
+    model = nn.Sequential(nn.Conv2d(1, channels, 1), nn.ReLU())
+    series = CheckpointSeries.from_state_dicts([(step, model.state_dict()) for step in steps])
+    return ModelState(model, torch.rand(images, 1, 2, 2), checkpoints=series)
+
+
+def test_the_last_checkpoint_at_or_before_a_step_is_shown():
+    assert [at_or_before((0, 50, 100), step) for step in (0, 49, 50, 1000)] == [0, 0, 1, 2]
+    assert at_or_before((50, 100), 10) == 0
+
+
+def test_the_other_follows_by_step_layer_channel_and_image():
+    left, right = state((0, 100, 200)), state((0, 150, 200, 300))
+    link = Link(left, right)
+    assert (right.selection.step, link.steps) == (200, (0, 100, 150, 200, 300))
+    left.select(checkpoint=1, layer="1", channel=3, image=2)
+    assert (right.selection.step, right.layer, right.channel, right.image) == (0, "1", 3, 2)
+    right.select(checkpoint=3)
+    assert (left.selection.step, link.step) == (200, 300)
+
+
+def test_the_clock_stays_where_it_is_while_other_things_are_selected():
+    left, right = state((0, 100)), state((0, 150))
+    link = Link(left, right)
+    link.go_to(150)
+    assert (left.selection.step, right.selection.step) == (100, 150)
+    left.select(channel=2)
+    assert (link.step, right.selection.step, right.channel) == (150, 150, 2)
+
+
+def test_what_the_other_lacks_leaves_its_own_where_it_is():
+    left, right = state((0,), channels=8, images=5), state((0,), channels=2, images=2)
+    Link(left, right)
+    left.select(channel=7, image=4)
+    assert (right.channel, right.image) == (1, 0)
+
+
+def test_a_closed_link_lets_the_two_go_their_own_ways():
+    left, right = state((0, 1)), state((0, 1))
+    Link(left, right).close()
+    left.select(checkpoint=0)
+    assert right.checkpoint == 1
+
+
+def test_two_threads_that_move_both_states_never_wait_for_each_other():
+    left, right = state(range(50)), state(range(50))
+    Link(left, right)
+
+    def scrub(mine):
+        for index in range(50):
+            mine.select(checkpoint=index)
+
+    threads = [threading.Thread(target=scrub, args=(each,), daemon=True) for each in (left, right)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert not any(thread.is_alive() for thread in threads)
