@@ -52,4 +52,5 @@ def _problems(problems: dict[str, str]) -> str:
     if not problems:
         return ""
     count, first = len(problems), next(iter(problems.values()))
-    return f"{count} checkpoint file{'s' if count > 1 else ''} not shown, first {first}"
+    files = "file not shown:" if count == 1 else "files not shown, first"
+    return f"{count} checkpoint {files} {first}"
