@@ -111,7 +111,7 @@ class HistogramView(View):
             marks=[self._bars],
             axes=[self._x_axis, y_axis],
             animation_duration=0,
-            fig_margin={"top": 10, "bottom": 44, "left": 58, "right": 14},
+            fig_margin={"top": 10, "bottom": 44, "left": 58, "right": 20},
             background_style={"fill": "transparent"},
             padding_x=0.0,
             padding_y=0.0,

@@ -14,6 +14,9 @@ from convviz_widgets.views.text import Text
 STEPS = (("angle-left", "previous", -1), ("angle-right", "next", 1))
 """Icon of each button, its word, and how far it goes."""
 
+NARROW = 300
+"""Pixels below which the buttons leave too little room for the text, and go under it."""
+
 
 class PointerLine(Box):
     """Text of constant height, and buttons for those who cannot point at the picture.
@@ -33,15 +36,17 @@ class PointerLine(Box):
     def __init__(
         self, view: Any, width: int, steps: str = "", step: Callable[[int], Any] | None = None
     ) -> None:
-        self._text = Text(kind="quiet", flex="1 1 0", min_width="0")
+        alone = width < NARROW
+        self._text = Text(kind="quiet", flex="0 0 100%" if alone else "1 1 0", min_width="0")
         self.buttons: tuple[Button, ...] = ()
         if step is not None and steps:
             self.buttons = tuple(
                 icon_button(view, icon, f"{word} {steps}", partial(step, by), 30, 22)
                 for icon, word, by in STEPS
             )
-        still = Layout(width=f"{width}px", height="24px", flex="0 0 auto", margin="0")
-        still.align_items, still.overflow = "center", "hidden"
+        height = 46 if alone and self.buttons else 24
+        still = Layout(width=f"{width}px", height=f"{height}px", flex="0 0 auto", margin="0")
+        still.align_items, still.overflow, still.flex_flow = "center", "hidden", "row wrap"
         super().__init__([self._text, *self.buttons], layout=still)
 
     def show(self, text: str) -> None:

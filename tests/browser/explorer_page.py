@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 from playwright.sync_api import Locator
 
@@ -110,7 +112,7 @@ class ExplorerPage:
 
     def step_line(self) -> str:
         """Return what stands below the checkpoint slider."""
-        return self.view("Checkpoint").locator(".cvw-line").last.inner_text()
+        return self.view("Checkpoint").get_by_text(re.compile("^step ")).inner_text()
 
     def layer_names(self) -> list[str]:
         """Return the names of the layers that the list shows."""
