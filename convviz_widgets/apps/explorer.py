@@ -38,10 +38,20 @@ class Explorer(VBox):
         The `Run` that the checkpoints come from, for its metrics; it may still be written to.
     sweep
         A `SweepResult` of the state's images; without one the views of units offer to make it.
+    validation
+        Another `ImageSet`, tensor or map-style data set, to look at beside the state's images.
+    loader
+        A `torch.utils.data.DataLoader`, whose batches are looked at without disturbing it.
     """
 
     def __init__(
-        self, state: ModelState, *, run: Run | None = None, sweep: SweepResult | None = None
+        self,
+        state: ModelState,
+        *,
+        run: Run | None = None,
+        sweep: SweepResult | None = None,
+        validation: Any = None,
+        loader: Any = None,
     ) -> None:
         if sweep is not None:
             state.sweeps.adopt(sweep)  # refused before there is a widget to take back
@@ -54,7 +64,7 @@ class Explorer(VBox):
             ChannelStepper(state),
             ImageStrip(state),
         ]
-        material = Material(state, run)
+        material = Material(state, run, validation, loader)
         pages = {title: page(material) for title, page in PAGES.items()}
         self.pages = {title: page for title, page in pages.items() if page}
         self.chapters = {title: _choice(names) for title, names in CHAPTERS.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from convviz_widgets.record import Run
 from convviz_widgets.state import ModelState
@@ -15,6 +16,8 @@ from convviz_widgets.views import (
     DistributionHistory,
     FilterMosaic,
     GradientFlow,
+    InputGallery,
+    InputHistogram,
     Predictions,
     SparsityHistory,
     TopImages,
@@ -30,6 +33,8 @@ class Material:
 
     state: ModelState
     run: Run | None = None
+    validation: Any = None
+    loader: Any = None
 
 
 Page = list[list[View]]
@@ -56,6 +61,13 @@ def units(material: Material) -> Page:
     """What channels do over all images: one row at a time, see `CHAPTERS`."""
     state = material.state
     return [[TopImages(state, visible=False)], [DeadFilters(state, visible=False)]]
+
+
+def inputs(material: Material) -> Page:
+    """What goes in: one row at a time, see `CHAPTERS`."""
+    state, validation = material.state, material.validation
+    gallery = InputGallery(state, validation=validation, loader=material.loader, visible=False)
+    return [[gallery], [InputHistogram(state, validation=validation, visible=False)]]
 
 
 def predictions(material: Material) -> Page:
@@ -88,6 +100,7 @@ PAGES: dict[str, Callable[[Material], Page]] = {
     "Activations": activations,
     "Filters": filters,
     "Units": units,
+    "Inputs": inputs,
     "Predictions": predictions,
     "Training": training,
     "History": history,
@@ -95,6 +108,7 @@ PAGES: dict[str, Callable[[Material], Page]] = {
 """Title of each tab, and what is in it; a page without views has no tab."""
 
 CHAPTERS = {
+    "Inputs": ("Images", "Values"),
     "Units": ("Top images", "Dead filters"),
     "History": ("Distributions", "Sparsity", "Gradients"),
 }

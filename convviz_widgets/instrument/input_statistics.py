@@ -74,10 +74,10 @@ def input_statistics(images: ImageSet, count: int = 2 * LEAST) -> InputStatistic
     InputError
         If no image can be read.
     """
-    chosen = np.unique(np.linspace(0, len(images) - 1, min(count, len(images))).round().astype(int))
+    chosen = spread_indices(len(images), count)
     sums = _Sums(images)
     failures: dict[int, str] = {}
-    for index in chosen.tolist():
+    for index in chosen:
         try:
             image = images.input(index)[0]
         except Exception as error:  # whatever a data set may raise
@@ -89,6 +89,12 @@ def input_statistics(images: ImageSet, count: int = 2 * LEAST) -> InputStatistic
             f"none of {len(chosen)} images can be read: {next(iter(failures.values()))}"
         )
     return sums.statistics(failures)
+
+
+def spread_indices(size: int, count: int) -> list[int]:
+    """Return at most ``count`` indices, spread evenly over a set, its ends included."""
+    places = np.linspace(0, size - 1, min(count, size)).round().astype(int)
+    return [int(place) for place in np.unique(places)]
 
 
 class _Sums:

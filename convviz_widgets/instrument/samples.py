@@ -19,7 +19,7 @@ from convviz_widgets.instrument.randomness import NoRandomness
 BLOCK = 1 << 23
 """Bytes of a block: enough that what is done once a block does not count."""
 
-MOST = {True: 4096, False: 64}
+MOST = {True: 4096, False: 16}
 """Samples of a block at most, where they are read as a batch and where one by one."""
 
 Source = Tensor | ImageSet | MapDataset

@@ -11,6 +11,8 @@ from convviz_widgets.views.distribution_history import DistributionHistory
 from convviz_widgets.views.filter_mosaic import FilterMosaic
 from convviz_widgets.views.gradient_flow import GradientFlow
 from convviz_widgets.views.image_strip import ImageStrip
+from convviz_widgets.views.input_gallery import InputGallery
+from convviz_widgets.views.input_histogram import InputHistogram
 from convviz_widgets.views.latent_traversal import LatentTraversal
 from convviz_widgets.views.layer_list import LayerList
 from convviz_widgets.views.live import Live
@@ -33,6 +35,8 @@ __all__ = [
     "FilterMosaic",
     "GradientFlow",
     "ImageStrip",
+    "InputGallery",
+    "InputHistogram",
     "LatentTraversal",
     "LayerList",
     "Live",
