@@ -34,6 +34,11 @@ RUN_ALL = """() => {
     jupyterapp.commands.execute('notebook:run-all-cells').then(() => { window.cvwRan = true })
 }"""
 
+RUN_CELL = """async index => {
+    jupyterapp.shell.currentWidget.content.activeCellIndex = index
+    await jupyterapp.commands.execute('notebook:run-cell')
+}"""
+
 SAVE = "async () => { await jupyterapp.commands.execute('docmanager:save') }"
 
 CHANGE_THEME = """async theme => {
@@ -162,6 +167,11 @@ class NotebookPage(WidgetPage):
     def start_all(self) -> None:
         """Run all cells, and return while they run."""
         self.page.evaluate(RUN_ALL)
+
+    def run_cell(self, index: int) -> None:
+        """Run one cell, and wait until it has been run."""
+        self.page.evaluate(RUN_CELL, index)
+        self.wait_idle()
 
     def ask(self, expression: str) -> Any:
         """Return the value of a Python expression in the kernel; it has to be JSON-able."""

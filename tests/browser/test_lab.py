@@ -60,14 +60,43 @@ def test_a_click_on_a_mosaic_half_out_of_sight_hits_the_tile_under_the_pointer(e
     explorer.page.set_viewport_size(window)
 
 
-@pytest.mark.parametrize("key", ["Tab", "Escape"])
-def test_tab_and_escape_leave_the_mosaic(explorer, key):
+@pytest.mark.parametrize(
+    ("key", "role", "name"),
+    [
+        ("Tab", "button", "previous channel"),
+        ("Escape", "checkbox", "own scale per map"),
+        ("Shift+Tab", "checkbox", "own scale per map"),
+    ],
+)
+def test_keys_leave_the_mosaic_for_the_control_beside_it(explorer, key, role, name):
     canvas = explorer.canvas("mosaic")
     canvas.focus()
     expect(canvas).to_be_focused()
     canvas.press(key)
-    expect(canvas).not_to_be_focused()
-    expect(explorer.view("Activation maps").get_by_label("Colours")).to_be_focused()
+    control = explorer.view("Activation maps").get_by_role(role, name=name, exact=True)
+    expect(control).to_be_focused()
+
+
+@pytest.mark.parametrize(
+    ("role", "name"),
+    [
+        ("button", "first checkpoint"),
+        ("button", "previous checkpoint"),
+        ("button", "play the checkpoints"),
+        ("button", "next checkpoint"),
+        ("checkbox", "follow newest"),
+        ("textbox", "Search layers by name or kind"),
+        ("listbox", "Layer"),
+        ("spinbutton", "Channel"),
+        ("spinbutton", "Image"),
+        ("button", "page back"),
+        ("button", "page on"),
+        ("button", "previous image"),
+        ("button", "next image"),
+    ],
+)
+def test_every_control_can_be_found_by_its_name(explorer, role, name):
+    expect(explorer.root.get_by_role(role, name=name, exact=True)).to_have_count(1)
 
 
 def test_only_a_new_checkpoint_or_image_needs_a_forward_pass(explorer, opened):
@@ -99,6 +128,19 @@ def test_hidden_tabs_compute_nothing_until_they_are_shown(explorer, opened):
     assert opened.ask("state.forward_count") == forwards + 1
 
 
+def test_an_explorer_whose_cell_has_been_run_again_computes_nothing(explorer, opened):
+    assert opened.ask("bool(globals().setdefault('replaced', explorer))")
+    drawn = "sum(view.draw_count for view in replaced.views())"
+    opened.run_cell(1)
+    explorer.wait_for_drawing()
+    awake = "sum(view.awake for view in replaced.views())"
+    opened.until(lambda: opened.ask(awake) == 0, "it is still on the page")
+    before, picture = opened.ask(drawn), explorer.pixels("mosaic")
+    explorer.later()
+    opened.changed(explorer.image("mosaic"), picture)
+    assert opened.ask(drawn) == before
+
+
 def test_a_reloaded_page_shows_the_same_picture_and_still_listens(explorer, opened):
     before, highlight = explorer.pixels("mosaic"), explorer.highlight("mosaic")
     opened.save()
@@ -121,6 +163,15 @@ def test_a_histogram_that_was_hidden_during_a_reload_is_drawn_when_shown(explore
     opened.until(lambda: explorer.tallest_bar("Weights") > 100, "no bars after the reload")
     explorer.open_tab("Activations")
     opened.until(lambda: explorer.tallest_bar() > 100, "the figure was not put back")
+
+
+def test_playing_goes_through_the_checkpoints_and_stops_at_the_last(explorer):
+    button = explorer.view("Checkpoint").get_by_role("button", name="play the checkpoints")
+    button.click()
+    explorer.opened.until(lambda: "6 of 6" in explorer.step_line(), "not at the last checkpoint")
+    expect(button).to_have_count(1)
+    explorer.view("Checkpoint").get_by_role("button", name="first checkpoint").click()
+    explorer.opened.until(lambda: "1 of 6" in explorer.step_line(), "not back at the first")
 
 
 def test_the_dark_theme_can_be_looked_at(explorer, opened):
