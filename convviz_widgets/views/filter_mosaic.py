@@ -6,28 +6,32 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
 from ipywidgets import Widget
 from traitlets import Bool, Enum, Int
 
 from convviz_widgets.instrument import LayerInfo
-from convviz_widgets.state import Selection
+from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.tensors import (
     DIVERGING,
     FilterTiles,
+    by_look,
     channel_limits,
     filter_tiles,
     normalize,
     symmetric_limits,
     to_display_array,
 )
+from convviz_widgets.views.filter_noise import FilterNoise
 from convviz_widgets.views.mosaic_view import MosaicView
 from convviz_widgets.views.option_controls import choice, line, number, switch
 from convviz_widgets.views.picture import Colouring, Picture, Tiles
 from convviz_widgets.views.weights import as_filters, filter_layer, has_filters, shown_as
 from convviz_widgets.views.words import not_finite
 
+ORDERS = {"by number": "number", "coloured and slow first": "look"}
 SLICES = {"of the selected filter": "filter", "of one input channel": "input"}
 
 
@@ -37,7 +41,7 @@ class FilterMosaic(MosaicView):
     The first convolution shows its filters in colour, deeper ones by slice, fully connected
     layers as the map that feeds them, and a layer without weights those of the layer before it.
     Well-trained first-layer filters look smooth; noisy ones hint at too little training or
-    regularisation [CS231n, understanding-cnn].
+    regularisation [CS231n, understanding-cnn]. How noisy they are, over training, stands below.
     """
 
     title: ClassVar[str] = "Filters"
@@ -53,6 +57,7 @@ class FilterMosaic(MosaicView):
     slices = Enum(tuple(SLICES.values()), "filter", help="Which slices of a deeper layer.").tag(
         option=True
     )
+    order = Enum(tuple(ORDERS.values()), "number", help="Which tile comes first.").tag(option=True)
     input_channel = Int(0, min=0, help="Input channel of those slices.").tag(option=True)
 
     def controls(self) -> Sequence[Widget]:
@@ -61,6 +66,7 @@ class FilterMosaic(MosaicView):
             line(
                 choice(self, "colormap", "Colours", DIVERGING, 170),
                 switch(self, "per_filter", "own scale per tile", 140),
+                choice(self, "order", "Order", list(ORDERS.items()), 216),
             ),
             line(
                 choice(self, "slices", "Slices of deeper layers", list(SLICES.items()), 330),
@@ -68,10 +74,24 @@ class FilterMosaic(MosaicView):
             ),
         ]
 
+    def __init__(self, state: ModelState, **options: Any) -> None:
+        super().__init__(state, **options)
+        self._noise = FilterNoise(state, visible=self.visible)
+        self.observe(lambda change: self._noise.set_trait("visible", change.new), names="visible")
+        self.children = [*self.children, self._noise]
+
+    def close(self) -> None:
+        """Stop listening to the state and its history, and let go of every widget."""
+        if hasattr(self, "_noise"):  # else the view was refused
+            self._noise.close()
+        super().close()
+
     def tiles(self, selection: Selection) -> Tiles:
         """Return one tile a filter, or a slice."""
         info = filter_layer(self.state, selection.layer)
         filters = self._filters(info, selection)
+        if self.order == "look":
+            filters = in_order_of_look(filters)
         limits = symmetric_limits(filters.values)
         each = channel_limits(filters.values, symmetric_limits) if self.per_filter else limits
         colouring = Colouring(each, "colour" if filters.rgb else self.colormap)
@@ -132,6 +152,21 @@ class FilterMosaic(MosaicView):
         layers = filter(has_filters, self.state.layers)
         first = next((each for each in layers if len(each.weight_shape or ()) >= 3), None)
         return info is first and self.state.image_set.shape[0] == 3
+
+
+def in_order_of_look(filters: FilterTiles) -> FilterTiles:
+    """Return the tiles, coloured low-frequency ones first, grey fast ones last: see `by_look`."""
+    if filters.by_row:
+        return filters
+    values = filters.values  # (n, h, w) or (n, h, w, 3)
+    order = by_look(np.moveaxis(values, 3, 1) if filters.rgb else values[:, np.newaxis])
+    return replace(
+        filters,
+        values=values[order],
+        outputs=tuple(filters.outputs[tile] for tile in order),
+        inputs=tuple(filters.inputs[tile] for tile in order),
+        caption=f"{filters.caption}, ordered by colour and frequency",
+    )
 
 
 def feeding_shape(layers: Sequence[LayerInfo], info: LayerInfo) -> tuple[int, ...] | None:

@@ -1,0 +1,86 @@
+"""The trajectory of a layer's filters: how noisy they are at every checkpoint, and why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from convviz_widgets.instrument import (
+    INITIAL_COSINE,
+    NOISY_FILTERS,
+    NOISY_UPDATES,
+    RANKED_FILTERS,
+    RELATIVE_ENTROPY,
+    LayerInfo,
+    Measurement,
+)
+from convviz_widgets.tensors.filter_quality import cause_of
+from convviz_widgets.tensors.noisiness import NOISY, PERMUTATIONS, has_full_power
+
+SHOWN = {
+    NOISY_FILTERS: "noisy filters",
+    NOISY_UPDATES: "noisy in what changed",
+    INITIAL_COSINE: "cosine to step 0",
+    RELATIVE_ENTROPY: "entropy / random",
+}
+"""What is drawn, and its name; all of it hardly leaves 0 to 1."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """The quality of one layer's filters at every checkpoint, as far as it is known."""
+
+    info: LayerInfo
+    steps: tuple[int, ...]
+    values: np.ndarray
+    """(what is `SHOWN`, checkpoints); NaN where it is unknown or undefined."""
+    counts: tuple[int | None, ...]
+    """Filters that could be ranked at each checkpoint; None where that has not been measured."""
+
+    def draws_like(self, other: Trajectory | None) -> bool:
+        """Tell whether the curves of two trajectories are the same."""
+        return (
+            other is not None
+            and self.steps == other.steps
+            and np.array_equal(self.values, other.values, equal_nan=True)
+        )
+
+    def sentence(self, index: int) -> str:
+        """Say how noisy the filters are at a checkpoint, and why."""
+        at = f"{self.info.name} · step {self.steps[index]:,}"
+        count = self.counts[index]
+        if count is None:
+            return f"{at} · not measured yet"
+        if not count:
+            return f"{at} · noisiness means nothing for 1×1, depthwise and fully connected weights"
+        share, update, cosine, entropy = self.values[:, index]
+        size = tuple(self.info.weight_shape or ())[-2:]
+        low = "" if has_full_power(size) else "; low power: kernels below 4×4"
+        said = [
+            at,
+            f"{share:.0%} of n = {count} filters are noisy: {NOISY:.0%} or more of {PERMUTATIONS} "
+            f"shuffled copies are as smooth{low}",
+            cause_of(share, cosine, update),
+            f"cosine {cosine:.2f}" if math.isfinite(cosine) else "step 0 unknown",
+            f"variance entropy {entropy:.2f} of random" if math.isfinite(entropy) else "",
+        ]
+        return " · ".join(filter(None, said))
+
+
+def trajectory(
+    measured: Sequence[Measurement | None], info: LayerInfo, steps: tuple[int, ...]
+) -> Trajectory:
+    """Return what has been measured of a layer's filters."""
+    values = [[_number(each, info.name, what) for each in measured] for what in SHOWN]
+    counts = (
+        None if each is None else int(each.numbers.get((info.name, RANKED_FILTERS), 0))
+        for each in measured
+    )
+    return Trajectory(info, steps, np.array(values, np.float64), tuple(counts))
+
+
+def _number(measured: Measurement | None, layer: str, what: str) -> float:
+    return math.nan if measured is None else measured.numbers.get((layer, what), math.nan)

@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import convviz_widgets as cvw
+from convviz_widgets.state import FILTERS, measurer
+from convviz_widgets.views import FilterMosaic
+
+
+def ramps():
+    """Weights (8, 3, 5, 5) that grow evenly from left to right: as smooth as can be."""
+    return torch.arange(5.0).expand(8, 3, 5, 5).clone()
+
+
+def noise(seed):
+    return torch.randn(8, 3, 5, 5, generator=torch.Generator().manual_seed(seed))
+
+
+def state_of(*weights, steps=None):
+    """A convolution of 5×5, a ReLU and one of 1×1, at as many checkpoints as there are weights."""
+    model = nn.Sequential(nn.Conv2d(3, 8, 5), nn.ReLU(), nn.Conv2d(8, 2, 1))
+    rest = {k: v for k, v in model.state_dict().items() if k != "0.weight"}
+    dicts = [(step, {**rest, "0.weight": w}) for step, w in zip(steps, weights, strict=True)]
+    checkpoints = cvw.CheckpointSeries.from_state_dicts(dicts)
+    return cvw.ModelState(model, torch.rand(1, 3, 9, 9), checkpoints=checkpoints)
+
+
+@pytest.fixture
+def shown():
+    """Return a function that shows weights of steps in a mosaic, once they are measured."""
+    made = []
+
+    def show(*weights, steps, **options):
+        state = state_of(*weights, steps=steps)
+        view = FilterMosaic(state, **options)
+        made.extend([view, state])
+        assert state.history.wait(30)
+        return state, view
+
+    yield show
+    for each in made:
+        each.close()
+
+
+def said(view):
+    return view._noise._caption.value
+
+
+def test_noise_that_was_there_at_the_start_is_told_from_learned_noise(shown):
+    state, view = shown(noise(0), noise(0) + 0.1 * noise(1), noise(2), steps=(0, 10, 20))
+    assert "of n = 8 filters are noisy" in said(view)
+    assert "learned noise: regularise" in said(view)
+    state.select(checkpoint=1)
+    assert "step 10" in said(view)
+    assert "mostly still its initial noise" in said(view)
+    assert "cosine 1.00" in said(view)  # 1 / √(1 + 0.1²)
+
+
+def test_smooth_filters_need_no_cause(shown):
+    _, view = shown(noise(0), ramps(), steps=(0, 10))
+    assert "0% of n = 8 filters are noisy" in said(view)
+    assert "noise:" not in said(view)
+
+
+def test_without_step_0_the_cause_is_unknown(shown):
+    _, view = shown(noise(0), noise(1), steps=(10, 20))
+    assert "cannot be told without the checkpoint of step 0" in said(view)
+
+
+def test_kernels_of_one_position_have_no_noisiness(shown):
+    state, view = shown(noise(0), noise(1), steps=(0, 10))
+    state.select(layer="2")
+    assert "noisiness means nothing for 1×1" in said(view)
+
+
+def test_scrubbing_measures_nothing(shown, monkeypatch):
+    state, view = shown(noise(0), noise(1), noise(2), steps=(0, 10, 20))
+    monkeypatch.setattr(measurer, "measure_filters", None)
+    curves = [line.y for line in view._noise._lines]
+    for checkpoint in (0, 1, 2, 0):
+        state.select(checkpoint=checkpoint)
+    assert state.history.progress(FILTERS).complete
+    assert view._noise.problem == ""
+    # Only the cursor has moved: no curve was sent again.
+    assert all(line.y is before for line, before in zip(view._noise._lines, curves, strict=True))
+
+
+def test_a_hidden_mosaic_measures_nothing_until_it_is_seen():
+    state = state_of(noise(0), steps=(0,))
+    view = FilterMosaic(state, visible=False)
+    assert state.history.wait(30)
+    assert not state.history.progress(FILTERS).complete
+    view.visible = True
+    assert state.history.wait(30)
+    assert state.history.progress(FILTERS).complete
+    view.close()
+    state.close()
+
+
+def test_coloured_slow_filters_come_before_grey_fast_ones(shown):
+    fast = torch.from_numpy(np.indices((5, 5)).sum(axis=0) % 2 * 2.0 - 1).float()
+    weights = fast.expand(8, 3, 5, 5).clone()
+    weights[5] = torch.tensor([1.0, -1.0, 0.0])[:, None, None]
+    _, view = shown(weights, steps=(0,), order="look")
+    picture = view._picture
+    assert picture.tiles.channels[0] == 5
+    assert picture.tiles.labels[0] == "filter 5"
+    assert "ordered by colour and frequency" in picture.tiles.caption
+    view.order = "number"
+    assert view._picture.tiles.channels == tuple(range(8))
