@@ -85,9 +85,9 @@ class TopImages(SweepView):
     def controls(self) -> Sequence[Widget]:
         """Return method, crop and scale; below, the direction that stands in for the channel."""
         self._aside = Checkbox(
-            description="a random direction instead, seed",
+            description="a random direction, seed",
             indent=False,
-            layout=Layout(width="232px", flex="0 0 auto"),
+            layout=Layout(width="206px", flex="0 0 auto"),
         )
         self._seed = BoundedIntText(
             min=0, max=SEEDS, layout=Layout(width="74px"), tooltip="Seed of the direction"
