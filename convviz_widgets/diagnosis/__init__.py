@@ -3,17 +3,28 @@
 from convviz_widgets.diagnosis.curve import Curve
 from convviz_widgets.diagnosis.evidence import Evidence
 from convviz_widgets.diagnosis.finding import ERROR, REMARK, SEVERITIES, WARNING, Finding
-from convviz_widgets.diagnosis.measurements import Firing, GradientDepth, RunCurves, TensorFacts
+from convviz_widgets.diagnosis.measurements import (
+    AnswerFacts,
+    FilterNoise,
+    Firing,
+    GradientDepth,
+    RunCurves,
+    TensorFacts,
+)
 from convviz_widgets.diagnosis.report import Report, examine
+from convviz_widgets.diagnosis.rulebook import RULES
 from convviz_widgets.diagnosis.run_curves import run_curves
 
 __all__ = [
     "ERROR",
     "REMARK",
+    "RULES",
     "SEVERITIES",
     "WARNING",
+    "AnswerFacts",
     "Curve",
     "Evidence",
+    "FilterNoise",
     "Finding",
     "Firing",
     "GradientDepth",

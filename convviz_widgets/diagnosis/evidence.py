@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from convviz_widgets.diagnosis.measurements import Firing, GradientDepth, RunCurves, TensorFacts
+from convviz_widgets.diagnosis.measurements import (
+    AnswerFacts,
+    FilterNoise,
+    Firing,
+    GradientDepth,
+    RunCurves,
+    TensorFacts,
+)
+from convviz_widgets.instrument import Duplicates, InputStatistics, Leak
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,4 +27,17 @@ class Evidence:
     firing: tuple[Firing, ...] = ()
     gradients: tuple[GradientDepth, ...] = ()
     tensors: tuple[TensorFacts, ...] = ()
-    input_rms: float | None = None
+    """Of every kind, outputs among them."""
+    weights: tuple[TensorFacts, ...] = ()
+    """Of at least two dimensions: no norm scales."""
+    biases: tuple[TensorFacts, ...] = ()
+    pre_activations: tuple[TensorFacts, ...] = ()
+    filters: tuple[FilterNoise, ...] = ()
+    answers: tuple[AnswerFacts, ...] = ()
+    inputs: InputStatistics | None = None
+    states_preprocessing: bool = False
+    """Whether a mean and std are stated, which the inputs can be held against."""
+    duplicates: Duplicates | None = None
+    leak: Leak | None = None
+    batches: tuple[tuple[bytes, ...], ...] = ()
+    """Digests of the samples of each batch of a loader."""

@@ -37,8 +37,6 @@ class Firing:
     fired: NDArray[np.int64]
     """(C,)"""
     images: int
-    source: str = "probe"
-    """Where the counts are: "probe" (the state's history) or "sweep"."""
 
 
 @dataclass(frozen=True)
@@ -70,18 +68,47 @@ class TensorFacts:
     high: float
 
 
-@dataclass(frozen=True, eq=False)
-class CheckpointRatios:
-    """‖W − W₀‖/‖W₀‖ from one checkpoint to the next, of one layer."""
-
-    layer: str
-    steps: NDArray[np.int64]
-    """Of the later checkpoint of each pair."""
-    apart: NDArray[np.int64]
-    """Steps between the two."""
-    values: NDArray[np.float64]
-
-
 def layer_of(parameter: str) -> str:
     """Return the layer that a parameter belongs to: "conv1" for "conv1.weight"."""
     return parameter.rpartition(".")[0] or parameter
+
+
+@dataclass(frozen=True)
+class FilterNoise:
+    """How noisy the filters of a layer are at one checkpoint, and how they came to be.
+
+    Of kernels from 4×4 up: smaller ones have too few positions for the percentiles to mean much.
+    """
+
+    layer: str
+    step: int
+    share: float
+    """Of filters at or above the percentile, see `tensors.noisiness`."""
+    count: int
+    """Filters that can be ranked."""
+    cosine: float = float("nan")
+    """Between the weights and those of step 0; NaN without."""
+    update_share: float = float("nan")
+    """Share of noisy filters in what has changed since step 0; NaN without."""
+
+
+@dataclass(frozen=True)
+class AnswerFacts:
+    """What the model answers to many images at one checkpoint."""
+
+    step: int
+    images: int
+    commonest: int | None = None
+    """Class that is answered most often; None for a model that puts out something else."""
+    share: float = float("nan")
+    """Of the images to which it is answered."""
+    label_share: float = float("nan")
+    """Largest share of one label among these images; NaN without labels."""
+    pictures: int = 0
+    """Pairs of output and target picture, those of a grey target left out."""
+    chroma: float = float("nan")
+    """Mean chroma of the outputs, divided by that of the targets."""
+    contrast: float = float("nan")
+    """Median over the images: luminance std of the output, divided by that of the target."""
+    worst: int | None = None
+    """Index of the image that lost most."""

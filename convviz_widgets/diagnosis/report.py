@@ -14,22 +14,20 @@ from convviz_widgets.diagnosis.rulebook import RULES
 class Report:
     """The outcome of every rule."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[Finding, ...] = ()
     """The gravest first."""
-    fine: tuple[str, ...]
+    fine: tuple[str, ...] = ()
     """Rules that found nothing."""
-    unchecked: tuple[tuple[str, str], ...]
+    unchecked: tuple[tuple[str, str], ...] = ()
     """Rules that could not be applied, and what they need."""
 
 
 def examine(evidence: Evidence) -> Report:
     """Apply every rule for which there is evidence."""
-    found: dict[str, list[Finding]] = {
-        rule.name: rule.apply(evidence) for rule in RULES if rule.has(evidence)
-    }
-    everything = [finding for findings in found.values() for finding in findings]
+    applied = {rule.name: rule.apply(evidence) for rule in RULES}
+    everything = [finding for found in applied.values() for finding in found or ()]
     return Report(
         tuple(ranked(everything, [rule.name for rule in RULES])),
-        tuple(name for name, findings in found.items() if not findings),
-        tuple((rule.name, rule.needs) for rule in RULES if rule.name not in found),
+        tuple(name for name, found in applied.items() if found == []),
+        tuple((rule.name, rule.needs) for rule in RULES if applied[rule.name] is None),
     )

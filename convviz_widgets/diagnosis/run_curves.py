@@ -35,7 +35,7 @@ def total_norm(norms: Mapping[str, Curve]) -> Curve | None:
     if not curves or any(not np.array_equal(each.steps, curves[0].steps) for each in curves):
         return None
     squares = np.sum([each.values**2 for each in curves], axis=0)
-    return Curve("gradient norm", curves[0].steps, np.sqrt(squares))
+    return Curve(GRADIENT_NORM, curves[0].steps, np.sqrt(squares))
 
 
 def _pair(metrics: Mapping[str, Series], quantity: str) -> tuple[Curve | None, Curve | None]:

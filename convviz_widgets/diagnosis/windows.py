@@ -10,6 +10,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 NORMAL = 1.4826
 """Median absolute deviation → σ of a Normal."""
 
+LEAST = 20
+"""Points that must precede before a level is known."""
+
 ROWS = 1 << 14
 """Windows that are sorted at a time."""
 

@@ -2,28 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
 
+from convviz_widgets.instrument.answers import Answers
+from convviz_widgets.instrument.filter_measuring import measure_filters
+from convviz_widgets.instrument.image_set import ImageSet
 from convviz_widgets.instrument.measurement import Measurement
 from convviz_widgets.instrument.probe import Probe
 
 
-def measure_census(probe: Probe, batches: Iterable[Tensor]) -> Measurement:
-    """Count on how many images each channel of every activation is not zero everywhere.
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Some images of a set, and what is expected for them."""
 
-    One forward pass for each batch (N, C, H, W); nothing but counts outlives it.
+    indices: Sequence[int]
+    inputs: Tensor
+    """(B, C, H, W)"""
+    expected: Tensor | None
+    """Labels (B,), target pictures (B, C', H', W'), or None."""
+
+
+def measure_census(
+    probe: Probe,
+    images: ImageSet,
+    batches: Iterable[Batch],
+    initial: Mapping[str, Tensor] | None = None,
+) -> Measurement:
+    """Count where each channel of every activation is not zero, and what the model answers.
+
+    One forward pass for each batch; nothing but counts outlives it. The noise of the filters is
+    measured as well, against the ``initial`` weights where those are known.
     """
     fired: dict[str, np.ndarray] = {}
-    images = 0
+    answers, count = Answers(images), 0
     for batch in batches:
-        recording = probe.record(batch)
-        images += len(batch)
+        recording = probe.record(batch.inputs)
+        count += len(batch.inputs)
+        answers.add(batch.indices, recording.result, batch.expected)
         for layer in recording.inputs:
             maps = recording.outputs[layer]  # (N, C, ...)
             if maps.ndim >= 2:
                 here = (maps.reshape(*maps.shape[:2], -1) != 0).any(dim=2).sum(dim=0)
                 fired[layer] = fired.get(layer, 0) + here.cpu().numpy()
-    return Measurement(images, fired=fired)
+    filters = measure_filters(probe, initial)
+    return Measurement(count, numbers={**answers.numbers, **filters.numbers}, fired=fired)

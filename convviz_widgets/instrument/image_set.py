@@ -127,6 +127,11 @@ class ImageSet:
         labels = [label for index in chosen if (label := self.label(index)) is not None]
         return torch.tensor(labels) if len(labels) == len(chosen) else None
 
+    @property
+    def states_preprocessing(self) -> bool:
+        """Whether mean or std were given, so that undoing them is exact."""
+        return self._stated is not None
+
     @cached_property
     def preprocessing(self) -> Preprocessing:
         """What `display` undoes: the mean and std given, or what is read off the images."""

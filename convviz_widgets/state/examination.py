@@ -1,47 +1,40 @@
-"""The examination: gathers what a state, its run and its data tell, for the rules to judge."""
+"""The examination: has measured, in the background, what the rules of a diagnosis judge."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+import re
+import threading
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from convviz_widgets.diagnosis import (
-    Evidence,
-    Finding,
-    Firing,
-    GradientDepth,
-    Report,
-    RunCurves,
-    TensorFacts,
-    examine,
-    run_curves,
-)
+from convviz_widgets.diagnosis import Evidence, Finding, Report, RunCurves, examine, run_curves
 from convviz_widgets.errors import InputError
-from convviz_widgets.instrument import (
-    BIASES,
-    OUTPUT_GRADIENTS,
-    OUTPUTS,
-    PRE_ACTIVATIONS,
-    WEIGHTS,
-    Measurement,
-)
+from convviz_widgets.instrument import BIASES, PRE_ACTIVATIONS
 from convviz_widgets.record import Run
+from convviz_widgets.state.data_evidence import DataEvidence
+from convviz_widgets.state.history import Progress
 from convviz_widgets.state.job import ACTIVATIONS, CENSUS, GRADIENTS, PARAMETERS
 from convviz_widgets.state.model_state import ModelState
+from convviz_widgets.state.state_evidence import StateEvidence, firing_of, with_most_images
 from convviz_widgets.sweep import SweepResult
 
-NEVER_ZERO = ("gelu", "silu", "sigmoid", "tanh", "softmax", "softplus", "mish", "elu", "celu")
-"""Kinds of activations to which "dead" does not apply: they have no exact zeros."""
-
-PARTS = (PARAMETERS, ACTIVATIONS, GRADIENTS, CENSUS)
+PARTS = (PARAMETERS, CENSUS, ACTIVATIONS, GRADIENTS)
 """What the history has to measure."""
 
 
 class Examination:
-    """Everything that a diagnosis can ask of what it was given; nothing of it is required."""
+    """Everything that a diagnosis can ask of what it was given; all of it may be missing.
+
+    What the state's history holds already is not measured again, and what is measured stays
+    there. Data are looked at once, by a thread of the examination.
+
+    Parameters
+    ----------
+    state, run, sweep, images, validation, loader
+        As `diagnose` takes them.
+    """
 
     def __init__(
         self,
@@ -49,19 +42,98 @@ class Examination:
         *,
         run: Run | None = None,
         sweep: SweepResult | None = None,
+        images: Any = None,
+        validation: Any = None,
+        loader: Any = None,
     ) -> None:
+        _check(state, run, sweep)
         self.state, self.run, self.sweep = state, run, sweep
+        self._validation = validation
+        seen = None if state is None else state.image_set
+        self._data = DataEvidence(seen, images, validation, loader)
+        self._of_state = None if state is None else StateEvidence(state)
+        self._has_images = images is not None
+        self._history = None if state is None else state.history
+        self._turn = threading.Lock()  # held while a thread looks at data
+        self._wanted = False
+        self._observers: list[Callable[[], None]] = []
 
-    def measure(self) -> None:
-        """Have the history measure what is missing, and wait for it."""
-        if self.state is None:
-            return
-        history = self.state.history
-        history.ask(self, *PARTS)
+    # -- measure ------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Have measured what is missing, by the history's thread and one for the data."""
+        if self._history is not None:
+            self._history.ask(self, *PARTS)
+        if not self._wanted and self._data.done < self._data.total:
+            self._wanted = True
+            # No daemon, which could be cut off amid torch; it ends once the main thread has.
+            threading.Thread(target=self._look, name="convviz-diagnosis").start()
+
+    def stop(self) -> None:
+        """Measure nothing more; what is there stays."""
+        self._wanted = False
+        if self._history is not None:
+            self._history.leave(self)
+
+    def finish(self, told: Callable[[Progress], None] = lambda progress: None) -> None:
+        """Measure what is missing and return once it is there; ``told`` hears how far it is."""
+        self.start()
         try:
-            history.wait()
+            while not self.progress.complete:
+                told(self.progress)
+                self._rest_a_moment()
+                if self._history is not None and self._history.wait(0):
+                    self._history.ask(self, *PARTS)
         finally:
-            history.leave(self)
+            self.stop()
+        told(self.progress)
+
+    def observe(self, observer: Callable[[], None]) -> None:
+        """Call ``observer()`` whenever there is more, from a thread that measures."""
+        self._observers = [*self._observers, observer]
+        if self._history is not None:
+            self._history.observe(observer)
+
+    def unobserve(self, observer: Callable[[], None]) -> None:
+        """Call it no more."""
+        self._observers = [each for each in self._observers if each != observer]
+        if self._history is not None:
+            self._history.unobserve(observer)
+
+    @property
+    def progress(self) -> Progress:
+        """How far the measuring has come, in parts of checkpoints and looks at the data."""
+        data = self._data
+        if self._history is None:
+            return Progress(data.done, data.total, data.problems)
+        known = self._history.progress(*PARTS)
+        failures = (*known.failures, *data.problems)
+        return Progress(known.done + data.done, known.total + data.total, failures)
+
+    def _rest_a_moment(self) -> None:
+        if self._history is not None and not self._history.wait(0):
+            self._history.wait(0.1)
+        else:
+            threading.Event().wait(0.02)
+
+    def _look(self) -> None:
+        with self._turn:
+            before = self._data.done
+            while self._wanted and threading.main_thread().is_alive() and self._data.go_on():
+                if self._data.done > before:
+                    before = self._data.done
+                    self._tell()
+            self._wanted = False
+        self._tell()
+
+    def _tell(self) -> None:
+        for observer in self._observers:
+            try:
+                observer()
+            except Exception:
+                logging.getLogger(__name__).exception("an observer of the examination failed")
+
+    # -- judge --------------------------------------------------------------------------------
 
     def report(self) -> Report:
         """Return what the rules say to everything that is known by now."""
@@ -70,81 +142,67 @@ class Examination:
 
     def evidence(self) -> Evidence:
         """Return everything that is known by now."""
-        return Evidence(
+        data = self._data
+        found = Evidence(
             curves=RunCurves() if self.run is None else run_curves(self.run.metrics),
-            firing=tuple(self._firing()),
-            gradients=tuple(self._gradients()),
-            tensors=tuple(self._tensors()),
+            validation_images=_length(self._validation),
+            firing=() if self.sweep is None else tuple(firing_of(self.sweep, self._last_step)),
+            inputs=data.inputs,
+            states_preprocessing=data.states_preprocessing,
+            duplicates=data.duplicates,
+            leak=data.leak,
+            batches=data.batches,
+        )
+        return found if self._of_state is None else self._with_state(found, self._of_state)
+
+    def _with_state(self, found: Evidence, state: StateEvidence) -> Evidence:
+        tensors = state.tensors()
+        return replace(
+            found,
+            classes=state.state.classes,
+            firing=with_most_images([*state.firing(), *found.firing]),
+            gradients=state.gradients(),
+            tensors=tensors,
+            weights=tuple(each for each in tensors if state.is_matrix(each)),
+            biases=tuple(each for each in tensors if each.what == BIASES),
+            pre_activations=tuple(each for each in tensors if each.what == PRE_ACTIVATIONS),
+            filters=state.filters(),
+            answers=state.answers(),
         )
 
-    def _measured(self, part: str) -> Iterator[tuple[int, Measurement]]:
-        if self.state is None:
-            return
-        measured = self.state.history.all(part)
-        for step, found in zip(self.state.steps, measured, strict=False):
-            if found is not None:
-                yield step, found
-
-    def _firing(self) -> Iterator[Firing]:
-        for part in (ACTIVATIONS, CENSUS):
-            for step, found in self._measured(part):
-                for layer, fired in found.fired.items():
-                    if self._can_die(layer):
-                        yield Firing(layer, step, fired, found.images, part)
-
-    def _can_die(self, layer: str) -> bool:
-        """Tell whether an activation puts out exact zeros, as ReLU does."""
-        assert self.state is not None
-        kind = self.state.layer_info(layer).kind.lower().strip("_")
-        return kind not in NEVER_ZERO and kind != "logsigmoid"
-
-    def _gradients(self) -> Iterator[GradientDepth]:
-        if self.state is None:
-            return
-        weighted = [i.name for i in self.state.layers if i.weight_shape and len(i.weight_shape) > 1]
-        for step, found in self._measured(GRADIENTS):
-            counted = {
-                layer: found.distributions[layer, OUTPUT_GRADIENTS]
-                for layer in weighted
-                if (layer, OUTPUT_GRADIENTS) in found.distributions
-            }
-            norms = [np.inf if each.non_finite else each.moments.norm for each in counted.values()]
-            yield GradientDepth(step, tuple(counted), tuple(norms), found.images)
-
-    def _tensors(self) -> Iterator[TensorFacts]:
-        for part in (PARAMETERS, ACTIVATIONS):
-            for step, found in self._measured(part):
-                for (layer, what), each in found.distributions.items():
-                    if what in (WEIGHTS, BIASES, OUTPUTS, PRE_ACTIVATIONS):
-                        median = float(each.percentiles([50.0])[0])
-                        moments = each.moments
-                        yield TensorFacts(
-                            layer,
-                            what,
-                            step,
-                            each.n,
-                            each.non_finite,
-                            moments.mean,
-                            moments.std,
-                            moments.skew,
-                            median,
-                            each.low,
-                            each.high,
-                        )
+    @property
+    def _last_step(self) -> int:
+        return 0 if self.state is None else self.state.steps[-1]
 
     def _placed(self, finding: Finding) -> Finding:
-        """Return the finding with what the state has to select for its evidence to be seen."""
+        """Return the finding with what leads to its evidence in this state, and its code whole."""
+        code = self._introduction(finding.code) + finding.code
+        return replace(finding, select=self._selection(finding), code=code)
+
+    def _selection(self, finding: Finding) -> dict[str, Any]:
         state = self.state
         if state is None:
-            return replace(finding, select={})
+            return {}
         select: dict[str, Any] = {}
         if finding.step is not None:
             before = [i for i, step in enumerate(state.steps) if step <= finding.step]
             select["checkpoint"] = before[-1] if before else 0
         if finding.layer in {info.name for info in state.layers}:
             select["layer"] = finding.layer
-            select |= {k: v for k, v in finding.select.items() if k == "channel"}
-        return replace(finding, select=select)
+            if "channel" in finding.select:
+                select["channel"] = finding.select["channel"]
+        if finding.select.get("image", len(state.image_set)) < len(state.image_set):
+            select["image"] = finding.select["image"]
+        return select
+
+    def _introduction(self, code: str) -> str:
+        """Return the lines that name what was not given by name."""
+        lines = []
+        if re.search(r"\bimages\b", code) and not self._has_images:
+            lines.append("images = state.image_set")
+        if re.search(r"\btraining\b", code) and "find_" in code:
+            lines.append(f"training = {self._data.training[0]}")
+        return "".join(f"{line}\n" for line in lines)
 
 
 def diagnose(
@@ -158,10 +216,53 @@ def diagnose(
 ) -> list[Finding]:
     """Return what is abnormal, the gravest first; an empty list where nothing is.
 
-    Every argument may be missing: the rules work from what there is.
+    Every argument may be missing: the rules work from what there is. What has to be measured is
+    measured once for each state, with a progress bar where it takes longer than two seconds.
+
+    Parameters
+    ----------
+    state
+        Checkpoints, images and loss.
+    run
+        What was recorded in training; a TensorBoard log directory will do.
+    sweep
+        Its counts of firing channels are used where they are of more images.
+    images
+        The training images, an `ImageSet`, a tensor or a map-style data set; default the data set
+        of ``loader``, else the state's images.
+    validation
+        The validation images, of the same kinds.
+    loader
+        The DataLoader of the training; it draws no random number of the process.
+
+    Raises
+    ------
+    InputError
+        For an argument of another kind.
     """
-    if state is not None and not isinstance(state, ModelState):
-        raise InputError(f"diagnose: expected a ModelState, got {type(state).__name__}")
-    examination = Examination(state, run=run, sweep=sweep)
-    examination.measure()
+    from tqdm.auto import tqdm  # which looks for a notebook when it is imported
+
+    given = {"images": images, "validation": validation, "loader": loader}
+    examination = Examination(state, run=run, sweep=sweep, **given)
+    with tqdm(desc="diagnosis", unit="part", delay=2, leave=False) as bar:
+
+        def show(progress: Progress) -> None:
+            bar.total = progress.total
+            bar.update(progress.done - bar.n)
+
+        examination.finish(show)
     return list(examination.report().findings)
+
+
+def _check(state: Any, run: Any, sweep: Any) -> None:
+    for name, value, kind in (
+        ("state", state, ModelState),
+        ("run", run, Run),
+        ("sweep", sweep, SweepResult),
+    ):
+        if value is not None and not isinstance(value, kind):
+            raise InputError(f"{name}: expected a {kind.__name__}, got {type(value).__name__}")
+
+
+def _length(validation: Any) -> int | None:
+    return len(validation) if hasattr(validation, "__len__") else None

@@ -28,7 +28,7 @@ class Job:
     part: str
     entry: Entry
     before: Entry | None = None
-    """The checkpoint before, for updates; that of step 0, for filters."""
+    """The checkpoint before, for updates; that of step 0, for the census and filters."""
 
     @property
     def identity(self) -> Identity:
@@ -40,7 +40,8 @@ class Job:
 def jobs_of(part: str, entries: tuple[Entry, ...]) -> list[Job | None]:
     """Return what there is to be measured at each checkpoint; no update leads to the first."""
     if part == CENSUS:
-        return [*(None for _ in entries[:-1]), *(Job(part, entry) for entry in entries[-1:])]
+        last = [Job(part, entry, _initial(entries)) for entry in entries[-1:]]
+        return [*(None for _ in entries[:-1]), *last]
     if part == FILTERS:
         return [Job(part, entry, _initial(entries)) for entry in entries]
     if part != UPDATES:

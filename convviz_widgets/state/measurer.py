@@ -22,6 +22,7 @@ from convviz_widgets.instrument import (
     measure_updates,
     weights_of,
 )
+from convviz_widgets.instrument.census import Batch
 from convviz_widgets.state.job import (
     ACTIVATIONS,
     CENSUS,
@@ -106,7 +107,7 @@ class Measurer:
         if job.part == ACTIVATIONS:
             return measure_activations(probe, self._batches(go_on))
         if job.part == CENSUS:
-            return measure_census(probe, self._census(go_on))
+            return self._counted(job, go_on)
         return self._gradients(len(self._indices))
 
     def fingerprint(self, job: Job) -> str:
@@ -162,15 +163,24 @@ class Measurer:
                 raise Stopped
             yield batch
 
-    def _census(self, go_on: Callable[[], bool]) -> Iterator[Tensor]:
+    def _counted(self, job: Job, go_on: Callable[[], bool]) -> Measurement:
+        probe, initial = self._ready(), None
+        if job.before is not None:
+            self._load(job.before)
+            initial = weights_of(probe)
+            self._load(job.entry)
+        return measure_census(probe, self._images, self._census(go_on), initial)
+
+    def _census(self, go_on: Callable[[], bool]) -> Iterator[Batch]:
         """Yield images that are spread evenly over the whole set."""
         indices = census_indices(self._images)
         size = self._fitting(FORWARD_BYTES, copies=2)
         for start in range(0, len(indices), size):
             if not go_on():
                 raise Stopped
+            chosen = indices[start : start + size]
             with self._lock:
-                batch = self._images.batch(indices[start : start + size])
+                batch = Batch(chosen, self._images.batch(chosen), self._images.expected(chosen))
             yield batch
 
     def _gradients(self, at_most: int) -> Measurement:
@@ -189,7 +199,8 @@ class Measurer:
         digest = hashlib.sha256(repr(self._ready().layers).encode())
         if job.part == CENSUS:
             for batch in self._census(lambda: True):
-                digest.update(_bytes(batch))
+                digest.update(_bytes(batch.inputs))
+                digest.update(b"" if batch.expected is None else _bytes(batch.expected))
         if job.part in (ACTIVATIONS, GRADIENTS, CENSUS):
             digest.update(_bytes(self._inputs()))
             self._ready().load(_weights_by_shape(job.entry.load()))

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from convviz_widgets.diagnosis.finding import ERROR, WARNING, Finding
+from convviz_widgets.diagnosis.code import channel_code, dead_code
+from convviz_widgets.diagnosis.finding import ERROR, REMARK, WARNING, Finding
 from convviz_widgets.diagnosis.measurements import Firing
 
 IMAGES = 256
 """One image proves nothing: of a random net's channels 50 % are silent on one, 25 % on 256."""
+
+SHARE = 1 / 3
+"""Of dead channels in a layer that is dead; healthy ones have at most 0.19."""
 
 
 def dead_layer(
     firing: Sequence[Firing],
     input_rms: float | None = None,
     *,
-    share: float = 1 / 3,
+    share: float = SHARE,
     error_share: float = 0.9,
     images: int = IMAGES,
 ) -> list[Finding]:
@@ -40,39 +44,105 @@ def dead_layer(
         That must have been looked at.
     """
     found = []
-    for layer in dict.fromkeys(each.layer for each in firing):
-        known = [each for each in _trained(firing) if each.layer == layer]
-        enough = [each for each in known if each.images >= images]
-        dead = [each for each in enough if _dead(each).mean() >= share]
+    for layer, known in _by_layer(firing):
+        dead = [
+            each for each in known if each.images >= images and (each.fired == 0).mean() >= share
+        ]
         if not dead:
             continue
-        worst = max(dead, key=lambda each: float(_dead(each).mean()))
-        value = float(_dead(worst).mean())
+        worst = max(dead, key=lambda each: float((each.fired == 0).mean()))
+        silent = np.flatnonzero(worst.fired == 0)
+        since = next(each.step for each in known if (each.fired == 0).mean() >= share)
         scale = "unknown" if input_rms is None else f"{input_rms:.2g}"
-        since = next(each.step for each in known if _dead(each).mean() >= share)
+        value = len(silent) / len(worst.fired)
         found.append(
             Finding(
                 "dead-layer",
                 ERROR if value >= error_share else WARNING,
-                f"{layer}: {int(_dead(worst).sum())} of {len(worst.fired)} channels are zero "
-                f"everywhere on n = {worst.images:,} images at step {worst.step:,} (threshold "
-                f"{share:.0%}), so many first at step {since:,}: steps too large for this network; "
-                f"learning rate, input scale (RMS {scale}) or initial weights: cannot tell",
+                f"{layer}: {len(silent)} of {len(worst.fired)} channels are zero everywhere on "
+                f"n = {worst.images:,} images at step {worst.step:,} (threshold {share:.0%}), so "
+                f"many first at step {since:,}: steps too large for this network; learning rate, "
+                f"input scale (RMS {scale}) or initial weights: cannot tell",
                 layer=layer,
-                step=since,
+                step=worst.step,
                 value=value,
                 threshold=share,
                 n=worst.images,
-                select={"channel": int(np.flatnonzero(_dead(worst))[0])},
+                select={"channel": int(silent[0])},
+                code=dead_code(layer, worst.step, worst.images),
             )
         )
     return found
 
 
-def _dead(each: Firing) -> np.ndarray:
-    return each.fired == 0
+def dead_filter(
+    firing: Sequence[Firing], *, share: float = SHARE, images: int = IMAGES
+) -> list[Finding]:
+    """Find single channels that are zero everywhere on every image [CS231n].
+
+    After n images without firing a channel's rate is below 3/n, with 95 % confidence. Those of a
+    dead layer are left to `dead_layer`.
+    """
+    found = []
+    for _, known in _by_layer(firing):
+        for each in _enough(known, images):
+            silent = np.flatnonzero(each.fired == 0)
+            if len(silent) < share * len(each.fired):
+                found += [_channel("dead-filter", each, int(c), 0.0) for c in silent]
+    return _first(found)
 
 
-def _trained(firing: Sequence[Firing]) -> list[Firing]:
-    """Return those after step 0; all where there is nothing else."""
-    return [each for each in firing if each.step > 0] or list(firing)
+def dying_filter(
+    firing: Sequence[Firing], *, rate: float = 0.01, images: int = IMAGES
+) -> list[Finding]:
+    """Find channels that fire on fewer than ``rate`` of the images, but on some."""
+    found = []
+    for _, known in _by_layer(firing):
+        for each in _enough(known, images):
+            rare = np.flatnonzero((each.fired > 0) & (each.fired < rate * each.images))
+            found += [_channel("dying-filter", each, int(c), rate) for c in rare]
+    return _first(found)
+
+
+def _channel(rule: str, each: Firing, channel: int, threshold: float) -> Finding:
+    count, images = int(each.fired[channel]), each.images
+    if count:
+        what = f"fires on {count} of n = {images:,} images (threshold {threshold:.0%})"
+    else:
+        what = (
+            f"is zero everywhere on n = {images:,} images; its firing rate is below "
+            f"{3 / images:.2%}, with 95 % confidence"
+        )
+    return Finding(
+        rule,
+        REMARK,
+        f"{each.layer}, channel {channel}, {what}, at step {each.step:,}",
+        layer=each.layer,
+        channel=channel,
+        step=each.step,
+        value=count / images,
+        threshold=threshold,
+        n=images,
+        select={"channel": channel},
+        code=channel_code(each.layer, channel, each.step, images),
+    )
+
+
+def _by_layer(firing: Sequence[Firing]) -> Iterator[tuple[str, list[Firing]]]:
+    """Yield each layer with its counts after step 0; at step 0 where there is nothing else."""
+    trained = [each for each in firing if each.step > 0] or list(firing)
+    for layer in dict.fromkeys(each.layer for each in trained):
+        own = [each for each in trained if each.layer == layer and len(each.fired)]
+        yield layer, sorted(own, key=lambda each: each.step)
+
+
+def _enough(known: Sequence[Firing], images: int) -> list[Firing]:
+    return [each for each in known if each.images >= images]
+
+
+def _first(findings: Sequence[Finding]) -> list[Finding]:
+    """Return one finding a channel, of the first checkpoint that has one."""
+    by_channel: dict[tuple[str | None, int | None], Finding] = {}
+    for each in findings:
+        by_channel.setdefault((each.layer, each.channel), each)
+    return list(by_channel.values())

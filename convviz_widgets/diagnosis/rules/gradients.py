@@ -1,15 +1,16 @@
-"""Rules for gradients and updates: they vanish, explode, move weights too much or not at all."""
+"""Rules for gradients: they vanish, or explode."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
+from convviz_widgets.diagnosis.code import leap_code, slope_code
 from convviz_widgets.diagnosis.curve import Curve
 from convviz_widgets.diagnosis.finding import WARNING, Finding
-from convviz_widgets.diagnosis.measurements import GradientDepth, layer_of
+from convviz_widgets.diagnosis.measurements import GradientDepth
 from convviz_widgets.diagnosis.windows import preceding
 from convviz_widgets.tensors import DepthSlope, depth_slope
 
@@ -40,7 +41,7 @@ def vanishing_gradient(
                 f"{profile.step:,}: saturating activations or too small initial weights; the "
                 "first layers hardly learn"
             )
-            return [_of_slope("vanishing-gradient", message, profile, fit, slope, profile.layers)]
+            return [_of_slope("vanishing-gradient", message, profile, fit, slope)]
     return []
 
 
@@ -78,9 +79,7 @@ def exploding_gradient(
                 f"{-fit.total:.1f} in all (thresholds {-slope:g} and {-decades:g}), at step "
                 f"{profile.step:,}: too large initial weights"
             )
-            found.append(
-                _of_slope("exploding-gradient", message, profile, fit, slope, profile.layers)
-            )
+            found.append(_of_slope("exploding-gradient", message, profile, fit, slope))
             break
     return found or _leaping(gradient_norm, times, window, least)
 
@@ -107,6 +106,7 @@ def _leaping(norm: Curve | None, times: float, window: int, least: int) -> list[
             value=float(leaps[first]),
             threshold=times,
             n=min(first, window),
+            code=leap_code(norm.name, first, window),
         )
     ]
 
@@ -126,7 +126,6 @@ def _of_slope(
     profile: GradientDepth,
     fit: DepthSlope,
     threshold: float,
-    layers: tuple[str, ...],
 ) -> Finding:
     zero = sum(norm == 0 for norm in profile.norms)
     left_out = f"; {zero} layers with a gradient of exactly zero left out" if zero else ""
@@ -134,89 +133,10 @@ def _of_slope(
         rule,
         WARNING,
         f"{message} (loss on {profile.images} images{left_out})",
-        layer=layers[0],
+        layer=profile.layers[0],
         step=profile.step,
         value=fit.slope,
         threshold=threshold,
         n=profile.images,
+        code=slope_code(profile.step, profile.layers),
     )
-
-
-def update_ratio(
-    ratios: Mapping[str, Curve],
-    learning_rate: Curve | None = None,
-    *,
-    high: float = 0.1,
-    low: float = 1e-6,
-    times: int = 2,
-    share: float = 0.025,
-) -> list[Finding]:
-    """Find weights that move too much in a step, or not at all.
-
-    ‖ΔW‖/‖W‖ is typically 1e-3 to 2e-2; 1e-3 is CS231n's rule of thumb ("Neural Networks 3"). Too
-    high where it is above ``high`` at ``times`` recorded steps, and at ``share`` of those so far;
-    too low where its median over the run is below ``low``, the tail in which the learning rate has
-    decayed to below a hundredth of its largest left out (the second half, where it is unknown).
-
-    Parameters
-    ----------
-    ratios
-        By weight, of at least two dimensions.
-    learning_rate
-        Of the same run.
-    """
-    found = []
-    for name, ratio in ratios.items():
-        curve = ratio.finite
-        if not len(curve):
-            continue
-        above = np.cumsum(curve.values > high)
-        counts = np.arange(1, len(curve) + 1)
-        fires = np.flatnonzero((above >= times) & (above >= share * counts))
-        if fires.size:
-            found.append(_too_high(name, curve, int(fires[0]), high))
-            continue
-        undecayed = _before_the_tail(curve, learning_rate)
-        median = float(np.median(undecayed.values)) if len(undecayed) else math.nan
-        if median < low:
-            found.append(_too_low(name, undecayed, median, low))
-    return found
-
-
-def _too_high(name: str, curve: Curve, first: int, high: float) -> Finding:
-    above = int((curve.values > high).sum())
-    return Finding(
-        "update-ratio",
-        WARNING,
-        f"{name} moves by more than {high:g} of itself in {above:,} of {len(curve):,} recorded "
-        f"steps (up to {curve.values.max():.2g}; typical 1e-3 to 2e-2): steps too large",
-        layer=layer_of(name),
-        step=int(curve.steps[first]),
-        value=float(curve.values.max()),
-        threshold=high,
-        n=len(curve),
-    )
-
-
-def _too_low(name: str, curve: Curve, median: float, low: float) -> Finding:
-    return Finding(
-        "update-ratio",
-        WARNING,
-        f"{name} moves by {median:.1e} of itself a step (median; threshold {low:g}, typical 1e-3 "
-        "to 2e-2): it is frozen, gets no gradient, or the learning rate is too low: cannot tell",
-        layer=layer_of(name),
-        step=int(curve.steps[-1]),
-        value=median,
-        threshold=low,
-        n=len(curve),
-    )
-
-
-def _before_the_tail(curve: Curve, rate: Curve | None) -> Curve:
-    if rate is None or not len(rate.finite):
-        half = -(-len(curve) // 2)
-        return Curve(curve.name, curve.steps[:half], curve.values[:half])
-    known = rate.finite
-    place = np.clip(np.searchsorted(known.steps, curve.steps, side="right") - 1, 0, None)
-    kept = known.values[place] >= 0.01 * known.values.max()
-    return Curve(curve.name, curve.steps[kept], curve.values[kept])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
+from convviz_widgets.diagnosis.code import gap_code
 from convviz_widgets.diagnosis.curve import Curve
 from convviz_widgets.diagnosis.finding import REMARK, WARNING, Finding
 from convviz_widgets.diagnosis.measurements import RunCurves
@@ -53,20 +55,25 @@ def overfit(
     risen = _risen(curves, held.steps, evaluations)
     firm = wide & (risen >= rise)
     if firm.any():
-        return [_finding(held, apart, limit, risen, firm, rise, validation_images)]
+        last = int(np.flatnonzero(firm)[-1])
+        code = gap_code(train.name, held.name, last, evaluations)
+        found = _finding(held, apart, limit, risen, firm, rise, validation_images)
+        return [replace(found, code=code)]
     place = int(np.flatnonzero(wide)[0])
+    widest = int(np.nanargmax(np.where(wide, apart, np.nan)))
     known = f"n = {validation_images:,}" if validation_images else "n unknown"
     return [
         Finding(
             "overfit",
             REMARK,
-            f"gap {apart[wide].max():.2f} between training and validation accuracy from step "
+            f"gap {apart[widest]:.2f} between training and validation accuracy from step "
             f"{held.steps[place]:,} on (threshold {limit[place]:.2f}), {known}: overfitting, or a "
             "validation set from elsewhere: cannot tell",
             step=int(held.steps[place]),
-            value=float(apart[wide].max()),
+            value=float(apart[widest]),
             threshold=float(limit[place]),
             n=validation_images,
+            code=gap_code(train.name, held.name, widest, evaluations),
         )
     ]
 

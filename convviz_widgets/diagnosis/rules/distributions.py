@@ -1,0 +1,138 @@
+"""Rules for distributions: weights and biases far out, pre-activations off centre."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from convviz_widgets.diagnosis.code import (
+    bias_code,
+    deviation_code,
+    mean_code,
+    size_code,
+    skew_code,
+)
+from convviz_widgets.diagnosis.finding import REMARK, WARNING, Finding
+from convviz_widgets.diagnosis.measurements import TensorFacts
+
+
+def abnormal_weight(
+    weights: Sequence[TensorFacts], *, sigmas: float = 20.0, size: float = 10.0
+) -> list[Finding]:
+    """Find weights that are large, or far from all others of their layer.
+
+    Measured: ill runs 13 to 27,600, healthy ones up to 3.9 [TensorBoard's distributions; Hui].
+
+    Parameters
+    ----------
+    weights
+        Of tensors with at least two dimensions, never norm scales (healthy ones reach 36 σ).
+    sigmas
+        |w − median| in standard deviations.
+    size
+        |w|.
+    """
+    large = [
+        Finding(
+            "abnormal-weight",
+            WARNING,
+            f"{each.layer}: a weight of size {_size(each):.3g} (threshold {size:g}) at step "
+            f"{each.step:,}, among n = {each.n:,} of std {each.std:.2g}",
+            value=_size(each),
+            threshold=size,
+            code=size_code(each.layer, each.step),
+            **_place(each),
+        )
+        for each in _first(weights, lambda each: _size(each) > size)
+    ]
+    known = {finding.layer for finding in large}
+    far = [
+        Finding(
+            "abnormal-weight",
+            WARNING,
+            f"{each.layer}: a weight {_deviation(each):.1f} standard deviations from the median "
+            f"(threshold {sigmas:g}) at step {each.step:,}, n = {each.n:,}",
+            value=_deviation(each),
+            threshold=sigmas,
+            code=deviation_code(each.layer, each.step),
+            **_place(each),
+        )
+        for each in _first(weights, lambda each: _deviation(each) > sigmas)
+        if each.layer not in known
+    ]
+    return large + far
+
+
+def abnormal_bias(biases: Sequence[TensorFacts], *, size: float = 10.0) -> list[Finding]:
+    """Find biases larger than ``size``: ill runs reach 13 to 27,600, healthy ones 3.9 [Hui]."""
+    return [
+        Finding(
+            "abnormal-bias",
+            WARNING,
+            f"{each.layer}: a bias of size {_size(each):.3g} (threshold {size:g}) at step "
+            f"{each.step:,}, n = {each.n:,}",
+            value=_size(each),
+            threshold=size,
+            code=bias_code(each.layer, each.step),
+            **_place(each),
+        )
+        for each in _first(biases, lambda each: _size(each) > size)
+    ]
+
+
+def skewed_pre_activation(
+    pre_activations: Sequence[TensorFacts], *, stds: float = 1.0, skew: float = 2.0
+) -> list[Finding]:
+    """Find inputs of a nonlinearity that are off centre, or lopsided: a remark.
+
+    Of the whole layer, never per channel, after step 0. Batch or layer norm centres them [Hui].
+
+    Parameters
+    ----------
+    stds
+        |mean| in standard deviations.
+    skew
+        |third standardised moment|.
+    """
+    trained = [each for each in pre_activations if each.step > 0] or list(pre_activations)
+    found = []
+    for each in _first(trained, lambda e: abs(e.mean) > stds * e.std > 0 or abs(e.skew) > skew):
+        is_off = abs(each.mean) > stds * each.std
+        found.append(
+            Finding(
+                "skewed-pre-activation",
+                REMARK,
+                f"{each.layer}: its input has mean {each.mean:.2g} and std {each.std:.2g} "
+                f"(threshold {stds:g} std), skew {each.skew:.2g} (threshold {skew:g}) at step "
+                f"{each.step:,}, n = {each.n:,}: batch or layer norm before it centres it",
+                value=abs(each.mean) / each.std if is_off else each.skew,
+                threshold=stds if is_off else skew,
+                code=(mean_code if is_off else skew_code)(each.layer, each.step),
+                **_place(each),
+            )
+        )
+    return found
+
+
+def _size(each: TensorFacts) -> float:
+    return max(-each.low, each.high)
+
+
+def _deviation(each: TensorFacts) -> float:
+    far = max(each.high - each.median, each.median - each.low)
+    return far / each.std if each.std > 0 else 0.0
+
+
+def _place(each: TensorFacts) -> dict[str, Any]:
+    return {"layer": each.layer, "step": each.step, "n": each.n}
+
+
+def _first(
+    facts: Sequence[TensorFacts], is_abnormal: Callable[[TensorFacts], bool]
+) -> list[TensorFacts]:
+    """Return of each layer the first checkpoint at which it is abnormal."""
+    by_layer: dict[str, TensorFacts] = {}
+    for each in sorted(facts, key=lambda each: each.step):
+        if each.layer not in by_layer and is_abnormal(each):
+            by_layer[each.layer] = each
+    return list(by_layer.values())

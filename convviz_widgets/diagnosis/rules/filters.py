@@ -1,0 +1,70 @@
+"""The rule for noisy filters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from convviz_widgets.diagnosis.code import noise_code
+from convviz_widgets.diagnosis.finding import REMARK, Finding
+from convviz_widgets.diagnosis.measurements import FilterNoise
+
+
+def noisy_filter(
+    layers: Sequence[FilterNoise],
+    *,
+    share: float = 0.25,
+    cosine: float = 0.5,
+    update_share: float = 0.25,
+) -> list[Finding]:
+    """Find layers whose filters are no smoother than their weights at shuffled positions.
+
+    A remark, for healthy short runs keep 44 to 100 % noisy filters; kernels below 4×4 have too few
+    positions to be judged. Judged at a layer's latest checkpoint: at step 0 all filters are noise
+    [CS231n; Gavrikov & Keuper, CVPR 2022].
+
+    Parameters
+    ----------
+    layers
+        At one checkpoint or more.
+    share
+        Of noisy filters above which a layer is called noisy (smooth run 6 %, noisy 72 %).
+    cosine
+        To the initial weights, above which they are mostly those still.
+    update_share
+        Of noisy filters in the change since step 0, above which noise was learned.
+    """
+    return [
+        Finding(
+            "noisy-filter",
+            REMARK,
+            f"{each.layer}: {each.share:.0%} of {each.count} filters are no smoother than shuffled "
+            f"ones (threshold {share:.0%}) at step {each.step:,}: "
+            f"{_cause(each, cosine, update_share)}",
+            layer=each.layer,
+            step=each.step,
+            value=each.share,
+            threshold=share,
+            n=each.count,
+            code=noise_code(each.layer, each.step),
+        )
+        for each in _latest(layers)
+        if each.share > share
+    ]
+
+
+def _latest(layers: Sequence[FilterNoise]) -> list[FilterNoise]:
+    """Return of each layer the latest checkpoint."""
+    ordered = sorted(layers, key=lambda each: each.step)
+    return list({each.layer: each for each in ordered}.values())
+
+
+def _cause(each: FilterNoise, cosine: float, update_share: float) -> str:
+    if math.isnan(each.cosine):
+        return "without the checkpoint of step 0, initial noise and learned noise: cannot tell"
+    beside = f"(cosine to the initial weights {each.cosine:.2f})"
+    if each.cosine > cosine:
+        return f"mostly still their initial noise {beside}: updates too few or too small"
+    if each.update_share > update_share:
+        return f"learned noise {beside}: regularise"
+    return f"neither initial nor learned {beside}: cannot tell"

@@ -1,0 +1,95 @@
+"""The rule for updates: weights that move too much in a step, or not at all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from convviz_widgets.diagnosis.code import ratio_code
+from convviz_widgets.diagnosis.curve import Curve
+from convviz_widgets.diagnosis.finding import WARNING, Finding
+from convviz_widgets.diagnosis.measurements import layer_of
+
+
+def update_ratio(
+    ratios: Mapping[str, Curve],
+    learning_rate: Curve | None = None,
+    *,
+    high: float = 0.1,
+    low: float = 1e-6,
+    times: int = 2,
+    share: float = 0.025,
+) -> list[Finding]:
+    """Find weights that move too much in a step, or not at all.
+
+    ‖ΔW‖/‖W‖ is typically 1e-3 to 2e-2; 1e-3 is CS231n's rule of thumb ("Neural Networks 3"). Too
+    high where it is above ``high`` at ``times`` recorded steps, and at ``share`` of those so far;
+    too low where its median over the run is below ``low``, the tail in which the learning rate has
+    decayed to below a hundredth of its largest left out (the second half, where it is unknown).
+
+    Parameters
+    ----------
+    ratios
+        By weight, of at least two dimensions.
+    learning_rate
+        Of the same run.
+    """
+    found = []
+    for name, ratio in ratios.items():
+        curve = ratio.finite
+        if not len(curve):
+            continue
+        above = np.cumsum(curve.values > high)
+        counts = np.arange(1, len(curve) + 1)
+        fires = np.flatnonzero((above >= times) & (above >= share * counts))
+        if fires.size:
+            found.append(_too_high(name, curve, int(fires[0]), high))
+            continue
+        undecayed = _before_the_tail(curve, learning_rate)
+        median = float(np.median(undecayed.values)) if len(undecayed) else math.nan
+        if median < low:
+            found.append(_too_low(name, undecayed, median, low))
+    return found
+
+
+def _too_high(name: str, curve: Curve, first: int, high: float) -> Finding:
+    above = int((curve.values > high).sum())
+    return Finding(
+        "update-ratio",
+        WARNING,
+        f"{name} moves by more than {high:g} of itself in {above:,} of {len(curve):,} recorded "
+        f"steps (up to {curve.values.max():.2g}; typical 1e-3 to 2e-2): steps too large",
+        layer=layer_of(name),
+        step=int(curve.steps[first]),
+        value=float(curve.values.max()),
+        threshold=high,
+        n=len(curve),
+        code=ratio_code(curve.name, "max", len(curve)),
+    )
+
+
+def _too_low(name: str, curve: Curve, median: float, low: float) -> Finding:
+    return Finding(
+        "update-ratio",
+        WARNING,
+        f"{name} moves by {median:.1e} of itself a step (median; threshold {low:g}, typical 1e-3 "
+        "to 2e-2): it is frozen, gets no gradient, or the learning rate is too low: cannot tell",
+        layer=layer_of(name),
+        step=int(curve.steps[-1]),
+        value=median,
+        threshold=low,
+        n=len(curve),
+        code=ratio_code(curve.name, "median", len(curve)),
+    )
+
+
+def _before_the_tail(curve: Curve, rate: Curve | None) -> Curve:
+    if rate is None or not len(rate.finite):
+        half = -(-len(curve) // 2)
+        return Curve(curve.name, curve.steps[:half], curve.values[:half])
+    known = rate.finite
+    place = np.clip(np.searchsorted(known.steps, curve.steps, side="right") - 1, 0, None)
+    kept = known.values[place] >= 0.01 * known.values.max()
+    return Curve(curve.name, curve.steps[kept], curve.values[kept])
