@@ -1,0 +1,166 @@
+"""Comparison: the same views of two states, under one clock, layer, channel and image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ipywidgets import Box, HBox, Layout, VBox
+
+from convviz_widgets.errors import InputError
+from convviz_widgets.state import ModelState, Selection
+from convviz_widgets.state.link import Link
+from convviz_widgets.views import (
+    ChannelStepper,
+    ImageStrip,
+    LayerList,
+    View,
+    close_tree,
+    listen,
+    widget_tree,
+)
+from convviz_widgets.views.mosaic_view import MosaicView
+from convviz_widgets.views.step_clock import StepClock
+from convviz_widgets.views.text import Text
+
+WIDTH = 828
+"""In CSS pixels; a notebook's output is 848 wide."""
+
+GAP = 16
+
+HALF = (WIDTH - GAP) // 2
+
+
+class Comparison(VBox):
+    """Two models, or two runs, beside each other: every lesson is a comparison.
+
+    Both show their last checkpoint at or before the clock's step. What one of them lacks (a layer,
+    an image) leaves its own where it is; the line above each says what it shows.
+
+    Parameters
+    ----------
+    left, right
+        Two `ModelState` objects; they stay linked until the comparison is closed.
+    view
+        A view's class, such as `FilterMosaic`, or several, shown one below the other. Wide ones
+        that cannot lie beside each other lie below each other, too.
+    names
+        What the two are called.
+    options
+        Of the views; a pair gives each side its own: ``run=(first, second)``.
+
+    Raises
+    ------
+    InputError
+        Something else than two different states, than views, or than two names is given.
+    """
+
+    def __init__(
+        self,
+        left: ModelState,
+        right: ModelState,
+        view: type[View] | Sequence[type[View]],
+        *,
+        names: Sequence[str] = ("left", "right"),
+        **options: Any,
+    ) -> None:
+        _check(left, right, names)
+        kinds = _view_classes(view)
+        self.pairs = [
+            tuple(
+                _narrowed(kind)(state, **_of_side(options, side))
+                for side, state in enumerate((left, right))
+            )
+            for kind in kinds
+        ]
+        super().__init__(layout=Layout(width=f"{WIDTH}px", overflow="hidden", grid_gap="8px"))
+        self.link = Link(left, right)
+        self.clock = StepClock(self.link)
+        self.controls = [LayerList(left), ImageStrip(left), ChannelStepper(left)]
+        self._names = tuple(map(str, names))
+        self._headings = [Text(kind="title", width=f"{HALF}px") for _ in self.link.states]
+        still = {"flex": "0 0 auto", "grid_gap": f"{GAP}px"}
+        self.children = [
+            self.clock,
+            HBox(self.controls, layout=Layout(**still)),
+            HBox(self._headings, layout=Layout(**still)),
+            *(_laid_out(pair) for pair in self.pairs),
+        ]
+        for state in self.link.states:
+            state.observe(self._head, names="selection")
+        self._head()
+        listen(self)
+
+    def close(self) -> None:
+        """Part the two states again, and close every view and widget; the states stay open."""
+        link = vars(self).pop("link", None)
+        if link is None:
+            return  # closed already, or refused before there was anything to close
+        link.close()
+        for state in link.states:
+            state.unobserve(self._head, names="selection")
+        self.clock.close()
+        for widget in list(widget_tree(self)):
+            if isinstance(widget, View):
+                widget.close()
+        close_tree(self)
+
+    def _head(self, _change: Any = None) -> None:
+        wanted = self.link.states[0].selection
+        for heading, name, state in zip(self._headings, self._names, self.link.states, strict=True):
+            heading.show(f"{name} · {_what_is_shown(state.selection, wanted)}")
+
+
+def _what_is_shown(shown: Selection, wanted: Selection) -> str:
+    """Say the step, and which layer, channel or image it is, where that is another one."""
+    others = [
+        f"{field} {getattr(shown, field)}"
+        for field in ("layer", "channel", "image")
+        if getattr(shown, field) != getattr(wanted, field)
+    ]
+    return " · ".join([f"step {shown.step:,}", *(f"has {other} instead" for other in others)])
+
+
+def _laid_out(pair: tuple[View, ...]) -> Box:
+    """Return both views, beside each other if there is room."""
+    beside = pair[0].width <= HALF
+    layout = Layout(flex="0 0 auto", grid_gap=f"{GAP}px")
+    if not beside:
+        return VBox(list(pair), layout=layout)
+    cells = [Box([each], layout=Layout(width=f"{HALF}px", flex="0 0 auto")) for each in pair]
+    return HBox(cells, layout=layout)
+
+
+def _narrowed(kind: type[View]) -> type[View]:
+    """Return the view as wide as half of the comparison: its mosaic breaks into more rows."""
+    if not issubclass(kind, MosaicView) or kind.frame[0] <= HALF:
+        return kind
+    return type(kind.__name__, (kind,), {"width": HALF, "frame": (HALF, kind.frame[1])})
+
+
+def _of_side(options: dict[str, Any], side: int) -> dict[str, Any]:
+    return {
+        name: value[side] if isinstance(value, tuple) and len(value) == 2 else value
+        for name, value in options.items()
+    }
+
+
+def _view_classes(view: Any) -> list[type[View]]:
+    kinds = list(view) if isinstance(view, Sequence) else [view]
+    for kind in kinds:
+        if not isinstance(kind, type) or not issubclass(kind, View):
+            got = kind.__name__ if isinstance(kind, type) else f"a {type(kind).__name__}"
+            raise InputError(f"Comparison takes a view's class, such as FilterMosaic; got {got}")
+    if not kinds:
+        raise InputError("Comparison takes a view's class, such as FilterMosaic; got none")
+    return kinds
+
+
+def _check(left: Any, right: Any, names: Any) -> None:
+    for state in (left, right):
+        if not isinstance(state, ModelState):
+            raise InputError(f"Comparison takes two ModelStates, got {type(state).__name__}")
+    if left is right:
+        raise InputError("Comparison takes two ModelStates; both are the same one")
+    if isinstance(names, str) or len(names) != 2:
+        raise InputError(f"names= takes two names, left and right, got {names!r}")

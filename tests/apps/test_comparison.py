@@ -1,0 +1,71 @@
+"""Two states side by side: linked, labelled, and let go of when closed."""
+
+import pytest
+import torch
+from ipywidgets.widgets.widget import _instances
+from torch import nn
+
+import convviz_widgets as cvw
+from convviz_widgets.errors import InputError
+
+
+def state(steps, channels=4):
+    model = nn.Sequential(nn.Conv2d(1, channels, 3, padding=1), nn.ReLU())
+    series = cvw.CheckpointSeries.from_state_dicts([(step, model.state_dict()) for step in steps])
+    return cvw.ModelState(model, torch.rand(3, 1, 8, 8), checkpoints=series)
+
+
+def test_one_clock_moves_both_views_by_step():
+    left, right = state((0, 100)), state((0, 50, 150))
+    compared = cvw.Comparison(left, right, cvw.ActivationMosaic, names=("slow", "fast"))
+    compared.clock._slider.value = 100
+    assert (left.selection.step, right.selection.step) == (100, 50)
+    assert "step 100" in compared.pairs[0][0]._caption.value
+    assert "step 50" in compared.pairs[0][1]._caption.value
+    assert [text.value for text in compared._headings] == ["slow · step 100", "fast · step 50"]
+
+
+def test_a_wide_mosaic_is_narrowed_and_other_wide_views_lie_below_each_other():
+    compared = cvw.Comparison(
+        state((0,)), state((0,)), [cvw.FilterMosaic, cvw.WeightHistogram, cvw.SparsityHistory]
+    )
+    assert [pair[0].width for pair in compared.pairs] == [406, 286, 566]
+    directions = [type(row).__name__ for row in compared.children[3:]]
+    assert directions == ["HBox", "HBox", "VBox"]
+
+
+def test_what_the_other_lacks_is_said():
+    compared = cvw.Comparison(state((0,), channels=8), state((0,)), cvw.ActivationMosaic)
+    compared.link.states[0].select(channel=7)
+    assert compared._headings[1].value == "right · step 0 · has channel 3 instead"
+
+
+def test_a_pair_of_options_gives_each_side_its_own():
+    compared = cvw.Comparison(
+        state((0,)), state((0,)), cvw.ActivationMosaic, colormap=("magma", "viridis")
+    )
+    assert [view.colormap for view in compared.pairs[0]] == ["magma", "viridis"]
+
+
+def test_closing_parts_the_states_and_leaves_no_widget():
+    left, right = state((0, 1)), state((0, 1))
+    before = set(_instances)
+    compared = cvw.Comparison(left, right, cvw.ActivationMosaic)
+    compared.close()
+    left.select(checkpoint=0)
+    assert right.checkpoint == 1
+    assert set(_instances) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (lambda one, two: (one, one, cvw.FilterMosaic), "the same one"),
+        (lambda one, two: (one, 7, cvw.FilterMosaic), "two ModelStates, got int"),
+        (lambda one, two: (one, two, "FilterMosaic"), "a view's class"),
+        (lambda one, two: (one, two, []), "got none"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_in_one_line(arguments, words):
+    with pytest.raises(InputError, match=words):
+        cvw.Comparison(*arguments(state((0,)), state((0,))))
