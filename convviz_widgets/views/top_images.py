@@ -173,19 +173,20 @@ class TopImages(SweepView):
             return TopPicture.message(*why_none(ranked, selection, at))
         now, before = self._found(ranked, selection), self._before(selection)
         slots = slots_of(now, before, self.state.image_set.preprocessing.scale)
+        height, width = ranked.result.subject.image_shape[-2:]
         painted = paint_slots(
             slots,
             [self._display(slot.image) for slot in slots],
-            ranked.result.subject.image_shape[-2:],
+            (height, width),
             whole=self.show == WHOLE,
             own_scale=self.own_scale,
         )
-        compared = before and about_changes(self.state.steps[selection.checkpoint - 1])
+        earlier = self.state.steps[max(0, selection.checkpoint - 1)]
         sentences = (
             about_ranking(ranked, selection, self.state.image_set, at),
             painted.seen,
             about_patterns(now, self.method, painted.scale),
-            compared,
+            about_changes(earlier) if before else "",
         )
         return TopPicture(
             painted.png,
