@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
+import os
+import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +26,8 @@ from convviz_widgets.sweep.plan import Plan
 _TASKS_OF_A_WORKER = 4  # so that a slow worker does not keep the others waiting
 _MERGED_AT_ONCE = 4
 _ATTEMPTS = 3
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +131,7 @@ _idle: dict[str, list[tuple[Probe, Items]]] = {}
 
 
 def _swept(job: Job, weights: Weights, span: range) -> Part:
-    with _borrowed(job) as (probe, items), _one_thread():
+    with _borrowed(job) as (probe, items), _one_thread(), _memory_kept():
         if weights.state_dict is not None and probe.key != weights.name:
             probe.load(weights.state_dict, weights.name)
         return swept_part(probe, job.plan, items, span, Part.empty(job.plan))
@@ -167,6 +172,27 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def _memory_kept() -> Iterator[None]:
+    """Keep freed memory for the next layer.
+
+    Dask starts its workers with a trim threshold of 64 kB, so that every map is paid for in fresh
+    pages: 40 % more time on a ResNet-18. Where the C library is not glibc nothing is changed.
+    """
+    adjust = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if adjust is None:
+        yield
+        return
+    before = os.environ.get("MALLOC_TRIM_THRESHOLD_", "")
+    adjust(_M_TRIM_THRESHOLD, 2**28)
+    adjust(_M_MMAP_THRESHOLD, 2**25)
+    try:
+        yield
+    finally:
+        adjust(_M_TRIM_THRESHOLD, int(before) if before.isdecimal() else 2**17)
+        adjust(_M_MMAP_THRESHOLD, 2**17)
 
 
 def _checked(client: Any) -> Any:
