@@ -24,7 +24,7 @@ def tied_pictures():
 @pytest.mark.parametrize("name", ["plain", "residual", "strided"])
 @pytest.mark.parametrize("batch_size", [1, 7, 64, 500])
 def test_the_top_is_that_of_a_brute_force_pass_with_ties_in_order(name, batch_size):
-    net, images = build(name), tied_pictures()
+    net, images = build(name), tied_pictures()[: 80 if batch_size == 1 else None]
     result = sweep(net, images, batch_size=batch_size, k=9, progress=False)
     for layer, maps in activations(net, images).items():
         for channel in range(maps.shape[1]):
