@@ -19,7 +19,7 @@ from convviz_widgets.views import (
     listen,
     widget_tree,
 )
-from convviz_widgets.views.mosaic_view import MosaicView
+from convviz_widgets.views.narrow import narrowed
 from convviz_widgets.views.step_clock import StepClock
 from convviz_widgets.views.text import Text
 
@@ -68,7 +68,7 @@ class Comparison(VBox):
         kinds = _view_classes(view)
         self.pairs = [
             tuple(
-                _narrowed(kind)(state, **_of_side(options, side))
+                narrowed(kind, HALF)(state, **_of_side(options, side))
                 for side, state in enumerate((left, right))
             )
             for kind in kinds
@@ -93,7 +93,7 @@ class Comparison(VBox):
 
     def close(self) -> None:
         """Part the two states again, and close every view and widget; the states stay open."""
-        link = vars(self).pop("link", None)
+        link = self.__dict__.pop("link", None)
         if link is None:
             return  # closed already, or refused before there was anything to close
         link.close()
@@ -129,13 +129,6 @@ def _laid_out(pair: tuple[View, ...]) -> Box:
         return VBox(list(pair), layout=layout)
     cells = [Box([each], layout=Layout(width=f"{HALF}px", flex="0 0 auto")) for each in pair]
     return HBox(cells, layout=layout)
-
-
-def _narrowed(kind: type[View]) -> type[View]:
-    """Return the view as wide as half of the comparison: its mosaic breaks into more rows."""
-    if not issubclass(kind, MosaicView) or kind.frame[0] <= HALF:
-        return kind
-    return type(kind.__name__, (kind,), {"width": HALF, "frame": (HALF, kind.frame[1])})
 
 
 def _of_side(options: dict[str, Any], side: int) -> dict[str, Any]:

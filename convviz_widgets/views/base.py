@@ -30,6 +30,8 @@ class View(VBox):
     """Fields of the `Selection` whose change makes the picture another one."""
     width: ClassVar[int] = 566
     """Of the view in CSS pixels; a notebook's output is 848 wide."""
+    narrows: ClassVar[bool] = False
+    """Whether the view is right at a smaller width, too."""
     caption_lines: ClassVar[int] = 2
     """Lines kept free for the caption, so that nothing jumps when it changes."""
     instant: ClassVar[bool] = False

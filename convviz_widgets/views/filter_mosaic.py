@@ -26,6 +26,7 @@ from convviz_widgets.tensors import (
 )
 from convviz_widgets.views.filter_noise import FilterNoise
 from convviz_widgets.views.mosaic_view import MosaicView
+from convviz_widgets.views.narrow import narrowed
 from convviz_widgets.views.option_controls import choice, line, number, switch
 from convviz_widgets.views.picture import Colouring, Picture, Tiles
 from convviz_widgets.views.weights import as_filters, filter_layer, has_filters, shown_as
@@ -76,7 +77,7 @@ class FilterMosaic(MosaicView):
 
     def __init__(self, state: ModelState, **options: Any) -> None:
         super().__init__(state, **options)
-        self._noise = FilterNoise(state, visible=self.visible)
+        self._noise = narrowed(FilterNoise, self.width)(state, visible=self.visible)
         self.observe(lambda change: self._noise.set_trait("visible", change.new), names="visible")
         self.children = [*self.children, self._noise]
 

@@ -49,6 +49,7 @@ class FilterNoise(HistoryView):
     """
 
     title: ClassVar[str] = "Noise of the filters over training"
+    narrows: ClassVar[bool] = True
     caption_lines: ClassVar[int] = 3
     depends: ClassVar[frozenset[str]] = frozenset({"key", "checkpoint", "layer", "revision"})
 

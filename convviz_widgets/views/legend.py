@@ -9,7 +9,7 @@ from convviz_widgets.views.text import Text
 
 def legend(*entries: tuple[str, str, str]) -> HBox:
     """Return a line of entries (name, colour, "solid" or "dashed")."""
-    still = Layout(overflow="hidden", flex="0 0 auto", min_height="22px")
+    still = Layout(overflow="hidden", flex="0 0 auto", flex_flow="row wrap", min_height="22px")
     return HBox([_entry(*entry) for entry in entries], layout=still)
 
 

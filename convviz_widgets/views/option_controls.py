@@ -15,7 +15,13 @@ def line(*controls: Widget) -> HBox:
     """Lay controls out side by side, in a line of constant height."""
     return HBox(
         list(controls),
-        layout=Layout(flex="0 0 auto", overflow="hidden", min_height="32px", align_items="center"),
+        layout=Layout(
+            flex="0 0 auto",
+            flex_flow="row wrap",  # in a narrow view
+            overflow="hidden",
+            min_height="32px",
+            align_items="center",
+        ),
     )
 
 

@@ -33,7 +33,7 @@ class StepClock(HBox):
 
     def close(self) -> None:
         """Stop listening to the two states."""
-        link = vars(self).pop("link", None)
+        link = self.__dict__.pop("link", None)
         if link is not None:  # else it is closed already
             for state in link.states:
                 state.unobserve(self._follow, names="selection")
