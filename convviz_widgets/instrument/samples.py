@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch._C import DisableTorchFunction
 
 from convviz_widgets.errors import InputError
 from convviz_widgets.instrument.failures import one_line
@@ -19,8 +19,11 @@ from convviz_widgets.instrument.randomness import NoRandomness
 BLOCK = 1 << 23
 """Bytes of a block: enough that what is done once a block does not count."""
 
-MOST = {True: 4096, False: 16}
-"""Samples of a block at most, where they are read as a batch and where one by one."""
+MOST = 4096
+"""Samples of a block at most."""
+
+PAUSE = 0.05
+"""Seconds that reading a block may take: decoding is slow, and somebody may want to stop."""
 
 Source = Tensor | ImageSet | MapDataset
 
@@ -67,13 +70,16 @@ class Samples:
     def blocks(self, indices: Sequence[int] | None = None) -> Iterator[Block]:
         """Yield the samples of some indices, default all; what fails is noted and left out."""
         chosen = range(len(self)) if indices is None else indices
-        start, size = 0, 1  # one, to see how large they are
+        start, size = 0, 1  # one, to see how large they are, and how slow
         while start < len(chosen):
+            begun = perf_counter()
             blocks = self._read(chosen[start : start + size])
+            taken = perf_counter() - begun
             yield from blocks
             start += size
             widest = max((block.rows.shape[1] for block in blocks), default=0)
-            size = max(1, min(MOST[self._batched], BLOCK // max(1, widest)))
+            fitting = min(BLOCK // max(1, widest), int(PAUSE * size / max(taken, 1e-6)), MOST)
+            size = max(1, min(fitting, 16 * size))  # the first one is slower than the others
 
     def _read(self, indices: Sequence[int]) -> list[Block]:
         if self._batched:
@@ -82,15 +88,12 @@ class Samples:
             except Exception:  # one of them is broken, then: which one is seen below
                 self._batched = isinstance(self._source, Tensor)
         alike: dict[tuple[Any, ...], dict[int, np.ndarray]] = {}
-        with NoRandomness():  # not for each item: entering takes longer than a small image
-            for index in indices:
-                try:
-                    item = self._item(index)
-                    with DisableTorchFunction():
-                        pixels = as_array(first_image(item))
-                    alike.setdefault((pixels.dtype, pixels.shape), {})[index] = pixels
-                except Exception as error:  # whatever a data set may raise
-                    self.failures[index] = reason(index, error)
+        for index, item in self._items(indices):
+            try:
+                pixels = as_array(first_image(item))
+                alike.setdefault((pixels.dtype.num, pixels.shape), {})[index] = pixels
+            except Exception as error:  # whatever a data set may give
+                self.failures[index] = reason(index, error)
         return [
             _block(np.array(list(found)), np.stack(list(found.values())))
             for found in alike.values()
@@ -103,6 +106,20 @@ class Samples:
         if isinstance(indices, range) and len(indices) and indices.step == 1:
             return as_array(self._source[indices.start : indices.stop])  # a view: nothing is copied
         return as_array(self._source[torch.as_tensor(indices)])
+
+    def _items(self, indices: Sequence[int]) -> list[tuple[int, Any]]:
+        """Return what the source gives for some indices, and note those for which it raises.
+
+        They are many at a time, because entering and leaving the mode takes longer than an image.
+        """
+        items = []
+        with NoRandomness():
+            for index in indices:
+                try:
+                    items.append((index, self._item(index)))
+                except Exception as error:  # whatever a data set may raise
+                    self.failures[index] = reason(index, error)
+        return items
 
     def _item(self, index: int) -> Any:
         source = self._source
