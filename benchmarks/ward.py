@@ -11,9 +11,11 @@ counts, and is written, are seeds 5 to 9.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import time
 from collections import Counter
+from contextlib import redirect_stderr
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -66,13 +68,14 @@ def diagnosed(name: str, seed: int, folder: Path) -> Diagnosis:
     state = patient.state()
     start = time.perf_counter()
     try:
-        findings = cvw.diagnose(
-            state,
-            run=patient.run,
-            images=patient.images,
-            validation=patient.validation,
-            loader=patient.loader,
-        )
+        with redirect_stderr(io.StringIO()):  # its progress bar
+            findings = cvw.diagnose(
+                state,
+                run=patient.run,
+                images=patient.images,
+                validation=patient.validation,
+                loader=patient.loader,
+            )
     finally:
         state.close()
     seconds = time.perf_counter() - start
