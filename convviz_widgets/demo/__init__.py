@@ -1,5 +1,6 @@
 """Small networks, trained once on real photographs and digits, to look at."""
 
+from convviz_widgets.demo import ward
 from convviz_widgets.demo.digits import DigitRun, DigitVae, load_digits
 from convviz_widgets.demo.network import PatchNet
 from convviz_widgets.demo.photographs import PHOTOGRAPHS, Photograph
@@ -17,4 +18,5 @@ __all__ = [
     "Recipe",
     "load",
     "load_digits",
+    "ward",
 ]
