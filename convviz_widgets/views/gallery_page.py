@@ -15,7 +15,7 @@ from convviz_widgets.views.text import ACCENT, QUIET
 SIDE = 47
 """Pixels of a thumbnail's longer side."""
 
-BAND = 15
+BAND = 17
 """Pixels below it for the word."""
 
 FRAME = 3
@@ -31,7 +31,7 @@ def page_mosaic(count: int) -> Mosaic:
 
 
 def tile(sample: Sample, framed: bool) -> np.ndarray:
-    """Return a sample as a tile: uint8 (62, 47, 4), RGBA, transparent around the picture."""
+    """Return a sample as a tile: uint8 (64, 47, 4), RGBA, transparent around the picture."""
     picture = Image.new("RGBA", (SIDE, SIDE + BAND))
     if sample.pixels is None:
         picture.paste(ImageColor.getrgb(QUIET), (0, 0, SIDE, SIDE))
@@ -69,7 +69,7 @@ def fitting(label: str) -> str:
 
 
 def stacked(tiles: Sequence[np.ndarray]) -> np.ndarray:
-    """Return tiles as one array (n, 62, 47, 4); n may be 0."""
+    """Return tiles as one array (n, 64, 47, 4); n may be 0."""
     return np.stack(tiles) if tiles else np.zeros((0, SIDE + BAND, SIDE, 4), np.uint8)
 
 

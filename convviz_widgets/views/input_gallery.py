@@ -69,7 +69,7 @@ class InputGallery(MosaicView):
     depends: ClassVar[frozenset[str]] = frozenset({"image"})
     instant: ClassVar[bool] = True
     caption_lines: ClassVar[int] = 3
-    frame: ClassVar[tuple[int, int]] = (566, 324)
+    frame: ClassVar[tuple[int, int]] = (566, 334)
 
     source = Enum(SOURCES, IMAGES, help="Which samples are shown.").tag(option=True)
     only = Bool(False, help="Show only those that there are more than once.").tag(option=True)
