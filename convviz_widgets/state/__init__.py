@@ -5,6 +5,7 @@ from convviz_widgets.state.examination import Examination, diagnose
 from convviz_widgets.state.history import History, Progress
 from convviz_widgets.state.job import ACTIVATIONS, FILTERS, GRADIENTS, PARAMETERS, UPDATES
 from convviz_widgets.state.model_state import ModelState
+from convviz_widgets.state.output_history import OutputHistory, Question
 from convviz_widgets.state.resolve import channel_count
 from convviz_widgets.state.selection import Selection
 from convviz_widgets.state.sweeper import Direction
@@ -21,7 +22,9 @@ __all__ = [
     "Examination",
     "History",
     "ModelState",
+    "OutputHistory",
     "Progress",
+    "Question",
     "Selection",
     "Sweeps",
     "channel_count",

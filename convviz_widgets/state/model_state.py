@@ -23,7 +23,9 @@ from convviz_widgets.state.arguments import (
 from convviz_widgets.state.explanations import Explanations
 from convviz_widgets.state.history import History
 from convviz_widgets.state.measurer import Measurer
+from convviz_widgets.state.output_history import OutputHistory
 from convviz_widgets.state.recordings import Loss, Recordings
+from convviz_widgets.state.responder import Responder
 from convviz_widgets.state.selected import Locked
 from convviz_widgets.state.selection import Selection
 from convviz_widgets.state.sweeper import Sweeper
@@ -150,6 +152,12 @@ class ModelState(Explanations):
         sweeper = Sweeper(self._probe, self._publisher.lock, self._images)
         return Sweeps(self._timeline, sweeper, self.layers, self._images)
 
+    @cached_property
+    def output_history(self) -> OutputHistory:
+        """What every checkpoint puts out, answered when a view asks for it."""
+        responder = Responder(self._probe, self._publisher.lock, self._images)
+        return OutputHistory(self._timeline, responder, self.classes)
+
     # -- the model trains on ------------------------------------------------------------------
 
     def capture(self, step: int) -> None:
@@ -211,3 +219,6 @@ class ModelState(Explanations):
             if "sweeps" in vars(self):
                 self.sweeps.close()
                 del self.sweeps
+            if "output_history" in vars(self):
+                self.output_history.close()
+                del self.output_history

@@ -44,7 +44,11 @@ class HistoryView(View):
 
     stopped = Bool(False, help="Whether the user has cancelled the measuring.").tag(option=True)
 
-    def parts(self) -> tuple[str, ...]:
+    def source(self, state: ModelState) -> Any:
+        """Return what measures: the `History`, or anything that is asked as it is."""
+        return state.history
+
+    def parts(self) -> tuple[Any, ...]:
         """Return what the history has to measure for this view."""
         raise NotImplementedError
 
@@ -67,7 +71,7 @@ class HistoryView(View):
     # -- what the base class does -------------------------------------------------------------
 
     def __init__(self, state: ModelState, **options: Any) -> None:
-        self.history = state.history  # kept, because a closed state has none to give
+        self.history = self.source(state)  # kept, because a closed state has none to give
         self._drawn_progress: Progress | None = None
         super().__init__(state, **options)
         # Not before the view is whole: the thread that measures for others would draw into it.
