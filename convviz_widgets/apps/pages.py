@@ -13,6 +13,7 @@ from convviz_widgets.views import (
     ActivationMap,
     ActivationMosaic,
     DeadFilters,
+    DiagnosisPanel,
     DistributionHistory,
     FilterMosaic,
     GradientFlow,
@@ -96,6 +97,12 @@ def history(material: Material) -> Page:
     ]
 
 
+def diagnosis(material: Material) -> Page:
+    """What is abnormal, with the way to the evidence."""
+    given = {"run": material.run, "validation": material.validation, "loader": material.loader}
+    return [[DiagnosisPanel(material.state, **given, visible=False)]]
+
+
 PAGES: dict[str, Callable[[Material], Page]] = {
     "Activations": activations,
     "Filters": filters,
@@ -104,6 +111,7 @@ PAGES: dict[str, Callable[[Material], Page]] = {
     "Predictions": predictions,
     "Training": training,
     "History": history,
+    "Diagnosis": diagnosis,
 }
 """Title of each tab, and what is in it; a page without views has no tab."""
 

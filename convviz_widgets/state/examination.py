@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from convviz_widgets.diagnosis import Evidence, Finding, Report, RunCurves, examine, run_curves
-from convviz_widgets.errors import InputError
+from convviz_widgets.errors import ConvVizError, InputError
 from convviz_widgets.instrument import BIASES, PRE_ACTIVATIONS
 from convviz_widgets.record import Run
 from convviz_widgets.state.data_evidence import DataEvidence
@@ -22,6 +22,9 @@ from convviz_widgets.sweep import SweepResult
 
 PARTS = (PARAMETERS, CENSUS, ACTIVATIONS, GRADIENTS)
 """What the history has to measure."""
+
+MOMENT = 0.1
+"""Seconds from one look at the history's progress to the next."""
 
 
 class Examination:
@@ -54,51 +57,50 @@ class Examination:
         self._of_state = None if state is None else StateEvidence(state)
         self._has_images = images is not None
         self._history = None if state is None else state.history
-        self._turn = threading.Lock()  # held while a thread looks at data
-        self._wanted = False
+        self._turn = threading.Condition()  # held for moments
+        self._thread: threading.Thread | None = None
+        self._wanted = self._asked = False
         self._observers: list[Callable[[], None]] = []
+        self.latest = Report()
+        """What the rules said when they were last asked."""
+        self.problem = ""
+        """One line when nothing more can be measured."""
 
     # -- measure ------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Have measured what is missing, by the history's thread and one for the data."""
-        if self._history is not None:
-            self._history.ask(self, *PARTS)
-        if not self._wanted and self._data.done < self._data.total:
-            self._wanted = True
-            # No daemon, which could be cut off amid torch; it ends once the main thread has.
-            threading.Thread(target=self._look, name="convviz-diagnosis").start()
+        """Have measured what is missing, and judged, by a thread of the examination."""
+        with self._turn:
+            self._wanted = self._asked = True
+            self.problem = ""
+            if self._thread is None:
+                # No daemon, which could be cut off amid torch; it ends once the main thread has.
+                self._thread = threading.Thread(target=self._work, name="convviz-diagnosis")
+                self._thread.start()
 
     def stop(self) -> None:
-        """Measure nothing more; what is there stays."""
+        """Measure nothing more; what is there stays, and is judged."""
         self._wanted = False
         if self._history is not None:
             self._history.leave(self)
 
-    def finish(self, told: Callable[[Progress], None] = lambda progress: None) -> None:
-        """Measure what is missing and return once it is there; ``told`` hears how far it is."""
-        self.start()
-        try:
-            while not self.progress.complete:
-                told(self.progress)
-                self._rest_a_moment()
-                if self._history is not None and self._history.wait(0):
-                    self._history.ask(self, *PARTS)
-        finally:
-            self.stop()
-        told(self.progress)
+    def wait(self, timeout: float | None = None) -> bool:
+        """Return once everything is judged; False when ``timeout`` seconds have passed."""
+        with self._turn:
+            return self._turn.wait_for(lambda: self._thread is None, timeout)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether something is being measured or judged."""
+        return self._thread is not None
 
     def observe(self, observer: Callable[[], None]) -> None:
-        """Call ``observer()`` whenever there is more, from a thread that measures."""
+        """Call ``observer()`` whenever there is more, from the thread of the examination."""
         self._observers = [*self._observers, observer]
-        if self._history is not None:
-            self._history.observe(observer)
 
     def unobserve(self, observer: Callable[[], None]) -> None:
         """Call it no more."""
         self._observers = [each for each in self._observers if each != observer]
-        if self._history is not None:
-            self._history.unobserve(observer)
 
     @property
     def progress(self) -> Progress:
@@ -110,20 +112,46 @@ class Examination:
         failures = (*known.failures, *data.problems)
         return Progress(known.done + data.done, known.total + data.total, failures)
 
-    def _rest_a_moment(self) -> None:
-        if self._history is not None and not self._history.wait(0):
-            self._history.wait(0.1)
-        else:
-            threading.Event().wait(0.02)
+    def _work(self) -> None:
+        while True:
+            self._asked = False
+            self._go_through()
+            with self._turn:
+                if not (self._asked and self._wanted):
+                    self._thread = None
+                    self._turn.notify_all()
+                    break
+        self._tell()
 
-    def _look(self) -> None:
-        with self._turn:
-            before = self._data.done
-            while self._wanted and threading.main_thread().is_alive() and self._data.go_on():
-                if self._data.done > before:
-                    before = self._data.done
-                    self._tell()
-            self._wanted = False
+    def _go_through(self) -> None:
+        try:
+            self._judge()  # what is there already
+            self._measure()
+            self._judge()
+        except ConvVizError as error:  # the state is closed, say
+            self.problem = str(error)
+        except Exception as error:  # must not end the thread before it is noted
+            logging.getLogger(__name__).exception("a diagnosis failed")
+            self.problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+    def _measure(self) -> None:
+        if self._history is not None and not self._history.progress(*PARTS).complete:
+            self._history.ask(self, *PARTS)
+        while self._goes_on() and self._data.go_on():
+            self._tell()
+        while self._goes_on() and not self.progress.complete:
+            assert self._history is not None
+            self._tell()
+            if self._history.wait(MOMENT):
+                self._history.ask(self, *PARTS)
+        if self._history is not None:
+            self._history.leave(self)
+
+    def _goes_on(self) -> bool:
+        return self._wanted and threading.main_thread().is_alive()
+
+    def _judge(self) -> None:
+        self.latest = self.report()
         self._tell()
 
     def _tell(self) -> None:
@@ -131,7 +159,7 @@ class Examination:
             try:
                 observer()
             except Exception:
-                logging.getLogger(__name__).exception("an observer of the examination failed")
+                logging.getLogger(__name__).exception("an observer of the diagnosis failed")
 
     # -- judge --------------------------------------------------------------------------------
 
@@ -198,7 +226,7 @@ class Examination:
     def _introduction(self, code: str) -> str:
         """Return the lines that name what was not given by name."""
         lines = []
-        if re.search(r"\bimages\b", code) and not self._has_images:
+        if re.search(r"(?<![.\w])images\b", code) and not self._has_images:
             lines.append("images = state.image_set")
         if re.search(r"\btraining\b", code) and "find_" in code:
             lines.append(f"training = {self._data.training[0]}")
@@ -244,14 +272,18 @@ def diagnose(
 
     given = {"images": images, "validation": validation, "loader": loader}
     examination = Examination(state, run=run, sweep=sweep, **given)
-    with tqdm(desc="diagnosis", unit="part", delay=2, leave=False) as bar:
-
-        def show(progress: Progress) -> None:
-            bar.total = progress.total
-            bar.update(progress.done - bar.n)
-
-        examination.finish(show)
-    return list(examination.report().findings)
+    examination.start()
+    try:
+        with tqdm(desc="diagnosis", unit="part", delay=2, leave=False) as bar:
+            while not examination.wait(MOMENT):
+                progress = examination.progress
+                bar.total = progress.total
+                bar.update(progress.done - bar.n)
+    finally:
+        examination.stop()
+    if examination.problem:
+        raise InputError(examination.problem)
+    return list(examination.latest.findings)
 
 
 def _check(state: Any, run: Any, sweep: Any) -> None:

@@ -11,7 +11,7 @@ PARAMETERS = "parameters"
 ACTIVATIONS = "activations"
 GRADIENTS = "gradients"
 UPDATES = "updates"
-CENSUS = "census"
+CENSUS = "full census"
 FILTERS = "filters"
 
 PARTS = (PARAMETERS, ACTIVATIONS, GRADIENTS, UPDATES, CENSUS, FILTERS)

@@ -7,6 +7,7 @@ from convviz_widgets.views.base import View
 from convviz_widgets.views.channel_stepper import ChannelStepper
 from convviz_widgets.views.checkpoint_clock import CheckpointClock
 from convviz_widgets.views.dead_filters import DeadFilters
+from convviz_widgets.views.diagnosis_panel import DiagnosisPanel
 from convviz_widgets.views.distribution_history import DistributionHistory
 from convviz_widgets.views.filter_mosaic import FilterMosaic
 from convviz_widgets.views.gradient_flow import GradientFlow
@@ -31,6 +32,7 @@ __all__ = [
     "ChannelStepper",
     "CheckpointClock",
     "DeadFilters",
+    "DiagnosisPanel",
     "DistributionHistory",
     "FilterMosaic",
     "GradientFlow",

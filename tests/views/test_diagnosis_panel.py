@@ -1,0 +1,135 @@
+"""The panel lists findings, leads to their evidence, and says what was checked."""
+
+from contextlib import closing
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import convviz_widgets as cvw
+from convviz_widgets.record.event_log import EventLog
+from convviz_widgets.views.diagnosis_panel import DiagnosisPanel
+
+PATIENCE = 60
+
+
+def net(alive=4):
+    made = nn.Sequential(
+        nn.Conv2d(1, 4, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)
+    )
+    with torch.no_grad():
+        made[0].weight.fill_(1.0)
+        made[0].bias.copy_(torch.where(torch.arange(4) < alive, 0.1, -2.0))
+        made[4].weight.copy_(torch.linspace(-0.3, 0.3, 12).reshape(3, 4))
+        made[4].bias.zero_()
+    return made
+
+
+@pytest.fixture
+def run(tmp_path):
+    with closing(EventLog(tmp_path)) as log:
+        for step, loss in enumerate([*[2.0] * 60, 12.0, *np.linspace(2.0, 1.0, 60)], start=1):
+            log.write(step, {"loss/train": float(loss)})
+    return cvw.Run(tmp_path)
+
+
+@pytest.fixture
+def state():
+    generator = torch.Generator().manual_seed(3)
+    pictures = torch.rand(300, 1, 4, 4, generator=generator)
+    images = cvw.ImageSet(pictures, [index % 3 for index in range(300)])
+    weights = [(0, net().state_dict()), (60, net(alive=2).state_dict())]
+    made = cvw.ModelState(
+        net(), images, checkpoints=cvw.CheckpointSeries.from_state_dicts(weights), checkpoint=0
+    )
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def panel(state, run):
+    made = DiagnosisPanel(state, run=run)
+    assert made.examination.wait(PATIENCE)
+    yield made
+    made.close()
+
+
+def rules(panel):
+    return [finding.rule for finding in panel._findings]
+
+
+def pick(panel, rule):
+    panel._list.index = rules(panel).index(rule)
+
+
+def test_the_findings_of_diagnose_are_listed_in_its_order(panel, state, run):
+    assert rules(panel) == [finding.rule for finding in cvw.diagnose(state, run=run)]
+    assert rules(panel)[:2] == ["dead-layer", "loss-surge"]
+    assert len(panel._list.options) == len(rules(panel))
+    assert panel.problem == ""
+
+
+def test_show_me_moves_clock_layer_and_channel(panel, state):
+    pick(panel, "dead-layer")
+    panel._show.click()
+    chosen = state.selection
+    assert (chosen.checkpoint, chosen.layer, chosen.channel) == (1, "1", 2)
+
+
+def test_copy_code_gives_lines_that_compute_the_number(panel, state, run):
+    for index, finding in enumerate(panel._findings):
+        panel._list.index = index
+        panel._copy.click()
+        names = {"state": state, "run": run}
+        exec(panel._code.value, names)
+        assert names["value"] == pytest.approx(finding.value, rel=1e-3)
+
+
+def test_the_filter_keeps_one_rule(panel):
+    panel._filter.value = "loss-surge"
+    assert rules(panel) == ["loss-surge"]
+    panel.rule = ""
+    assert len(rules(panel)) > 1
+
+
+def test_what_is_fine_and_what_was_not_checked_is_said(panel):
+    said = panel._summary.value
+    fine, unchecked = said.split("Not checked")
+    assert "loss-jump" in fine
+    assert "overfit: needs a run with accuracies" in unchecked
+
+
+def test_a_panel_without_a_run_says_what_the_curves_need(state):
+    panel = DiagnosisPanel(state)
+    assert panel.examination.wait(PATIENCE)
+    assert "loss-surge" in panel._summary.value.split("Not checked")[1]
+    assert rules(panel)[0] == "dead-layer"
+    panel.close()
+
+
+def test_a_hidden_panel_measures_nothing_until_it_is_shown(state, run):
+    panel = DiagnosisPanel(state, run=run, visible=False)
+    assert not panel.examination.is_running
+    assert state.history.get("parameters", 0) is None
+    panel.visible = True
+    assert panel.examination.wait(PATIENCE)
+    assert rules(panel)
+    panel.close()
+
+
+def test_new_metrics_are_judged_after_a_refresh(panel, state, tmp_path):
+    with closing(EventLog(tmp_path)) as log:
+        log.write(122, {"loss/train": float("nan")})
+    state.refresh()
+    assert panel.examination.wait(PATIENCE)
+    assert rules(panel)[0] == "non-finite"
+    panel._show.click()
+
+
+def test_names_are_escaped(panel):
+    from convviz_widgets.diagnosis import Finding, Report
+
+    panel.examination.latest = Report((Finding("overfit", "warning", "<img src=x>", layer="<b>"),))
+    panel.redraw()
+    assert panel._message.value == "&lt;img src=x&gt;"
