@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, Protocol, TypeVar
 
 
@@ -70,6 +70,11 @@ class ByteCache(Generic[Entry]):
         while held > self.room and len(self._entries) > 1:
             _, evicted = self._entries.popitem(last=False)
             held -= evicted.nbytes
+
+    def forget(self, unwanted: Callable[[Hashable], bool]) -> None:
+        """Forget the entries whose keys are unwanted."""
+        for key in [key for key in self._entries if unwanted(key)]:
+            del self._entries[key]
 
     def clear(self) -> None:
         """Forget every entry."""

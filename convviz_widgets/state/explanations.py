@@ -42,8 +42,8 @@ class Explanations(Readings):
         with self._publisher.lock:
             self._refuse_if_closed()
             info = self.layer_info(layer)
-            entry, image = self._place(self.selection)
-            images = self.probe_indices if batch else (image,)
+            entry, shown = self._place(self.selection)
+            images = self.probe_indices if batch else (shown,)
             gradients = self._recordings.gradients(entry, images, self._loss)
             found = (gradients.outputs if of == "output" else gradients.weights).get(info.name)
             if found is None:
@@ -79,7 +79,7 @@ class Explanations(Readings):
             chosen = selection or self.selection
             places = None if positions is None else tuple(place or () for place in positions)
             unit = NamedUnit(chosen.layer, chosen.channel, chosen.direction, places)
-            entry, _image = self._place(chosen)
+            entry, _shown = self._place(chosen)
             return self._recordings.attributions(entry, tuple(images), unit, method)
 
     def decoder(self, decode: Decode) -> Decoder:

@@ -92,5 +92,7 @@ def shared(source: ModelState, other: ModelState, step: int) -> dict[str, Any]:
         changes |= {"layer": chosen.layer, "channel": min(chosen.channel, last)}
     if chosen.image < len(other.image_set):
         changes["image"] = chosen.image
+        if other.image_set is source.image_set:
+            changes["drawing"] = chosen.drawing
     changes["direction"] = chosen.direction
     return changes

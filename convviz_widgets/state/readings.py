@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
 from convviz_widgets.errors import InputError, UnknownLayerError, unknown
 from convviz_widgets.instrument import ImageSet, LayerInfo, Probe
+from convviz_widgets.state.drawing import Drawing, Shown
 from convviz_widgets.state.recordings import Loss, Recordings
 from convviz_widgets.state.resolve import resolve
 from convviz_widgets.state.selectable import Selectable
@@ -93,8 +95,7 @@ class Readings(Selectable):
     def is_ready(self, selection: Selection | None = None) -> bool:
         """Tell whether the activations of a selection are there without a forward pass."""
         chosen = self.selection if selection is None else selection
-        entry = self._timeline[chosen.checkpoint]
-        return self._recordings.has(entry, chosen.image, chosen.layer)
+        return self._recordings.has(*self._place(chosen), chosen.layer)
 
     def is_slow(self, selection: Selection | None = None) -> bool:
         """Tell whether the next look needs a forward pass, and passes or loads have been slow."""
@@ -107,6 +108,21 @@ class Readings(Selectable):
         chosen = self.selection if selection is None else selection
         entry = self._timeline[chosen.checkpoint]
         return not self._recordings.is_loaded(entry) and self._recordings.load_seconds > SLOW
+
+    def input(self, *, selection: Selection | None = None) -> Tensor:
+        """Return what the model is shown, (C, H, W) as it takes it: the drawing, or the image.
+
+        The tensor is the caller's to change.
+        """
+        shown = (selection or self.selection).shown
+        return shown.input.clone() if isinstance(shown, Drawing) else self._images.input(shown)[0]
+
+    def display(self, *, selection: Selection | None = None) -> np.ndarray:
+        """Return what the model is shown as a picture, uint8 (H, W, 3), preprocessing undone."""
+        shown = (selection or self.selection).shown
+        if isinstance(shown, Drawing):
+            return self._images.preprocessing.undone(shown.input)
+        return self._images.display(shown)
 
     def activation(
         self, layer: str | None = None, side: str = "out", *, selection: Selection | None = None
@@ -189,8 +205,8 @@ class Readings(Selectable):
             probe = self._recordings.load(self._place(chosen)[0])
             return probe.weight(info.name) if kind == "weight" else probe.bias(info.name)
 
-    def _place(self, chosen: Selection) -> tuple[Entry, int]:
-        return self._timeline[chosen.checkpoint], chosen.image
+    def _place(self, chosen: Selection) -> tuple[Entry, Shown]:
+        return self._timeline[chosen.checkpoint], chosen.shown
 
     @property
     def _probe(self) -> Probe:
@@ -203,5 +219,6 @@ class Readings(Selectable):
             timeline=self._timeline,
             layers=self._layers,
             images=len(self._images),
+            shape=self._images.shape,
             classes=self._probe.classes,
         )

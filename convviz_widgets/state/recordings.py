@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, prod
 from time import perf_counter
@@ -23,6 +23,7 @@ from convviz_widgets.instrument import (
     attributions,
 )
 from convviz_widgets.state.cache import ByteCache
+from convviz_widgets.state.drawing import Drawing, Shown, image_of, shown_name
 from convviz_widgets.state.named_unit import NamedUnit
 from convviz_widgets.state.timeline import Entry
 
@@ -66,7 +67,10 @@ class Maps:
 
 
 class Recordings:
-    """Recordings and gradients of one probe, cached by checkpoint and image within a budget."""
+    """Recordings and gradients of one probe, cached by checkpoint and image within a budget.
+
+    Of drawings only the latest is remembered: a stroke makes a new one with every frame.
+    """
 
     def __init__(self, probe: Probe, images: ImageSet, budget: int) -> None:
         self.seconds = inf
@@ -77,6 +81,7 @@ class Recordings:
         self._images = images
         self._cache: ByteCache[Kept | Gradients | Maps] = ByteCache(budget)
         self._asked: list[str] = []
+        self._drawing: Drawing | None = None
         self._notes: dict[str, str] = {}
         self._originals = bytes_of(probe.original or {})
         self.reserve(0)
@@ -111,11 +116,11 @@ class Recordings:
         """Forget everything, and let go of the probe."""
         self._cache.clear()
         self._cache.reserved = 0
-        self._probe = None
+        self._probe = self._drawing = None
 
-    def has(self, entry: Entry, image: int, layer: str) -> bool:
+    def has(self, entry: Entry, shown: Shown, layer: str) -> bool:
         """Tell whether a layer's output, or that it has none, is known without a forward pass."""
-        kept = self._cache.peek((entry.key, image))
+        kept = self._cache.peek((entry.key, shown))
         return isinstance(kept, Kept) and not _lacks(kept, layer)
 
     def is_loaded(self, entry: Entry) -> bool:
@@ -134,33 +139,33 @@ class Recordings:
             self.load_seconds = perf_counter() - started
         return probe
 
-    def activation(self, entry: Entry, image: int, layer: str, side: str) -> Tensor:
+    def activation(self, entry: Entry, shown: Shown, layer: str, side: str) -> Tensor:
         """Return one layer's output, or the input of an activation, without the batch axis."""
         self._asked = [layer, *(name for name in self._asked if name != layer)][:IN_VIEW]
-        kept = self._kept(entry, image, layer)
+        kept = self._kept(entry, shown, layer)
         recording = kept.recording
         if layer not in kept.ran:
-            where = f"image {image} at step {entry.step:,}"
+            where = f"{shown_name(shown)} at step {entry.step:,}"
             raise InputError(f"layer {layer!r} did not run for {where}")
         if side == "in" and layer not in recording.inputs:
             known = ", ".join(recording.inputs) or "none"
             raise InputError(f"{layer} is no activation; inputs are recorded for {known}")
         return (recording.outputs if side == "out" else recording.inputs)[layer][0]
 
-    def result(self, entry: Entry, image: int) -> Any:
+    def result(self, entry: Entry, shown: Shown) -> Any:
         """Return the model's own output."""
-        return self._kept(entry, image, None).recording.result
+        return self._kept(entry, shown, None).recording.result
 
-    def gradients(self, entry: Entry, images: tuple[int, ...], loss: Loss | None) -> Gradients:
+    def gradients(self, entry: Entry, images: tuple[Shown, ...], loss: Loss | None) -> Gradients:
         """Return the gradients of the loss on these images."""
-        key = ("gradients", entry.key, images)
+        key = ("gradients", entry.key, *images)
         kept = self._cache.get(key)
         if not isinstance(kept, Gradients):
-            target = self._images.expected(images)
+            target = self._images.expected(map(image_of, images))
             measure = loss or cross_entropy
-            inputs = self._images.batch(images)
+            inputs = self._inputs(images)
             kept = self.load(entry).backward(inputs, lambda output: measure(output, target))
-            self._cache.put(key, kept)
+            self._keep(key, kept, images)
             over = kept.nbytes > self._cache.room
             note = f"over budget: the gradients alone take {kept.nbytes:,} bytes"
             self._notes["gradients"] = note if over else ""
@@ -187,14 +192,29 @@ class Recordings:
             self._cache.put(key, kept)
         return kept.found
 
-    def _kept(self, entry: Entry, image: int, layer: str | None) -> Kept:
-        kept = self._cache.get((entry.key, image))
+    def _inputs(self, images: Sequence[Shown]) -> Tensor:
+        """Return what the model is shown: ``(N, C, H, W)``."""
+        return torch.cat([self._input(shown) for shown in images])
+
+    def _input(self, shown: Shown) -> Tensor:
+        return shown.input[None] if isinstance(shown, Drawing) else self._images.input(shown)
+
+    def _keep(self, key: Hashable, found: Kept | Gradients, images: Sequence[Shown]) -> None:
+        """Keep what was computed on these images, and forget what was on a drawing before."""
+        for shown in images:
+            if isinstance(shown, Drawing) and shown is not self._drawing:
+                self._drawing = shown
+                self._cache.forget(_is_of_a_drawing)
+        self._cache.put(key, found)
+
+    def _kept(self, entry: Entry, shown: Shown, layer: str | None) -> Kept:
+        kept = self._cache.get((entry.key, shown))
         if not isinstance(kept, Kept) or (layer is not None and _lacks(kept, layer)):
             started = perf_counter()
-            recording = self.load(entry).record(self._images.input(image))
+            recording = self.load(entry).record(self._input(shown))
             self.seconds = perf_counter() - started
             kept = Kept(self._fitting(recording), frozenset(recording.outputs))
-            self._cache.put((entry.key, image), kept)
+            self._keep((entry.key, shown), kept, [shown])
         return kept
 
     def _fitting(self, recording: Recording) -> Recording:
@@ -217,6 +237,10 @@ class Recordings:
         kept = order[: max(len(asked), fitting - 1)]
         self._notes["layers"] = f"over budget: {len(kept)} of {len(order)} layers kept"
         return recording.restricted(kept)
+
+
+def _is_of_a_drawing(key: Hashable) -> bool:
+    return isinstance(key, tuple) and any(isinstance(part, Drawing) for part in key)
 
 
 def _joined(parts: list[Attributions]) -> Attributions:

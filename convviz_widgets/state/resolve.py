@@ -9,10 +9,11 @@ from typing import Any
 
 from convviz_widgets.errors import InputError, SelectionError, UnknownLayerError, unknown
 from convviz_widgets.instrument import LayerInfo
+from convviz_widgets.state.drawing import checked_drawing
 from convviz_widgets.state.selection import Selection
 from convviz_widgets.state.timeline import Timeline
 
-FIELDS = ("checkpoint", "image", "layer", "channel", "target", "direction")
+FIELDS = ("checkpoint", "image", "layer", "channel", "target", "direction", "drawing")
 """The fields that a user may change."""
 
 
@@ -23,11 +24,21 @@ def resolve(
     timeline: Timeline,
     layers: Mapping[str, LayerInfo],
     images: int,
+    shape: tuple[int, ...],
     classes: int | None,
 ) -> Selection:
     """Return the selection after ``changes``; raise before anything is written.
 
-    A layer that has fewer channels clamps the channel, unless the channel is given too.
+    A layer that has fewer channels clamps the channel, unless the channel is given too. Another
+    image takes away what was drawn on the one before.
+
+    Parameters
+    ----------
+    current, changes
+        What is selected, and the fields to change.
+    timeline, layers, images, shape, classes
+        What there is: checkpoints, layers, how many images of which shape ``(C, H, W)``, and how
+        many classes.
 
     Raises
     ------
@@ -44,6 +55,11 @@ def resolve(
         checked.update(_checkpoint(changes["checkpoint"], timeline))
     if "image" in changes:
         checked["image"] = _within("image", changes["image"], images, "images")
+        if checked["image"] != current.image:
+            checked["drawing"] = None
+    if "drawing" in changes:
+        image = checked.get("image", current.image)
+        checked["drawing"] = checked_drawing(changes["drawing"], image, shape)
     layer = changes.get("layer", current.layer)
     channels = channel_count(_layer(layer, layers))
     checked["layer"] = layer

@@ -24,6 +24,7 @@ class Selectable(HasTraits):
     channel = Selected(help="Channel of the layer, from 0.")
     target = Selected(help="Class that explanations are for; None: the predicted one.")
     direction = Selected(help="Seed of a random direction instead of the channel, or None.")
+    drawing = Selected(help="Input (C, H, W) that stands in for the image's; None: its own.")
     selection = Instance(Selection, read_only=True, help="All of the above, as one value.")
 
     def __init__(self) -> None:

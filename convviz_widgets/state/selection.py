@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass, fields
 
+from convviz_widgets.state.drawing import Drawing, Shown, shown_name
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -31,10 +33,26 @@ class Selection:
     """Seed of a random unit direction that stands in for the channel; None: the channel."""
     revision: int = 0
     """Counts the changes of the list of checkpoints, and of the metrics beside them."""
+    drawing: Drawing | None = None
+    """What the model is shown instead of the image, until another one is selected."""
+
+    @property
+    def shown(self) -> Shown:
+        """What the model is shown: the drawing, or the image."""
+        return self.image if self.drawing is None else self.drawing
+
+    @property
+    def image_name(self) -> str:
+        """What the model is shown, for captions: "image 5", or "image 5, painted over"."""
+        return shown_name(self.shown)
 
     def changed(self, before: Selection | None) -> frozenset[str]:
-        """Return the names of the fields that differ from ``before`` (all of them for None)."""
-        names = (field.name for field in fields(self))
+        """Return the names of the fields that differ from ``before`` (all of them for None).
+
+        Another drawing is another image, too: who depends on the image follows what is drawn.
+        """
+        names = [field.name for field in fields(self)]
         if before is None:
             return frozenset(names)
-        return frozenset(name for name in names if getattr(self, name) != getattr(before, name))
+        found = {name for name in names if getattr(self, name) != getattr(before, name)}
+        return frozenset(found | {"image"} if "drawing" in found else found)
