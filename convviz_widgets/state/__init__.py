@@ -2,7 +2,7 @@
 
 from convviz_widgets.state.cache import ByteCache
 from convviz_widgets.state.examination import Examination, diagnose
-from convviz_widgets.state.history import History, Progress
+from convviz_widgets.state.history import History, Progress, coarse_to_fine
 from convviz_widgets.state.job import ACTIVATIONS, FILTERS, GRADIENTS, PARAMETERS, UPDATES
 from convviz_widgets.state.model_state import ModelState
 from convviz_widgets.state.output_history import OutputHistory, Question
@@ -28,5 +28,6 @@ __all__ = [
     "Selection",
     "Sweeps",
     "channel_count",
+    "coarse_to_fine",
     "diagnose",
 ]

@@ -131,7 +131,10 @@ class OutputHistory:
             under_way = sum(len(part.indices) + len(part.failures) for part in parts)
             total = sum(len(each.images) for each in questions)
             done = sum(
-                len(each.images) if self._is_settled(each) else under_way * (each == begun)
+                len(each.images)
+                if self._is_settled(each)
+                # Not all of them: done is what has an answer.
+                else min(under_way, len(each.images) - 1) * (each == begun)
                 for each in questions
             )
             failures = [self._failures[each] for each in questions if each in self._failures]

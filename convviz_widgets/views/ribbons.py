@@ -1,0 +1,169 @@
+"""Ribbons: the probabilities of a few classes over the checkpoints, stacked."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from bqplot import Lines
+from ipywidgets import HTML, Layout
+
+from convviz_widgets.views.checkpoint_axis import (
+    as_lines,
+    checkpoint_at,
+    draw_line,
+    mark_steps,
+    span,
+)
+from convviz_widgets.views.plot import CURVES, make_plot
+from convviz_widgets.views.raster import Overlay
+from convviz_widgets.views.text import ACCENT
+from convviz_widgets.views.ticks import mark_values
+
+MARGIN = {"top": 8, "bottom": 40, "left": 50, "right": 14}
+
+MOST = 6
+"""Classes that have a ribbon: they can be told apart, and their names fit."""
+
+
+@dataclass(frozen=True, eq=False)
+class Ribbons:
+    """Probabilities of some classes at every checkpoint.
+
+    Attributes
+    ----------
+    steps : of the checkpoints (T).
+    names : of the classes, the lowest ribbon first.
+    shares : (classes, T); NaN where they are not known.
+    truth : which of them is the true class; None: none, or it is not known.
+    index : the checkpoint of the clock.
+    """
+
+    steps: tuple[int, ...]
+    names: tuple[str, ...]
+    shares: np.ndarray
+    truth: int | None
+    index: int
+
+    @property
+    def colours(self) -> list[str]:
+        """Colour of each class: the accent for the true one."""
+        plain = iter(CURVES)
+        return [ACCENT if i == self.truth else next(plain) for i in range(len(self.names))]
+
+    @property
+    def edges(self) -> tuple[np.ndarray, np.ndarray]:
+        """Checkpoints that are known, and the upper edges there, down to zero: (classes + 1, t)."""
+        known = np.isfinite(self.shares).all(axis=0)
+        stacked = np.cumsum(self.shares[:, known], axis=0)[::-1]
+        return np.flatnonzero(known).astype(float), np.vstack([stacked, np.zeros(known.sum())])
+
+    def at(self, index: int, height: float) -> str:
+        """Say what lies at a checkpoint and a probability from 0 to 1, counted from below."""
+        step, shares = f"step {self.steps[index]:,}", self.shares[:, index]
+        if not np.isfinite(shares).all():
+            return f"{step}: not known"
+        place = int(np.searchsorted(np.cumsum(shares), height))
+        if place == len(shares):
+            return f"{step} · all other classes {max(0.0, 1 - shares.sum()):.1%}"
+        return f"{step} · {self.names[place]} {shares[place]:.1%}"
+
+
+def chosen_classes(shares: np.ndarray, always: Sequence[int]) -> list[int]:
+    """Return the classes that get a ribbon: those asked for, then the most probable on average.
+
+    Parameters
+    ----------
+    shares : (K, T), NaN where not known.
+    always : classes to be among them, the first ones first.
+    """
+    known = shares[:, np.isfinite(shares).all(axis=0)]
+    order = np.argsort(-known.mean(axis=1), kind="stable") if known.size else range(len(shares))
+    return list(dict.fromkeys([*always, *map(int, order)]))[:MOST]
+
+
+class RibbonPlot:
+    """The plot of some `Ribbons`, with a cursor at the clock, and the names of their colours.
+
+    Parameters
+    ----------
+    width, height
+        Of the whole plot in pixels.
+    picked
+        Called with the checkpoint that is clicked.
+    pointed
+        Called with what is under the pointer, in words.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        *,
+        picked: Callable[[int], Any],
+        pointed: Callable[[str], Any],
+    ) -> None:
+        self._plot = make_plot(width, height, "step", "probability", margin=MARGIN)
+        self._plot.figure.axes[1].label_offset = "38px"
+        self._areas = Lines(
+            x=np.zeros(1),
+            y=np.zeros((2, 1)),
+            fill="between",
+            scales={"x": self._plot.x, "y": self._plot.y},
+            stroke_width=1,
+        )
+        self._plot.figure.marks = [self._areas]
+        self._ribbons: Ribbons | None = None
+        self._picked, self._pointed = picked, pointed
+        self.overlay = Overlay(self._plot.figure)
+        self.overlay.resize(width, height)
+        self.overlay.on_click(self._clicked)
+        self.overlay.on_move(self._moved, lambda: pointed(""))
+
+    def show(self, ribbons: Ribbons) -> None:
+        """Send the ribbons and the cursor."""
+        self._ribbons = ribbons
+        self._plot.show(span(len(ribbons.steps)), (0.0, 1.0))
+        mark_steps(self._plot, ribbons.steps)
+        mark_values(self._plot)
+        x, edges = ribbons.edges
+        with self._areas.hold_sync():
+            self._areas.visible = bool(x.size)
+            if x.size:
+                colours = ribbons.colours[::-1]
+                self._areas.x, self._areas.y = as_lines(x, edges)
+                self._areas.colors = [*colours, colours[-1]]
+                self._areas.fill_colors = [*colours, "transparent"]
+                self._areas.fill_opacities = [0.75] * len(colours) + [0.0]
+        self.overlay.paint(partial(draw_line, plot=self._plot, index=ribbons.index))
+
+    def _clicked(self, x: int, _y: int) -> None:
+        if self._ribbons is not None:
+            self._picked(checkpoint_at(self._plot, x, len(self._ribbons.steps)))
+
+    def _moved(self, x: int, y: int) -> None:
+        if self._ribbons is not None:
+            top, bottom = self._plot.top_and_bottom
+            index = checkpoint_at(self._plot, x, len(self._ribbons.steps))
+            self._pointed(self._ribbons.at(index, (bottom - y) / (bottom - top)))
+
+
+class RibbonNames(HTML):
+    """The names of the ribbons beside their colours, in two lines of constant height."""
+
+    def __init__(self) -> None:
+        super().__init__(layout=Layout(height="42px", flex="0 0 auto", overflow="hidden"))
+
+    def show(self, ribbons: Ribbons) -> None:
+        """Write them, escaped."""
+        self.value = '<div style="display:flex;flex-wrap:wrap;gap:0 14px">' + "".join(
+            f'<span style="font-size:12px;line-height:20px;white-space:nowrap;max-width:170px;'
+            f'overflow:hidden;text-overflow:ellipsis;color:var(--jp-ui-font-color1,#222)">'
+            f'<span style="color:{colour}">■</span> {html.escape(name)}'
+            f"{' ✓' if place == ribbons.truth else ''}</span>"
+            for place, (name, colour) in enumerate(zip(ribbons.names, ribbons.colours, strict=True))
+        )
