@@ -20,6 +20,8 @@ from convviz_widgets.state.arguments import (
     checked_budget,
     checked_indices,
 )
+from convviz_widgets.state.embeddings import Embeddings
+from convviz_widgets.state.encoder import Encoder
 from convviz_widgets.state.explanations import Explanations
 from convviz_widgets.state.history import History
 from convviz_widgets.state.measurer import Measurer
@@ -158,6 +160,12 @@ class ModelState(Explanations):
         responder = Responder(self._probe, self._publisher.lock, self._images)
         return OutputHistory(self._timeline, responder, self.classes)
 
+    @cached_property
+    def embeddings(self) -> Embeddings:
+        """Where the images lie at every checkpoint, laid out when a view asks for it."""
+        encoder = Encoder(self._probe, self._publisher.lock, self._images)
+        return Embeddings(self._timeline, encoder)
+
     # -- the model trains on ------------------------------------------------------------------
 
     def capture(self, step: int) -> None:
@@ -222,3 +230,6 @@ class ModelState(Explanations):
             if "output_history" in vars(self):
                 self.output_history.close()
                 del self.output_history
+            if "embeddings" in vars(self):
+                self.embeddings.close()
+                del self.embeddings
