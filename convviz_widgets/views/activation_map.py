@@ -64,11 +64,11 @@ class ActivationMap(MosaicView):
         colouring = colour(map_ if self.alone else maps, self.colormap)
         scale = "own" if self.alone else "layer's"
         caption = (
-            f"{selection.layer}, channel {selection.channel} · step {selection.step:,} · image "
-            f"{selection.image} · {scale} scale {colouring.line} · "
+            f"{selection.layer}, channel {selection.channel} · step {selection.step:,} · "
+            f"{selection.image_name} · {scale} scale {colouring.line} · "
             f"zeros {np.mean(map_ == 0):.0%}{not_finite(map_)}"
         )
-        below = self._grey(selection.image) if self.overlay else None
+        below = self._grey(selection) if self.overlay else None
         return Tiles(map_, colouring, constant_maps(map_), caption, below=below)
 
     def mosaic(self, tiles: Tiles) -> Mosaic:
@@ -77,9 +77,9 @@ class ActivationMap(MosaicView):
         finer = max(tiles.values, below, key=lambda maps: math.prod(maps.shape))
         return super().mosaic(Tiles(finer))
 
-    def _grey(self, image: int) -> np.ndarray:
+    def _grey(self, selection: Selection) -> np.ndarray:
         """Return the input image in grey: ``(1, h, w)`` in [0, 1]."""
-        return self.state.image_set.display(image).mean(axis=2)[np.newaxis] / 255
+        return self.state.display(selection=selection).mean(axis=2)[np.newaxis] / 255
 
     def selected_tile(self, selection: Selection, picture: Picture) -> int | None:
         """Return nothing: there is but one tile."""

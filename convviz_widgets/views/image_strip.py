@@ -44,8 +44,9 @@ class ImageStrip(MosaicView):
         return [line(self._number, back, onward, Text(f"to {last:,}"))]
 
     def still_shows(self, selection: Selection, painted: Selection) -> bool:
-        """Tell whether both images are on one page."""
-        return selection.image // PAGE == painted.image // PAGE
+        """Tell whether both images are on one page, and nothing was drawn since."""
+        same_page = selection.image // PAGE == painted.image // PAGE
+        return same_page and selection.drawing == painted.drawing
 
     def tiles(self, selection: Selection) -> Tiles:
         """Return the thumbnails of one page."""
@@ -55,12 +56,18 @@ class ImageStrip(MosaicView):
         pictures, reasons = [], {}
         for index in shown:
             try:
-                pictures.append(thumbnail(images.display(index)))
+                pictures.append(thumbnail(self._picture_of(index, selection)))
             except Exception as error:  # whatever a data set raises: the others are still fine
                 pictures.append(EMPTY)
                 reasons[index] = str(error)
         broken = np.isin(shown, list(reasons))
         return Tiles(np.stack(pictures) / 255, hatched=broken, caption=_unreadable(reasons))
+
+    def _picture_of(self, index: int, selection: Selection) -> np.ndarray:
+        """Return an image of the set (H, W, 3), or what was painted over it."""
+        if index == selection.image:
+            return self.state.display(selection=selection)
+        return self.state.image_set.display(index)
 
     def draw(self, result: Shown) -> None:
         """Send the page, the highlight and the number."""
@@ -84,6 +91,8 @@ class ImageStrip(MosaicView):
         images = self.state.image_set
         label, names, name = images.label(index), images.class_names, images.name(index)
         called = "" if name == f"image {index}" else f" · {name}"
+        if index == self.state.image and self.state.drawing is not None:
+            called = f", painted over{called}"
         if label is None or names is None or label >= len(names):
             return f"image {index}{called}"
         return f"image {index}{called} · {names[label]}"

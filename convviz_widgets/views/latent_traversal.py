@@ -217,7 +217,7 @@ class LatentTraversal(MosaicView):
         return np.stack([undone(picture) for picture in pictures]) / 255
 
     def _caption_of(self, selection: Selection, shown: int) -> str:
-        where = f"the code of image {selection.image}" if self._holds_image else "zero"
+        where = f"the code of {selection.image_name}" if self._holds_image else "zero"
         clock = "" if self._decoder.follows else "; THE CLOCK DOES NOT CHANGE THIS DECODER"
         return (
             f"{shown} of {self._size} factors, each from {-self.span:g} to {self.span:g}, the "
