@@ -17,6 +17,7 @@ from convviz_widgets.views.option_controls import last_control
 from convviz_widgets.views.pointer_line import PointerLine
 from convviz_widgets.views.raster import Overlay
 from convviz_widgets.views.text import ACCENT, Text
+from convviz_widgets.views.widget_tree import close_tree
 
 REFRESH = 0.5
 """Seconds from one picture to the next while the history measures."""
@@ -73,6 +74,7 @@ class HistoryView(View):
     def __init__(self, state: ModelState, **options: Any) -> None:
         self.history = self.source(state)  # kept, because a closed state has none to give
         self._drawn_progress: Progress | None = None
+        self._plots_of: dict[Box, Widget] = {}
         super().__init__(state, **options)
         # Not before the view is whole: the thread that measures for others would draw into it.
         self.history.observe(self._measured)
@@ -109,9 +111,11 @@ class HistoryView(View):
     def reveal(self, frame: Box, plot: Widget) -> None:
         """Put a plot into its frame once it has been drawn.
 
-        A figure of bqplot that is updated while the page is still making it fails there.
+        A figure of bqplot that is updated while the page is still making it fails there; so does
+        one that is made in a hidden tab, where it has no size, when the page is reloaded.
         """
         if not frame.children:
+            self._plots_of[frame] = plot
             frame.add_class("cvw-frame")  # the focus shows
             frame.children = [plot]
 
@@ -154,6 +158,8 @@ class HistoryView(View):
         """Ask for nothing more, and let go of every widget."""
         self.history.unobserve(self._measured)
         self.history.leave(self)
+        for plot in self._plots_of.values():  # of a hidden view they are not below it
+            close_tree(plot)
         super().close()
 
     def _show_progress(self, progress: Progress) -> None:
@@ -178,6 +184,8 @@ class HistoryView(View):
     def _shown(self, change: Any) -> None:
         if not self.awake:
             self.history.leave(self)
+            for frame in self._plots_of:
+                frame.children = ()
         else:
             self._drawn = None  # it may have gone on, or been left half done
         super()._shown(change)

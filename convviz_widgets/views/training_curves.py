@@ -160,8 +160,20 @@ class TrainingCurves(View):
             self._overlay.on_click(self._pressed)
             self._overlay.on_release(self._released)
             self._overlay.on_arrow(self._arrow)
-            self._place.children = [self._overlay]
+        self._place.children = [self._overlay]
         return self._plot
+
+    def close(self) -> None:
+        """Close the figure as well, which is not below the view while it is hidden."""
+        if getattr(self, "_plot", None) is not None:
+            close_tree(self._overlay)
+        super().close()
+
+    def _shown(self, change: Any) -> None:
+        # In a hidden tab a figure has no size: made there, when the page is reloaded, it fails.
+        if self._plot is not None:
+            self._place.children = [self._overlay] if self.visible else []
+        super()._shown(change)
 
     def _show_curves(self, plot: Plot, result: Drawing) -> None:
         looks = tuple((curve.tag, curve.colour, curve.dashed) for curve in result.curves)
