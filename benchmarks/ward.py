@@ -97,14 +97,17 @@ def line(diagnosis: Diagnosis) -> str:
     )
 
 
-def confusion(diagnoses: list[Diagnosis]) -> dict[str, dict[str, int]]:
-    """Return patient → rule → in how many of its runs the rule fired at all."""
-    matrix: dict[str, Counter[str]] = {}
+def confusion(diagnoses: list[Diagnosis]) -> dict[str, dict[str, dict[str, int]]]:
+    """Return patient → rule → in how many runs the rule fired, and in how many with an alarm."""
+    matrix: dict[str, dict[str, dict[str, int]]] = {}
     for diagnosis in diagnoses:
-        row = matrix.setdefault(diagnosis.name, Counter())
-        row.update({rule for rule, _ in diagnosis.found})
-        row.update({f"{rule}!" for rule, severity in diagnosis.found if severity != "remark"})
-    return {name: dict(row) for name, row in matrix.items()}
+        row = matrix.setdefault(diagnosis.name, {})
+        alarms = {rule for rule, severity in diagnosis.found if severity != "remark"}
+        for rule in {rule for rule, _ in diagnosis.found}:
+            cell = row.setdefault(rule, {"fired": 0, "alarms": 0})
+            cell["fired"] += 1
+            cell["alarms"] += rule in alarms
+    return matrix
 
 
 def matrix_table(diagnoses: list[Diagnosis]) -> str:
@@ -113,16 +116,19 @@ def matrix_table(diagnoses: list[Diagnosis]) -> str:
     A number in brackets: only ever as a remark.
     """
     matrix = confusion(diagnoses)
-    rules = sorted({rule.rstrip("!") for row in matrix.values() for rule in row})
+    rules = sorted({rule for row in matrix.values() for rule in row})
     lines = [f"  {number:>2}  {rule}" for number, rule in enumerate(rules, 1)]
     lines.append(f"{'':<20}" + "".join(f"{number:>5}" for number in range(1, len(rules) + 1)))
     for name, row in matrix.items():
-        cells = []
-        for rule in rules:
-            fired, grave = row.get(rule, 0), row.get(f"{rule}!", 0)
-            cells.append(f"{'.' if not fired else grave or f'({fired})':>5}")
-        lines.append(f"{name:<20}" + "".join(cells))
+        cells = "".join(f"{_in_words(row.get(rule)):>5}" for rule in rules)
+        lines.append(f"{name:<20}{cells}")
     return "\n".join(lines)
+
+
+def _in_words(cell: dict[str, int] | None) -> str:
+    if cell is None:
+        return "."
+    return str(cell["alarms"]) if cell["alarms"] else f"({cell['fired']})"
 
 
 def goals(diagnoses: list[Diagnosis]) -> list[Goal]:
