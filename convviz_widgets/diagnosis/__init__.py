@@ -13,7 +13,7 @@ from convviz_widgets.diagnosis.measurements import (
 )
 from convviz_widgets.diagnosis.report import Report, examine
 from convviz_widgets.diagnosis.rulebook import RULES
-from convviz_widgets.diagnosis.run_curves import run_curves
+from convviz_widgets.diagnosis.run_curves import has_update_ratios, run_curves
 
 __all__ = [
     "ERROR",
@@ -32,5 +32,6 @@ __all__ = [
     "RunCurves",
     "TensorFacts",
     "examine",
+    "has_update_ratios",
     "run_curves",
 ]

@@ -102,6 +102,22 @@ def ratio_code(metric: str, statistic: str, count: int) -> str:
     )
 
 
+def checkpoint_ratio_code(layer: str, statistic: str, count: int) -> str:
+    """Return the lines for updates between checkpoints, of the first ``count`` pairs."""
+    return _lines(
+        f"""
+        import numpy as np
+
+        weights = []
+        for checkpoint in range({count} + 1):
+            state.select(checkpoint=checkpoint)
+            weights.append(state.weight({layer!r}).double())
+        moved = [((b - a).norm() / a.norm()).item() for a, b in zip(weights, weights[1:])]
+        value = np.{statistic}(moved / np.diff(state.steps[: {count} + 1]))
+        """
+    )
+
+
 def leap_code(norm: str, place: int, window: int) -> str:
     """Return the lines for the total gradient norm at a point against its running median.
 
@@ -276,31 +292,32 @@ def stuck_code(step: int, images: int) -> str:
 
 def chroma_code(step: int, images: int) -> str:
     """Return the lines for the chroma of the outputs as a share of the targets'."""
-    return _pictures(step, images, "sum(c[0] for c in found) / sum(c[1] for c in found)")
+    lines = "coloured = [c for c in found if c[1] >= 0.02]\n"
+    value = "sum(c[0] for c in coloured) / sum(c[1] for c in coloured)"
+    return f"{_pictures(step, images)}\n{lines}value = {value}"
 
 
 def contrast_code(step: int, images: int) -> str:
     """Return the lines for the contrast of the outputs as a share of the targets'."""
-    return _pictures(step, images, "float(np.median([c[2] / c[3] for c in found]))")
+    value = "float(np.median([c[2] / c[3] for c in found if c[3] >= 0.02]))"
+    return f"{_pictures(step, images)}\nvalue = {value}"
 
 
-def _pictures(step: int, images: int, value: str) -> str:
-    return (
-        _lines(
-            f"""
-            import numpy as np
-            from convviz_widgets.instrument.pictures import as_pictures, chroma, contrast
+def _pictures(step: int, images: int) -> str:
+    """Return the lines for chroma and contrast of each output, each beside its target's."""
+    return _lines(
+        f"""
+        import numpy as np
+        from convviz_widgets.instrument.pictures import as_pictures, chroma, contrast
 
-            found = []
-            for index in range({images}):
-                image = index * len(state.image_set) // {images}
-                state.select(checkpoint=state.steps.index({step}), image=image)
-                target = state.image_set.target(image)[None]
-                pair = [as_pictures(each, state.image_set) for each in (state.output(), target)]
-                found.append([f(each).item() for f in (chroma, contrast) for each in pair])
-            """
-        )
-        + f"\nvalue = {value}"
+        found = []
+        for index in range({images}):
+            image = index * len(state.image_set) // {images}
+            state.select(checkpoint=state.steps.index({step}), image=image)
+            target = state.image_set.target(image)[None]
+            pair = [as_pictures(each, state.image_set) for each in (state.output(), target)]
+            found.append([f(each).item() for f in (chroma, contrast) for each in pair])
+        """
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from convviz_widgets.diagnosis.curve import Curve
 from convviz_widgets.diagnosis.measurements import (
     AnswerFacts,
     FilterNoise,
@@ -32,6 +34,8 @@ class Evidence:
     """Of at least two dimensions: no norm scales."""
     biases: tuple[TensorFacts, ...] = ()
     pre_activations: tuple[TensorFacts, ...] = ()
+    checkpoint_ratios: Mapping[str, Curve] = field(default_factory=dict)
+    """Layer → ‖W − W₀‖/‖W₀‖ from the checkpoint before, divided by the steps between them."""
     filters: tuple[FilterNoise, ...] = ()
     answers: tuple[AnswerFacts, ...] = ()
     inputs: InputStatistics | None = None

@@ -98,9 +98,11 @@ def _slow(e: Evidence) -> Applied:
 
 def _ratios(e: Evidence) -> Applied:
     curves = e.curves
-    if not curves.update_ratios:
+    if curves.update_ratios:
+        return update_ratio(curves.update_ratios, curves.learning_rate)
+    if not e.checkpoint_ratios:
         return None
-    return update_ratio(curves.update_ratios, curves.learning_rate)
+    return update_ratio(e.checkpoint_ratios, curves.learning_rate, between_checkpoints=True)
 
 
 def _of_inputs(rule: Callable[..., list[Finding]]) -> Callable[[Evidence], Applied]:
@@ -154,7 +156,11 @@ RULES = (
     Rule("overfit", "a run with accuracies of training and validation data", _overfit),
     Rule("slow-learning", LOSS, _slow),
     Rule("washed-out-output", "a state with target pictures", _washed_out),
-    Rule("update-ratio", "a run with update ratios, as Recorder leaves them", _ratios),
+    Rule(
+        "update-ratio",
+        "a run with update ratios, or two checkpoints",
+        _ratios,
+    ),
     Rule("stuck-output", "a state with labelled images, and class scores", _stuck),
     Rule(
         "abnormal-weight",

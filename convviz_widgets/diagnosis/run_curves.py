@@ -29,6 +29,11 @@ def run_curves(metrics: Mapping[str, Series]) -> RunCurves:
     )
 
 
+def has_update_ratios(metrics: Mapping[str, Series]) -> bool:
+    """Tell whether the update ratios of each step were recorded."""
+    return any(name.startswith(UPDATE_RATIO) for name in metrics)
+
+
 def total_norm(norms: Mapping[str, Curve]) -> Curve | None:
     """Return the gradient norm of all parameters together, where each of them is recorded."""
     curves = list(norms.values())

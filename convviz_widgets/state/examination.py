@@ -9,19 +9,27 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from convviz_widgets.diagnosis import Evidence, Finding, Report, RunCurves, examine, run_curves
+from convviz_widgets.diagnosis import (
+    Evidence,
+    Finding,
+    Report,
+    RunCurves,
+    examine,
+    has_update_ratios,
+    run_curves,
+)
 from convviz_widgets.errors import ConvVizError, InputError
 from convviz_widgets.instrument import BIASES, PRE_ACTIVATIONS
 from convviz_widgets.record import Run
 from convviz_widgets.state.data_evidence import DataEvidence
 from convviz_widgets.state.history import Progress
-from convviz_widgets.state.job import ACTIVATIONS, CENSUS, GRADIENTS, PARAMETERS
+from convviz_widgets.state.job import ACTIVATIONS, CENSUS, GRADIENTS, PARAMETERS, UPDATES
 from convviz_widgets.state.model_state import ModelState
 from convviz_widgets.state.state_evidence import StateEvidence, firing_of, with_most_images
 from convviz_widgets.sweep import SweepResult
 
 PARTS = (PARAMETERS, CENSUS, ACTIVATIONS, GRADIENTS)
-"""What the history has to measure."""
+"""What the history has to measure; and the updates, where the run has not recorded them."""
 
 MOMENT = 0.1
 """Seconds from one look at the history's progress to the next."""
@@ -108,7 +116,7 @@ class Examination:
         data = self._data
         if self._history is None:
             return Progress(data.done, data.total, data.problems)
-        known = self._history.progress(*PARTS)
+        known = self._history.progress(*self._parts)
         failures = (*known.failures, *data.problems)
         return Progress(known.done + data.done, known.total + data.total, failures)
 
@@ -125,7 +133,8 @@ class Examination:
 
     def _go_through(self) -> None:
         try:
-            self._judge()  # what is there already
+            if not self.progress.complete:
+                self._judge()  # what is there already
             self._measure()
             self._judge()
         except ConvVizError as error:  # the state is closed, say
@@ -135,17 +144,22 @@ class Examination:
             self.problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
 
     def _measure(self) -> None:
-        if self._history is not None and not self._history.progress(*PARTS).complete:
-            self._history.ask(self, *PARTS)
+        if self._history is not None and not self._history.progress(*self._parts).complete:
+            self._history.ask(self, *self._parts)
         while self._goes_on() and self._data.go_on():
             self._tell()
         while self._goes_on() and not self.progress.complete:
             assert self._history is not None
             self._tell()
             if self._history.wait(MOMENT):
-                self._history.ask(self, *PARTS)
+                self._history.ask(self, *self._parts)
         if self._history is not None:
             self._history.leave(self)
+
+    @property
+    def _parts(self) -> tuple[str, ...]:
+        recorded = self.run is not None and has_update_ratios(self.run.metrics)
+        return PARTS if recorded else (*PARTS, UPDATES)
 
     def _goes_on(self) -> bool:
         return self._wanted and threading.main_thread().is_alive()
@@ -195,6 +209,7 @@ class Examination:
             biases=tuple(each for each in tensors if each.what == BIASES),
             pre_activations=tuple(each for each in tensors if each.what == PRE_ACTIVATIONS),
             filters=state.filters(),
+            checkpoint_ratios=state.checkpoint_ratios(),
             answers=state.answers(),
         )
 

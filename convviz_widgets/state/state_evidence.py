@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from convviz_widgets.diagnosis import (
     AnswerFacts,
+    Curve,
     FilterNoise,
     Firing,
     GradientDepth,
@@ -19,12 +22,20 @@ from convviz_widgets.instrument import (
     NOISY_UPDATES,
     OUTPUT_GRADIENTS,
     RANKED_FILTERS,
+    UPDATE_RATIO,
     WEIGHTS,
     LayerInfo,
     Measurement,
 )
 from convviz_widgets.instrument import answers as answer
-from convviz_widgets.state.job import ACTIVATIONS, CENSUS, FILTERS, GRADIENTS, PARAMETERS
+from convviz_widgets.state.job import (
+    ACTIVATIONS,
+    CENSUS,
+    FILTERS,
+    GRADIENTS,
+    PARAMETERS,
+    UPDATES,
+)
 from convviz_widgets.state.model_state import ModelState
 from convviz_widgets.sweep import SweepResult
 from convviz_widgets.tensors import Distribution
@@ -71,6 +82,22 @@ class StateEvidence:
         """Tell whether they are of a weight of at least two dimensions."""
         shape = self._kinds[facts.layer].weight_shape
         return facts.what == WEIGHTS and shape is not None and len(shape) >= 2
+
+    def checkpoint_ratios(self) -> dict[str, Curve]:
+        """Return by layer how far weights have moved between checkpoints, a step."""
+        steps = np.array(self.state.steps)
+        measured = self.state.history.all(UPDATES)[: len(steps)]
+        apart = np.diff(steps, prepend=steps[0])
+        found: dict[str, Curve] = {}
+        for layer in self._kinds:
+            ratios = [
+                math.nan if each is None else each.numbers.get((layer, UPDATE_RATIO), math.nan)
+                for each in measured
+            ]
+            if np.isfinite(ratios).any():
+                values = np.array(ratios[1:]) / apart[1 : len(ratios)]
+                found[layer] = Curve(layer, steps[1 : len(ratios)], values)
+        return found
 
     def filters(self) -> tuple[FilterNoise, ...]:
         """Return how noisy the filters are, where that has been measured."""

@@ -23,8 +23,6 @@ REFRESH = 0.5
 
 SIGNS = {ERROR: "✖ error", WARNING: "▲ warning", REMARK: "· remark"}
 
-NOTHING_YET = "Nothing has been judged yet."
-
 
 @dataclass(frozen=True)
 class Chart:
@@ -93,6 +91,7 @@ class DiagnosisPanel(View):
         """Return the filter, the line of progress, the list, and what is said of one finding."""
         self._told = 0.0
         self._findings: tuple[Finding, ...] = ()
+        self._nothing = ""
         self._filling = False
         self._filter = choice(self, "rule", "Rule", [("all", "")], 250)
         self._list = Select(rows=8, layout=Layout(width="562px", height="152px"))
@@ -138,8 +137,8 @@ class DiagnosisPanel(View):
         """Send the list and everything around it."""
         self._show_progress(result)
         self._fill(result)
-        self._show_finding()
-        self._summary.show(_summary(result.report))
+        self._show_finding(result)
+        self._summary.show(_summary(result))
         self.say(_caption(result))
 
     def close(self) -> None:
@@ -203,14 +202,16 @@ class DiagnosisPanel(View):
             self._filling = False
         self._code.value = ""
 
-    def _show_finding(self) -> None:
+    def _show_finding(self, chart: Chart | None = None) -> None:
         finding = self.finding
+        if chart is not None:
+            self._nothing = _nothing(chart)
         for button, usable in (
             (self._show, finding is not None and bool(finding.select)),
             (self._copy, finding is not None and bool(finding.code)),
         ):
             button.disabled = not usable
-        self._message.show("" if finding is None else finding.message)
+        self._message.show(self._nothing if finding is None else finding.message)
         self._facts.show("" if finding is None else _facts(finding))
 
     # -- what the user does -------------------------------------------------------------------
@@ -281,15 +282,25 @@ def _facts(finding: Finding) -> str:
     return " · ".join(parts)
 
 
-def _summary(report: Report) -> str:
-    if not (report.findings or report.fine or report.unchecked):
-        return NOTHING_YET
+def _nothing(chart: Chart) -> str:
+    """Return what is said where no finding is looked at."""
+    if chart.running or not chart.progress.complete:
+        return "Nothing abnormal so far."
+    return "Nothing abnormal was found; below is what was checked."
+
+
+def _summary(chart: Chart) -> str:
+    report = chart.report
     fine = f"Checked and fine ({len(report.fine)}): {', '.join(report.fine) or 'none'}."
+    count = len(report.unchecked)
+    if chart.running:
+        names = ", ".join(name for name, _ in report.unchecked)
+        return f"{fine} Not checked yet ({count}): {names or 'none'}."
     by_need: dict[str, list[str]] = {}
     for name, need in report.unchecked:
         by_need.setdefault(need, []).append(name)
     missing = "; ".join(f"{', '.join(names)}: needs {need}" for need, names in by_need.items())
-    return f"{fine} Not checked ({len(report.unchecked)}): {missing or 'none'}."
+    return f"{fine} Not checked ({count}): {missing or 'none'}."
 
 
 def _caption(chart: Chart) -> str:

@@ -119,6 +119,34 @@ def test_a_second_diagnosis_measures_nothing(make_state, monkeypatch):
     assert cvw.diagnose(state) == first
 
 
+def test_nothing_is_measured_twice_within_a_diagnosis(make_state, monkeypatch):
+    from convviz_widgets.state.measurer import Measurer
+
+    measured, original = [], Measurer.measure
+
+    def measure(self, job, *rest):
+        measured.append(job.identity)
+        return original(self, job, *rest)
+
+    monkeypatch.setattr(Measurer, "measure", measure)
+    cvw.diagnose(make_state(Net(), Net(), Net(alive=2)))
+    # weights, activations and gradients of three checkpoints, two updates, the census of the last
+    assert len(measured) == len(set(measured)) == 3 * 3 + 2 + 1
+
+
+def test_without_a_record_updates_are_taken_from_neighbouring_checkpoints(make_state):
+    moved, stays = Net(), Net()
+    with torch.no_grad():
+        moved.conv.weight.mul_(1 + 2e-5)
+        stays.conv.weight.mul_(1 + 4e-5)
+    state = make_state(Net(), moved, stays)
+    found = by_rule(cvw.diagnose(state), "update-ratio")
+    assert [finding.layer for finding in found] == ["conv", "fc"]  # 2e-5 in 100 steps; nothing
+    assert found[0].value == pytest.approx(2e-7, rel=0.02)
+    assert "neighbouring checkpoints" in found[0].message
+    assert value_of(found[0], state=state) == pytest.approx(found[0].value)
+
+
 def test_the_users_forward_passes_are_not_spent(make_state):
     state = make_state(Net(), Net(alive=2))
     cvw.diagnose(state)

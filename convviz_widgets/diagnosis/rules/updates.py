@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
-from convviz_widgets.diagnosis.code import ratio_code
+from convviz_widgets.diagnosis.code import checkpoint_ratio_code, ratio_code
 from convviz_widgets.diagnosis.curve import Curve
 from convviz_widgets.diagnosis.finding import WARNING, Finding
 from convviz_widgets.diagnosis.measurements import layer_of
@@ -17,6 +18,7 @@ def update_ratio(
     ratios: Mapping[str, Curve],
     learning_rate: Curve | None = None,
     *,
+    between_checkpoints: bool = False,
     high: float = 0.1,
     low: float = 1e-6,
     times: int = 2,
@@ -35,23 +37,38 @@ def update_ratio(
         By weight, of at least two dimensions.
     learning_rate
         Of the same run.
+    between_checkpoints
+        The ratios are of neighbouring checkpoints, divided by the steps between them: what a step
+        moves at least. The findings are marked so.
     """
     found = []
     for name, ratio in ratios.items():
         curve = ratio.finite
-        if not len(curve):
-            continue
+        layer = name if between_checkpoints else layer_of(name)
         above = np.cumsum(curve.values > high)
         counts = np.arange(1, len(curve) + 1)
         fires = np.flatnonzero((above >= times) & (above >= share * counts))
-        if fires.size:
-            found.append(_too_high(name, curve, int(fires[0]), high))
-            continue
         undecayed = _before_the_tail(curve, learning_rate)
         median = float(np.median(undecayed.values)) if len(undecayed) else math.nan
-        if median < low:
+        if fires.size:
+            found.append(_too_high(name, curve, int(fires[0]), high))
+        elif median < low:
             found.append(_too_low(name, undecayed, median, low))
-    return found
+        else:
+            continue
+        found[-1] = replace(found[-1], layer=layer)
+    return [_marked(each) for each in found] if between_checkpoints else found
+
+
+def _marked(finding: Finding) -> Finding:
+    """Return the finding with the word that it is of checkpoints, not of single steps."""
+    statistic = "max" if finding.value is not None and finding.value > 1e-3 else "median"
+    return replace(
+        finding,
+        message=f"{finding.message} (measured between neighbouring checkpoints and divided by the "
+        "steps between them: a single step moves at least so much on average)",
+        code=checkpoint_ratio_code(str(finding.layer), statistic, finding.n or 0),
+    )
 
 
 def _too_high(name: str, curve: Curve, first: int, high: float) -> Finding:
@@ -59,9 +76,8 @@ def _too_high(name: str, curve: Curve, first: int, high: float) -> Finding:
     return Finding(
         "update-ratio",
         WARNING,
-        f"{name} moves by more than {high:g} of itself in {above:,} of {len(curve):,} recorded "
-        f"steps (up to {curve.values.max():.2g}; typical 1e-3 to 2e-2): steps too large",
-        layer=layer_of(name),
+        f"{name} moves by more than {high:g} of itself a step at {above:,} of {len(curve):,} "
+        f"points (up to {curve.values.max():.2g}; typical 1e-3 to 2e-2): steps too large",
         step=int(curve.steps[first]),
         value=float(curve.values.max()),
         threshold=high,
@@ -76,7 +92,6 @@ def _too_low(name: str, curve: Curve, median: float, low: float) -> Finding:
         WARNING,
         f"{name} moves by {median:.1e} of itself a step (median; threshold {low:g}, typical 1e-3 "
         "to 2e-2): it is frozen, gets no gradient, or the learning rate is too low: cannot tell",
-        layer=layer_of(name),
         step=int(curve.steps[-1]),
         value=median,
         threshold=low,
