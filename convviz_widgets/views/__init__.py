@@ -6,6 +6,7 @@ from convviz_widgets.views.activation_mosaic import ActivationMosaic
 from convviz_widgets.views.base import View
 from convviz_widgets.views.channel_stepper import ChannelStepper
 from convviz_widgets.views.checkpoint_clock import CheckpointClock
+from convviz_widgets.views.confusion_matrix import ConfusionMatrix
 from convviz_widgets.views.dead_filters import DeadFilters
 from convviz_widgets.views.diagnosis_panel import DiagnosisPanel
 from convviz_widgets.views.distribution_history import DistributionHistory
@@ -31,6 +32,7 @@ __all__ = [
     "ActivationMosaic",
     "ChannelStepper",
     "CheckpointClock",
+    "ConfusionMatrix",
     "DeadFilters",
     "DiagnosisPanel",
     "DistributionHistory",

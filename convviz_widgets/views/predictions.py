@@ -14,6 +14,7 @@ from traitlets import Int
 
 from convviz_widgets.errors import InputError
 from convviz_widgets.state import ModelState, Progress, Question, Selection, coarse_to_fine
+from convviz_widgets.views.class_names import class_name
 from convviz_widgets.views.history_view import HistoryView, Seen
 from convviz_widgets.views.ribbons import RibbonNames, RibbonPlot, Ribbons, chosen_classes
 from convviz_widgets.views.text import ACCENT
@@ -179,8 +180,7 @@ class Predictions(HistoryView):
         self.reveal(self._frame, self._plot.overlay)
 
     def _name(self, index: int) -> str:
-        names = self.state.image_set.class_names
-        return names[index] if names and index < len(names) else f"class {index}"
+        return class_name(self.state.image_set, index)
 
 
 _NOTHING = Progress(0, 0)

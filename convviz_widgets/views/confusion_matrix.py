@@ -1,0 +1,293 @@
+"""ConfusionMatrix: which class is taken for which, over the image set at the clock's step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+from ipywidgets import HTML, Box, Dropdown, Layout, VBox, Widget
+from traitlets import Enum, Int
+
+from convviz_widgets.errors import InputError
+from convviz_widgets.instrument.confusion import Cell, Confusion
+from convviz_widgets.instrument.responses import checked_output
+from convviz_widgets.state import ModelState, Question, Selection
+from convviz_widgets.views.class_axes import ABOVE, LABELS, names_above, names_beside
+from convviz_widgets.views.class_cells import SIDE, ClassCells
+from convviz_widgets.views.class_names import class_name
+from convviz_widgets.views.confusion_picture import (
+    ConfusionPicture,
+    caption_of,
+    first_cell,
+    why_empty,
+)
+from convviz_widgets.views.history_view import HistoryView, Seen
+from convviz_widgets.views.option_controls import choice, line
+from convviz_widgets.views.pointer_line import PointerLine
+from convviz_widgets.views.raster import Raster
+from convviz_widgets.views.text import Text
+from convviz_widgets.views.thumbnails import Thumbnails, tiles_of
+
+SHARES, ERRORS = "share of each class", "errors only"
+
+MOST = 1024
+"""Images that are answered unasked."""
+
+LISTED = 30
+"""Images of a cell that are shown."""
+
+OFFERED = 60
+"""Cells that the drop-down offers."""
+
+
+class ConfusionMatrix(HistoryView):
+    """True classes by answers, coloured by the share of the true class; 1,000 classes fit.
+
+    A click on a cell, or the drop-down, lists its images beside the matrix, the most certain
+    answers first; a click on one selects it. Of many classes a pixel stands for a block of cells
+    and shows its largest share. At first at most 1,024 images are answered, evenly spread over
+    the set, in the background; each checkpoint once.
+    """
+
+    title: ClassVar[str] = "Confusion matrix"
+    caption_lines: ClassVar[int] = 3
+    depends: ClassVar[frozenset[str]] = frozenset({"key", "checkpoint", "image", "revision"})
+
+    colour = Enum((SHARES, ERRORS), SHARES, help="What the colours show.").tag(option=True)
+    most = Int(MOST, min=1, help="How many images are answered at most.").tag(option=True)
+
+    def source(self, state: ModelState) -> Any:
+        """Return what answers for all checkpoints."""
+        return state.output_history
+
+    def parts(self) -> tuple[Question, ...]:
+        """Return the question to the clock's checkpoint."""
+        images = spread(len(self.state.image_set), self.most)
+        return (self.history.question(self._checkpoint, images),)
+
+    # -- widgets ------------------------------------------------------------------------------
+
+    def controls(self) -> Sequence[Widget]:
+        """Return colour, cell, and how many images."""
+        self._checkpoint = self.state.selection.checkpoint
+        count = len(self.state.image_set)
+        self._cell: Cell | None = None
+        self._painted: ConfusionPicture | None = None
+        self._cell_choice = Dropdown(
+            description="Cell",
+            layout=Layout(width="344px", flex="0 0 auto"),
+            style={"description_width": "initial"},
+        )
+        self._cell_choice.observe(self._offered, names="value")
+        sizes = [(f"{size:,} images", size) for size in sorted({min(self.most, count), count})]
+        first = [choice(self, "colour", "Colour", (SHARES, ERRORS), 210), self._cell_choice]
+        if len(sizes) == 1:
+            return [line(*first)]
+        most = choice(self, "most", "Of", sizes, 190)
+        return [line(*first), line(most)]
+
+    def figures(self) -> Sequence[Widget]:
+        """Return the matrix between its names, the thumbnails beside it, and the line below."""
+        hold = self.state.hold
+        self._pointed = PointerLine(self, self.width, "image", self._step_on)
+        after = self._pointed.first_button()
+        self._raster = Raster(SIDE, SIDE, before=self._cell_choice, hold=hold)
+        self._raster.on_click(self._clicked)
+        self._raster.on_move(self._moved, lambda: self._pointed.show(""))
+        self._raster.on_arrow(self._arrow)
+        self._thumbnails = Thumbnails(
+            168,
+            SIDE,
+            3,
+            picked=self._pick,
+            pointed=self._name,
+            hold=hold,
+            before=self._cell_choice,
+            after=after,
+        )
+        self._answers = HTML(layout=Layout(height=f"{ABOVE}px", flex="0 0 auto", margin="0"))
+        self._truths = HTML(
+            layout=Layout(width=f"{LABELS}px", height=f"{SIDE}px", flex="0 0 auto", margin="0")
+        )
+        self._cell_heading = Text(kind="quiet wrap", height=f"{ABOVE}px", width="160px")
+        matrix = _still(Box([self._truths, self._raster]))
+        left = _still(VBox([self._answers, matrix]), width=f"{LABELS + SIDE}px")
+        right = _still(VBox([self._cell_heading, self._thumbnails]), margin="0 0 0 8px")
+        self._said = Text(kind="wrap", display="none")
+        self._block = _still(Box([left, right]))
+        return [_still(VBox([self._said, self._block])), self._pointed]
+
+    # -- compute ------------------------------------------------------------------------------
+
+    def compute(self, selection: Selection) -> Seen:
+        """Return the matrix as far as it is known.
+
+        Raises
+        ------
+        InputError
+            The model puts out no class scores.
+        """
+        if self.state.classes is None or self.state.classes < 2:
+            checked_output(self.state.output(selection=selection))  # of another kind: says which
+            raise InputError(
+                "this model puts out one number, and no classes to choose from"
+                if self.state.classes
+                else "this model puts out pictures, and no classes that could be confused"
+            )
+        self._checkpoint = selection.checkpoint
+        return super().compute(selection)
+
+    def picture(self, selection: Selection) -> ConfusionPicture | str | None:
+        """Return the matrix; words where it would be empty; None before the answers are there."""
+        (question,) = self.parts()
+        answered = self.history.get(question)
+        if answered is None:
+            return None
+        found = Confusion.of(answered)
+        if not found.n:
+            return why_empty(found)
+        cells = ClassCells(found.classes)
+        cell = self._cell or first_cell(found, cells)
+        inside = found.images_in(cell)
+        listed = tuple(map(int, inside[:LISTED]))
+        shares = found.shares
+        if self.colour == ERRORS:
+            np.fill_diagonal(shares, 0.0)
+        high = float(np.nanmax(shares)) if self.colour == ERRORS else 1.0
+        return ConfusionPicture(
+            found,
+            cells,
+            cells.paint(shares, found.counts, high),
+            cell,
+            listed,
+            self._tiles(found, listed),
+            self._in_words(cell, len(inside)),
+            caption_of(found, cells, selection.step, self._of(question), self.colour, high),
+        )
+
+    def _of(self, question: Question) -> str:
+        asked, total = len(question.images), len(self.state.image_set)
+        return "" if asked == total else f" ({asked:,} asked of {total:,}, evenly spread)"
+
+    def _tiles(self, found: Confusion, listed: tuple[int, ...]) -> np.ndarray:
+        places = [int(np.flatnonzero(found.images == image)[0]) for image in listed]
+        words = [f"{found.probability[place]:.0%}" for place in places]
+        return tiles_of(self.state.image_set, listed, words, [False] * len(listed))
+
+    def _in_words(self, cell: Cell, count: int) -> str:
+        truth, answer = (self._names(classes) for classes in cell)
+        shown = f", the {LISTED} most certain shown" if count > LISTED else ""
+        return f"{truth}, answered {answer}: {count:,} images{shown}"
+
+    def _names(self, classes: range) -> str:
+        first = class_name(self.state.image_set, classes.start)
+        if len(classes) == 1:
+            return first
+        return f"{first} to {class_name(self.state.image_set, classes.stop - 1)}"
+
+    # -- draw ---------------------------------------------------------------------------------
+
+    def draw(self, result: Seen) -> None:
+        """Show the matrix and the progress; what was seen before goes while there is none."""
+        super().draw(result)
+        if result.picture is None:
+            self._painted = None
+            self._block.layout.visibility = "hidden"
+            self.say("")
+
+    def draw_picture(self, picture: ConfusionPicture | str) -> None:
+        """Send the matrix, its names, and the images of the cell."""
+        is_words = isinstance(picture, str)
+        self._said.show(picture if isinstance(picture, str) else "")
+        self._said.layout.display = "" if is_words else "none"
+        self._block.layout.visibility = "hidden" if is_words else "visible"
+        if isinstance(picture, str):
+            self._painted = None
+            self.say("")
+            return
+        self._painted = picture
+        size = picture.cells.size
+        boxes = () if picture.cell is None else (picture.cells.box(picture.cell),)
+        self._raster.show(picture.png, size, size, boxes)
+        names = [class_name(self.state.image_set, index) for index in range(picture.cells.classes)]
+        self._answers.value = names_above(names, picture.cells)
+        self._truths.value = names_beside(names, picture.cells)
+        self._cell_heading.show(picture.heading)
+        selected = self.state.selection.image
+        self._thumbnails.show_images(picture.listed, picture.tiles, selected)
+        self._offer(picture)
+        self.say(picture.caption)
+
+    def _offer(self, picture: ConfusionPicture) -> None:
+        """List the fullest cells in the drop-down, errors first."""
+        options: list[tuple[str, Cell | None]] = []
+        for truth, answer, count in picture.found.largest(OFFERED):
+            cell = picture.cells.cell(*picture.cells.place((range(truth, 0), range(answer, 0))))
+            arrow = "is" if truth == answer else "→"
+            names = [class_name(self.state.image_set, index) for index in (truth, answer)]
+            options.append((f"{names[0]} {arrow} {names[1]}: {count:,}", cell))
+        chosen = next((place for place, (_, c) in enumerate(options) if c == picture.cell), None)
+        self._offering = True
+        if tuple(options) != self._cell_choice.options:
+            self._cell_choice.options = options
+        self._cell_choice.index = chosen
+        self._offering = False
+
+    _offering = False
+
+    # -- what the user does -------------------------------------------------------------------
+
+    def _step_on(self, by: int) -> None:
+        image = self._thumbnails.beside(by)
+        if image is not None:
+            self.state.select(image=image)
+
+    def _choose(self, cell: Cell | None) -> None:
+        if cell is not None and cell != self._cell:
+            self._cell = cell
+            self.redraw()
+
+    def _offered(self, change: Any) -> None:
+        if not self._offering:
+            self._choose(change.new)
+
+    def _clicked(self, x: int, y: int) -> None:
+        if self._painted is not None:
+            self._choose(self._painted.cells.cell_at(x, y))
+
+    def _arrow(self, dx: int, dy: int) -> None:
+        painted = self._painted
+        if painted is None or painted.cell is None:
+            return
+        row, column = painted.cells.place(painted.cell)
+        if 0 <= row + dy < painted.cells.count and 0 <= column + dx < painted.cells.count:
+            self._choose(painted.cells.cell(row + dy, column + dx))
+
+    def _moved(self, x: int, y: int) -> None:
+        painted = self._painted  # another thread may paint a new one
+        cell = painted.cells.cell_at(x, y) if painted else None
+        if painted is not None and cell is not None:
+            rows, columns = cell
+            inside = painted.found.counts[rows.start : rows.stop, columns.start : columns.stop]
+            self._pointed.show(
+                f"{self._names(rows)}, answered {self._names(columns)}: {inside.sum():,} images"
+            )
+
+    def _pick(self, image: int) -> None:
+        self.guarded(partial(self.state.select, image=image))
+
+    def _name(self, image: int | None) -> None:
+        self._pointed.show("" if image is None else self.state.image_set.name(image))
+
+
+def _still(box: Box, **layout: str) -> Box:
+    box.layout = Layout(flex="0 0 auto", overflow="hidden", **layout)
+    return box
+
+
+def spread(total: int, most: int) -> tuple[int, ...]:
+    """Return ``most`` of the numbers below ``total``, evenly spread, or all of them."""
+    count = min(total, most)
+    return tuple(index * total // count for index in range(count))
