@@ -15,6 +15,7 @@ from convviz_widgets.views import (
     DeadFilters,
     DiagnosisPanel,
     DistributionHistory,
+    EmbeddingScatter,
     FilterMosaic,
     GradientFlow,
     InputGallery,
@@ -61,7 +62,11 @@ def filters(material: Material) -> Page:
 def units(material: Material) -> Page:
     """What channels do over all images: one row at a time, see `CHAPTERS`."""
     state = material.state
-    return [[TopImages(state, visible=False)], [DeadFilters(state, visible=False)]]
+    return [
+        [TopImages(state, visible=False)],
+        [DeadFilters(state, visible=False)],
+        [EmbeddingScatter(state, visible=False)],
+    ]
 
 
 def inputs(material: Material) -> Page:
@@ -117,7 +122,7 @@ PAGES: dict[str, Callable[[Material], Page]] = {
 
 CHAPTERS = {
     "Inputs": ("Images", "Values"),
-    "Units": ("Top images", "Dead filters"),
+    "Units": ("Top images", "Dead filters", "Embedding"),
     "History": ("Distributions", "Sparsity", "Gradients"),
 }
 """Names of the rows of a page of which one is shown at a time."""

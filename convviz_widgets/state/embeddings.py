@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 
 import numpy as np
@@ -104,6 +104,11 @@ class Embeddings:
         self._encoder.close()
 
     # -- look ---------------------------------------------------------------------------------
+
+    @property
+    def keys(self) -> tuple[Hashable, ...]:
+        """Of the checkpoints, in order."""
+        return self._timeline.keys
 
     def get(self, job: EmbeddingJob) -> Embedding | None:
         """Return the embedding; None where there is none yet."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import numpy as np
 
@@ -61,6 +62,11 @@ def neighbour_map(
     tsne = estimator(n_components=2, perplexity=kept, init=begin, random_state=seed)
     positions = tsne.fit_transform(np.ascontiguousarray(codes, np.float32))
     return NeighbourMap(positions.astype(np.float64), kept, float(tsne.kl_divergence_))
+
+
+def has_scikit_learn() -> bool:
+    """Tell whether scikit-learn is installed, without the seconds that importing it takes."""
+    return find_spec("sklearn") is not None
 
 
 def scikit_learn_tsne() -> type:

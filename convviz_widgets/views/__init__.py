@@ -10,6 +10,7 @@ from convviz_widgets.views.confusion_matrix import ConfusionMatrix
 from convviz_widgets.views.dead_filters import DeadFilters
 from convviz_widgets.views.diagnosis_panel import DiagnosisPanel
 from convviz_widgets.views.distribution_history import DistributionHistory
+from convviz_widgets.views.embedding_scatter import EmbeddingScatter
 from convviz_widgets.views.filter_mosaic import FilterMosaic
 from convviz_widgets.views.gradient_flow import GradientFlow
 from convviz_widgets.views.image_strip import ImageStrip
@@ -36,6 +37,7 @@ __all__ = [
     "DeadFilters",
     "DiagnosisPanel",
     "DistributionHistory",
+    "EmbeddingScatter",
     "FilterMosaic",
     "GradientFlow",
     "ImageStrip",

@@ -1,0 +1,380 @@
+"""EmbeddingScatter: images as points, near each other where a layer makes the same of them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from ipywidgets import Dropdown, HBox, Layout, VBox, Widget
+from traitlets import Enum, Int, List
+
+from convviz_widgets.errors import InputError
+from convviz_widgets.state import ModelState, Selection
+from convviz_widgets.state.codes import code_layer
+from convviz_widgets.state.embedding import METHODS, PCA, TSNE, Embedding, EmbeddingJob
+from convviz_widgets.state.history import coarse_to_fine
+from convviz_widgets.tensors.neighbour_map import has_scikit_learn
+from convviz_widgets.views.chosen_images import ChosenImages
+from convviz_widgets.views.embedding_caption import sentences
+from convviz_widgets.views.embedding_plot import EmbeddingPlot, Highlights
+from convviz_widgets.views.history_view import HistoryView, Seen
+from convviz_widgets.views.option_controls import choice, last_control, line, number
+from convviz_widgets.views.point_looks import PointLegend, class_name
+from convviz_widgets.views.pointer_line import PointerLine
+from convviz_widgets.views.portrait import Portrait
+from convviz_widgets.views.text import Text
+
+SIDE, PORTRAIT = 396, 128
+"""Of the plot, and of the image beside it, in pixels."""
+
+AHEAD = 100
+"""Checkpoints that are laid out before the clock comes to them, at most, evenly spread."""
+
+NEAREST = 20
+"""Images that can be chosen around the selected one."""
+
+LISTED = 50
+"""Classes that can be chosen by name."""
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddingPicture:
+    """What there is to draw."""
+
+    selection: Selection
+    layer: str
+    found: Embedding | None
+    """At the clock's step, or at the nearest where that is known; None: at none yet."""
+    checkpoint: int
+    """Of the embedding."""
+    reference: int
+    trail: np.ndarray
+    """(k, 2), where the selected image is at the checkpoints that are known, in order."""
+
+    @property
+    def row(self) -> int | None:
+        """Row of the selected image, None if it is not among those shown."""
+        images = () if self.found is None else self.found.images
+        return images.index(self.selection.image) if self.selection.image in images else None
+
+
+class EmbeddingScatter(HistoryView):
+    """Images as points in the plane, by the codes of the selected layer after its activation.
+
+    PCA shows the two directions in which the codes vary most; t-SNE keeps near codes near. Every
+    checkpoint is laid out by itself, then turned, mirrored and scaled onto one of them, the
+    reference [Procrustes], so that a point that moves while the clock does has moved among the
+    others. The line in the accent colour is the selected image's way.
+
+    A click selects an image; a line drawn around points chooses them, as does the list "Choose".
+    Arrow keys go from point to point.
+    """
+
+    title: ClassVar[str] = "Embedding"
+    caption_lines: ClassVar[int] = 5
+    depends: ClassVar[frozenset[str]] = frozenset(
+        {"key", "checkpoint", "image", "layer", "revision"}
+    )
+
+    method = Enum(METHODS, PCA, help="How the codes come into the plane.").tag(option=True)
+    images = Int(500, min=2, help="Images at most, evenly drawn from the set.").tag(option=True)
+    perplexity = Int(30, min=1, help="Of t-SNE: about how many neighbours count.").tag(option=True)
+    reference = Int(
+        None,
+        allow_none=True,
+        min=0,
+        help="Checkpoint that the others are turned to; None: the last when the view was made.",
+    ).tag(option=True)
+    chosen = List(Int(), help="Images that are listed below the plot.")
+
+    def source(self, state: ModelState) -> Any:
+        """Return the embeddings of the state."""
+        return state.embeddings
+
+    # -- widgets ------------------------------------------------------------------------------
+
+    def controls(self) -> Sequence[Widget]:
+        """Return method, number of images, perplexity, and the groups that can be chosen."""
+        methods = choice(self, "method", "By", [("PCA", PCA), ("t-SNE", TSNE)], 110)
+        perplexity = number(self, "perplexity", "perplexity", 130)
+        perplexity.min = 1
+        self.observe(lambda _change: self._show_perplexity(perplexity), names="method")
+        self._show_perplexity(perplexity)
+        images = number(self, "images", "images", 130)
+        images.min = 2
+        self._group = Dropdown(
+            options=self._groups(),
+            description="Choose",
+            layout=Layout(width="176px", flex="0 0 auto"),
+            style={"description_width": "initial"},
+        )
+        self._group.observe(self._group_chosen, names="value")
+        return [line(methods, images, perplexity, self._group)]
+
+    def figures(self) -> Sequence[Widget]:
+        """Return the plot with the portrait and the legend beside it, and the chosen images."""
+        self._plot: EmbeddingPlot | None = None
+        self._shown_now: EmbeddingPicture | None = None
+        self._hovered: int | None = None
+        still = {"flex": "0 0 auto", "overflow": "hidden", "margin": "0"}
+        self._frame = VBox(layout=Layout(width=f"{SIDE}px", height=f"{SIDE}px", **still))
+        self._busy = Text(kind="busy wrap", min_height="38px")
+        self._portrait = Portrait(PORTRAIT)
+        self._legend = PointLegend(self.width - SIDE - 12, SIDE - PORTRAIT - 100)
+        beside = VBox(
+            [self._portrait, self._legend, self._busy],
+            layout=Layout(width=f"{self.width - SIDE - 12}px", height=f"{SIDE}px", **still),
+        )
+        beside.layout.margin = "0 0 0 12px"
+        self._pointed = PointerLine(self, self.width, "image", self.step_image)
+        self._strip = ChosenImages(
+            self,
+            self.width,
+            2,
+            before=self._pointed.buttons[-1],
+            picture=self._pixels,
+            picked=self._select,
+            clear=lambda: self.set_trait("chosen", []),
+        )
+        self.observe(self._chosen_changed, names="chosen")
+        return [HBox([self._frame, beside], layout=Layout(**still)), self._pointed, self._strip]
+
+    # -- compute ------------------------------------------------------------------------------
+
+    def parts(self) -> tuple[EmbeddingJob, ...]:
+        """Return the jobs for the selected checkpoint, then for the others from coarse to fine."""
+        jobs = self._jobs(self.state.selection)
+        here = jobs[self.state.selection.checkpoint]
+        places = np.unique(np.linspace(0, len(jobs) - 1, AHEAD).round().astype(int))
+        ahead = (jobs[places[place]] for place in coarse_to_fine(len(places)))
+        return tuple(dict.fromkeys([here, *ahead]))
+
+    def compute(self, selection: Selection) -> Seen:
+        """Return the embedding at the clock's step, or the nearest; ask for what is missing.
+
+        Raises
+        ------
+        InputError
+            Nothing can be laid out: the first reason.
+        """
+        if self.method == TSNE and not has_scikit_learn():
+            raise InputError(
+                "t-SNE needs scikit-learn, which is not installed: "
+                "pip install 'convviz_widgets[embedding]', or take PCA"
+            )
+        return super().compute(selection)
+
+    def picture(self, selection: Selection) -> EmbeddingPicture | None:
+        """Return what there is so far; None once it is known that there will be nothing."""
+        jobs = self._jobs(selection)
+        known = {i: made for i, job in enumerate(jobs) if (made := self.history.get(job))}
+        here = min(known, key=lambda i: abs(i - selection.checkpoint), default=None)
+        if here is None and self.history.progress(*self.parts()).complete:
+            return None
+        return EmbeddingPicture(
+            selection,
+            code_layer(self.state.layers, selection.layer),
+            None if here is None else known[here],
+            selection.checkpoint if here is None else here,
+            self._reference(selection),
+            _trail([known[i] for i in sorted(known)], selection.image),
+        )
+
+    def _jobs(self, selection: Selection) -> list[EmbeddingJob]:
+        """Return the job of every checkpoint."""
+        keys = self.history.keys
+        layer = code_layer(self.state.layers, selection.layer)
+        return [self._job(key, keys[self._reference(selection)], layer) for key in keys]
+
+    def _job(self, key: Hashable, reference: Hashable, layer: str) -> EmbeddingJob:
+        perplexity = self.perplexity if self.method == TSNE else 0
+        return EmbeddingJob(key, reference, layer, self.images, self.method, perplexity)
+
+    def _reference(self, selection: Selection) -> int:
+        """Return the checkpoint that the others are turned to.
+
+        The last there was, for as long as it is there: a training that goes on must not turn the
+        plot at each new checkpoint. One that cannot be read is passed over.
+        """
+        keys = self.history.keys
+        if self.reference is not None:
+            if self.reference >= len(keys):
+                raise InputError(
+                    f"reference {self.reference}: this state has checkpoints 0 to {len(keys) - 1}"
+                )
+            return self.reference
+        if self._pinned not in keys:
+            self._pinned = keys[-1]
+        last = keys.index(self._pinned)
+        layer = code_layer(self.state.layers, selection.layer)
+        for place in range(last, max(-1, last - 3), -1):
+            if not self.history.failure(self._job(keys[place], keys[place], layer)):
+                return place
+        return last
+
+    _pinned: Hashable = None
+
+    # -- draw ---------------------------------------------------------------------------------
+
+    def draw_picture(self, picture: EmbeddingPicture) -> None:
+        """Send the points, what is highlighted, the portrait and the captions."""
+        self._shown_now = picture
+        found, selection = picture.found, picture.selection
+        is_late = found is None or picture.checkpoint != selection.checkpoint
+        self._busy.show(self._late(picture) if is_late else "")
+        if self._plot is None:
+            self._make_plot()
+        assert self._plot is not None
+        self._frame.layout.visibility = "hidden" if found is None else "visible"
+        if found is None:
+            self.say("")
+            return
+        beyond = self._plot.show(found.positions, found.labels, found.reach)
+        self._plot.highlight(Highlights(picture.row, picture.trail))
+        self.reveal(self._frame, self._plot.overlay)
+        self._legend.show(found.labels[found.shown], self.state.image_set.class_names)
+        self._show_chosen()
+        self._show_portrait()
+        steps = self.state.steps
+        layer = self.state.layer_info(picture.layer)
+        said = sentences(
+            found,
+            layer=layer,
+            instead_of="" if layer.name == selection.layer else selection.layer,
+            step=f"step {steps[picture.checkpoint]:,}",
+            reference=f"step {steps[picture.reference]:,}",
+            total=len(self.state.image_set),
+            beyond=beyond,
+        )
+        self.say(" · ".join(said))
+
+    def _late(self, picture: EmbeddingPicture) -> str:
+        """Say that what is shown is not what is selected, and why."""
+        wanted = self._jobs(picture.selection)[picture.selection.checkpoint]
+        step = f"step {picture.selection.step:,}"
+        failure = self.history.failure(wanted)
+        doing = f"{step} not computed" if self.stopped else f"computing {step} …"
+        said = f"{step} cannot be shown" if failure else doing
+        if picture.found is None:
+            return said
+        return f"{said}; this is step {self.state.steps[picture.checkpoint]:,}"
+
+    def _make_plot(self) -> None:
+        self._plot = EmbeddingPlot(
+            SIDE, picked=self._picked, pointed=self._pointed_at, surrounded=self._surrounded
+        )
+        overlay = self._plot.overlay
+        overlay.before, overlay.after = last_control(self._controls), self._pointed.first_button()
+        overlay.hold = self.state.hold
+
+    def _show_chosen(self) -> None:
+        """List the chosen images, and let their points stand out."""
+        picture = self._shown_now
+        if picture is None or picture.found is None or self._plot is None:
+            return
+        found = picture.found
+        rows = np.flatnonzero(np.isin(found.images, self.chosen))
+        self._plot.choose(rows if self.chosen else None)
+        self._strip.show(self.chosen, self._chosen_in_words(found, rows), picture.selection.image)
+
+    def _chosen_in_words(self, found: Embedding, rows: np.ndarray) -> str:
+        if not self.chosen:
+            return "Draw a line around points, or choose a group above: its images stand here."
+        names = self.state.image_set.class_names
+        labels, counts = np.unique(found.labels[rows], return_counts=True)
+        order = np.argsort(-counts, kind="stable")[:3]
+        most = [f"{class_name(int(labels[i]), names)} {counts[i]}" for i in order]
+        more = ", …" if len(labels) > 3 else ""
+        return f"{len(self.chosen):,} chosen: {', '.join(most)}{more}"
+
+    def _show_portrait(self) -> None:
+        """Show the image under the pointer, else the selected one."""
+        picture = self._shown_now
+        assert picture is not None
+        found = picture.found
+        row = picture.row if self._hovered is None else self._hovered
+        if found is None or row is None or row >= len(found.images):
+            image = picture.selection.image
+            self._portrait.show(None, f"image {image} is not among the points")
+            self._pointed.show("")
+            return
+        image, name = found.images[row], self.state.image_set.name(found.images[row])
+        called = "" if name == f"image {image}" else f" {name},"
+        label = class_name(int(found.labels[row]), self.state.image_set.class_names)
+        try:
+            pixels = self._pixels(image)
+        except Exception as error:  # whatever a data set raises
+            pixels = None
+            label = f"cannot be read: {error}"
+        kind = "selected" if self._hovered is None else "under the pointer"
+        self._portrait.show(pixels, f"image {image}, {kind}:{called} {label}")
+
+    def _pixels(self, image: int) -> np.ndarray:
+        with self.state.lock:  # another thread may be reading the same data set
+            return self.state.image_set.display(image)
+
+    # -- what the user does -------------------------------------------------------------------
+
+    def step_image(self, by: int) -> None:
+        """Select the next image: of the chosen ones, if there are some, else of all points."""
+        found = self._shown_now.found if self._shown_now else None
+        images = self.chosen or list(() if found is None else found.images)
+        now = self.state.selection.image
+        there = images.index(now) + by if now in images else 0
+        if 0 <= there < len(images):
+            self._select(images[there])
+
+    def _select(self, image: int) -> None:
+        self.guarded(lambda: self.state.select(image=image))
+
+    def _picked(self, row: int) -> None:
+        if self._shown_now and self._shown_now.found:
+            self._select(self._shown_now.found.images[row])
+
+    def _pointed_at(self, row: int | None) -> None:
+        self._hovered = row
+        if self._shown_now:
+            self._show_portrait()
+
+    def _surrounded(self, rows: np.ndarray) -> None:
+        if self._shown_now and self._shown_now.found:
+            self.chosen = [self._shown_now.found.images[row] for row in rows]
+
+    def _chosen_changed(self, _change: Any) -> None:
+        with self.state.hold():
+            self._show_chosen()
+
+    def _groups(self) -> list[tuple[str, int]]:
+        names = self.state.image_set.class_names
+        classes = range(min(LISTED, len(names) if names else self.state.classes or 0))
+        return [
+            ("…", -2),
+            (f"the {NEAREST} nearest", -1),
+            *((class_name(label, names), label) for label in classes),
+        ]
+
+    def _group_chosen(self, change: Any) -> None:
+        """Choose the images of a class, or those around the selected one; then wait again."""
+        picture = self._shown_now
+        if change.new == -2 or picture is None or picture.found is None:
+            return
+        found = picture.found
+        if change.new >= 0:
+            self._surrounded(np.flatnonzero((found.labels == change.new) & found.shown))
+        elif picture.row is not None:
+            away = np.hypot(*(found.positions - found.positions[picture.row]).T)
+            nearest = np.argsort(away, kind="stable")[:NEAREST]
+            self._surrounded(nearest[np.isfinite(away[nearest])])
+        self._group.value = -2
+
+    def _show_perplexity(self, control: Any) -> None:
+        control.layout.visibility = "visible" if self.method == TSNE else "hidden"
+
+
+def _trail(known: Sequence[Embedding], image: int) -> np.ndarray:
+    """Return where an image is in each embedding that has it, (k, 2)."""
+    rows = [each.positions[each.images.index(image)] for each in known if image in each.images]
+    points = np.array(rows).reshape(-1, 2)
+    return points[np.isfinite(points).all(axis=1)]
