@@ -12,6 +12,9 @@ from torch import Tensor
 from convviz_widgets.errors import InputError
 from convviz_widgets.instrument.image_kinds import channels_last, channels_last_hint
 
+LUMA = (0.299, 0.587, 0.114)
+"""Shares of red, green and blue in the luma of a colour [ITU-R BT.601]."""
+
 
 @dataclass(frozen=True, eq=False)
 class Preprocessing:
@@ -66,6 +69,18 @@ class Preprocessing:
         pixels = picture.nan_to_num(0.0, 1.0, 0.0).clamp(0, 1).mul(255).round().to(torch.uint8)
         rgb = pixels[:3] if len(pixels) >= 3 else pixels[:1].expand(3, -1, -1)
         return rgb.permute(1, 2, 0).contiguous().numpy()
+
+    def done(self, picture: np.ndarray, channels: int) -> Tensor:
+        """Return a picture, (H, W, 3) in [0, 255], as the model takes it: (channels, H, W).
+
+        For one channel or two it is made grey (luma of ITU-R 601, as Pillow has it); more than
+        three have its colours first, then its grey.
+        """
+        colours = torch.from_numpy(np.asarray(picture, np.float32) / 255).permute(2, 0, 1)
+        grey = (colours * torch.tensor(LUMA).reshape(3, 1, 1)).sum(dim=0, keepdim=True)
+        known = [colours] if channels >= 3 else []
+        planes = torch.cat([*known, grey.expand(channels - 3 * len(known), -1, -1)])
+        return (planes - self.shift.reshape(-1, 1, 1)) / self.scale.reshape(-1, 1, 1)
 
 
 def _numbers(what: str, value: float | Sequence[float], shape: tuple[int, ...]) -> Tensor:

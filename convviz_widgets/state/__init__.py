@@ -10,6 +10,7 @@ from convviz_widgets.state.resolve import channel_count
 from convviz_widgets.state.selection import Selection
 from convviz_widgets.state.sweeper import Direction
 from convviz_widgets.state.sweeps import Sweeps
+from convviz_widgets.state.ticker import Ticker
 
 __all__ = [
     "ACTIVATIONS",
@@ -27,6 +28,7 @@ __all__ = [
     "Question",
     "Selection",
     "Sweeps",
+    "Ticker",
     "channel_count",
     "coarse_to_fine",
     "diagnose",

@@ -1,5 +1,6 @@
 """Pure functions of tensors: display arrays, limits, colours, pictures, mosaics, statistics."""
 
+from convviz_widgets.tensors.brush import Brush
 from convviz_widgets.tensors.colormap import (
     BACKGROUND,
     COLORS,
@@ -63,6 +64,7 @@ __all__ = [
     "PERCENTILES",
     "SEQUENTIAL",
     "Box",
+    "Brush",
     "DepthSlope",
     "Distribution",
     "FilterQuality",
