@@ -1,0 +1,48 @@
+"""The diagnosis, as a user meets it in JupyterLab."""
+
+import pytest
+from playwright.sync_api import expect
+
+from .cells import MODEL
+
+PANEL = """
+patient = torch.rand(256, 3, 24, 24)
+weights = [checkpoint(0), checkpoint(100)]
+weights[1][1]["conv2.weight"][3, 0, 0, 0] = 12.5
+ill = cvw.ModelState(
+    model,
+    cvw.ImageSet(patient, torch.arange(256) % 3),
+    checkpoints=cvw.CheckpointSeries.from_state_dicts(weights),
+    layer="relu1",
+    checkpoint=0,
+)
+panel = cvw.DiagnosisPanel(ill)
+panel
+"""
+
+
+@pytest.fixture(scope="module")
+def opened(frontends):
+    return frontends.lab([MODEL, PANEL], "dark")
+
+
+def test_a_finding_leads_to_its_evidence_and_gives_its_code(opened):
+    view = opened.page.locator(".cvw-view:has-text('Diagnosis')")
+    view.get_by_text("Not checked (").wait_for()
+    findings = view.locator("select[title='Findings']")
+    lines = findings.locator("option").all_text_contents()
+    findings.select_option(index=next(i for i, line in enumerate(lines) if "abnormal" in line))
+    expect(view.get_by_text("conv2: a weight of size 12.5")).to_be_visible()
+    view.get_by_role("button", name="Copy code").click()
+    expect(view.locator("textarea")).to_have_value(
+        "state.select(checkpoint=state.steps.index(100))\n"
+        "value = state.weight('conv2').abs().max().item()"
+    )
+    view.get_by_role("button", name="Show me").click()
+    opened.until(lambda: opened.ask("[ill.checkpoint, ill.layer]") == [1, "conv2"], "it moves")
+    assert opened.too_wide() == []
+    opened.screenshot("diagnosis-dark")
+
+
+def test_the_page_has_no_error(opened, frontends):
+    assert frontends.take_errors() == []
