@@ -83,17 +83,22 @@ def diagnosed(name: str, seed: int, folder: Path) -> Diagnosis:
     return Diagnosis(name, seed, patient.rules, found, seconds)
 
 
-def line(diagnosis: Diagnosis) -> str:
-    """Return what was found in one run, gravest first, repeated findings counted."""
+def in_words(diagnosis: Diagnosis) -> str:
+    """Return what was found in one run, gravest first, findings of one rule counted."""
     counted = Counter(
         f"{rule} ({severity})" if severity != "warning" else rule
         for rule, severity in diagnosis.found
     )
-    found = ", ".join(f"{count} × {what}" if count > 1 else what for what, count in counted.items())
+    found = (f"{count} × {what}" if count > 1 else what for what, count in counted.items())
+    return ", ".join(found) or "nothing"
+
+
+def line(diagnosis: Diagnosis) -> str:
+    """Return one run in a line."""
     judged = f"rank {diagnosis.rank}" if diagnosis.expected else "healthy"
     return (
         f"{diagnosis.name:<20} {diagnosis.seed}  {judged:<9} {diagnosis.seconds:5.1f} s  "
-        f"{found or 'nothing'}"
+        f"{in_words(diagnosis)}"
     )
 
 
@@ -159,7 +164,7 @@ def content(diagnoses: list[Diagnosis]) -> dict[str, list[dict[str, object]]]:
                 "seed": each.seed,
                 "rank": each.rank,
                 "rules": each.expected,
-                "found": each.found,
+                "found": in_words(each),
             }
             for each in diagnoses
             if each.expected
@@ -170,7 +175,7 @@ def content(diagnoses: list[Diagnosis]) -> dict[str, list[dict[str, object]]]:
                 "seed": each.seed,
                 "warnings": each.count("warning"),
                 "errors": each.count("error"),
-                "found": each.found,
+                "found": in_words(each),
             }
             for each in diagnoses
             if not each.expected
