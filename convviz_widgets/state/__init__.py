@@ -1,7 +1,8 @@
 """What is selected, and the one state that every control and view shares."""
 
 from convviz_widgets.state.cache import ByteCache
-from convviz_widgets.state.examination import Examination, diagnose
+from convviz_widgets.state.diagnosing import diagnose
+from convviz_widgets.state.examination import Examination
 from convviz_widgets.state.history import History, Progress, coarse_to_fine
 from convviz_widgets.state.job import ACTIVATIONS, FILTERS, GRADIENTS, PARAMETERS, UPDATES
 from convviz_widgets.state.model_state import ModelState
