@@ -2,6 +2,7 @@
 
 from convviz_widgets.state.cache import ByteCache
 from convviz_widgets.state.diagnosing import diagnose
+from convviz_widgets.state.drawing import Drawing, Shown, image_of
 from convviz_widgets.state.examination import Examination
 from convviz_widgets.state.history import History, Progress, coarse_to_fine
 from convviz_widgets.state.job import ACTIVATIONS, FILTERS, GRADIENTS, PARAMETERS, UPDATES
@@ -21,6 +22,7 @@ __all__ = [
     "UPDATES",
     "ByteCache",
     "Direction",
+    "Drawing",
     "Examination",
     "History",
     "ModelState",
@@ -28,9 +30,11 @@ __all__ = [
     "Progress",
     "Question",
     "Selection",
+    "Shown",
     "Sweeps",
     "Ticker",
     "channel_count",
     "coarse_to_fine",
     "diagnose",
+    "image_of",
 ]

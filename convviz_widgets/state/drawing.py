@@ -18,9 +18,11 @@ class Drawing:
     """Index of the image that it stands in for, and whose label it keeps."""
     input: Tensor
     """``(C, H, W)``, as the model takes it; only to be read."""
+    how: str = "painted over"
+    """What was done to the image, for captions."""
 
     def __str__(self) -> str:
-        return f"image {self.image}, painted over"
+        return f"image {self.image}, {self.how}"
 
 
 Shown = int | Drawing

@@ -91,8 +91,9 @@ class ImageStrip(MosaicView):
         images = self.state.image_set
         label, names, name = images.label(index), images.class_names, images.name(index)
         called = "" if name == f"image {index}" else f" · {name}"
-        if index == self.state.image and self.state.drawing is not None:
-            called = f", painted over{called}"
+        drawing = self.state.selection.drawing
+        if drawing is not None and drawing.image == index:
+            called = f", {drawing.how}{called}"
         if label is None or names is None or label >= len(names):
             return f"image {index}{called}"
         return f"image {index}{called} · {names[label]}"

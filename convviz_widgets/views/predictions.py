@@ -33,8 +33,8 @@ class Answer(Seen):
     kind: str
     """Where the probabilities come from."""
     step: int
-    painted: bool = False
-    """Whether the answer is to what was painted over the image; the ribbons never are."""
+    drawn: str = ""
+    """What was done to the image, which the ribbons show as it was; empty for nothing."""
 
 
 class Predictions(HistoryView):
@@ -93,8 +93,8 @@ class Predictions(HistoryView):
         self._image = selection.image
         answer = self._answer(selection)
         seen = super().compute(selection)
-        painted = selection.drawing is not None
-        return replace(answer, progress=seen.progress, picture=seen.picture, painted=painted)
+        drawn = selection.drawing.how if selection.drawing else ""
+        return replace(answer, progress=seen.progress, picture=seen.picture, drawn=drawn)
 
     def picture(self, selection: Selection) -> Ribbons | None:
         """Return the ribbons of the image, None before the first checkpoint has answered."""
@@ -165,9 +165,10 @@ class Predictions(HistoryView):
         rows = "".join(_row(name, share, index == result.truth) for index, name, share in classes)
         self._table.value = f'<table style="width:100%;border-spacing:0">{rows}</table>'
         super().draw(result)
-        count = "1 image, painted over (the ribbons: as it was)" if result.painted else "1 image"
+        drawn = f", {result.drawn} (the ribbons: as it was)" if result.drawn else ""
         self.say(
-            f"{result.kind} · step {result.step:,} · n = {count} · true class: {result.true_name}"
+            f"{result.kind} · step {result.step:,} · n = 1 image{drawn} · "
+            f"true class: {result.true_name}"
         )
 
     def draw_picture(self, picture: Ribbons) -> None:
