@@ -42,8 +42,20 @@ class Brush:
         track = points if self.soft else [_middle(point) for point in points]
         found = np.zeros((height, width), np.float32)
         for start, end in zip(track, track[1:] or track, strict=False):
-            np.maximum(found, self._covered(_distance(start, end, height, width)), out=found)
+            rows, columns = self._reached(start, end)
+            distance = _distance(start, end, np.arange(height)[rows], np.arange(width)[columns])
+            within = found[rows, columns]
+            np.maximum(within, self._covered(distance), out=within)
         return found
+
+    def _reached(self, start: Point, end: Point) -> tuple[slice, slice]:
+        """Return the rows and columns outside of which a straight line covers nothing."""
+        reach = self.size / 2 + 1
+        columns, rows = (
+            slice(max(0, int(min(pair) - reach)), max(0, int(max(pair) + reach) + 1))
+            for pair in zip(start, end, strict=True)
+        )
+        return rows, columns
 
     def _covered(self, distance: np.ndarray) -> np.ndarray:
         """Return the share of each pixel at a distance (H, W) from the middle of the stroke."""
@@ -59,11 +71,10 @@ def _middle(point: Point) -> Point:
     return np.floor(point[0]) + 0.5, np.floor(point[1]) + 0.5
 
 
-def _distance(start: Point, end: Point, height: int, width: int) -> np.ndarray:
-    """Return how far the middle of each pixel is from a straight line: float64 ``(H, W)``."""
-    rows, columns = np.ogrid[:height, :width]
+def _distance(start: Point, end: Point, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Return how far the middles of these pixels are from a straight line: ``(rows, columns)``."""
     right, down = end[0] - start[0], end[1] - start[1]
-    from_x, from_y = columns + 0.5 - start[0], rows + 0.5 - start[1]
+    from_x, from_y = columns + 0.5 - start[0], rows[:, np.newaxis] + 0.5 - start[1]
     length = right**2 + down**2
     along = np.clip((from_x * right + from_y * down) / length, 0, 1) if length else 0.0
     return np.hypot(from_x - along * right, from_y - along * down)

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ipywidgets import BoundedIntText, Button, Checkbox, Dropdown, HBox, Layout, Widget
+from ipywidgets import (
+    BoundedIntText,
+    Button,
+    Checkbox,
+    Dropdown,
+    HBox,
+    IntSlider,
+    Layout,
+    Widget,
+)
 
 SIDES = {"output": "out", "input (pre-activation)": "in"}
 """Before or after the nonlinearity: what a layer puts out, and what an activation takes in."""
@@ -65,6 +74,19 @@ def number(view: Any, name: str, label: str, width: int = 140) -> BoundedIntText
         value=getattr(view, name),
         min=0,
         max=1_000_000,
+        description=label,
+        layout=Layout(width=f"{width}px", flex="0 0 auto"),
+        style={"description_width": "initial"},
+    )
+    return _tied(view, name, control)
+
+
+def slider(view: Any, name: str, label: str, most: int, width: int = 200) -> IntSlider:
+    """Return a slider for the whole number of the option ``name`` of a view, from 1."""
+    control = IntSlider(
+        value=getattr(view, name),
+        min=1,
+        max=most,
         description=label,
         layout=Layout(width=f"{width}px", flex="0 0 auto"),
         style={"description_width": "initial"},

@@ -109,6 +109,53 @@ class Overlay(GridBox):
         self._canvas.on_mouse_move(lambda x, y: callback(int(x), int(y)))
         self._canvas.on_mouse_out(lambda _x, _y: leave())
 
+    def on_stroke(
+        self,
+        press: Callable[[float, float], None],
+        move: Callable[[float, float], None],
+        lift: Callable[[], None],
+    ) -> None:
+        """Call ``press(x, y)``, ``move(x, y)`` and ``lift()`` for each stroke of mouse or finger.
+
+        A stroke ends at the edge: whether the button is let go outside is not heard.
+        """
+        is_down = False
+
+        def pressed(x: float, y: float) -> None:
+            nonlocal is_down
+            is_down = True
+            press(x, y)
+
+        def moved(x: float, y: float) -> None:
+            if is_down:
+                move(x, y)
+
+        def lifted(*_place: Any) -> None:
+            nonlocal is_down
+            if is_down:
+                is_down = False
+                lift()
+
+        def first(callback: Callable[[float, float], None]) -> Callable[[list[Any]], None]:
+            def touched(touches: list[Any]) -> None:
+                for x, y in touches[:1]:
+                    callback(x, y)
+
+            return touched
+
+        canvas = self._canvas
+        canvas.on_mouse_down(lambda x, y: pressed(*(self._pointer or (x, y))))  # see on_click
+        canvas.on_mouse_move(moved)
+        canvas.on_touch_start(first(pressed))
+        canvas.on_touch_move(first(moved))
+        for ending in (
+            canvas.on_mouse_up,
+            canvas.on_mouse_out,
+            canvas.on_touch_end,
+            canvas.on_touch_cancel,
+        ):
+            ending(lifted)
+
     def on_arrow(self, callback: Pointer) -> None:
         """Call ``callback(dx, dy)`` for an arrow key; Tab and Escape leave the canvas."""
 
@@ -165,6 +212,7 @@ class Raster(WidgetBox):
         self.on_click = self._overlay.on_click
         self.on_move = self._overlay.on_move
         self.on_arrow = self._overlay.on_arrow
+        self.on_stroke = self._overlay.on_stroke
         self._shown: tuple[int, int, tuple[Box, ...]] = (0, 0, ())
         frame = Layout(width=f"{width}px", height=f"{height}px", flex="0 0 auto", margin="0")
         frame.overflow, frame.display = "auto", "block"

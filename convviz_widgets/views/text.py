@@ -41,6 +41,7 @@ STYLE = """<style>
 .cvw-frame { background: var(--jp-layout-color1, #fff); border-radius: 3px; }
 .cvw-frame canvas { outline-offset: -2px; }
 .cvw-frame canvas:focus { outline: 2px solid #d9480f; }
+.cvw-pad canvas { cursor: crosshair; touch-action: none; }
 .cvw-mono select { font-family: var(--jp-code-font-family, monospace); font-size: 12px;
   overflow-x: hidden; }
 .cvw-named { position: relative; }

@@ -1,0 +1,248 @@
+"""Sketchpad: the selected image to be painted over, and every view follows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from ipywidgets import (
+    BoundedIntText,
+    Button,
+    ColorPicker,
+    FileUpload,
+    HBox,
+    Layout,
+    VBox,
+    Widget,
+)
+from torch import Tensor
+from traitlets import Bool, Enum, Int, Unicode, default, validate
+
+from convviz_widgets.instrument.picture_file import read_picture
+from convviz_widgets.state import Drawing, ModelState, Selection, Ticker
+from convviz_widgets.tensors import Brush, Mosaic
+from convviz_widgets.views.base import View
+from convviz_widgets.views.easel import Easel
+from convviz_widgets.views.option_controls import choice, line, named, slider, switch
+from convviz_widgets.views.paints import BLACK, PAINTS, PICKED, WHITE, mixed, rgb
+from convviz_widgets.views.picture import Picture, Tiles, paint
+from convviz_widgets.views.raster import Raster
+from convviz_widgets.views.text import ACCENT
+
+SIDE = 296
+"""Of the frame in CSS pixels."""
+
+LARGEST = 16
+"""The largest brush, in pixels of the picture, or half of it where that is less."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """The picture as it is now, enlarged, and the lines about it."""
+
+    picture: Picture
+    image: int
+    caption: str
+
+
+class Sketchpad(View):
+    """Paint over the selected image with mouse or finger, on the pixels that the model sees.
+
+    What is drawn stands in for the image until another one is selected, or the button leads back
+    to it; every view of the state follows. Pixels that no stroke has touched keep their exact
+    values. Pointer events are only noted: once a frame all that were noted are painted, with one
+    forward pass for them together.
+
+    Without a pointer a picture can be uploaded instead, or an image picked by its number.
+    """
+
+    title: ClassVar[str] = "Sketchpad"
+    depends: ClassVar[frozenset[str]] = frozenset({"image"})
+    instant: ClassVar[bool] = True
+
+    paint = Enum(tuple(PAINTS.values()), WHITE, help="What the brush leaves.").tag(option=True)
+    colour = Unicode(ACCENT, help='The picked colour, "#rrggbb".').tag(option=True)
+    size = Int(min=1, help="Diameter of the brush in pixels of the picture.").tag(option=True)
+    soft = Bool(False, help="Whether the brush fades towards its rim.").tag(option=True)
+
+    def __init__(self, state: ModelState, **options: Any) -> None:
+        self._easel, self._ticker = Easel(), Ticker(self._frame)
+        self._mosaic: Mosaic | None = None
+        super().__init__(state, **options)
+
+    @default("size")
+    def _size(self) -> int:
+        return max(1, round(min(self.state.image_set.shape[1:]) / 10))
+
+    @validate("colour")
+    def _checked_colour(self, proposal: Any) -> str:
+        rgb(proposal.value)
+        return str(proposal.value)
+
+    # -- what there is on the page ------------------------------------------------------------
+
+    def build(self) -> Sequence[Widget]:
+        """Return the brush's controls, the sheet, and what else may be put on it."""
+        soft = switch(self, "soft", "soft", 70)
+        after = self._sources()
+        self._raster = Raster(
+            SIDE, SIDE, before=soft, after=after.children[0], hold=self.state.hold
+        )
+        self._raster.add_class("cvw-pad")
+        self._raster.on_stroke(self._pressed, self._moved, self._lifted)
+        most = max(1, min(LARGEST, min(self.state.image_set.shape[1:]) // 2))
+        brush = line(
+            choice(self, "paint", "Paint", list(PAINTS.items()), 214),
+            self._picker(),
+            slider(self, "size", "Size", max(most, self.size), 204),
+            soft,
+        )
+        return [brush, HBox([self._raster, after], layout=Layout(flex="0 0 auto"))]
+
+    def _picker(self) -> ColorPicker:
+        """Return the field for a colour; whoever picks one paints with it."""
+        picker = named(
+            ColorPicker(value=self.colour, concise=True, layout=Layout(width="40px")), "Colour"
+        )
+
+        def pick() -> None:
+            self.colour, self.paint = picker.value, PICKED
+
+        picker.observe(lambda _change: self.guarded(pick), names="value")
+        return picker
+
+    def _sources(self) -> VBox:
+        """Return the buttons that change the whole sheet."""
+        wide = {"width": "150px", "flex": "0 0 auto", "margin": "2px 0 2px 12px"}
+        clear = Button(description="Clear", layout=Layout(**wide))
+        clear.on_click(lambda _button: self.guarded(self.clear))
+        back = Button(description="Back to the image", layout=Layout(**wide))
+        back.on_click(lambda _button: self.guarded(lambda: self.state.select(drawing=None)))
+        self._upload = FileUpload(accept="image/*", description="Picture …", layout=Layout(**wide))
+        self._upload.observe(self._uploaded, names="value")
+        last = len(self.state.image_set) - 1
+        self._number = BoundedIntText(min=0, max=last, description="Image", layout=Layout(**wide))
+        self._number.style.description_width = "initial"
+        self._number.observe(self._numbered, names="value")
+        return VBox([clear, back, self._upload, self._number], layout=Layout(flex="0 0 auto"))
+
+    # -- show ---------------------------------------------------------------------------------
+
+    def compute(self, selection: Selection) -> Sheet:
+        """Return what the model is shown, enlarged by a whole number."""
+        display = self.state.display(selection=selection)  # (H, W, 3)
+        height, width = display.shape[:2]
+        mosaic = Mosaic.fit(
+            1, height, width, max_width=SIDE, max_height=SIDE, min_tile=1, max_tile=SIDE, gap=0
+        )
+        picture = paint(Tiles(display[np.newaxis] / 255), mosaic)
+        caption = (
+            f"{selection.image_name} · {width} × {height} pixels, "
+            f"{self._changed_share(selection)} · n = 1 image{picture.reduction}"
+        )
+        return Sheet(picture, selection.image, caption)
+
+    def draw(self, result: Sheet) -> None:
+        """Send the picture and the number of the image."""
+        self._mosaic = result.picture.mosaic
+        self._raster.show(result.picture.png, self._mosaic.width, self._mosaic.height)
+        self._number.value = result.image
+        self.say(result.caption)
+
+    def close(self) -> None:
+        """Act on no stroke any more."""
+        self._ticker.close()
+        super().close()
+
+    def _changed_share(self, selection: Selection) -> str:
+        if selection.drawing is None:
+            return "as they are"
+        original = self.state.image_set.input(selection.image)[0]
+        other = (selection.drawing.input != original).any(dim=0)
+        return f"{int(other.sum()):,} of them other than in the image"
+
+    def _show_problem(self, problem: str, hide: bool = False) -> None:
+        super()._show_problem(problem, hide)
+        self._raster.layout.visibility = "hidden" if hide else "visible"
+
+    # -- draw on it ---------------------------------------------------------------------------
+
+    def clear(self) -> None:
+        """Leave nothing but black, or white for a brush that is black."""
+        colour = WHITE if self.paint == BLACK else BLACK
+        with self.state.hold() as selection:
+            original = self.state.image_set.input(selection.image)[0]
+            plain = mixed(colour, original, self.state.image_set.preprocessing)
+            self.state.select(drawing=plain.to(original).expand_as(original))
+
+    def upload(self, name: str, content: bytes) -> None:
+        """Put the middle of a picture file in place of the image.
+
+        Raises
+        ------
+        InputError
+            It is too large, or cannot be read.
+        """
+        images = self.state.image_set
+        channels, height, width = images.shape
+        pixels = read_picture(name, content, height, width)
+        with self.state.hold() as selection:
+            as_taken = images.preprocessing.done(pixels, channels)
+            as_taken = as_taken.to(self.state.input(selection=selection))
+            drawing = Drawing(selection.image, as_taken, f"replaced by {name[:40]}")
+            self.state.select(drawing=drawing)
+
+    @property
+    def frames(self) -> int:
+        """How many frames the strokes so far have taken."""
+        return self._ticker.count
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Return once all strokes are painted; False when ``timeout`` seconds have passed."""
+        return self._ticker.wait(timeout)
+
+    def _pressed(self, x: float, y: float) -> None:
+        name = self.colour if self.paint == PICKED else self.paint
+        self._easel.press(self._point(x, y), Brush(self.size, self.soft), name)
+        self._ticker.ask()
+
+    def _moved(self, x: float, y: float) -> None:
+        self._easel.move(self._point(x, y))
+        self._ticker.ask()
+
+    def _lifted(self) -> None:
+        self._easel.lift()
+
+    def _point(self, x: float, y: float) -> tuple[float, float]:
+        """Return column and row in the picture of a place on the canvas."""
+        mosaic = self._mosaic
+        scale = 1.0 if mosaic is None else mosaic.reduce / mosaic.enlarge
+        return x * scale, y * scale
+
+    def _frame(self) -> None:
+        """Paint what was noted since the frame before; the thread of the ticker comes here."""
+        self.guarded(self._paint_noted)
+
+    def _paint_noted(self) -> None:
+        with self.state.hold() as selection:
+            picture = self.state.input(selection=selection)
+            drawing = self._easel.paint(selection.shown, picture, self._mix)
+            if drawing is not None:
+                self.state.select(drawing=drawing)
+
+    def _mix(self, name: str) -> Tensor:
+        images = self.state.image_set
+        return mixed(name, images.input(self.state.selection.image)[0], images.preprocessing)
+
+    def _uploaded(self, change: Any) -> None:
+        if not change.new:
+            return
+        (*_, given) = change.new
+        self.guarded(lambda: self.upload(str(given["name"]), bytes(given["content"])))
+        self._upload.value = ()  # so that the same file can be taken once more
+
+    def _numbered(self, change: Any) -> None:
+        if not self.state.publishing_here():
+            self.guarded(lambda: self.state.select(image=change.new))
