@@ -14,8 +14,19 @@ from convviz_widgets.tensors.principal_plane import principal_plane
 PCA, TSNE = "pca", "t-sne"
 METHODS = (PCA, TSNE)
 
-ROOM = 1.15
-"""What is shown around the points of the reference: so much of their reach."""
+ROOM = 1.25
+"""Side of the frame, in sides of the smallest square around the points of the reference."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A square of the plane."""
+
+    x: float
+    y: float
+    """Its middle."""
+    half: float
+    """Half its side."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +74,7 @@ class Embedding:
     layout : where the points come from, before they were turned.
     agreement : with the reference, see `Aligned`.
     spread : of the points before that, relative to the reference's; NaN if that has none.
-    reach : half the side of the square that the reference fits in, with some room.
+    frame : the square that the reference fits in, with some room.
     failures : one line for each image that could not be read.
     """
 
@@ -73,7 +84,7 @@ class Embedding:
     layout: Layout
     agreement: float
     spread: float
-    reach: float
+    frame: Frame
     failures: tuple[str, ...] = ()
 
     @property
@@ -112,7 +123,6 @@ def turn(
     """Return a layout turned onto the reference's, with the images that it shows."""
     target = align(reference.positions, reference.positions)
     turned = align(layout.positions, target.positions)
-    far = np.abs(target.positions[np.isfinite(target.positions)]).max(initial=0.0)
     return Embedding(
         images,
         labels,
@@ -120,5 +130,13 @@ def turn(
         layout,
         turned.agreement,
         turned.spread / target.spread if target.spread else np.nan,
-        ROOM * float(far) or 1.0,
+        _around(target.positions),
     )
+
+
+def _around(positions: np.ndarray) -> Frame:
+    """Return the smallest square around points (n, 2), with room; one of side 2 around a point."""
+    there = positions[np.isfinite(positions).all(axis=1)]
+    low, high = there.min(axis=0), there.max(axis=0)
+    x, y = (low + high) / 2
+    return Frame(float(x), float(y), ROOM * float((high - low).max()) / 2 or 1.0)

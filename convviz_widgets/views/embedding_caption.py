@@ -40,13 +40,14 @@ def sentences(
         f"n = {n:,} images{drawn}",
         *_method(found),
         _turned(found, step, reference),
-        f"frame ±{found.reach:.2g} spreads at every step",
+        f"frame {2 * found.frame.half:.2g} spreads wide at every step",
+        "line: the selected image at all steps",
     ]
     if missing:
         why = f" ({found.failures[0]})" if found.failures else ""
         said.append(f"{missing} without a finite code left out{why}")
     if beyond:
-        said.append(f"{beyond} beyond the frame, drawn at its edge")
+        said.append(f"{beyond} outside, drawn at its edge")
     return said
 
 

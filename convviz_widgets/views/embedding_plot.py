@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from bqplot import Scatter
 
+from convviz_widgets.state.embedding import Frame
 from convviz_widgets.tensors.polygon import inside
 from convviz_widgets.views.plot import make_plot
 from convviz_widgets.views.point_looks import Look, rows_by_look
@@ -27,6 +28,9 @@ PRESS = 6
 
 REPAINT = 0.03
 """Seconds from one picture of the lasso to the next: pointer events are not merged."""
+
+EDGE = 0.985
+"""Where points that lie outside are drawn: so far from the middle to the edge."""
 
 FADED = 0.12
 """Opacity of points that are not among the chosen."""
@@ -74,6 +78,7 @@ class EmbeddingPlot:
         self._rows: dict[Look, np.ndarray] = {}
         self._shown = np.zeros((0, 2)), np.zeros(0, np.int64)  # positions, labels
         self._pixels = np.zeros((0, 2))
+        self._framed = Frame(0.0, 0.0, 1.0)
         self._highlights = Highlights()
         self._hovered: int | None = None
         self._line: list[tuple[int, int]] = []
@@ -88,16 +93,19 @@ class EmbeddingPlot:
 
     # -- show ---------------------------------------------------------------------------------
 
-    def show(self, positions: np.ndarray, labels: np.ndarray, reach: float) -> int:
-        """Send points (n, 2), NaN for none; return how many lie beyond ``reach``."""
-        edge = 0.985 * reach
-        drawn = np.clip(positions, -edge, edge)
-        self._plot.show((-reach, reach), (-reach, reach))
-        if not _equal(self._shown, shown := (positions, labels)):
-            self._shown = shown
+    def show(self, positions: np.ndarray, labels: np.ndarray, frame: Frame) -> int:
+        """Send points (n, 2), NaN for none; return how many lie outside the frame."""
+        middle, edge = np.array([frame.x, frame.y]), EDGE * frame.half
+        drawn = np.clip(positions, middle - edge, middle + edge)
+        ends = tuple((at - frame.half, at + frame.half) for at in (frame.x, frame.y))
+        if frame != self._framed:
+            self._framed = frame
+            self._plot.show(*ends)
+        if not _equal(self._shown, shown := (drawn, labels)):
             self._send(drawn, labels)
             self._pixels = self._to_pixels(drawn)
-        return int((np.abs(positions) > edge).any(axis=1).sum())
+            self._shown = shown
+        return int((np.abs(positions - middle) > edge).any(axis=1).sum())
 
     def choose(self, rows: np.ndarray | None) -> None:
         """Let these points stand out against the others; None: all alike."""
@@ -140,15 +148,16 @@ class EmbeddingPlot:
             colors=[colour],
             marker=shape,
             stroke_width=0,
-            default_opacities=[0.85],
+            opacities=[0.85],
         )
 
     # -- the canvas above the points ----------------------------------------------------------
 
     def _to_pixels(self, positions: np.ndarray) -> np.ndarray:
         top, bottom = self._plot.top_and_bottom
-        left, reach = self._plot.margin["left"], self._plot.x.max
-        share = (positions / reach + 1) / 2
+        left, frame = self._plot.margin["left"], self._framed
+        low = np.array([frame.x, frame.y]) - frame.half
+        share = ((positions - low) / (2 * frame.half)).clip((1 - EDGE) / 2, (1 + EDGE) / 2)
         across = left + share[:, 0] * self._plot.columns
         return np.stack([across, bottom - share[:, 1] * (bottom - top)], axis=1)
 
@@ -163,7 +172,7 @@ class EmbeddingPlot:
         canvas.stroke_style = canvas.fill_style = ACCENT
         trail = self._highlights.trail
         if trail is not None and len(trail) > 1:
-            canvas.stroke_lines(self._to_pixels(np.clip(trail, self._plot.x.min, self._plot.x.max)))
+            canvas.stroke_lines(self._to_pixels(trail))
         selected = self._pixel(self._highlights.selected)
         if selected is not None:
             canvas.line_width = 3

@@ -138,18 +138,14 @@ class EmbeddingScatter(HistoryView):
             picked=self._select,
             clear=lambda: self.set_trait("chosen", []),
         )
-        self.observe(self._chosen_changed, names="chosen")
+        self.observe(lambda _change: self._list_chosen(), names="chosen")
         return [HBox([self._frame, beside], layout=Layout(**still)), self._pointed, self._strip]
 
     # -- compute ------------------------------------------------------------------------------
 
     def parts(self) -> tuple[EmbeddingJob, ...]:
         """Return the jobs for the selected checkpoint, then for the others from coarse to fine."""
-        jobs = self._jobs(self.state.selection)
-        here = jobs[self.state.selection.checkpoint]
-        places = np.unique(np.linspace(0, len(jobs) - 1, AHEAD).round().astype(int))
-        ahead = (jobs[places[place]] for place in coarse_to_fine(len(places)))
-        return tuple(dict.fromkeys([here, *ahead]))
+        return tuple(self._jobs(self.state.selection).values())
 
     def compute(self, selection: Selection) -> Seen:
         """Return the embedding at the clock's step, or the nearest; ask for what is missing.
@@ -164,12 +160,17 @@ class EmbeddingScatter(HistoryView):
                 "t-SNE needs scikit-learn, which is not installed: "
                 "pip install 'convviz_widgets[embedding]', or take PCA"
             )
+        if self.reference is not None and self.reference >= len(self.history.keys):
+            raise InputError(
+                f"reference {self.reference}: this state has checkpoints 0 to "
+                f"{len(self.history.keys) - 1}"
+            )
         return super().compute(selection)
 
     def picture(self, selection: Selection) -> EmbeddingPicture | None:
         """Return what there is so far; None once it is known that there will be nothing."""
         jobs = self._jobs(selection)
-        known = {i: made for i, job in enumerate(jobs) if (made := self.history.get(job))}
+        known = {i: made for i, job in jobs.items() if (made := self.history.get(job))}
         here = min(known, key=lambda i: abs(i - selection.checkpoint), default=None)
         if here is None and self.history.progress(*self.parts()).complete:
             return None
@@ -182,11 +183,16 @@ class EmbeddingScatter(HistoryView):
             _trail([known[i] for i in sorted(known)], selection.image),
         )
 
-    def _jobs(self, selection: Selection) -> list[EmbeddingJob]:
-        """Return the job of every checkpoint."""
+    def _jobs(self, selection: Selection) -> dict[int, EmbeddingJob]:
+        """Return the jobs of checkpoints: the selected one, then others from coarse to fine."""
         keys = self.history.keys
         layer = code_layer(self.state.layers, selection.layer)
-        return [self._job(key, keys[self._reference(selection)], layer) for key in keys]
+        reference = keys[self._reference(selection)]
+        places = np.unique(np.linspace(0, len(keys) - 1, AHEAD).round().astype(int)).tolist()
+        ahead = (places[place] for place in coarse_to_fine(len(places)))
+        # The list may have grown since the selection was made.
+        wanted = dict.fromkeys([min(selection.checkpoint, len(keys) - 1), *ahead])
+        return {place: self._job(keys[place], reference, layer) for place in wanted}
 
     def _job(self, key: Hashable, reference: Hashable, layer: str) -> EmbeddingJob:
         perplexity = self.perplexity if self.method == TSNE else 0
@@ -200,11 +206,7 @@ class EmbeddingScatter(HistoryView):
         """
         keys = self.history.keys
         if self.reference is not None:
-            if self.reference >= len(keys):
-                raise InputError(
-                    f"reference {self.reference}: this state has checkpoints 0 to {len(keys) - 1}"
-                )
-            return self.reference
+            return min(self.reference, len(keys) - 1)
         if self._pinned not in keys:
             self._pinned = keys[-1]
         last = keys.index(self._pinned)
@@ -231,7 +233,7 @@ class EmbeddingScatter(HistoryView):
         if found is None:
             self.say("")
             return
-        beyond = self._plot.show(found.positions, found.labels, found.reach)
+        beyond = self._plot.show(found.positions, found.labels, found.frame)
         self._plot.highlight(Highlights(picture.row, picture.trail))
         self.reveal(self._frame, self._plot.overlay)
         self._legend.show(found.labels[found.shown], self.state.image_set.class_names)
@@ -252,7 +254,7 @@ class EmbeddingScatter(HistoryView):
 
     def _late(self, picture: EmbeddingPicture) -> str:
         """Say that what is shown is not what is selected, and why."""
-        wanted = self._jobs(picture.selection)[picture.selection.checkpoint]
+        wanted = next(iter(self._jobs(picture.selection).values()))
         step = f"step {picture.selection.step:,}"
         failure = self.history.failure(wanted)
         doing = f"{step} not computed" if self.stopped else f"computing {step} …"
@@ -342,7 +344,7 @@ class EmbeddingScatter(HistoryView):
         if self._shown_now and self._shown_now.found:
             self.chosen = [self._shown_now.found.images[row] for row in rows]
 
-    def _chosen_changed(self, _change: Any) -> None:
+    def _list_chosen(self) -> None:
         with self.state.hold():
             self._show_chosen()
 

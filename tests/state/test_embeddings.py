@@ -82,8 +82,9 @@ def test_mirrored_and_scaled_codes_lie_where_the_references_do(state):
     assert second.agreement == pytest.approx(1)
     assert second.spread == pytest.approx(2, rel=1e-5)
     assert third.agreement < 0.999
-    assert {each.reach for each in (first, second, third)} == {first.reach}
-    assert np.abs(first.positions).max() < first.reach
+    assert {each.frame for each in (first, second, third)} == {first.frame}
+    corner = first.positions - [first.frame.x, first.frame.y]
+    assert np.abs(corner).max() == pytest.approx(first.frame.half / 1.25)
 
 
 @pytest.mark.parametrize("method", [PCA, TSNE])

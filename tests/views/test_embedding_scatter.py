@@ -1,0 +1,216 @@
+"""EmbeddingScatter on codes that are written down: two numbers an image, after a ReLU."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import convviz_widgets as cvw
+from convviz_widgets.errors import InputError
+from convviz_widgets.state.embedding import Frame
+from convviz_widgets.views.embedding_plot import EmbeddingPlot
+from convviz_widgets.views.point_looks import look_of, rows_by_look
+
+PATIENCE = 60
+
+CODES = torch.tensor([[0.0, 1.0], [1.0, 1.0], [9.0, 1.0], [10.0, 2.0], [9.5, 1.5], [5.0, 9.0]])
+"""Two images on the left, three on the right, one above."""
+
+
+def state_of(labels=(0, 0, 1, 1, 1, None), **options):
+    net = nn.Sequential(nn.Conv2d(2, 2, 1, bias=False), nn.ReLU())
+    turns = [torch.eye(2), torch.tensor([[0.0, 2.0], [2.0, 0.0]])]
+    weights = [{"0.weight": turn.reshape(2, 2, 1, 1)} for turn in turns]
+    series = cvw.CheckpointSeries.from_state_dicts([(100 * i, w) for i, w in enumerate(weights)])
+    maps = CODES[:, :, None, None].repeat(1, 1, 2, 2)
+    images = cvw.ImageSet(maps, labels, mean=0.0, std=1.0, **options)
+    return cvw.ModelState(net, images, checkpoints=series)
+
+
+@pytest.fixture
+def state():
+    made = state_of(class_names=["left", "<b>right</b>"])
+    yield made
+    made.close()
+
+
+def shown(state, **options):
+    view = cvw.EmbeddingScatter(state, **options)
+    assert state.embeddings.wait(PATIENCE)
+    return view
+
+
+def picture(view):
+    return view.compute(view.state.selection).picture
+
+
+def pixel_of(view, image):
+    return view._plot._pixels[picture(view).found.images.index(image)]
+
+
+def drag(plot, corners):
+    plot._press(*corners[0])
+    for corner in corners[1:]:
+        plot._move(*corner)
+    plot._release(*corners[-1])
+
+
+def test_the_codes_come_from_the_activation_behind_the_selected_layer(state):
+    view = shown(state, layout=None)
+    assert picture(view).layer == "1"
+    assert "codes of 1 (the activation after 0): 2 channels" in view._caption.value
+    assert "each the mean over its 2×2 positions" in view._caption.value
+    found = picture(view).found.layout.positions
+    distances = np.linalg.norm(found[:, None] - found[None], axis=2)
+    expected = 2 * torch.cdist(CODES, CODES).numpy()  # step 100 doubles them
+    np.testing.assert_allclose(distances, expected, atol=1e-5)
+
+
+def test_a_mirrored_checkpoint_does_not_move_the_points_while_the_clock_does(state):
+    view = shown(state)
+    pixels = view._plot._pixels.copy()
+    state.select(checkpoint=0)
+    np.testing.assert_allclose(view._plot._pixels, pixels, atol=1e-2)
+    assert "scaled onto step 100: agreement 1.00 of 1, spread 0.5×" in view._caption.value
+    assert "PCA: 100% of the variance" in view._caption.value
+    assert "n = 6 images" in view._caption.value
+
+
+def test_points_of_a_class_look_alike_and_those_without_are_grey(state):
+    view = shown(state)
+    rows = rows_by_look(picture(view).found.labels)
+    assert rows[look_of(0)].tolist() == [0, 1]
+    assert rows[look_of(1)].tolist() == [2, 3, 4]
+    assert rows[look_of(-1)].tolist() == [5]
+    assert len({look_of(label) for label in range(28)}) == 28
+    assert "&lt;b&gt;right&lt;/b&gt; (3)" in view._legend.value
+    assert "no label (1)" in view._legend.value
+
+
+def test_a_click_selects_the_nearest_image_and_an_arrow_the_next_one(state):
+    view = shown(state)
+    x, y = pixel_of(view, 5)
+    drag(view._plot, [(int(x) + 3, int(y))])
+    assert state.selection.image == 5
+    drag(view._plot, [(3, 3)])  # far from every point
+    assert state.selection.image == 5
+    here, there = pixel_of(view, 0), pixel_of(view, 1)
+    state.select(image=0)
+    dx, dy = there - here
+    across = abs(dx) > abs(dy)
+    view._plot._arrow(*((int(np.sign(dx)), 0) if across else (0, int(np.sign(dy)))))
+    assert state.selection.image == 1
+
+
+def test_a_line_around_points_chooses_their_images(state):
+    view = shown(state)
+    right = np.array([pixel_of(view, image) for image in (2, 3, 4)])
+    (left, top), (end, bottom) = right.min(0).astype(int) - 5, right.max(0).astype(int) + 5
+    drag(view._plot, [(left, top), (end, top), (end, bottom), (left, bottom)])
+    assert view.chosen == [2, 3, 4]
+    assert "3 chosen: &lt;b&gt;right&lt;/b&gt; 3" in view._strip._words.value
+    view._strip._clicked(60, 10)
+    assert state.selection.image == 3
+    view.step_image(1)
+    assert state.selection.image == 4
+    view._strip._clear.click()
+    assert view.chosen == []
+
+
+def test_a_group_is_chosen_without_a_pointer(state):
+    view = shown(state)
+    view._group.value = 0
+    assert view.chosen == [0, 1]
+    assert view._group.value == -2
+    state.select(image=3)
+    view._group.value = -1
+    assert view.chosen[0] == 3
+    assert len(view.chosen) == 6
+
+
+def test_the_image_under_the_pointer_is_shown_until_it_leaves(state):
+    view = shown(state)
+    view._plot._move(*pixel_of(view, 2).astype(int))
+    assert "image 2, under the pointer: &lt;b&gt;right&lt;/b&gt;" in view._portrait.words
+    view._plot._leave()
+    assert "image 0, selected: left" in view._portrait.words
+
+
+def test_t_sne_says_what_it_cannot_say(state):
+    view = shown(state, method="t-sne", perplexity=2)
+    said = view._caption.value
+    assert "t-SNE, perplexity 1.67, KL divergence" in said
+    assert "distances between far clusters and their sizes mean little" in said
+
+
+def test_without_scikit_learn_t_sne_is_one_line_and_pca_goes_on(state, monkeypatch):
+    monkeypatch.setattr("convviz_widgets.tensors.neighbour_map.find_spec", lambda name: None)
+    view = shown(state, method="t-sne")
+    assert view.problem == (
+        "t-SNE needs scikit-learn, which is not installed: "
+        "pip install 'convviz_widgets[embedding]', or take PCA"
+    )
+    view.method = "pca"
+    assert state.embeddings.wait(PATIENCE)
+    assert view.problem == ""
+
+
+def test_while_a_step_is_computed_the_nearest_one_is_seen_and_said(state):
+    view = shown(state, images=3)
+    gate = threading.Event()
+    plain = state.embeddings._encoder.encode
+
+    def slow(*arguments):
+        assert gate.wait(PATIENCE)
+        return plain(*arguments)
+
+    state.embeddings._encoder.encode = slow
+    state.embeddings._done.pop(view.parts()[1])
+    state.embeddings._codes.clear()
+    state.embeddings._layouts.clear()
+    state.select(checkpoint=0)
+    assert "computing step 0 …; this is step 100" in view._busy.value
+    assert picture(view).checkpoint == 1
+    view.stopped = True
+    assert "step 0 not computed; this is step 100" in view._busy.value
+    gate.set()
+    assert state.embeddings.wait(PATIENCE)
+    view.stopped = False
+    assert state.embeddings.wait(PATIENCE)
+    assert view._busy.value == ""
+
+
+def test_an_image_that_is_not_drawn_is_said_not_to_be(state):
+    state.select(image=1)
+    view = shown(state, images=3)
+    assert picture(view).found.images == (0, 2, 4)
+    assert "n = 3 images of 6, evenly drawn" in view._caption.value
+    assert "image 1 is not among the points" in view._portrait.words
+
+
+def test_a_set_without_labels_is_grey():
+    state = state_of(labels=None)
+    view = shown(state)
+    assert set(rows_by_look(picture(view).found.labels)) == {look_of(-1)}
+    state.close()
+
+
+def test_bad_options_are_one_line(state):
+    for options in ({"method": "umap"}, {"images": 1}, {"perplexity": 0}, {"colour": 1}):
+        with pytest.raises(InputError):
+            cvw.EmbeddingScatter(state, **options)
+    assert "this state has checkpoints 0 to 1" in cvw.EmbeddingScatter(state, reference=7).problem
+
+
+def test_5000_points_of_12_classes_are_12_marks_that_stay():
+    plot = EmbeddingPlot(396, picked=print, pointed=lambda row: None, surrounded=print)
+    random = np.random.default_rng(0)
+    labels = np.arange(5000) % 12
+    plot.show(random.uniform(-1, 1, (5000, 2)), labels, Frame(0.0, 0.0, 1.25))
+    marks = list(plot._marks.values())
+    assert len(marks) == 12
+    assert sum(len(mark.x) for mark in marks) == 5000
+    plot.show(random.uniform(-1, 1, (5000, 2)), labels, Frame(0.0, 0.0, 1.25))
+    assert list(plot._marks.values()) == marks
