@@ -1,6 +1,11 @@
 """Small networks, trained once on real photographs and digits, to look at."""
 
 from convviz_widgets.demo import ward
+from convviz_widgets.demo.digit_classifier import (
+    DigitClassifierRun,
+    DigitNet,
+    load_digit_classifier,
+)
 from convviz_widgets.demo.digits import DigitRun, DigitVae, load_digits
 from convviz_widgets.demo.network import PatchNet
 from convviz_widgets.demo.photographs import PHOTOGRAPHS, Photograph
@@ -11,12 +16,15 @@ __all__ = [
     "PHOTOGRAPHS",
     "RECIPES",
     "DemoRun",
+    "DigitClassifierRun",
+    "DigitNet",
     "DigitRun",
     "DigitVae",
     "PatchNet",
     "Photograph",
     "Recipe",
     "load",
+    "load_digit_classifier",
     "load_digits",
     "ward",
 ]
