@@ -126,7 +126,7 @@ def respond(probe: Probe, images: ImageSet, batch: ImageBatch) -> Responses:
         return found
     outputs = checked_output(probe.record(batch.inputs, layers=()).result)  # (N, ...)
     if outputs.ndim == 4:
-        return replace(found, outputs=outputs, drift=_drift(outputs, batch.targets, images))
+        return replace(found, outputs=outputs, drift=picture_drift(outputs, batch.targets, images))
     probabilities = torch.softmax(outputs, dim=1)
     best = probabilities.max(dim=1)
     is_known = torch.isfinite(probabilities).all(dim=1)
@@ -181,7 +181,9 @@ def _described(result: Any) -> str:
     return f"a {type(result).__name__}"
 
 
-def _drift(outputs: Tensor, targets: Sequence[Tensor | None], images: ImageSet) -> np.ndarray:
+def picture_drift(
+    outputs: Tensor, targets: Sequence[Tensor | None], images: ImageSet
+) -> np.ndarray:
     """Return chroma and contrast of pictures (N, C, H, W) and of their targets: (N, 4)."""
     found = np.full((len(outputs), len(DRIFT)), np.nan)
     for row, (output, target) in enumerate(zip(outputs, targets, strict=True)):

@@ -19,7 +19,9 @@ from convviz_widgets.views.input_histogram import InputHistogram
 from convviz_widgets.views.latent_traversal import LatentTraversal
 from convviz_widgets.views.layer_list import LayerList
 from convviz_widgets.views.live import Live
+from convviz_widgets.views.output_gallery import OutputGallery
 from convviz_widgets.views.predictions import Predictions
+from convviz_widgets.views.sketchpad import Sketchpad
 from convviz_widgets.views.sparsity_history import SparsityHistory
 from convviz_widgets.views.status_line import StatusLine
 from convviz_widgets.views.top_images import TopImages
@@ -46,7 +48,9 @@ __all__ = [
     "LatentTraversal",
     "LayerList",
     "Live",
+    "OutputGallery",
     "Predictions",
+    "Sketchpad",
     "SparsityHistory",
     "StatusLine",
     "TopImages",

@@ -27,13 +27,11 @@ from convviz_widgets.views.history_view import HistoryView, Seen
 from convviz_widgets.views.option_controls import choice, line
 from convviz_widgets.views.pointer_line import PointerLine
 from convviz_widgets.views.raster import Raster
+from convviz_widgets.views.spread import MOST, asked_of, spread
 from convviz_widgets.views.text import Text
 from convviz_widgets.views.thumbnails import Thumbnails, tiles_of
 
 SHARES, ERRORS = "share of each class", "errors only"
-
-MOST = 1024
-"""Images that are answered unasked."""
 
 LISTED = 30
 """Images of a cell that are shown."""
@@ -141,7 +139,7 @@ class ConfusionMatrix(HistoryView):
 
     def picture(self, selection: Selection) -> ConfusionPicture | str | None:
         """Return the matrix; words where it would be empty; None before the answers are there."""
-        (question,) = self.parts()
+        (question,), images = self.parts(), self.state.image_set
         answered = self.history.get(question)
         if answered is None:
             return None
@@ -164,12 +162,8 @@ class ConfusionMatrix(HistoryView):
             listed,
             self._tiles(found, listed),
             self._in_words(cell, len(inside)),
-            caption_of(found, cells, selection.step, self._of(question), self.colour, high),
+            caption_of(found, cells, selection.step, asked_of(question, images), self.colour, high),
         )
-
-    def _of(self, question: Question) -> str:
-        asked, total = len(question.images), len(self.state.image_set)
-        return "" if asked == total else f" ({asked:,} asked of {total:,}, evenly spread)"
 
     def _tiles(self, found: Confusion, listed: tuple[int, ...]) -> np.ndarray:
         places = [int(np.flatnonzero(found.images == image)[0]) for image in listed]
@@ -285,9 +279,3 @@ class ConfusionMatrix(HistoryView):
 def _still(box: Box, **layout: str) -> Box:
     box.layout = Layout(flex="0 0 auto", overflow="hidden", **layout)
     return box
-
-
-def spread(total: int, most: int) -> tuple[int, ...]:
-    """Return ``most`` of the numbers below ``total``, evenly spread, or all of them."""
-    count = min(total, most)
-    return tuple(index * total // count for index in range(count))

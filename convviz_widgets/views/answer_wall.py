@@ -1,0 +1,179 @@
+"""AnswerWall: images with what a classifier answers to them, the wrong answers first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ipywidgets import IntSlider, Layout, Widget
+
+from convviz_widgets.instrument.responses import Responses
+from convviz_widgets.state import Question, Selection
+from convviz_widgets.views.class_names import class_name
+from convviz_widgets.views.gallery_page import COLUMNS, PAGE
+from convviz_widgets.views.option_controls import line, named
+from convviz_widgets.views.spread import MOST, asked_of, spread
+from convviz_widgets.views.text import Text
+from convviz_widgets.views.thumbnails import Thumbnails, tiles_of
+
+
+@dataclass(frozen=True, eq=False)
+class AnswerPage:
+    """A page of thumbnails, and where it is."""
+
+    images: tuple[int, ...]
+    tiles: np.ndarray
+    first: int
+    count: int
+    words: dict[int, str]
+    """Of each image on the page: its true class and the answer."""
+    caption: str
+
+
+class AnswerWall:
+    """The pages of an `OutputGallery` for a classifier.
+
+    Parameters
+    ----------
+    view
+        The gallery: it holds the state, and redraws when a page is turned.
+    """
+
+    def __init__(self, view: Any) -> None:
+        self._view, self._state = view, view.state
+        self._first = 0
+        self._turning = False
+        self._page: AnswerPage | None = None
+
+    def controls(self) -> Sequence[Widget]:
+        """Return the slider of pages."""
+        self._slider = named(
+            IntSlider(min=0, max=0, readout=False, layout=Layout(width="330px", flex="0 0 auto")),
+            "Page",
+        )
+        self._slider.observe(self._slid, names="value")
+        self._place = Text(kind="quiet", flex="1 1 0", min_width="0")
+        return [line(self._slider, self._place)]
+
+    def figures(self, pointed: Any) -> Sequence[Widget]:
+        """Return the thumbnails."""
+        self._pointed = pointed
+        self._thumbnails = Thumbnails(
+            566,
+            324,
+            COLUMNS,
+            picked=self._view.pick,
+            pointed=self._name,
+            hold=self._state.hold,
+            before=self._slider,
+            after=pointed.first_button(),
+        )
+        return [self._thumbnails]
+
+    def questions(self, checkpoint: int) -> tuple[Question, ...]:
+        """Return the question to the clock's checkpoint: that of a confusion matrix."""
+        images = spread(len(self._state.image_set), MOST)
+        return (self._state.output_history.question(checkpoint, images),)
+
+    def picture(self, selection: Selection) -> AnswerPage | None:
+        """Return the page, None before the answers are there."""
+        (question,) = self.questions(selection.checkpoint)
+        answered = self._state.output_history.get(question)
+        if answered is None:
+            return None
+        order, wrong = _wrong_first(answered)
+        self._first = min(self._first, max(0, len(order) - 1)) // PAGE * PAGE
+        places = order[self._first : self._first + PAGE]
+        images = tuple(map(int, answered.indices[places]))
+        return AnswerPage(
+            images,
+            tiles_of(
+                self._state.image_set,
+                images,
+                [self._answer(answered, place) for place in places],
+                [bool(wrong[place]) for place in places],
+            ),
+            self._first,
+            len(order),
+            {
+                int(answered.indices[place]): self._in_words(answered, int(place))
+                for place in places
+            },
+            _caption(answered, wrong, selection, asked_of(question, self._state.image_set)),
+        )
+
+    def draw(self, page: AnswerPage) -> str:
+        """Send the page; return the line under it."""
+        self._page = page
+        self._turning = True
+        self._slider.max = max(0, (page.count - 1) // PAGE)
+        self._slider.value = page.first // PAGE
+        self._turning = False
+        last = page.first + len(page.images)
+        self._place.show(f"{page.first + 1:,}–{last:,} of {page.count:,}" if last else "none")
+        selected = self._state.selection.image
+        self._thumbnails.show_images(page.images, page.tiles, selected)
+        self._name(None)
+        return page.caption
+
+    def clear(self) -> None:
+        """Show nothing: what was seen belongs to another checkpoint."""
+        self._thumbnails.show_images((), np.zeros(0), None)
+
+    def step(self, by: int) -> None:
+        """Select the next image of the page."""
+        image = self._thumbnails.beside(by)
+        if image is not None:
+            self._view.pick(image)
+
+    def _name(self, image: int | None) -> None:
+        """Say what is under the pointer, or selected."""
+        named = self._state.selection.image if image is None else image
+        self._pointed.show(self._page.words.get(named, "") if self._page else "")
+
+    def _answer(self, answered: Responses, place: int) -> str:
+        answer = int(answered.predicted[place])
+        return "NaN" if answer < 0 else class_name(self._state.image_set, answer)
+
+    def _in_words(self, answered: Responses, place: int) -> str:
+        images = self._state.image_set
+        truth = int(answered.labels[place])
+        is_known = f"is {class_name(images, truth)}" if truth >= 0 else "class not known"
+        name = images.name(int(answered.indices[place]))
+        if answered.predicted[place] < 0:
+            return f"{name} · {is_known} · its scores are NaN or infinite"
+        share = f"{answered.probability[place]:.1%}"
+        return f"{name} · {is_known} · answered {self._answer(answered, place)}, {share}"
+
+    def _slid(self, change: Any) -> None:
+        if not self._turning:
+            self._first = PAGE * int(change.new)
+            self._view.redraw()
+
+
+def _wrong_first(answered: Responses) -> tuple[np.ndarray, np.ndarray]:
+    """Return the places in the order of the page, and which answers are wrong.
+
+    Wrong ones first, then those whose class is not known, then right ones; of each kind the most
+    certain first, and before them those whose scores are no numbers.
+    """
+    predicted, labels = answered.predicted, answered.labels
+    wrong = (predicted != labels) & (labels >= 0)
+    kind = np.where(wrong, 0, np.where(labels < 0, 1, 2))
+    certain = np.where(predicted < 0, np.inf, answered.probability)
+    return np.lexsort((answered.indices, -certain, kind)), wrong
+
+
+def _caption(answered: Responses, wrong: np.ndarray, selection: Selection, of: str) -> str:
+    labelled = int((answered.labels >= 0).sum())
+    kinds = (
+        f"{int(wrong.sum()):,} of {labelled:,} labelled images answered wrong: first, and framed"
+        if labelled
+        else "no image has a label, so none is known to be wrong"
+    )
+    unread = f"{len(answered.failures):,} cannot be read" if answered.failures else ""
+    n = f"step {selection.step:,} · n = {len(answered.indices):,} images{of}"
+    most = "the most certain answers first, below each its answer"
+    return " · ".join(filter(None, [n, kinds, most, unread]))

@@ -1,0 +1,341 @@
+"""PictureWall: input, target, output and difference of an image-to-image model, and their drift."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+from ipywidgets import Box, Layout, VBox, Widget
+from torch import Tensor
+
+from convviz_widgets.errors import InputError
+from convviz_widgets.instrument.drift import Drift
+from convviz_widgets.instrument.responses import checked_output
+from convviz_widgets.state import Question, Selection, coarse_to_fine
+from convviz_widgets.tensors import Mosaic, rgb_png
+from convviz_widgets.views.drift_plot import LEGEND, DriftPlot, drift_in_words
+from convviz_widgets.views.legend import legend
+from convviz_widgets.views.picture_rows import (
+    NAMES,
+    PictureRow,
+    fitted,
+    limit_of,
+    picture_of,
+    picture_row,
+    tiles_of_rows,
+)
+from convviz_widgets.views.raster import EMPTY_PNG, Raster
+from convviz_widgets.views.recorded_outputs import RecordedOutputs
+from convviz_widgets.views.spread import spread
+from convviz_widgets.views.strip_labels import WIDTH, StripLabels
+from convviz_widgets.views.tile_labels import Label, TileLabels
+
+COLUMNS = 8
+"""Images on a page, and steps in a strip."""
+
+SMALL, LARGE, GAP = 56, 139, 2
+"""Sides of the pictures of the page, and of the selected image, and what lies between two."""
+
+DRIFT_IMAGES = 256
+"""Images over which chroma and contrast are taken at every checkpoint."""
+
+PAGE_VALUES = 2**22
+"""Of the outputs of a page; of larger pictures a page has fewer."""
+
+
+@dataclass(frozen=True, eq=False)
+class PicturePage:
+    """What there is to draw."""
+
+    selected: np.ndarray
+    """The four pictures of the selected image, uint8 (4, side, side, 4)."""
+    page: np.ndarray
+    """Those of the page, row by row."""
+    images: tuple[int, ...]
+    image: int
+    strip: np.ndarray
+    """Recorded outputs of the selected image, uint8 (n, side, side, 4); n may be 0."""
+    strip_steps: tuple[int, ...]
+    steps: tuple[int, ...]
+    """Along the axis of the drift."""
+    drifts: tuple[Drift | None, ...]
+    place: int
+    """Of the clock, on that axis."""
+    caption: str
+
+
+class PictureWall:
+    """The pictures of an `OutputGallery` for an image-to-image model.
+
+    Parameters
+    ----------
+    view
+        The gallery: it holds the state, moves the clock and selects images.
+    recorded
+        What a run kept of its watched images.
+    """
+
+    def __init__(self, view: Any, recorded: RecordedOutputs | None) -> None:
+        self._view, self._state, self._recorded = view, view.state, recorded
+        self._plot: DriftPlot | None = None
+        self._shown: PicturePage | None = None
+        self._select_page(self._state.selection.image)
+
+    # -- widgets ------------------------------------------------------------------------------
+
+    def controls(self) -> Sequence[Widget]:
+        """Return none: the controls of the state are enough."""
+        return ()
+
+    def figures(self, pointed: Any) -> Sequence[Widget]:
+        """Return the selected image, the page, the strip if there is one, and the drift."""
+        self._pointed = pointed
+        after, hold = pointed.first_button(), self._state.hold
+        self._titles = TileLabels(layout=Layout(width="566px", height="18px", margin="0"))
+        self._large = Raster(566, LARGE + 2 * GAP, after=after, hold=hold)
+        pitch = SMALL + GAP
+        width = 566 - WIDTH
+        self._page = Raster(width, len(NAMES) * pitch + GAP, after=after, hold=hold)
+        self._page.on_click(self._clicked)
+        self._page.on_move(self._moved, lambda: pointed.show(""))
+        self._page.on_arrow(lambda dx, _dy: self.step(dx))
+        self._names = StripLabels()
+        page = _side_by_side(self._names, self._page)
+        self._strip_names = StripLabels()
+        self._strip = Raster(width, pitch + GAP, after=after, hold=hold)
+        self._strip.on_move(self._over_strip, lambda: pointed.show(""))
+        strip = _side_by_side(self._strip_names, self._strip)
+        strip.layout.display = "none" if self._recorded is None else "flex"
+        self._frame = VBox(layout=Layout(width="566px", height="164px", overflow="hidden"))
+        self._drift_box = VBox([legend(*LEGEND), self._frame])
+        self._drift_box.layout.flex = "0 0 auto"
+        self._drift_box.layout.display = "none" if not self._has_targets else ""
+        above = VBox([self._titles, self._large, page, strip, self._drift_box])
+        above.layout.flex, above.layout.overflow = "0 0 auto", "hidden"
+        return [above]
+
+    # -- compute ------------------------------------------------------------------------------
+
+    def questions(self, checkpoint: int) -> tuple[Question, ...]:
+        """Return that for the page, then for the drift at every checkpoint."""
+        history = self._state.output_history
+        page = history.question(checkpoint, self._page_images, whole=True)
+        if not self._has_targets:
+            return (page,)
+        return (page, *(self._drift_question(index) for index in self._order(checkpoint)))
+
+    def picture(self, selection: Selection) -> PicturePage:
+        """Return what is known by now.
+
+        Raises
+        ------
+        InputError
+            The model puts out no pictures.
+        """
+        output = self._output(selection)
+        self._select_page(selection.image, output)
+        page = self._state.output_history.question(
+            selection.checkpoint, self._page_images, whole=True
+        )
+        answered = self._state.output_history.get(page)
+        images = self._state.image_set
+        rows = [
+            picture_row(
+                images,
+                image,
+                output
+                if image == selection.image
+                else None
+                if answered is None
+                else answered.output(image),
+            )
+            for image in self._page_images
+        ]
+        own = next(row for row in rows if row.image == selection.image)
+        recorded = self._recorded
+        if recorded is not None:
+            recorded.check(selection.step, selection.image, output)
+        strip = [] if recorded is None or recorded.foreign else self._strip_of(selection.image)
+        steps, drifts, place = self._drift(selection)
+        limit = limit_of(rows)
+        return PicturePage(
+            tiles_of_rows([own], LARGE, limit),
+            tiles_of_rows(rows, SMALL, limit),
+            self._page_images,
+            selection.image,
+            np.stack([pixels for _, pixels in strip]) if strip else np.zeros(0, np.uint8),
+            tuple(step for step, _ in strip),
+            steps,
+            drifts,
+            place,
+            self._caption(own, limit, selection, drifts[place] if drifts else None),
+        )
+
+    def _output(self, selection: Selection) -> Tensor:
+        """Return what is put out for the selected image, (C, H, W)."""
+        output = checked_output(self._state.output(selection=selection))
+        if output.ndim != 4:
+            raise InputError("this model puts out one number an image: there is nothing to see")
+        return output[0]
+
+    def _select_page(self, image: int, output: Tensor | None = None) -> None:
+        """Turn to the page of an image; how many it has is settled with the first output."""
+        if output is not None:
+            self._size = min(COLUMNS, max(1, PAGE_VALUES // max(1, output.numel())))
+        first = image // self._size * self._size
+        last = min(first + self._size, len(self._state.image_set))
+        self._page_images = tuple(range(first, last))
+
+    _size = COLUMNS
+
+    def prepare(self, selection: Selection) -> None:
+        """Settle which page is asked for, and that the model puts out pictures."""
+        self._select_page(selection.image, self._output(selection))
+
+    @cached_property
+    def _has_targets(self) -> bool:
+        try:
+            return self._state.image_set.target(0) is not None
+        except Exception:  # the first image cannot be read: others may
+            return True
+
+    def _order(self, checkpoint: int) -> list[int]:
+        return list(dict.fromkeys([checkpoint, *coarse_to_fine(len(self._state.steps))]))
+
+    def _drift_question(self, index: int) -> Question:
+        images = spread(len(self._state.image_set), DRIFT_IMAGES)
+        question: Question = self._state.output_history.question(index, images)
+        return question
+
+    def _drift(self, selection: Selection) -> tuple[tuple[int, ...], tuple[Drift | None, ...], int]:
+        """Return steps, drift at each, and the place of the clock among them."""
+        if not self._has_targets:
+            return (), (), 0
+        recorded = self._recorded
+        if recorded is not None and recorded.steps and not recorded.foreign:
+            place = recorded.place_of(selection.step)
+            return recorded.steps, tuple(recorded.drifts()), place
+        history = self._state.output_history
+        steps = self._state.steps
+        found = [history.get(self._drift_question(index)) for index in range(len(steps))]
+        drifts = tuple(None if each is None else Drift.of(each.drift) for each in found)
+        return steps, drifts, selection.checkpoint
+
+    def _strip_of(self, image: int) -> list[tuple[int, np.ndarray]]:
+        assert self._recorded is not None
+        images = self._state.image_set
+        found = self._recorded.strip(image, COLUMNS)
+        return [(step, fitted(picture_of(output, images), SMALL)) for step, output in found]
+
+    def _caption(
+        self, own: PictureRow, limit: float, selection: Selection, drift: Drift | None
+    ) -> str:
+        target = "target" if own.target is not None else "input"
+        compared = f"difference: output − {target}, {-limit:.2g} to {limit:.2g}"
+        if own.output is not None and own.difference is None:
+            compared = f"no difference: output and {target} are of different sizes"
+        missing = f"{own.not_finite:,} values of the output NaN or infinite (magenta)"
+        foreign = self._recorded is not None and self._recorded.foreign
+        of_run = "THE RUN WATCHED OTHER IMAGES: its outputs are not shown" if foreign else ""
+        no_targets = "" if self._has_targets else "no target pictures: no drift"
+        parts = (
+            f"step {selection.step:,} · {self._state.image_set.name(own.image)}",
+            compared,
+            missing if own.not_finite else "",
+            f"by the targets': {drift_in_words(drift)}" if drift is not None else no_targets,
+            of_run,
+        )
+        return " · ".join(filter(None, parts))
+
+    # -- draw ---------------------------------------------------------------------------------
+
+    def draw(self, page: PicturePage) -> str:
+        """Send the pictures; return the line under them."""
+        self._shown = page
+        pitch = LARGE + GAP
+        self._titles.show(
+            [Label(name, GAP + place * pitch, 0, LARGE) for place, name in enumerate(NAMES)],
+            566,
+            18,
+        )
+        large = Mosaic(len(NAMES), LARGE, LARGE, columns=len(NAMES))
+        self._large.show(rgb_png(large.paint(page.selected)), large.width, large.height)
+        self._names.show([(name, "") for name in NAMES], SMALL + GAP)
+        mosaic = self._mosaic(page)
+        place = page.images.index(page.image)
+        boxes = [mosaic.box(row * len(page.images) + place) for row in range(len(NAMES))]
+        self._page.show(rgb_png(mosaic.paint(page.page)), mosaic.width, mosaic.height, boxes)
+        self._draw_strip(page)
+        if page.steps:
+            self._draw_drift(page)
+        return page.caption
+
+    def clear(self) -> None:
+        """Leave everything as it is: the pictures of the selected image are always known."""
+
+    def step(self, by: int) -> None:
+        """Select the next image."""
+        moved = self._state.selection.image + by
+        if by and 0 <= moved < len(self._state.image_set):
+            self._view.pick(moved)
+
+    def _draw_strip(self, page: PicturePage) -> None:
+        if not len(page.strip):
+            self._strip.show(EMPTY_PNG, 1, 1)
+            self._strip_names.show([("", "")], SMALL + GAP)
+            return
+        mosaic = Mosaic(len(page.strip), SMALL, SMALL, columns=COLUMNS)
+        self._strip.show(rgb_png(mosaic.paint(page.strip)), mosaic.width, mosaic.height)
+        self._strip_names.show([("recorded", "")], SMALL + GAP)
+
+    def _draw_drift(self, page: PicturePage) -> None:
+        if self._plot is None:
+            self._plot = DriftPlot(566, 164, picked=self._go_to, pointed=self._pointed.show)
+            self._view.listen_to(self._plot.overlay)
+        self._plot.show(page.steps, page.drifts, page.place)
+        self._view.reveal(self._frame, self._plot.overlay)
+
+    def _mosaic(self, page: PicturePage) -> Mosaic:
+        count = len(page.images)
+        return Mosaic(len(NAMES) * count, SMALL, SMALL, columns=count)
+
+    # -- what the user does -------------------------------------------------------------------
+
+    def _go_to(self, place: int) -> None:
+        """Move the clock to the checkpoint nearest to a place on the axis."""
+        if self._shown is not None:
+            away = np.abs(np.subtract(self._state.steps, self._shown.steps[place]))
+            self._view.go_to(int(away.argmin()))
+
+    def _image_at(self, x: int, y: int) -> tuple[int, str] | None:
+        page = self._shown  # another thread may draw a new one
+        tile = None if page is None else self._mosaic(page).tile_at(x, y)
+        if page is None or tile is None:
+            return None
+        row, place = divmod(tile, len(page.images))
+        return page.images[place], NAMES[row]
+
+    def _clicked(self, x: int, y: int) -> None:
+        found = self._image_at(x, y)
+        if found is not None:
+            self._view.guarded(partial(self._view.pick, found[0]))
+
+    def _moved(self, x: int, y: int) -> None:
+        found = self._image_at(x, y)
+        if found is not None:
+            self._pointed.show(f"{self._state.image_set.name(found[0])} · {found[1]}")
+
+    def _over_strip(self, x: int, _y: int) -> None:
+        page = self._shown
+        place = (x - GAP) // (SMALL + GAP)
+        if page is not None and 0 <= place < len(page.strip_steps):
+            step = page.strip_steps[place]
+            name = self._state.image_set.name(page.image)
+            self._pointed.show(f"{name} · output recorded at step {step:,}")
+
+
+def _side_by_side(*parts: Widget) -> Box:
+    return Box(list(parts), layout=Layout(flex="0 0 auto", overflow="hidden"))
