@@ -1,7 +1,8 @@
-"""What looking at inputs costs: finding duplicates, opening a gallery of 100,000 images.
+"""What looking at inputs costs: duplicates, a gallery of 100,000 images, embeddings.
 
 python benchmarks/inputs.py            half a minute, on a machine that does nothing else
 python benchmarks/inputs.py --quick    a hundredth of it, to see that it runs
+python benchmarks/inputs.py --embeddings    PCA and t-SNE alone, their results beside the others
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from statistics import median
 from time import perf_counter, process_time
 
 import torch
+from measuring.embedding import embeddings, write_beside
 from measuring.report import Goal, table, write
 from torch import Tensor, nn
 
@@ -132,9 +134,17 @@ def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a hundredth, to see that it runs")
+    parser.add_argument("--embeddings", action="store_true", help="PCA and t-SNE alone")
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
+    if options.embeddings:
+        samples, judged = embeddings(ROUNDS)
+        for title, taken in samples.items():
+            print(table(title, taken))
+        print("\n".join(goal.line() for goal in judged))
+        write_beside(RESULT, samples, judged)
+        return
     count, rounds = (IMAGES // 100, 1) if options.quick else (IMAGES, ROUNDS)
     samples = searches(count, rounds)
     judged = [
@@ -148,6 +158,9 @@ def main() -> None:
         Goal("opening the gallery, the slowest time", slowest, 1000, " ms"),
         Goal("memory of the gallery and its search, beyond the images", grown, 100, " MB"),
     ]
+    laid_out, overhead = embeddings(rounds)
+    samples |= laid_out
+    judged += overhead
     for title, taken in samples.items():
         print(table(title, taken))
     print("\n".join(goal.line() for goal in judged))
