@@ -74,6 +74,7 @@ class Explorer(VBox):
             selected_index=0,
             layout=Layout(width="600px", flex="0 0 auto"),
         )
+        self.tabs.add_class("cvw-tabs")  # as wide as their titles, so that all of them can be read
         self._show_selected_tab()
         self.tabs.observe(lambda _change: self._show_selected_tab(), names="selected_index")
         for choice in self.chapters.values():

@@ -44,6 +44,8 @@ STYLE = """<style>
 .cvw-pad canvas { cursor: crosshair; touch-action: none; }
 .cvw-mono select { font-family: var(--jp-code-font-family, monospace); font-size: 12px;
   overflow-x: hidden; }
+.cvw-tabs > .lm-TabBar .lm-TabBar-tab { flex: 1 1 auto; min-width: 0; padding: 0 6px; }
+.cvw-tabs > .lm-TabBar .lm-TabBar-tabLabel { text-align: center; }
 .cvw-named { position: relative; }
 .cvw-named > .widget-label { position: absolute; width: 1px; height: 1px; min-width: 0; margin: 0;
   padding: 0; overflow: hidden; clip-path: inset(50%); }

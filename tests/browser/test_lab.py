@@ -139,6 +139,7 @@ def test_an_explorer_whose_cell_has_been_run_again_computes_nothing(explorer, op
     explorer.later()
     opened.changed(explorer.image("mosaic"), picture)
     assert opened.ask(drawn) == before
+    assert opened.ask("replaced.close()") is None  # a page that is reloaded asks for every widget
 
 
 def test_a_reloaded_page_shows_the_same_picture_and_still_listens(explorer, opened):
@@ -176,7 +177,7 @@ def test_playing_goes_through_the_checkpoints_and_stops_at_the_last(explorer):
 
 def test_the_dark_theme_can_be_looked_at(explorer, opened):
     opened.wear("dark")
-    for tab in ("Filters", "Predictions", "Activations"):
+    for tab in ("Filters", "Outputs", "Activations"):
         explorer.open_tab(tab)
         opened.screenshot(f"lab-dark-{tab.lower()}", height=1500)
     opened.wear("light")
