@@ -47,7 +47,7 @@ test-notebooks:
 	@$(PYTHON) -m pytest tests/notebooks
 
 test-browser:
-	@$(PYTHON) -m pytest tests/browser
+	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist loadfile tests/browser
 
 bench: $(VENV)/installed-test browser
 	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(PYTHON) $$benchmark; done

@@ -1,4 +1,4 @@
-"""The notebooks in a real JupyterLab: every cell runs, every widget is drawn."""
+"""The tour in a real JupyterLab: one clock moves every view."""
 
 from pathlib import Path
 
@@ -9,8 +9,6 @@ from .explorer_page import ExplorerPage
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 TOUR = FOLDER / "00_tour.ipynb"
-LIVE = FOLDER / "09_live_training.ipynb"
-"""Has a test of its own, which runs it."""
 
 TRAINING = 300.0
 """Seconds for a notebook's cells: the first run of the tour trains the network it shows."""
@@ -47,8 +45,3 @@ def test_the_tour_can_be_looked_at_and_is_not_too_wide(tour):
     tour.wear("light")
     tour.screenshot("tour-light", height=1500)
     assert tour.too_wide() == []
-
-
-def test_the_other_notebooks_run(frontends):
-    for notebook in sorted(set(FOLDER.glob("*.ipynb")) - {TOUR, LIVE}):
-        assert run(frontends, notebook, "light").too_wide() == []
