@@ -40,7 +40,7 @@ MAY_BE_IMPORTED_BY = {
     "IPython": {"views", "apps"},
     "ipycanvas": {"views.raster"},
     "traitlets": {"state", "views", "apps"},
-    "threading": {"state"},
+    "threading": {"state", "checkpoints.series"},
     "tensorboard": {"record"},
     "torch.utils.tensorboard": {"record"},
     "dask": {"sweep"},

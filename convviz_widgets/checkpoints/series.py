@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import operator
 import os
+import threading
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -33,7 +34,8 @@ class CheckpointSeries:
     """Checkpoints by index, ascending in training step, loaded one at a time and never kept.
 
     Made by `from_directory` or `from_state_dicts`. May be used from several threads: a listing is
-    replaced as a whole, and nothing else is shared but the notes on files that failed.
+    replaced as a whole, by one `refresh` at a time, and nothing else is shared but the notes on
+    files that failed.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class CheckpointSeries:
         self._look = look
         self._read = read
         self._listing = first
+        self._refreshing = threading.Lock()  # else the slower of two puts its older listing back
         self._failures: dict[str, tuple[Item, str]] = {}
 
     @classmethod
@@ -180,8 +183,9 @@ class CheckpointSeries:
         CheckpointError
             When the directory is gone or empty; the series then stays as it was.
         """
-        before = self._listing
-        self._listing = now = self._look()
+        with self._refreshing:
+            before = self._listing
+            self._listing = now = self._look()
         return now.changes(before) if now is not before else 0
 
     def _item(self, index: int) -> Item:

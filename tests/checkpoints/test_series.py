@@ -9,7 +9,7 @@ import torch
 
 from convviz_widgets.checkpoints import CheckpointSeries, write_checkpoint
 from convviz_widgets.checkpoints import series as series_module
-from convviz_widgets.checkpoints.listing import Listing
+from convviz_widgets.checkpoints.listing import CheckpointFile, Listing
 from convviz_widgets.errors import CheckpointError, InputError
 
 WriteOld = Callable[..., Path]
@@ -284,9 +284,39 @@ def test_ten_thousand_files_open_without_reading_one(
     assert len(reads) == 1
 
 
+def test_of_two_refreshes_the_later_look_counts() -> None:
+    """The first is held up while it looks: the second must not overtake it."""
+    older, newer = (
+        Listing(tuple((step, CheckpointFile(f"{step}.pt", "", 0, 0, 0)) for step in range(count)))
+        for count in (1, 2)
+    )
+    looks = iter((older, newer))
+    is_looking, go_on = threading.Event(), threading.Event()
+
+    def look() -> Listing:
+        seen = next(looks)
+        if seen is older:
+            is_looking.set()
+            assert go_on.wait(60)
+        return seen
+
+    series = CheckpointSeries(look, lambda item: {}, Listing(()))
+    threads = [threading.Thread(target=series.refresh) for _ in range(2)]
+    threads[0].start()
+    assert is_looking.wait(60)
+    threads[1].start()
+    threads[1].join(0.1)  # enough for a second look, if nothing keeps it back
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    assert series.steps == (0, 1)
+
+
 def test_threads_may_load_and_refresh_while_files_come(tmp_path: Path, write_old: WriteOld) -> None:
-    for step in range(5):
-        write_old(tmp_path / f"{step}.safetensors", step)
+    (tmp_path / "made").mkdir()
+    made = [write_old(tmp_path / "made" / f"{step}.safetensors", step) for step in range(15)]
+    for path in made[:5]:
+        path.rename(tmp_path / path.name)
     series = CheckpointSeries.from_directory(tmp_path)
     wrong: list[object] = []
     stop = threading.Event()
@@ -294,14 +324,15 @@ def test_threads_may_load_and_refresh_while_files_come(tmp_path: Path, write_old
     def look() -> None:
         while not stop.is_set():
             series.refresh()
-            steps = series.steps  # files only come at the end: indices stay
+            steps = series.steps  # whole files only come at the end: indices stay
             wrong.extend(i for i in range(len(steps)) if series.load(i)["weight"].item() != i)
 
     threads = [threading.Thread(target=look) for _ in range(3)]
     for thread in threads:
         thread.start()
-    for step in range(5, 15):
-        write_old(tmp_path / f"{step}.safetensors", step)
+    for path in made[5:]:
+        time.sleep(0.01)
+        path.rename(tmp_path / path.name)
     stop.set()
     for thread in threads:
         thread.join()
