@@ -92,6 +92,7 @@ class Sketchpad(View):
         )
         self._raster.add_class("cvw-pad")
         self._raster.on_stroke(self._pressed, self._moved, self._lifted)
+        self._raster.on_arrow(lambda _dx, _dy: None)  # but Tab and Escape lead out
         most = max(1, min(LARGEST, min(self.state.image_set.shape[1:]) // 2))
         brush = line(
             choice(self, "paint", "Paint", list(PAINTS.items()), 214),
@@ -120,7 +121,7 @@ class Sketchpad(View):
         clear.on_click(lambda _button: self.guarded(self.clear))
         back = Button(description="Back to the image", layout=Layout(**wide))
         back.on_click(lambda _button: self.guarded(lambda: self.state.select(drawing=None)))
-        self._upload = FileUpload(accept="image/*", description="Picture …", layout=Layout(**wide))
+        self._upload = FileUpload(accept="image/*", description="Upload", layout=Layout(**wide))
         self._upload.observe(self._uploaded, names="value")
         last = len(self.state.image_set) - 1
         self._number = BoundedIntText(min=0, max=last, description="Image", layout=Layout(**wide))
