@@ -12,6 +12,7 @@ from convviz_widgets.views import (
     ActivationHistogram,
     ActivationMap,
     ActivationMosaic,
+    ConfusionMatrix,
     DeadFilters,
     DiagnosisPanel,
     DistributionHistory,
@@ -20,6 +21,7 @@ from convviz_widgets.views import (
     GradientFlow,
     InputGallery,
     InputHistogram,
+    OutputGallery,
     Predictions,
     SparsityHistory,
     TopImages,
@@ -76,9 +78,14 @@ def inputs(material: Material) -> Page:
     return [[gallery], [InputHistogram(state, validation=validation, visible=False)]]
 
 
-def predictions(material: Material) -> Page:
-    """What the model says of the image."""
-    return [[Predictions(material.state, visible=False)]]
+def outputs(material: Material) -> Page:
+    """What comes out: one row at a time, see `CHAPTERS`."""
+    state = material.state
+    return [
+        [Predictions(state, visible=False)],
+        [ConfusionMatrix(state, visible=False)],
+        [OutputGallery(state, run=material.run, visible=False)],
+    ]
 
 
 def training(material: Material) -> Page:
@@ -113,7 +120,7 @@ PAGES: dict[str, Callable[[Material], Page]] = {
     "Filters": filters,
     "Units": units,
     "Inputs": inputs,
-    "Predictions": predictions,
+    "Outputs": outputs,
     "Training": training,
     "History": history,
     "Diagnosis": diagnosis,
@@ -123,6 +130,7 @@ PAGES: dict[str, Callable[[Material], Page]] = {
 CHAPTERS = {
     "Inputs": ("Images", "Values"),
     "Units": ("Top images", "Dead filters", "Embedding"),
+    "Outputs": ("Classes", "Confusion", "Gallery"),
     "History": ("Distributions", "Sparsity", "Gradients"),
 }
 """Names of the rows of a page of which one is shown at a time."""

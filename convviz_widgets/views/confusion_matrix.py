@@ -110,12 +110,12 @@ class ConfusionMatrix(HistoryView):
             layout=Layout(width=f"{LABELS}px", height=f"{SIDE}px", flex="0 0 auto", margin="0")
         )
         self._cell_heading = Text(kind="quiet wrap", height=f"{ABOVE}px", width="160px")
-        matrix = _still(Box([self._truths, self._raster]))
-        left = _still(VBox([self._answers, matrix]), width=f"{LABELS + SIDE}px")
-        right = _still(VBox([self._cell_heading, self._thumbnails]), margin="0 0 0 8px")
+        matrix = Box([self._truths, self._raster], layout=_still())
+        left = VBox([self._answers, matrix], layout=_still(width=f"{LABELS + SIDE}px"))
+        right = VBox([self._cell_heading, self._thumbnails], layout=_still(margin="0 0 0 8px"))
         self._said = Text(kind="wrap", display="none")
-        self._block = _still(Box([left, right]))
-        return [_still(VBox([self._said, self._block])), self._pointed]
+        self._block = Box([left, right], layout=_still())
+        return [VBox([self._said, self._block], layout=_still()), self._pointed]
 
     # -- compute ------------------------------------------------------------------------------
 
@@ -276,6 +276,6 @@ class ConfusionMatrix(HistoryView):
         self._pointed.show("" if image is None else self.state.image_set.name(image))
 
 
-def _still(box: Box, **layout: str) -> Box:
-    box.layout = Layout(flex="0 0 auto", overflow="hidden", **layout)
-    return box
+def _still(**more: str) -> Layout:
+    """Return a layout of constant size; one for each box, which changes its own."""
+    return Layout(flex="0 0 auto", overflow="hidden", **more)

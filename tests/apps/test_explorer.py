@@ -7,15 +7,12 @@ from convviz_widgets.views import Live
 def test_hidden_tabs_compute_nothing(state):
     explorer = Explorer(state)
     hidden = [
-        view
-        for title in ("Filters", "Predictions")
-        for row in explorer.pages[title]
-        for view in row
+        view for title in ("Filters", "Outputs") for row in explorer.pages[title] for view in row
     ]
     state.select(checkpoint=0, layer="3", channel=1)
-    assert [view.draw_count for view in hidden] == [0, 0, 0]
+    assert [view.draw_count for view in hidden] == [0] * 5
     explorer.tabs.selected_index = 1
-    assert [view.draw_count for view in hidden] == [1, 1, 0]
+    assert [view.draw_count for view in hidden] == [1, 1, 0, 0, 0]
 
 
 def test_every_visible_view_draws_once_for_one_select(state):

@@ -71,7 +71,7 @@ def test_nothing_is_wider_than_the_page(explorer):
     assert explorer.opened.too_wide() == []
 
 
-@pytest.mark.parametrize("tab", ["Filters", "Predictions", "Activations"])
+@pytest.mark.parametrize("tab", ["Filters", "Outputs", "Activations"])
 def test_every_tab_can_be_looked_at(explorer, frontend, tab):
     explorer.open_tab(tab)
     explorer.page.locator(".cvw-view:visible").last.wait_for()
