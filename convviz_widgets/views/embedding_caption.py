@@ -41,7 +41,7 @@ def sentences(
         *_method(found),
         _turned(found, step, reference),
         f"frame {2 * found.frame.half:.2g} spreads wide at every step",
-        "line: the selected image at all steps",
+        "line: the selected image's way through the steps",
     ]
     if missing:
         why = f" ({found.failures[0]})" if found.failures else ""

@@ -26,7 +26,7 @@ from convviz_widgets.views.pointer_line import PointerLine
 from convviz_widgets.views.portrait import Portrait
 from convviz_widgets.views.text import Text
 
-SIDE, PORTRAIT = 396, 128
+SIDE, PORTRAIT = 396, 96
 """Of the plot, and of the image beside it, in pixels."""
 
 AHEAD = 100
@@ -121,14 +121,15 @@ class EmbeddingScatter(HistoryView):
         still = {"flex": "0 0 auto", "overflow": "hidden", "margin": "0"}
         self._frame = VBox(layout=Layout(width=f"{SIDE}px", height=f"{SIDE}px", **still))
         self._busy = Text(kind="busy wrap", min_height="38px")
-        self._portrait = Portrait(PORTRAIT)
-        self._legend = PointLegend(self.width - SIDE - 12, SIDE - PORTRAIT - 100)
+        self._portrait = Portrait(PORTRAIT, self.width - SIDE - 12)
+        self._legend = PointLegend(self.width - SIDE - 12, SIDE - PORTRAIT - 96)
         beside = VBox(
             [self._portrait, self._legend, self._busy],
             layout=Layout(width=f"{self.width - SIDE - 12}px", height=f"{SIDE}px", **still),
         )
         beside.layout.margin = "0 0 0 12px"
         self._pointed = PointerLine(self, self.width, "image", self.step_image)
+        self._pointed.show("click or arrow keys: select an image; draw around points: list them")
         self._strip = ChosenImages(
             self,
             self.width,
@@ -257,7 +258,7 @@ class EmbeddingScatter(HistoryView):
         wanted = next(iter(self._jobs(picture.selection).values()))
         step = f"step {picture.selection.step:,}"
         failure = self.history.failure(wanted)
-        doing = f"{step} not computed" if self.stopped else f"computing {step} …"
+        doing = f"{step} not computed" if self.stopped else f"computing {step}…"
         said = f"{step} cannot be shown" if failure else doing
         if picture.found is None:
             return said
@@ -283,7 +284,7 @@ class EmbeddingScatter(HistoryView):
 
     def _chosen_in_words(self, found: Embedding, rows: np.ndarray) -> str:
         if not self.chosen:
-            return "Draw a line around points, or choose a group above: its images stand here."
+            return "No images are listed: draw a line around points, or choose a group above."
         names = self.state.image_set.class_names
         labels, counts = np.unique(found.labels[rows], return_counts=True)
         order = np.argsort(-counts, kind="stable")[:3]
@@ -300,7 +301,6 @@ class EmbeddingScatter(HistoryView):
         if found is None or row is None or row >= len(found.images):
             image = picture.selection.image
             self._portrait.show(None, f"image {image} is not among the points")
-            self._pointed.show("")
             return
         image, name = found.images[row], self.state.image_set.name(found.images[row])
         called = "" if name == f"image {image}" else f" {name},"

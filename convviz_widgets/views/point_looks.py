@@ -65,6 +65,6 @@ class PointLegend(HTML):
 def _row(colour: str, shape: str, name: str, count: int) -> str:
     glyph = f'<span style="color:{colour}" aria-hidden="true">{SHAPES[shape]}</span>'
     return (
-        '<div style="white-space:nowrap;overflow:hidden;text-overflow:ellipsis">'
+        '<div style="white-space:nowrap;line-height:17px;overflow:hidden;text-overflow:ellipsis">'
         f"{glyph} {html.escape(name)} ({count:,})</div>"
     )

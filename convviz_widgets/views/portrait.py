@@ -17,16 +17,16 @@ class Portrait(VBox):
 
     Parameters
     ----------
-    side
-        Of the square, in pixels.
+    side, width
+        Of the square, and of the words below it, in pixels.
     """
 
-    def __init__(self, side: int) -> None:
+    def __init__(self, side: int, width: int) -> None:
         self._side = side
         still = Layout(width=f"{side}px", height=f"{side}px", flex="0 0 auto", margin="0")
         self._image = ImageWidget(value=EMPTY_PNG, format="png", layout=still)
         self._image.add_class("cvw-pixels")
-        self._words = Text(kind="quiet wrap", min_height="54px", width=f"{side}px")
+        self._words = Text(kind="quiet wrap", height="54px", width=f"{width}px", overflow="hidden")
         frame = Layout(flex="0 0 auto", overflow="hidden", margin="0")
         super().__init__([self._image, self._words], layout=frame)
 

@@ -171,7 +171,7 @@ def test_while_a_step_is_computed_the_nearest_one_is_seen_and_said(state):
     state.embeddings._codes.clear()
     state.embeddings._layouts.clear()
     state.select(checkpoint=0)
-    assert "computing step 0 …; this is step 100" in view._busy.value
+    assert "computing step 0…; this is step 100" in view._busy.value
     assert picture(view).checkpoint == 1
     view.stopped = True
     assert "step 0 not computed; this is step 100" in view._busy.value
