@@ -79,12 +79,6 @@ class DeadFilters(SweepView):
     def figures(self) -> Sequence[Widget]:
         """Return the grid with its ends, the legend, and the lists of layers and of changes."""
         self._survey: FiringSurvey | None = None
-        self._raster = Raster(
-            *self.frame, before=self._channel, after=self._channel, hold=self.state.hold
-        )
-        self._raster.on_click(self._clicked)
-        self._raster.on_move(self._moved, lambda: self._pointed.show(""))
-        self._raster.on_arrow(self._arrow)
         self._ends = [Text(kind="quiet", flex="0 0 auto") for _ in range(2)]
         still = Layout(justify_content="space-between", flex="0 0 auto", overflow="hidden")
         self._axis = HBox(self._ends, layout=still)
@@ -93,6 +87,12 @@ class DeadFilters(SweepView):
         self._changes = _list("deaths, births and revivals in this layer")
         self._layers.observe(self._layer_chosen, names="value")
         self._changes.observe(self._change_chosen, names="value")
+        self._raster = Raster(
+            *self.frame, before=self._channel, after=self._layers, hold=self.state.hold
+        )
+        self._raster.on_click(self._clicked)
+        self._raster.on_move(self._moved, lambda: self._pointed.show(""))
+        self._raster.on_arrow(self._arrow)
         lists = HBox(
             [_titled(each) for each in (self._layers, self._changes)],
             layout=Layout(flex="0 0 auto", overflow="hidden"),

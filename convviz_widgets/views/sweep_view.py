@@ -117,11 +117,6 @@ class SweepView(View):
         self._controls = list(self.controls())
         return [*self._controls, line, *self.figures()]
 
-    def first_control(self) -> Any:
-        """Return the control that takes the focus when it leaves a picture."""
-        rows = [getattr(row, "children", ()) for row in self._controls]
-        return next((child for row in rows for child in row), self._buttons[0])
-
     def compute(self, selection: Selection) -> Seen:
         """Return the picture of what has been swept, and what could be."""
         self._drawn_revision = self.sweeps.revision

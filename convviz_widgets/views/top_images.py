@@ -24,7 +24,8 @@ from traitlets import Bool, Enum
 from convviz_widgets.errors import ConvVizError
 from convviz_widgets.state import Selection
 from convviz_widgets.views.nine import BLOCK, COLUMNS, HEIGHT, RIGHT, WIDTH, tile_at
-from convviz_widgets.views.option_controls import choice, line, switch
+from convviz_widgets.views.option_controls import choice, last_control, line, switch
+from convviz_widgets.views.pointer_line import PointerLine
 from convviz_widgets.views.ranking import Ranking, direction_of, ranking
 from convviz_widgets.views.raster import EMPTY_PNG, Overlay
 from convviz_widgets.views.sweep_view import Offer, SweepView
@@ -121,7 +122,13 @@ class TopImages(SweepView):
             part.layout.width, part.layout.height = f"{WIDTH}px", f"{HEIGHT}px"
             part.layout.grid_area, part.layout.margin = "1 / 1", "0"
         under = GridBox([self._image, self._labels], layout=still)
-        self._overlay = Overlay(under, before=self.first_control(), hold=self.state.hold)
+        self._pointed = PointerLine(self, WIDTH, "image", lambda by: self._arrow(by, 0))
+        self._overlay = Overlay(
+            under,
+            before=last_control(self._controls),
+            after=self._pointed.first_button(),
+            hold=self.state.hold,
+        )
         self._overlay.resize(WIDTH, HEIGHT)
         self._overlay.on_click(self._clicked)
         self._overlay.on_move(self._moved, lambda: self._point(None))
@@ -132,7 +139,6 @@ class TopImages(SweepView):
             Text("images, the strongest first", "quiet", width=f"{RIGHT}px"),
             Text(kind="quiet", width=f"{BLOCK}px"),
         )
-        self._pointed = Text(kind="quiet")
         return [HBox(self._titles), frame, self._pointed]
 
     # -- what is missing ----------------------------------------------------------------------

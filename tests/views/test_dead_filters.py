@@ -235,3 +235,13 @@ def test_a_model_without_activations_says_so():
     view = DeadFilters(state, sweep=sweep(plain, ImageSet(IMAGES[:3]), progress=False))
     assert "no activation layer" in view._problem.value
     state.close()
+
+
+@pytest.mark.parametrize(("key", "reached"), [("Tab", "next"), ("Escape", "last")])
+def test_keys_leave_the_grid_for_the_control_beside_it(key, reached):
+    state = ModelState(net(), ImageSet(IMAGES), checkpoints=series())
+    view, focused = DeadFilters(state), []
+    for name, control in {"last": view._channel, "next": view._layers}.items():
+        control.focus = lambda name=name: focused.append(name)
+    view._raster._overlay._canvas._key_down_callbacks(key, False, False, False)
+    assert focused == [reached]

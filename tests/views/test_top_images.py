@@ -263,3 +263,26 @@ def test_a_file_with_a_hostile_name_is_text():
     assert "&lt;b&gt;2" in view._pointed.value
     assert "<b>" not in view._pointed.value
     state.close()
+
+
+@pytest.mark.parametrize(
+    ("key", "shift", "reached"),
+    [("Tab", False, "next"), ("Tab", True, "last"), ("Escape", False, "last")],
+)
+def test_keys_leave_the_tiles_for_the_control_beside_them(key, shift, reached):
+    view, focused = TopImages(state_of(follower(CENTRE))), []
+    for name, control in {"last": view._slot, "next": view._pointed.buttons[0]}.items():
+        control.focus = lambda name=name: focused.append(name)
+    view._overlay._canvas._key_down_callbacks(key, shift, False, False)
+    assert focused == [reached]
+
+
+def test_buttons_step_through_the_nine():
+    view = swept(state_of(follower(CENTRE)))  # strongest first: images 1, 2, 0
+    previous, following = view._pointed.buttons
+    view.state.select(image=1)
+    selected = []
+    for button in (following, following, following, previous):
+        button.click()
+        selected.append(view.state.image)
+    assert selected == [2, 0, 0, 2]
