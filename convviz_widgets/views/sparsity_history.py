@@ -12,14 +12,12 @@ from ipywidgets import HBox, Layout, Select, VBox, Widget
 
 from convviz_widgets.instrument import CONCENTRATION, OUTPUTS, PRE_ACTIVATIONS, Measurement
 from convviz_widgets.state import ACTIVATIONS, Selection
+from convviz_widgets.sweep import can_die
 from convviz_widgets.views.distribution_picture import layer_with
 from convviz_widgets.views.history_view import HistoryView
 from convviz_widgets.views.layer_curves import Curves, LayerCurves
 from convviz_widgets.views.option_controls import named
 from convviz_widgets.views.text import Text
-
-RECTIFIERS = frozenset({"relu", "relu6", "threshold"})
-"""Kinds of activation, in lower case, that can be dead: the others are hardly ever exactly zero."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +115,7 @@ class SparsityHistory(HistoryView):
         if here is None:
             return f"{layer:<24.24} not measured"
         dead = "does not apply"
-        if self.state.layer_info(layer).kind.lower() in RECTIFIERS and layer in here.fired:
+        if can_die(self.state.layer_info(layer)) and layer in here.fired:
             fired = here.fired[layer]
             dead = f"{int((fired == 0).sum())} of {len(fired)}"
         sparsity, local = _sparsity(here, layer), _concentration(here, layer)
