@@ -5,11 +5,16 @@ from convviz_widgets.checkpoints.names import step_of
 from convviz_widgets.checkpoints.reader import read_checkpoint
 from convviz_widgets.checkpoints.series import CheckpointSeries
 from convviz_widgets.checkpoints.state_dicts import find_state_dict, strip_prefixes
-from convviz_widgets.checkpoints.writer import sweep_temporaries, write_checkpoint
+from convviz_widgets.checkpoints.writer import (
+    checkpoint_digest,
+    sweep_temporaries,
+    write_checkpoint,
+)
 
 __all__ = [
     "CheckpointSeries",
     "ReadLimits",
+    "checkpoint_digest",
     "find_state_dict",
     "read_checkpoint",
     "step_of",

@@ -123,16 +123,18 @@ def _checked(pattern: str | None) -> str | None:
     return pattern
 
 
-def in_order(files: Iterable[CheckpointFile]) -> tuple[tuple[int, CheckpointFile], ...]:
+def in_order(
+    files: Iterable[CheckpointFile], *, behind: int = -1
+) -> tuple[tuple[int, CheckpointFile], ...]:
     """Return files with their training steps, ascending.
 
     Of several files of one step the newest stays. Files without a number in their name follow in
-    natural order, their steps counted on from the last one, or from 0.
+    natural order, their steps counted on from the last one, or from the step ``behind``.
     """
     files = list(files)
     by_step = _newest(files)
     unnumbered = [file for file in files if step_of(file.name) is None]
-    first = max(by_step, default=-1) + 1
+    first = max([behind, *by_step]) + 1
     unnumbered.sort(key=lambda file: natural(file.name))
     return (*sorted(by_step.items()), *enumerate(unnumbered, first))
 

@@ -51,14 +51,26 @@ def write_checkpoint(
     path = Path(path)
     if path.suffix != ".safetensors":
         raise InputError(f"cannot write {path.name!r}: the name must end in .safetensors")
-    kept = {name: value for name, value in tensors.items() if isinstance(value, Tensor)}
-    left_out = [name for name in tensors if name not in kept]
-    parts = safetensors_parts(kept, {**(metadata or {}), **_note(left_out)})
+    parts = _parts(tensors, metadata or {})
     digest = hashlib.sha256()
     with _replacing(path) as file:
         for part in parts:
             digest.update(part)
             file.write(part)
+    return digest.hexdigest()
+
+
+def checkpoint_digest(tensors: Mapping[str, object]) -> str:
+    """Return what `write_checkpoint` would, without writing.
+
+    Raises
+    ------
+    InputError
+        As there.
+    """
+    digest = hashlib.sha256()
+    for part in _parts(tensors, {}):
+        digest.update(part)
     return digest.hexdigest()
 
 
@@ -71,6 +83,13 @@ def sweep_temporaries(directory: str | os.PathLike[str]) -> int:
     for orphan in orphans:
         orphan.unlink(missing_ok=True)
     return len(orphans)
+
+
+def _parts(tensors: Mapping[str, object], metadata: Mapping[str, str]) -> Iterator[memoryview]:
+    """Return the bytes of the file in parts, what is no tensor left out and noted."""
+    kept = {name: value for name, value in tensors.items() if isinstance(value, Tensor)}
+    left_out = [name for name in tensors if name not in kept]
+    return safetensors_parts(kept, {**metadata, **_note(left_out)})
 
 
 def _note(left_out: list[str]) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from convviz_widgets.checkpoints import sweep_temporaries, write_checkpoint
+from convviz_widgets.checkpoints import checkpoint_digest, sweep_temporaries, write_checkpoint
 from convviz_widgets.record.manifest import checkpoint_name
 from convviz_widgets.record.manifest_file import ManifestWriter
 from convviz_widgets.record.thinning import to_remove
@@ -44,6 +44,11 @@ class CheckpointFolder:
     def steps(self) -> list[int]:
         """Steps of the checkpoints that are listed, ascending."""
         return sorted(entry.step for entry in self._lines.manifest.written.values())
+
+    def last_is(self, state_dict: Mapping[str, object]) -> bool:
+        """Tell whether the last checkpoint has these tensors, bit for bit; no file is read."""
+        last = max(self._lines.manifest.written.values(), key=lambda entry: entry.step)
+        return last.sha256 == checkpoint_digest(state_dict)
 
     def write(self, step: int, state_dict: Mapping[str, object]) -> None:
         """Write a checkpoint to the disk, and list it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -40,15 +41,16 @@ class Recorder:
     ``checkpoints/step-00000100.safetensors``, listed with their sha256 in a manifest there. The
     model is only read: no hook, mode, gradient or random number is touched.
 
-    A folder that holds a run is continued behind its last recorded step, whatever model comes: a
-    loop that begins anew in the same folder says so by ``step=0``, which voids what is there.
+    A folder that holds a run is continued behind its last recorded step, whatever model comes; one
+    whose weights are not those of the last checkpoint is warned of. A loop that begins anew in the
+    same folder says so by ``step=0``, which voids what is there.
 
     Parameters
     ----------
     model
         The model in training. Its state dict is written as it is at the time of a step.
     directory
-        The run's folder; made where it is missing.
+        The run's folder; made where it is missing. A leading ``~`` is the user's home.
     every
         Steps between two checkpoints. One more is written of the start, and one of the last step
         by `close`.
@@ -87,7 +89,8 @@ class Recorder:
         if not isinstance(model, nn.Module):
             raise InputError(f"model must be a torch.nn.Module, got a {type(model).__name__}")
         self._model = model
-        self._directory = Path(directory).absolute()  # the working directory may change
+        # Absolute, because the working directory may change.
+        self._directory = Path(os.path.expanduser(directory)).absolute()
         self._every = at_least(1, "every", every)
         self._keep = at_least_or_none(2, "keep", keep)
         start = at_least_or_none(0, "step", step)
@@ -113,9 +116,24 @@ class Recorder:
         void_from = self._step + 1 if self._step < last else None
         self._log = EventLog(self._directory, void_from=void_from)
         opened.callback(self._log.close)
-        if not self._checkpoints.steps:
-            self._write_checkpoint()
+        self._begin(start)
         self._norms.start(self._step)
+
+    def _begin(self, start: int | None) -> None:
+        """Have the checkpoint of the start, and say so where it is another model's."""
+        steps = self._checkpoints.steps
+        if not steps:
+            self._write_checkpoint()
+        elif not self._checkpoints.last_is(self._model.state_dict()):
+            if start is None:
+                warnings.warn(
+                    f"the run in {str(self._directory)!r} is continued at step {self._step:,} with "
+                    f"other weights than its checkpoint of step {steps[-1]:,} has; step=0 begins "
+                    "it anew",
+                    stacklevel=4,
+                )
+            elif start == steps[-1]:
+                self._write_checkpoint()  # the one there is void: this model has its step
 
     def _open_outputs(self, opened: ExitStack) -> OutputLog:
         if self._outputs is None:

@@ -26,7 +26,7 @@ class Run:
     Parameters
     ----------
     directory
-        The run's directory. It may be empty still.
+        The run's directory; a leading ``~`` is the user's home. It may be empty still.
     checkpoints
         The checkpoints, where they are somewhere else or their names need a pattern.
 
@@ -42,7 +42,8 @@ class Run:
         *,
         checkpoints: CheckpointSeries | None = None,
     ) -> None:
-        self._directory = Path(directory).absolute()  # the working directory may change
+        # Absolute, because the working directory may change.
+        self._directory = Path(os.path.expanduser(directory)).absolute()
         if not self._directory.is_dir():
             raise InputError(f"no run in {str(self._directory)!r}: there is no such directory")
         self._events = EventTree(self._directory)

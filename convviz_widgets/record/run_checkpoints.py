@@ -12,7 +12,7 @@ from pathlib import Path
 from torch import Tensor
 
 from convviz_widgets.checkpoints import CheckpointSeries, read_checkpoint
-from convviz_widgets.checkpoints.directory import CheckpointDirectory, in_order
+from convviz_widgets.checkpoints.directory import CheckpointDirectory, in_order, outdated
 from convviz_widgets.checkpoints.listing import CheckpointFile, Item, Listing
 from convviz_widgets.checkpoints.names import has_suffix, is_temporary, on_one_line
 from convviz_widgets.errors import CheckpointError
@@ -70,11 +70,18 @@ class ListedPlace:
         self._unlisted = set(filter(has_suffix, names - manifest.written.keys() - manifest.left))
         strangers = self._strangers(self._unlisted)
         problems = {name: f"{name}: is gone" for name in gone}
+        written = {e.step: self._listed(e) for e in manifest.written.values() if e.name in names}
+        found = dict(in_order(strangers, behind=max(written, default=-1)))
         problems |= {file.name: f"{file.name}: {CANNOT_TELL}" for file in strangers}
+        problems |= outdated(strangers)
+        problems |= {
+            file.name: f"{file.name}: left out, the manifest's {written[step].name} has step {step:,}"
+            for step, file in found.items()
+            if step in written
+        }
         if self._reader.problems:
             problems[FILE_NAME] = f"{FILE_NAME}: {'; '.join(self._reader.problems)}"
-        items: dict[int, Item] = dict(in_order(strangers))
-        items |= {e.step: self._listed(e) for e in manifest.written.values() if e.name in names}
+        items: dict[int, Item] = {**found, **written}
         return Listing(tuple(sorted(items.items(), key=lambda pair: pair[0])), problems)
 
     def _listed(self, entry: Written) -> ListedCheckpoint:

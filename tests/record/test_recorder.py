@@ -149,6 +149,23 @@ def test_a_folder_is_continued(tmp_path):
     assert_same(run.metrics, tensorboard_scalars(tmp_path))
 
 
+def test_another_model_in_the_folder_of_a_run_is_warned_of(tmp_path):
+    Training().record(tmp_path, steps=2)
+    line = "continued at step 2 with other weights than its checkpoint of step 2 has; step=0 begins"
+    with pytest.warns(UserWarning, match=line) as caught:
+        Recorder(build_net(seed=1), tmp_path).close()
+    assert (len(caught), caught[0].filename) == (1, __file__)
+
+
+def test_beginning_anew_has_the_first_checkpoint_of_the_new_model(tmp_path):
+    Training().record(tmp_path, steps=2)
+    net = build_net(seed=1)
+    Recorder(net, tmp_path, step=0).close()
+    run = Run(tmp_path)
+    assert (run.checkpoints.steps, run.verify()) == ((0,), {})
+    assert torch.equal(run.checkpoints.load(0)["0.weight"], net.state_dict()["0.weight"])
+
+
 def test_going_on_from_an_earlier_step_voids_what_came_after(tmp_path):
     training = Training()
     first = training.record(tmp_path, steps=6, every=2)
@@ -163,10 +180,11 @@ def test_going_on_from_an_earlier_step_voids_what_came_after(tmp_path):
 def test_event_files_of_others_do_not_say_where_to_go_on(tmp_path):
     from torch.utils.tensorboard import SummaryWriter
 
-    Training().record(tmp_path, steps=2)
+    training = Training()
+    training.record(tmp_path, steps=2)
     with SummaryWriter(tmp_path) as writer:
         writer.add_scalar("samples", 1.0, 128)
-    with Recorder(build_net(), tmp_path) as recorder:
+    with Recorder(training.model, tmp_path) as recorder:
         assert recorder.last_step == 2
 
 
@@ -191,14 +209,15 @@ def test_a_loop_that_was_broken_off_leaves_no_checkpoint_of_half_a_step(tmp_path
 
 
 def test_what_a_killed_recorder_left_is_swept_and_nothing_else(tmp_path):
-    Training().record(tmp_path, steps=2, every=2)
+    training = Training()
+    training.record(tmp_path, steps=2, every=2)
     folder = tmp_path / "checkpoints"
     with (folder / "manifest.jsonl").open("ab") as manifest:
         manifest.write(b'{"line": 4, "wh')
     (folder / ".convviz-0011223344556677.tmp").write_bytes(b"half")
     (folder / "step-00000001.safetensors").write_bytes(b"mine")
     (folder / "best.pt").write_bytes(b"mine")
-    Training().record(tmp_path, steps=1)
+    training.record(tmp_path, steps=1)
     assert sorted(path.name for path in folder.iterdir()) == [
         "best.pt",
         "manifest.jsonl",

@@ -9,6 +9,7 @@ from torch.utils.tensorboard import SummaryWriter
 from convviz_widgets.checkpoints import CheckpointSeries, write_checkpoint
 from convviz_widgets.errors import InputError
 from convviz_widgets.record import Recorder, Run
+from convviz_widgets.record.run_checkpoints import CANNOT_TELL
 
 from .training import Training, build_net
 
@@ -104,6 +105,33 @@ def test_a_checkpoint_that_the_manifest_does_not_know_is_shown_with_a_word(tmp_p
         stranger.name: f"{stranger.name}: not in the manifest: cannot tell "
         "whether it is what was written"
     }
+
+
+def test_strangers_of_one_step_are_told_of_and_those_without_one_follow(tmp_path):
+    Training().record(tmp_path, steps=2)
+    folder = tmp_path / "checkpoints"
+    ages = {"a-1": 60, "b-1": 90, "c-2": 60, "best": 60}
+    for name, age in ages.items():
+        write_checkpoint(folder / f"{name}.safetensors", build_net().state_dict())
+        old(folder / f"{name}.safetensors", age)
+    run = Run(tmp_path)
+    stems = [name.removesuffix(".safetensors") for name in run.checkpoints.names]
+    assert run.checkpoints.steps == (0, 1, 2, 3)
+    assert stems == ["step-00000000", "a-1", "step-00000002", "best"]
+    assert {name.removesuffix(".safetensors"): line for name, line in run.problems.items()} == {
+        "a-1": f"a-1.safetensors: {CANNOT_TELL}",
+        "b-1": "b-1.safetensors: left out, a-1.safetensors has step 1 too and is newer; "
+        "pattern= picks files",
+        "c-2": "c-2.safetensors: left out, the manifest's step-00000002.safetensors has step 2",
+        "best": f"best.safetensors: {CANNOT_TELL}",
+    }
+
+
+def test_the_home_directory_may_be_written_as_a_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Training().record("~/run", steps=1)
+    assert Run("~/run").checkpoints.steps == (0, 1)
+    assert (tmp_path / "run").is_dir()
 
 
 def test_a_checkpoint_that_is_gone_is_a_problem(tmp_path):

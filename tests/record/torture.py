@@ -14,6 +14,7 @@ import struct
 import sys
 import tempfile
 import time
+import warnings
 from collections import Counter
 from pathlib import Path
 
@@ -103,6 +104,7 @@ def orphans(directory: Path) -> list[str]:
 def main(kills: int, seed: int) -> int:
     """Return how many complaints there were, and print them."""
     torch.set_num_threads(1)
+    warnings.filterwarnings("ignore", "the run in .* is continued")  # by a net of zeros: so it is
     rng = random.Random(seed)
     counts: Counter[str] = Counter()
     found = []
