@@ -12,7 +12,7 @@ from ipywidgets import IntSlider, Layout, Widget
 from convviz_widgets.instrument.responses import Responses
 from convviz_widgets.state import Question, Selection
 from convviz_widgets.views.class_names import class_name
-from convviz_widgets.views.gallery_page import COLUMNS, PAGE
+from convviz_widgets.views.gallery_page import BAND, COLUMNS, PAGE, ROWS, SIDE
 from convviz_widgets.views.option_controls import line, named
 from convviz_widgets.views.spread import MOST, asked_of, spread
 from convviz_widgets.views.text import Text
@@ -62,7 +62,7 @@ class AnswerWall:
         self._pointed = pointed
         self._thumbnails = Thumbnails(
             566,
-            324,
+            ROWS * (SIDE + BAND + 2) + 2,
             COLUMNS,
             picked=self._view.pick,
             pointed=self._name,

@@ -37,10 +37,19 @@ class PictureRow:
     not_finite: int = 0
 
 
-def picture_row(images: ImageSet, image: int, output: Tensor | None) -> PictureRow:
-    """Return the pictures of one image; ``output`` (C, H, W) is None where not known yet."""
+def picture_row(
+    images: ImageSet, image: int, output: Tensor | None, drawn: Tensor | None = None
+) -> PictureRow:
+    """Return the pictures of one image.
+
+    Parameters
+    ----------
+    output : (C, H, W); None where it is not known yet.
+    drawn : (C, H, W), what stands in for the image.
+    """
     try:
-        seen, shown, target = images.input(image)[0], images.display(image), images.target(image)
+        seen = images.input(image)[0] if drawn is None else drawn
+        shown, target = images.preprocessing.undone(seen), images.target(image)
     except Exception:  # whatever a data set raises: the others are still fine
         return PictureRow(image, None, None, None, None)
     wanted = None if target is None else _plain(target, images)

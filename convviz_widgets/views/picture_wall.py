@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -41,6 +42,9 @@ SMALL, LARGE, GAP = 56, 139, 2
 
 DRIFT_IMAGES = 256
 """Images over which chroma and contrast are taken at every checkpoint."""
+
+LOOKED_AT = 8
+"""Images of which one that can be read tells whether there are targets."""
 
 PAGE_VALUES = 2**22
 """Of the outputs of a page; of larger pictures a page has fewer."""
@@ -110,9 +114,10 @@ class PictureWall:
         strip = _side_by_side(self._strip_names, self._strip)
         strip.layout.display = "none" if self._recorded is None else "flex"
         self._frame = VBox(layout=Layout(width="566px", height="164px", overflow="hidden"))
-        self._drift_box = VBox([legend(*LEGEND), self._frame])
+        entries = LEGEND if self._target_channels == 3 else LEGEND[2:]  # grey has no chroma
+        self._drift_box = VBox([legend(*entries), self._frame])
         self._drift_box.layout.flex = "0 0 auto"
-        self._drift_box.layout.display = "none" if not self._has_targets else ""
+        self._drift_box.layout.display = "" if self._has_targets else "none"
         above = VBox([self._titles, self._large, page, strip, self._drift_box])
         above.layout.flex, above.layout.overflow = "0 0 auto", "hidden"
         return [above]
@@ -142,21 +147,16 @@ class PictureWall:
         )
         answered = self._state.output_history.get(page)
         images = self._state.image_set
+        drawing = selection.drawing
+        own = picture_row(images, selection.image, output, drawing.input if drawing else None)
         rows = [
-            picture_row(
-                images,
-                image,
-                output
-                if image == selection.image
-                else None
-                if answered is None
-                else answered.output(image),
-            )
+            own
+            if image == selection.image
+            else picture_row(images, image, None if answered is None else answered.output(image))
             for image in self._page_images
         ]
-        own = next(row for row in rows if row.image == selection.image)
         recorded = self._recorded
-        if recorded is not None:
+        if recorded is not None and drawing is None:
             recorded.check(selection.step, selection.image, output)
         strip = [] if recorded is None or recorded.foreign else self._strip_of(selection.image)
         steps, drifts, place = self._drift(selection)
@@ -195,12 +195,18 @@ class PictureWall:
         """Settle which page is asked for, and that the model puts out pictures."""
         self._select_page(selection.image, self._output(selection))
 
-    @cached_property
+    @property
     def _has_targets(self) -> bool:
-        try:
-            return self._state.image_set.target(0) is not None
-        except Exception:  # the first image cannot be read: others may
-            return True
+        return self._target_channels > 0
+
+    @cached_property
+    def _target_channels(self) -> int:
+        """Channels of the target pictures, 0 for none."""
+        for image in range(min(LOOKED_AT, len(self._state.image_set))):
+            with suppress(Exception):  # one that cannot be read: others may
+                target = self._state.image_set.target(image)
+                return 0 if target is None else len(target)
+        return 0
 
     def _order(self, checkpoint: int) -> list[int]:
         return list(dict.fromkeys([checkpoint, *coarse_to_fine(len(self._state.steps))]))
@@ -240,9 +246,10 @@ class PictureWall:
         missing = f"{own.not_finite:,} values of the output NaN or infinite (magenta)"
         foreign = self._recorded is not None and self._recorded.foreign
         of_run = "THE RUN WATCHED OTHER IMAGES: its outputs are not shown" if foreign else ""
+        drawn = f", {selection.drawing.how}" if selection.drawing else ""
         no_targets = "" if self._has_targets else "no target pictures: no drift"
         parts = (
-            f"step {selection.step:,} · {self._state.image_set.name(own.image)}",
+            f"step {selection.step:,} · {self._state.image_set.name(own.image)}{drawn}",
             compared,
             missing if own.not_finite else "",
             f"by the targets': {drift_in_words(drift)}" if drift is not None else no_targets,

@@ -19,7 +19,7 @@ from convviz_widgets.views.checkpoint_axis import (
     mark_steps,
     span,
 )
-from convviz_widgets.views.plot import CURVES, make_plot
+from convviz_widgets.views.plot import CURVES, Plot, make_plot
 from convviz_widgets.views.raster import Overlay
 from convviz_widgets.views.text import ACCENT
 from convviz_widgets.views.ticks import mark_values
@@ -139,7 +139,7 @@ class RibbonPlot:
                 self._areas.colors = [*colours, colours[-1]]
                 self._areas.fill_colors = [*colours, "transparent"]
                 self._areas.fill_opacities = [0.75] * len(colours) + [0.0]
-        self.overlay.paint(partial(draw_line, plot=self._plot, index=ribbons.index))
+        self.overlay.paint(partial(_draw_cursor, plot=self._plot, index=ribbons.index))
 
     def _clicked(self, x: int, _y: int) -> None:
         if self._ribbons is not None:
@@ -150,6 +150,16 @@ class RibbonPlot:
             top, bottom = self._plot.top_and_bottom
             index = checkpoint_at(self._plot, x, len(self._ribbons.steps))
             self._pointed(self._ribbons.at(index, (bottom - y) / (bottom - top)))
+
+
+def _draw_cursor(canvas: Any, plot: Plot, index: int) -> None:
+    """Draw the line with a light edge, so that it shows on a ribbon of its colour, too."""
+    x = plot.to_pixel(index)
+    if x is not None:
+        top, bottom = plot.top_and_bottom
+        canvas.stroke_style, canvas.line_width = "#ffffff", 5
+        canvas.stroke_line(x, top, x, bottom)
+    draw_line(canvas, plot, index)
 
 
 class RibbonNames(HTML):

@@ -55,7 +55,7 @@ class Thumbnails(Raster):
         self.on_arrow(self._arrow)
 
     def show_images(self, images: Sequence[int], tiles: np.ndarray, selected: int | None) -> None:
-        """Show tiles (n, 62, 47, 4) of these images, one of them highlighted if it is there."""
+        """Show tiles (n, h, 47, 4) of these images, one of them highlighted if it is there."""
         self.images, self._selected = tuple(images), selected
         if not self.images:
             self.show(EMPTY_PNG, 1, 1)
@@ -89,7 +89,7 @@ class Thumbnails(Raster):
 def tiles_of(
     images: ImageSet, indices: Sequence[int], words: Sequence[str], framed: Sequence[bool]
 ) -> np.ndarray:
-    """Return thumbnails uint8 (n, 62, 47, 4) with a word below each; grey what cannot be read."""
+    """Return thumbnails uint8 (n, h, 47, 4) with a word below each; grey what cannot be read."""
     drawn = []
     for index, word, is_framed in zip(indices, words, framed, strict=True):
         try:
