@@ -74,11 +74,9 @@ class ListedPlace:
         found = dict(in_order(strangers, behind=max(written, default=-1)))
         problems |= {file.name: f"{file.name}: {CANNOT_TELL}" for file in strangers}
         problems |= outdated(strangers)
-        problems |= {
-            file.name: f"{file.name}: left out, the manifest's {written[step].name} has step {step:,}"
-            for step, file in found.items()
-            if step in written
-        }
+        for step in found.keys() & written.keys():
+            name, listed = found[step].name, written[step].name
+            problems[name] = f"{name}: left out, the manifest's {listed} has step {step:,}"
         if self._reader.problems:
             problems[FILE_NAME] = f"{FILE_NAME}: {'; '.join(self._reader.problems)}"
         items: dict[int, Item] = {**found, **written}
