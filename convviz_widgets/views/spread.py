@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from convviz_widgets.instrument import ImageSet
 from convviz_widgets.state import Question
 
@@ -9,6 +11,7 @@ MOST = 1024
 """Images that a classifier answers unasked."""
 
 
+@lru_cache(maxsize=32)  # a view asks after every batch, for up to 100,000 numbers
 def spread(total: int, most: int) -> tuple[int, ...]:
     """Return ``most`` of the numbers below ``total``, evenly spread, or all of them.
 
