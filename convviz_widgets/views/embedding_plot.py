@@ -9,16 +9,15 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from bqplot import Scatter
+from ipywidgets import Image
 
 from convviz_widgets.state.embedding import Frame
+from convviz_widgets.tensors import rgb_png
+from convviz_widgets.tensors.points import Points, paint_points
 from convviz_widgets.tensors.polygon import inside
-from convviz_widgets.views.plot import make_plot
 from convviz_widgets.views.point_looks import Look, rows_by_look
-from convviz_widgets.views.raster import Overlay
+from convviz_widgets.views.raster import EMPTY_PNG, Overlay
 from convviz_widgets.views.text import ACCENT, QUIET
-
-MARGIN = {"top": 6, "bottom": 6, "left": 6, "right": 6}
 
 REACH = 14
 """Pixels from a point within which the pointer means it."""
@@ -32,11 +31,11 @@ REPAINT = 0.03
 EDGE = 0.985
 """Where points that lie outside are drawn: so far from the middle to the edge."""
 
-FADED = 0.12
-"""Opacity of points that are not among the chosen."""
+OPACITY, FADED = 0.85, 0.15
+"""Of points, and of those that are not among the chosen."""
 
-SIZES = (1000, 40), (2500, 22), (math.inf, 12)
-"""Up to how many points, and their area in pixels."""
+RADII = (1000, 3.6), (2500, 2.7), (math.inf, 2.0)
+"""Up to how many points, and how large they are, in pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,12 +70,11 @@ class EmbeddingPlot:
         pointed: Callable[[int | None], Any],
         surrounded: Callable[[np.ndarray], Any],
     ) -> None:
-        self._plot = make_plot(side, side, "", "", margin=MARGIN)
-        self._plot.figure.axes = []  # the axes have neither unit nor meaning of their own
+        self._side = side
+        self._image = Image(value=EMPTY_PNG, format="png")
         self._picked, self._pointed, self._surrounded = picked, pointed, surrounded
-        self._marks: dict[Look, Scatter] = {}
-        self._rows: dict[Look, np.ndarray] = {}
-        self._shown = np.zeros((0, 2)), np.zeros(0, np.int64)  # positions, labels
+        self._labels = np.zeros(0, np.int64)
+        self._chosen: np.ndarray | None = None
         self._pixels = np.zeros((0, 2))
         self._framed = Frame(0.0, 0.0, 1.0)
         self._highlights = Highlights()
@@ -84,7 +82,7 @@ class EmbeddingPlot:
         self._line: list[tuple[int, int]] = []
         self._pressed = False
         self._painted = 0.0
-        self.overlay = Overlay(self._plot.figure)
+        self.overlay = Overlay(self._image)
         self.overlay.resize(side, side)
         self.overlay.on_click(self._press)
         self.overlay.on_move(self._move, self._leave)
@@ -96,77 +94,60 @@ class EmbeddingPlot:
     def show(self, positions: np.ndarray, labels: np.ndarray, frame: Frame) -> int:
         """Send points (n, 2), NaN for none; return how many lie outside the frame."""
         middle, edge = np.array([frame.x, frame.y]), EDGE * frame.half
-        drawn = np.clip(positions, middle - edge, middle + edge)
-        ends = tuple((at - frame.half, at + frame.half) for at in (frame.x, frame.y))
-        if frame != self._framed:
-            self._framed = frame
-            self._plot.show(*ends)
-        if not _equal(self._shown, shown := (drawn, labels)):
-            self._send(drawn, labels)
-            self._pixels = self._to_pixels(drawn)
-            self._shown = shown
+        self._framed = frame
+        pixels = self._to_pixels(positions)
+        if not (_same(pixels, self._pixels) and _same(labels, self._labels)):
+            self._pixels, self._labels = pixels, labels
+            self._send()
         return int((np.abs(positions - middle) > edge).any(axis=1).sum())
 
     def choose(self, rows: np.ndarray | None) -> None:
         """Let these points stand out against the others; None: all alike."""
-        for look, mark in self._marks.items():
-            chosen = None if rows is None else np.flatnonzero(np.isin(self._rows[look], rows))
-            unlike = {} if rows is None else {"opacity": str(FADED)}
-            with mark.hold_sync():
-                mark.unselected_style = unlike
-                # An empty list would count as none being chosen, and all would stand out.
-                mark.selected = None if chosen is None else (chosen if len(chosen) else [10**9])
+        before, self._chosen = self._chosen, rows
+        if not _same(before, rows):
+            self._send()
 
     def highlight(self, highlights: Highlights) -> None:
         """Mark the selected image and where it is at the other checkpoints."""
         self._highlights = highlights
         self._paint()
 
-    def _send(self, drawn: np.ndarray, labels: np.ndarray) -> None:
-        there = np.flatnonzero(np.isfinite(drawn).all(axis=1))
-        self._rows = {look: there[rows] for look, rows in rows_by_look(labels[there]).items()}
-        size = next(area for most, area in SIZES if len(labels) <= most)
-        if self._marks.keys() != self._rows.keys():
-            before = list(self._marks.values())
-            self._marks = {look: self._mark(look) for look in self._rows}
-            self._plot.figure.marks = list(self._marks.values())
-            for mark in before:
-                mark.close()
-        for look, mark in self._marks.items():
-            points = drawn[self._rows[look]]
-            # A single one would lose its axis on the way.
-            x, y = points.T if len(points) > 1 else points.repeat(2, axis=0).T
-            with mark.hold_sync():
-                mark.x, mark.y, mark.default_size = x, y, size
+    def _send(self) -> None:
+        labels = self._labels
+        radius = next(size for most, size in RADII if len(labels) <= most)
+        self._image.value = rgb_png(paint_points(self._side, self._groups(), radius))
 
-    def _mark(self, look: Look) -> Scatter:
+    def _groups(self) -> list[Points]:
+        """Return the points by their looks, those that stand back first."""
+        rows = rows_by_look(self._labels)
+        if self._chosen is None:
+            return [self._group(look, rows[look], OPACITY) for look in rows]
+        return [
+            self._group(look, rows[look][np.isin(rows[look], self._chosen, invert=back)], opacity)
+            for back, opacity in ((True, FADED), (False, OPACITY))
+            for look in rows
+        ]
+
+    def _group(self, look: Look, rows: np.ndarray, opacity: float) -> Points:
         colour, shape = look
-        return Scatter(
-            x=np.zeros(1),
-            y=np.zeros(1),
-            scales={"x": self._plot.x, "y": self._plot.y},
-            colors=[colour],
-            marker=shape,
-            stroke_width=0,
-            opacities=[0.85],
-        )
+        red, green, blue = bytes.fromhex(colour.removeprefix("#"))
+        return Points(self._pixels[rows], (red, green, blue), shape, opacity)
 
     # -- the canvas above the points ----------------------------------------------------------
 
     def _to_pixels(self, positions: np.ndarray) -> np.ndarray:
-        top, bottom = self._plot.top_and_bottom
-        left, frame = self._plot.margin["left"], self._framed
+        """Return where positions (n, 2) are drawn: across and down, those outside at the edge."""
+        frame = self._framed
         low = np.array([frame.x, frame.y]) - frame.half
         share = ((positions - low) / (2 * frame.half)).clip((1 - EDGE) / 2, (1 + EDGE) / 2)
-        across = left + share[:, 0] * self._plot.columns
-        return np.stack([across, bottom - share[:, 1] * (bottom - top)], axis=1)
+        return np.stack([share[:, 0], 1 - share[:, 1]], axis=1) * self._side
 
     def _paint(self) -> None:
         self._painted = perf_counter()
         self.overlay.paint(self._draw)
 
     def _draw(self, canvas: Any) -> None:
-        side = self._plot.width
+        side = self._side
         canvas.line_width, canvas.stroke_style = 1, QUIET
         canvas.stroke_rect(0.5, 0.5, side - 1, side - 1)
         canvas.stroke_style = canvas.fill_style = ACCENT
@@ -239,7 +220,7 @@ class EmbeddingPlot:
 
     def _arrow(self, dx: int, dy: int) -> None:
         """Go to the nearest point within 45° of the way that the arrow points."""
-        here = self._pixel(self._highlights.selected) or (self._plot.width / 2,) * 2
+        here = self._pixel(self._highlights.selected) or (self._side / 2,) * 2
         way = self._pixels - here  # (n, 2)
         along, across = way @ [dx, dy], np.abs(way @ [dy, dx])
         away = np.where((along > 0) & (across <= along), np.hypot(*way.T), np.inf)
@@ -247,5 +228,7 @@ class EmbeddingPlot:
             self._picked(int(away.argmin()))
 
 
-def _equal(one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray]) -> bool:
-    return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(one, other, strict=True))
+def _same(one: np.ndarray | None, other: np.ndarray | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return np.array_equal(one, other, equal_nan=True)

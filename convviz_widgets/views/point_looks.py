@@ -11,11 +11,11 @@ from ipywidgets import HTML, Layout
 from convviz_widgets.views.plot import CURVES
 from convviz_widgets.views.text import QUIET
 
-SHAPES = {"circle": "●", "square": "■", "triangle-up": "▲", "diamond": "◆"}
-"""Markers of bqplot, and the same in a line of text."""
+GLYPHS = {"circle": "●", "square": "■", "triangle": "▲", "diamond": "◆"}
+"""Shapes of points, and the same in a line of text."""
 
 Look = tuple[str, str]
-"""Colour and marker."""
+"""Colour and shape."""
 
 UNLABELLED: Look = (QUIET, "circle")
 
@@ -27,7 +27,7 @@ def look_of(label: int) -> Look:
     """
     if label < 0:
         return UNLABELLED
-    shapes = tuple(SHAPES)
+    shapes = tuple(GLYPHS)
     return CURVES[label % len(CURVES)], shapes[label // len(CURVES) % len(shapes)]
 
 
@@ -63,7 +63,7 @@ class PointLegend(HTML):
 
 
 def _row(colour: str, shape: str, name: str, count: int) -> str:
-    glyph = f'<span style="color:{colour}" aria-hidden="true">{SHAPES[shape]}</span>'
+    glyph = f'<span style="color:{colour}" aria-hidden="true">{GLYPHS[shape]}</span>'
     return (
         '<div style="white-space:nowrap;line-height:17px;overflow:hidden;text-overflow:ellipsis">'
         f"{glyph} {html.escape(name)} ({count:,})</div>"

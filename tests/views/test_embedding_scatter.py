@@ -1,16 +1,16 @@
 """EmbeddingScatter on codes that are written down: two numbers an image, after a ReLU."""
 
 import threading
+from io import BytesIO
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import convviz_widgets as cvw
 from convviz_widgets.errors import InputError
-from convviz_widgets.state.embedding import Frame
-from convviz_widgets.views.embedding_plot import EmbeddingPlot
 from convviz_widgets.views.point_looks import look_of, rows_by_look
 
 PATIENCE = 60
@@ -204,13 +204,14 @@ def test_bad_options_are_one_line(state):
     assert "this state has checkpoints 0 to 1" in cvw.EmbeddingScatter(state, reference=7).problem
 
 
-def test_5000_points_of_12_classes_are_12_marks_that_stay():
-    plot = EmbeddingPlot(396, picked=print, pointed=lambda row: None, surrounded=print)
-    random = np.random.default_rng(0)
-    labels = np.arange(5000) % 12
-    plot.show(random.uniform(-1, 1, (5000, 2)), labels, Frame(0.0, 0.0, 1.25))
-    marks = list(plot._marks.values())
-    assert len(marks) == 12
-    assert sum(len(mark.x) for mark in marks) == 5000
-    plot.show(random.uniform(-1, 1, (5000, 2)), labels, Frame(0.0, 0.0, 1.25))
-    assert list(plot._marks.values()) == marks
+def test_points_are_painted_where_they_are_pointed_at_and_the_chosen_stand_out(state):
+    view = shown(state)
+    drawn = np.asarray(Image.open(BytesIO(view._plot._image.value)))
+    for image, label in enumerate([0, 0, 1, 1, 1, -1]):
+        x, y = pixel_of(view, image).astype(int)
+        assert drawn[y, x, :3].tolist() == list(bytes.fromhex(look_of(label)[0][1:]))
+    view.chosen = [2]
+    drawn = np.asarray(Image.open(BytesIO(view._plot._image.value)))
+    opacities = [drawn[y, x, 3] for x, y in view._plot._pixels.astype(int)]
+    assert opacities[2] > 200
+    assert max(opacities[:2] + opacities[5:]) < 60
