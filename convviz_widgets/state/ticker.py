@@ -10,15 +10,13 @@ from time import perf_counter, sleep
 FRAME = 0.033
 """Seconds from the beginning of one frame to that of the next."""
 
-PAUSE = 0.008
-"""Seconds that are left to others after each frame, however long it took."""
-
 
 class Ticker:
     """Run an action soon after it was asked for, at most once a frame, in a thread of its own.
 
     Pointer events reach the kernel one by one, however many have come meanwhile. Whoever only
-    notes what they say, and asks a ticker to act on all of it, never falls behind.
+    notes what they say, and asks a ticker to act on all of it, never falls behind: after each run
+    as much time as it took is left to others, who would queue for the interpreter otherwise.
 
     Parameters
     ----------
@@ -66,7 +64,8 @@ class Ticker:
             except Exception:  # it must not end the frames to come
                 logging.getLogger(__name__).exception("a frame failed")
             self.count += 1
-            sleep(max(PAUSE, self._frame - (perf_counter() - started)))
+            taken = perf_counter() - started
+            sleep(max(self._frame - taken, taken))
 
     def _is_asked(self) -> bool:
         with self._turn:

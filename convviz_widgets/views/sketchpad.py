@@ -17,17 +17,17 @@ from ipywidgets import (
     VBox,
     Widget,
 )
+from PIL import Image
 from torch import Tensor
 from traitlets import Bool, Enum, Int, Unicode, default, validate
 
 from convviz_widgets.instrument.picture_file import read_picture
 from convviz_widgets.state import Drawing, ModelState, Selection, Ticker
-from convviz_widgets.tensors import Brush, Mosaic
+from convviz_widgets.tensors import Brush, rgb_png
 from convviz_widgets.views.base import View
 from convviz_widgets.views.easel import Easel
 from convviz_widgets.views.option_controls import choice, line, named, slider, switch
 from convviz_widgets.views.paints import BLACK, PAINTS, PICKED, WHITE, mixed, rgb
-from convviz_widgets.views.picture import Picture, Tiles, paint
 from convviz_widgets.views.raster import Raster
 from convviz_widgets.views.text import ACCENT
 
@@ -40,9 +40,14 @@ LARGEST = 16
 
 @dataclass(frozen=True)
 class Sheet:
-    """The picture as it is now, enlarged, and the lines about it."""
+    """The picture as it is now, how large it is shown, and the line about it."""
 
-    picture: Picture
+    png: bytes
+    width: int
+    height: int
+    """In screen pixels."""
+    scale: float
+    """Screen pixels for each pixel of the picture."""
     image: int
     caption: str
 
@@ -69,7 +74,7 @@ class Sketchpad(View):
 
     def __init__(self, state: ModelState, **options: Any) -> None:
         self._easel, self._ticker = Easel(), Ticker(self._frame)
-        self._mosaic: Mosaic | None = None
+        self._scale = 1.0
         super().__init__(state, **options)
 
     @default("size")
@@ -135,20 +140,28 @@ class Sketchpad(View):
         """Return what the model is shown, enlarged by a whole number."""
         display = self.state.display(selection=selection)  # (H, W, 3)
         height, width = display.shape[:2]
-        mosaic = Mosaic.fit(
-            1, height, width, max_width=SIDE, max_height=SIDE, min_tile=1, max_tile=SIDE, gap=0
-        )
-        picture = paint(Tiles(display[np.newaxis] / 255), mosaic)
+        longest = max(height, width)
+        enlarge, reduce = max(1, SIDE // longest), -(-longest // SIDE)
+        shown = np.asarray(Image.fromarray(display).reduce(reduce))  # (h, w, 3), the mean of each
         caption = (
             f"{selection.image_name} · {width} × {height} pixels, "
-            f"{self._changed_share(selection)} · n = 1 image{picture.reduction}"
+            f"{self._changed(selection)} · n = 1 image"
         )
-        return Sheet(picture, selection.image, caption)
+        if reduce > 1:
+            caption += f" · each pixel the mean of {reduce}×{reduce}"
+        return Sheet(
+            rgb_png(shown),  # the page enlarges it, pixel by pixel: a frame has to be quick
+            enlarge * shown.shape[1],
+            enlarge * shown.shape[0],
+            enlarge / reduce,
+            selection.image,
+            caption,
+        )
 
     def draw(self, result: Sheet) -> None:
         """Send the picture and the number of the image."""
-        self._mosaic = result.picture.mosaic
-        self._raster.show(result.picture.png, self._mosaic.width, self._mosaic.height)
+        self._scale = result.scale
+        self._raster.show(result.png, result.width, result.height)
         self._number.value = result.image
         self.say(result.caption)
 
@@ -157,7 +170,7 @@ class Sketchpad(View):
         self._ticker.close()
         super().close()
 
-    def _changed_share(self, selection: Selection) -> str:
+    def _changed(self, selection: Selection) -> str:
         if selection.drawing is None:
             return "as they are"
         original = self.state.image_set.input(selection.image)[0]
@@ -218,9 +231,7 @@ class Sketchpad(View):
 
     def _point(self, x: float, y: float) -> tuple[float, float]:
         """Return column and row in the picture of a place on the canvas."""
-        mosaic = self._mosaic
-        scale = 1.0 if mosaic is None else mosaic.reduce / mosaic.enlarge
-        return x * scale, y * scale
+        return x / self._scale, y / self._scale
 
     def _frame(self) -> None:
         """Paint what was noted since the frame before; the thread of the ticker comes here."""

@@ -22,7 +22,7 @@ def event(pad, kind, x=0.0, y=0.0):
 
 def stroke(pad, *cells):
     """Draw with the mouse through the middles of these pixels (column, row) of the picture."""
-    scale = pad._mosaic.enlarge / pad._mosaic.reduce
+    scale = pad._scale
     places = [((column + 0.5) * scale, (row + 0.5) * scale) for column, row in cells]
     event(pad, "mouse_move", *places[0])
     event(pad, "mouse_down", *places[0])
@@ -108,7 +108,7 @@ def test_every_view_follows_and_says_so(pad, state):
 def test_five_hundred_pointer_events_are_a_pass_a_frame_and_the_last_is_painted(pad, state):
     view = ActivationMap(state)
     before = state.forward_count
-    scale = pad._mosaic.enlarge
+    scale = pad._scale
     event(pad, "mouse_down", 1, 1)
     for number in range(500):
         event(pad, "mouse_move", (number % 6 + 0.5) * scale, (number // 84 + 0.5) * scale)
@@ -137,7 +137,7 @@ def test_the_pointer_draws_only_while_it_is_down(pad, state):
 
 
 def test_a_finger_draws_as_a_mouse_does(pad, state):
-    scale = pad._mosaic.enlarge
+    scale = pad._scale
     event(pad, "touch_start", 0.5 * scale, 0.5 * scale)
     event(pad, "touch_move", 2.5 * scale, 0.5 * scale)
     event(pad, "touch_end")
@@ -146,7 +146,7 @@ def test_a_finger_draws_as_a_mouse_does(pad, state):
 
 
 def test_a_stroke_ends_where_another_image_is_selected(pad, state):
-    scale = pad._mosaic.enlarge
+    scale = pad._scale
     event(pad, "mouse_down", 1, 1)
     assert pad.wait(20)
     state.select(image=2)
@@ -233,8 +233,9 @@ def test_an_image_that_cannot_be_read_is_said_so_and_the_next_is_shown(make_net)
 def test_pictures_of_any_size_fit_the_frame(shape):
     state = ModelState(nn.Sequential(nn.Conv2d(17, 1, 1)), torch.zeros(1, 17, *shape))
     pad = Sketchpad(state, size=5)  # one screen pixel is several of the picture
-    assert pad._mosaic.width <= 296
-    assert pad._mosaic.height <= 296
+    size = pad._raster._overlay._size
+    assert max(size) <= 296
+    assert size == pytest.approx((shape[1] * pad._scale, shape[0] * pad._scale), abs=1)
     stroke(pad, (shape[1] - 1, shape[0] - 1))
     assert state.input()[:, -1, -1].eq(1).all()
     pad.close()
