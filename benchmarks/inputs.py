@@ -3,6 +3,7 @@
 python benchmarks/inputs.py            half a minute, on a machine that does nothing else
 python benchmarks/inputs.py --quick    a hundredth of it, to see that it runs
 python benchmarks/inputs.py --embeddings    PCA and t-SNE alone, their results beside the others
+python benchmarks/inputs.py --strokes       the sketch pad in a browser alone, likewise
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from time import perf_counter, process_time
 import torch
 from measuring.embedding import embeddings, write_beside
 from measuring.report import Goal, table, write
+from measuring.sketch import strokes
 from torch import Tensor, nn
 
 from convviz_widgets.instrument import ImageSet, find_duplicates
@@ -135,15 +137,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a hundredth, to see that it runs")
     parser.add_argument("--embeddings", action="store_true", help="PCA and t-SNE alone")
+    parser.add_argument("--strokes", action="store_true", help="the sketch pad alone")
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    if options.embeddings:
-        samples, judged = embeddings(ROUNDS)
+    if options.embeddings or options.strokes:
+        samples, judged = embeddings(ROUNDS) if options.embeddings else strokes(ROUNDS)
         for title, taken in samples.items():
             print(table(title, taken))
         print("\n".join(goal.line() for goal in judged))
-        write_beside(RESULT, samples, judged)
+        what = "embeddings" if options.embeddings else "strokes"
+        write_beside(RESULT, what, samples, judged)
         return
     count, rounds = (IMAGES // 100, 1) if options.quick else (IMAGES, ROUNDS)
     samples = searches(count, rounds)
@@ -158,9 +162,10 @@ def main() -> None:
         Goal("opening the gallery, the slowest time", slowest, 1000, " ms"),
         Goal("memory of the gallery and its search, beyond the images", grown, 100, " MB"),
     ]
-    laid_out, overhead = embeddings(rounds)
-    samples |= laid_out
-    judged += overhead
+    for measured in (embeddings, strokes):
+        further, goals = measured(rounds)
+        samples |= further
+        judged += goals
     for title, taken in samples.items():
         print(table(title, taken))
     print("\n".join(goal.line() for goal in judged))

@@ -101,7 +101,7 @@ def _alone(state: ModelState, method: str) -> float:
     return 1000 * (perf_counter() - begun)
 
 
-def write_beside(path: Path, samples: dict[str, Samples], goals: list[Goal]) -> None:
+def write_beside(path: Path, what: str, samples: dict[str, Samples], goals: list[Goal]) -> None:
     """Put these results beside the others in the file, in place of what they were before."""
     others = json.loads(path.read_text(encoding="utf-8"))
     write(path, samples, goals)
@@ -111,5 +111,5 @@ def write_beside(path: Path, samples: dict[str, Samples], goals: list[Goal]) -> 
     for part in ("median_ms", "samples_ms"):
         others[part] |= ours[part]
     others["goals"] = kept + ours["goals"]
-    others["machine"]["load_before_embeddings"] = round(LOAD, 2)
+    others["machine"][f"load_before_{what}"] = round(LOAD, 2)
     path.write_text(json.dumps(others, indent=1) + "\n", encoding="utf-8")
