@@ -1,0 +1,47 @@
+"""What comes out, as a user meets it in JupyterLab."""
+
+import pytest
+from playwright.sync_api import expect
+
+CELLS = [
+    """
+import torch
+from torch import nn
+import convviz_widgets as cvw
+
+torch.set_num_threads(1)
+inputs = 9 * torch.eye(3)[[0, 1, 2, 2]].reshape(4, 1, 1, 3)
+net = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), nn.Flatten())
+nn.init.ones_(net[0].weight)
+images = cvw.ImageSet(inputs, [0, 1, 2, 0], class_names=["cat", "dog", "owl"])
+state = cvw.ModelState(net, images)
+""",
+    """
+matrix = cvw.ConfusionMatrix(state)
+matrix
+""",
+    "cvw.OutputGallery(state)",
+]
+
+
+@pytest.fixture(scope="module")
+def opened(frontends):
+    return frontends.lab(CELLS, "dark")
+
+
+def test_a_click_on_a_cell_lists_its_images_and_one_on_an_image_selects_it(opened):
+    view = opened.page.locator(".cvw-view:has-text('Confusion matrix')")
+    expect(view.get_by_text("cat, answered owl: 1 images").first).to_be_visible(timeout=30_000)
+    canvases = view.locator(".cvw-frame canvas")
+    canvases.nth(0).click(position={"x": 250, "y": 250})  # the last of 3 × 3 cells of 100 pixels
+    expect(view.get_by_text("owl, answered owl: 1 images").first).to_be_visible()
+    canvases.nth(1).click(position={"x": 20, "y": 20})
+    opened.until(lambda: opened.ask("state.selection.image") == 2, "image 2 was not selected")
+
+
+def test_the_wrong_answer_comes_first(opened):
+    view = opened.page.locator(".cvw-view:has-text('answered wrong: first')")
+    expect(view).to_contain_text("1 of 4 labelled images")
+    view.locator(".cvw-frame canvas").click(position={"x": 20, "y": 20})
+    opened.until(lambda: opened.ask("state.selection.image") == 3, "image 3 was not selected")
+    assert opened.too_wide() == []
