@@ -166,7 +166,17 @@ class EmbeddingScatter(HistoryView):
                 f"reference {self.reference}: this state has checkpoints 0 to "
                 f"{len(self.history.keys) - 1}"
             )
+        self._asked = self.parts()
         return super().compute(selection)
+
+    _asked: tuple[EmbeddingJob, ...] = ()
+
+    def _measured(self) -> None:
+        """Draw what is new; ask anew where the reference has turned out to be broken."""
+        if self.awake and self._asked and self._asked != self.parts():
+            self.redraw()
+        else:
+            super()._measured()
 
     def picture(self, selection: Selection) -> EmbeddingPicture | None:
         """Return what there is so far; None once it is known that there will be nothing."""

@@ -190,6 +190,30 @@ def test_an_image_that_is_not_drawn_is_said_not_to_be(state):
     assert "image 1 is not among the points" in view._portrait.words
 
 
+def test_a_last_checkpoint_that_is_broken_is_passed_over(state):
+    entry = state._timeline.entries[1]
+    object.__setattr__(entry, "load", lambda: {"0.weight": torch.zeros(1)})
+    view = shown(state)
+    assert picture(view).reference == picture(view).checkpoint == 0
+    assert "step 100 cannot be shown; this is step 0" in view._busy.value
+    assert "1 cannot be: step 100: " in view._count.value
+
+
+def test_new_checkpoints_do_not_turn_the_plot():
+    net = nn.Sequential(nn.Conv2d(2, 2, 1, bias=False), nn.ReLU())
+    state = cvw.ModelState(net, cvw.ImageSet(CODES[:, :, None, None], mean=0.0, std=1.0))
+    view = shown(state)
+    before = view._plot._pixels.copy()
+    state.capture(10)
+    state.refresh()
+    assert state.embeddings.wait(PATIENCE)
+    assert picture(view).reference == 0
+    state.select(checkpoint=1)
+    np.testing.assert_allclose(view._plot._pixels, before, atol=1e-6)
+    assert "2 of 2 measured" in view._count.value
+    state.close()
+
+
 def test_a_set_without_labels_is_grey():
     state = state_of(labels=None)
     view = shown(state)
