@@ -3,6 +3,7 @@
 import hashlib
 import random
 import threading
+import time
 from contextlib import suppress
 
 import numpy as np
@@ -12,7 +13,10 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from convviz_widgets.errors import CheckpointError
+from convviz_widgets.instrument import ImageSet
 from convviz_widgets.record import Recorder, Run
+from convviz_widgets.state import ModelState
+from convviz_widgets.views import ActivationMosaic
 
 STEPS = 6
 
@@ -49,7 +53,51 @@ NETS = {
 }
 
 
-def train(kind, seed, directory=None):
+class Viewer:
+    """Goes through checkpoints, images and layers in a thread of its own, as a user would."""
+
+    def __init__(self, net):
+        images = torch.arange(48.0).reshape(3, 1, 4, 4) / 48
+        self.state = ModelState(net, ImageSet(images, labels=[0, 1, 2]))
+        self.mosaic = ActivationMosaic(self.state)
+        self.looks = 0
+        self.failure = None
+        self.is_over = threading.Event()
+        self.thread = threading.Thread(target=self.scrub)
+        self.thread.start()
+
+    def scrub(self):
+        chance = random.Random(0)
+        try:
+            while not self.is_over.is_set():
+                self.state.refresh()
+                self.state.select(
+                    checkpoint=chance.randrange(len(self.state.steps)),
+                    image=chance.randrange(3),
+                    layer=chance.choice(self.state.layers).name,
+                )
+                self.state.gradient()
+                self.looks += 1
+        except Exception as error:
+            self.failure = error
+
+    def step(self, step):
+        """Capture the model, and have it looked at while the next step runs and after."""
+        self.state.capture(step)
+        looks = self.looks
+        while self.looks == looks and self.failure is None:
+            time.sleep(0.001)
+
+    def close(self):
+        self.is_over.set()
+        self.thread.join()
+        assert self.failure is None
+        assert self.mosaic.problem == ""
+        self.mosaic.close()
+        self.state.close()
+
+
+def train(kind, seed, directory=None, *, is_viewed=False):
     """Train a network, recorded when there is a directory, and return the digest of everything."""
     torch.manual_seed(seed)
     np.random.seed(seed)  # noqa: NPY002 — the global generator is what must not move
@@ -61,6 +109,7 @@ def train(kind, seed, directory=None):
     if directory is not None:
         recorder = Recorder(net, directory, every=2, keep=3, optimizer=optimizer)
         recorder.watch(torch.ones(2, 1, 4, 4))
+    viewer = Viewer(net) if is_viewed else None
     for step in range(STEPS):
         if kind != "accumulation" or step % 2 == 0:
             optimizer.zero_grad()
@@ -69,8 +118,12 @@ def train(kind, seed, directory=None):
         optimizer.step()
         if recorder:
             recorder.step(loss=loss)
+        if viewer:
+            viewer.step(step + 1)
     if recorder:
         recorder.close()
+    if viewer:
+        viewer.close()
     handles.append(net.register_forward_hook(lambda *_: None))
     # Handles are numbered for the whole process: a hook of ours would shift the user's.
     numbers = [handle.id - handles[0].id for handle in handles]
@@ -120,6 +173,12 @@ def add(found, thing):
 def test_a_recorded_training_is_the_same_training(tmp_path, kind):
     for seed in range(5):
         assert train(kind, seed, tmp_path / str(seed)) == train(kind, seed)
+
+
+@pytest.mark.parametrize("kind", NETS)
+def test_it_is_so_while_a_viewer_scrubs_in_another_thread(kind):
+    for seed in range(5):
+        assert train(kind, seed, is_viewed=True) == train(kind, seed)
 
 
 def test_the_digest_notices_one_bit_one_random_number_and_one_hook(tmp_path):
