@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,6 +71,12 @@ class Import(NamedTuple):
     in_function: bool
 
 
+@cache
+def parsed(source: str) -> ast.Module:
+    """Return the tree of a source; the tests below look at each several times."""
+    return ast.parse(source)
+
+
 def imports(source: str, module: str) -> Iterator[Import]:
     def walk(node: ast.AST, in_function: bool) -> Iterator[Import]:
         for child in ast.iter_child_nodes(node):
@@ -81,7 +88,7 @@ def imports(source: str, module: str) -> Iterator[Import]:
             is_function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
             yield from walk(child, in_function or is_function)
 
-    return walk(ast.parse(source), in_function=False)
+    return walk(parsed(source), in_function=False)
 
 
 def absolute(node: ast.ImportFrom, module: str) -> str:
@@ -122,7 +129,7 @@ def model_in_a_view(source: str, module: str) -> list[str]:
         for target, _ in imports(source, module)
         if is_within(target, "torch.nn")
     ]
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         if isinstance(node, ast.Attribute) and re.fullmatch(
             r"nn|forward|register_\w*hook", node.attr
         ):
@@ -147,7 +154,7 @@ def concrete_views(sources: dict[str, str]) -> set[str]:
         module
         for module, source in sources.items()
         if part_of(module) == "views" and module != f"{PACKAGE}.views.base"
-        for node in ast.parse(source).body
+        for node in parsed(source).body
         if isinstance(node, ast.ClassDef) and node.name in public
     }
 
