@@ -49,6 +49,12 @@ def looks_of(metrics: Mapping[str, Series], pairs: Sequence[Pair]) -> dict[str, 
     return {tag: (colour_of(partners.get(tag, tag), solid), tag in partners) for tag in metrics}
 
 
+def spacing(series: Series) -> float:
+    """Return the steps between two points of a metric, in the middle; endless for a single one."""
+    gaps = np.diff(series.steps)
+    return float(np.median(gaps[gaps > 0])) if bool((gaps > 0).any()) else np.inf
+
+
 def make_curve(
     tag: str,
     look: tuple[str, bool],
@@ -56,9 +62,16 @@ def make_curve(
     smoothing: float,
     span: tuple[float, float],
     columns: int,
+    densest: float,
 ) -> Curve:
-    """Return the part of a metric within ``span``, thinned to ``columns`` pixels."""
-    averaged = smooth(series.values, smoothing)
+    """Return the part of a metric within ``span``, thinned to ``columns`` pixels.
+
+    ``densest`` is the spacing of the metric with the most points: all of them are smoothed over as
+    many steps as that one. Over as many points, a loss that is evaluated now and then would lag
+    behind that of the training, and the gap would look like overfitting.
+    """
+    ratio = spacing(series) / densest
+    averaged = smooth(series.values, smoothing**ratio if np.isfinite(ratio) else 0.0)
     start, end = np.searchsorted(series.steps, span)
     # One point on either side, so that the line reaches the edges of the plot.
     part = slice(max(0, start - 1), end + 1)

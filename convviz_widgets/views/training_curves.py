@@ -23,6 +23,7 @@ from convviz_widgets.views.curves import (
     make_curve,
     marks_of,
     move,
+    spacing,
     whole_span,
 )
 from convviz_widgets.views.option_controls import choice, icon_button, line, named, switch
@@ -115,8 +116,10 @@ class TrainingCurves(View):
         wanted = (selection.revision, chosen, span, self.smoothing, self.logarithmic)
         if self._prepared is None or self._prepared[0] != wanted:
             looks = looks_of(metrics, self.run.pairs if self.run else ())
+            densest = min((spacing(metrics[tag]) for tag in chosen), default=1.0)
+            width = self.frame[0]
             curves = tuple(
-                make_curve(tag, looks[tag], metrics[tag], self.smoothing, span, self.frame[0])
+                make_curve(tag, looks[tag], metrics[tag], self.smoothing, span, width, densest)
                 for tag in chosen
             )
             self._prepared = wanted, curves
@@ -255,5 +258,6 @@ def _caption(drawing: Drawing, smoothing: float, zoomed: bool) -> str:
     part = "part of the run: " if zoomed else ""
     return (
         f"{part}steps {low:,.0f} to {high:,.0f} · {counts} · faint: as recorded, strong: smoothed "
-        f"{smoothing:g} (debiased exponential) · cursor: step {drawing.step:,}"
+        f"{smoothing:g} (debiased exponential, "
+        f"over as many steps in all) · cursor: step {drawing.step:,}"
     )

@@ -94,7 +94,7 @@ def test_a_million_points_are_drawn_by_a_few_thousand(state, run):
     values = np.zeros(count)
     values[333_333] = 7.0
     series = Series(np.arange(count), values, np.zeros(count))
-    curve = make_curve("x", ("#000000", False), series, 0.9, (0, count), view.frame[0])
+    curve = make_curve("x", ("#000000", False), series, 0.9, (0, count), view.frame[0], 1.0)
     assert curve.points == count
     assert len(curve.steps) <= 4 * view.frame[0]
     assert curve.raw.max() == 7.0
@@ -114,3 +114,16 @@ def test_redrawing_and_closing_leave_no_widget_behind(state, run):
     assert len(_instances) == held
     view.close()
     assert set(_instances) == before
+
+
+def test_a_loss_evaluated_now_and_then_does_not_lag_behind_that_of_the_training(
+    state, writer, tmp_path
+):
+    for step in range(200):
+        writer.add_scalar("loss/train", 1.0 - step / 200, step)
+        if step % 40 == 39:
+            writer.add_scalar("loss/val", 1.0 - step / 200, step)
+    writer.flush()
+    train, val = TrainingCurves(state, run=Run(tmp_path)).compute(state.selection).curves
+    at = np.isin(train.smoothed_steps, val.smoothed_steps)
+    np.testing.assert_allclose(val.smoothed, train.smoothed[at], atol=0.05)
