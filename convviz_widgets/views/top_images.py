@@ -122,7 +122,7 @@ class TopImages(SweepView):
             part.layout.width, part.layout.height = f"{WIDTH}px", f"{HEIGHT}px"
             part.layout.grid_area, part.layout.margin = "1 / 1", "0"
         under = GridBox([self._image, self._labels], layout=still)
-        self._pointed = PointerLine(self, WIDTH, "image", lambda by: self._arrow(by, 0))
+        self._pointed = PointerLine(self, WIDTH, "of the nine", lambda by: self._arrow(by, 0))
         self._overlay = Overlay(
             under,
             before=last_control(self._controls),
