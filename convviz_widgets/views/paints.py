@@ -11,12 +11,13 @@ from convviz_widgets.errors import InputError
 from convviz_widgets.instrument.preprocessing import Preprocessing
 
 MEAN, IMAGE, PICKED = "mean", "image", "picked"
-BLACK, WHITE = "#000000", "#ffffff"
+BLACK, GREY, WHITE = "#000000", "#808080", "#ffffff"
 
 PAINTS = {
     "black": BLACK,
     "white": WHITE,
-    "grey: the image's mean": MEAN,
+    "grey": GREY,
+    "the image's mean": MEAN,
     "picked colour": PICKED,
     "eraser: the image": IMAGE,
 }

@@ -75,6 +75,7 @@ def test_each_paint_leaves_what_it_says():
     expected = {
         "#000000": [0, 0, 0],
         "#ffffff": [2, 2, 2],
+        "#808080": [2 * 128 / 255] * 3,
         "picked": [2, 2 * 128 / 255, 0],
         "mean": pixels[0].mean(dim=(1, 2)).tolist(),
         "image": pixels[0, :, 3, 3].tolist(),
