@@ -78,13 +78,12 @@ class Comparison(VBox):
         self.clock = StepClock(self.link)
         self.controls = [LayerList(left), ImageStrip(left), ChannelStepper(left)]
         self._names = tuple(map(str, names))
-        self._headings = [Text(kind="title", width=f"{HALF}px") for _ in self.link.states]
+        self._headings = [_headings() for _ in self.pairs]
         still = {"flex": "0 0 auto", "grid_gap": f"{GAP}px"}
         self.children = [
             self.clock,
             HBox(self.controls, layout=Layout(**still)),
-            HBox(self._headings, layout=Layout(**still)),
-            *(_laid_out(pair) for pair in self.pairs),
+            *map(_laid_out, self.pairs, self._headings),
         ]
         for state in self.link.states:
             state.observe(self._head, names="selection")
@@ -107,8 +106,9 @@ class Comparison(VBox):
 
     def _head(self, _change: Any = None) -> None:
         wanted = self.link.states[0].selection
-        for heading, name, state in zip(self._headings, self._names, self.link.states, strict=True):
-            heading.show(f"{name} · {_what_is_shown(state.selection, wanted)}")
+        for headings in self._headings:
+            for heading, name, state in zip(headings, self._names, self.link.states, strict=True):
+                heading.show(f"{name} · {_what_is_shown(state.selection, wanted)}")
 
 
 def _what_is_shown(shown: Selection, wanted: Selection) -> str:
@@ -121,14 +121,19 @@ def _what_is_shown(shown: Selection, wanted: Selection) -> str:
     return " · ".join([f"step {shown.step:,}", *(f"has {other} instead" for other in others)])
 
 
-def _laid_out(pair: tuple[View, ...]) -> Box:
-    """Return both views, beside each other if there is room."""
+def _headings() -> tuple[Text, Text]:
+    return Text(kind="title", width=f"{HALF}px"), Text(kind="title", width=f"{HALF}px")
+
+
+def _laid_out(pair: tuple[View, ...], headings: tuple[Text, Text]) -> Box:
+    """Return both views below their names, beside each other if there is room."""
     beside = pair[0].width <= HALF
-    layout = Layout(flex="0 0 auto", grid_gap=f"{GAP}px")
-    if not beside:
-        return VBox(list(pair), layout=layout)
-    cells = [Box([each], layout=Layout(width=f"{HALF}px", flex="0 0 auto")) for each in pair]
-    return HBox(cells, layout=layout)
+    cells = [
+        VBox([heading, each], layout=Layout(width=f"{HALF}px" if beside else "", flex="0 0 auto"))
+        for heading, each in zip(headings, pair, strict=True)
+    ]
+    row = HBox if beside else VBox
+    return row(cells, layout=Layout(flex="0 0 auto", grid_gap=f"{GAP}px"))
 
 
 def _of_side(options: dict[str, Any], side: int) -> dict[str, Any]:

@@ -45,8 +45,10 @@ def diagnose(
     Raises
     ------
     InputError
-        For an argument of another kind.
+        For an argument of another kind, or without any.
     """
+    if all(each is None for each in (state, run, sweep, images, validation, loader)):
+        raise InputError("nothing to diagnose: give a state, run=, sweep=, images= or loader=")
     from tqdm.auto import tqdm  # which looks for a notebook when it is imported
 
     given = {"images": images, "validation": validation, "loader": loader}

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from torch.utils.data import DataLoader
+
 from convviz_widgets.diagnosis import (
     Evidence,
     Finding,
@@ -58,6 +60,7 @@ class Examination:
         loader: Any = None,
     ) -> None:
         _check(state, run, sweep)
+        _check_data(images, validation, loader)
         self.state, self.run, self.sweep = state, run, sweep
         self._validation = validation
         seen = None if state is None else state.image_set
@@ -256,6 +259,18 @@ def _check(state: Any, run: Any, sweep: Any) -> None:
     ):
         if value is not None and not isinstance(value, kind):
             raise InputError(f"{name}: expected a {kind.__name__}, got {type(value).__name__}")
+
+
+def _check_data(images: Any, validation: Any, loader: Any) -> None:
+    """Refuse what cannot be looked at: unread, it would pass for fine."""
+    if loader is not None and not isinstance(loader, DataLoader):
+        raise InputError(f"loader: expected a DataLoader, got {type(loader).__name__}")
+    for name, value in (("images", images), ("validation", validation)):
+        if value is not None and not (hasattr(value, "__len__") and hasattr(value, "__getitem__")):
+            raise InputError(
+                f"{name}: expected an ImageSet, a tensor (N, C, H, W) or a map-style data set, "
+                f"got {type(value).__name__}"
+            )
 
 
 def _length(validation: Any) -> int | None:

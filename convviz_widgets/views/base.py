@@ -44,10 +44,7 @@ class View(VBox):
     problem = Unicode("", help="One line on what went wrong; empty while all is well.")
 
     def __init__(self, state: ModelState, *, layout: Layout | None = None, **options: Any) -> None:
-        if not isinstance(state, ModelState):
-            raise InputError(
-                f"{type(self).__name__} shows a ModelState, got {type(state).__name__}"
-            )
+        self.refuse_others(state)
         self.state = state
         known = [*self.trait_names(option=True), "visible"]
         for name in options:
@@ -85,6 +82,12 @@ class View(VBox):
             super().__setattr__(name, value)
         except TraitError as error:
             raise InputError(self._refusal(name, value, error)) from error
+
+    @classmethod
+    def refuse_others(cls, state: Any) -> None:
+        """Raise `InputError` for anything but a `ModelState`."""
+        if not isinstance(state, ModelState):
+            raise InputError(f"{cls.__name__} shows a ModelState, got {type(state).__name__}")
 
     # -- what a view says of itself -----------------------------------------------------------
 

@@ -66,7 +66,8 @@ class DiagnosisPanel(View):
         loader: Any = None,
         **options: Any,
     ) -> None:
-        if run is not None and isinstance(state, ModelState):
+        self.refuse_others(state)
+        if isinstance(run, Run):
             state.attach(run)
         self._examination: Examination | None = None
         self._given = {
@@ -143,9 +144,10 @@ class DiagnosisPanel(View):
 
     def close(self) -> None:
         """Have nothing more measured, and let go of every widget."""
-        if self._examination is not None:
-            self._examination.unobserve(self._measured)
-            self._examination.stop()
+        examination: Examination | None = getattr(self, "_examination", None)
+        if examination is not None:  # a view that was refused has none
+            examination.unobserve(self._measured)
+            examination.stop()
         super().close()
 
     # -- parts --------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ class HistogramView(View):
 
     def close(self) -> None:
         """Close the figure as well, which is not below the view while it is hidden."""
-        if self._bars is not None:
+        if getattr(self, "_bars", None) is not None:  # a view that was refused has none
             close_tree(self._figure)
         super().close()
 

@@ -72,6 +72,7 @@ class HistoryView(View):
     # -- what the base class does -------------------------------------------------------------
 
     def __init__(self, state: ModelState, **options: Any) -> None:
+        self.refuse_others(state)
         self.history = self.source(state)  # kept, because a closed state has none to give
         self._drawn_progress: Progress | None = None
         self._plots_of: dict[Box, Widget] = {}
@@ -156,10 +157,11 @@ class HistoryView(View):
 
     def close(self) -> None:
         """Ask for nothing more, and let go of every widget."""
-        self.history.unobserve(self._measured)
-        self.history.leave(self)
-        for plot in self._plots_of.values():  # of a hidden view they are not below it
-            close_tree(plot)
+        if hasattr(self, "history"):  # else the view was refused
+            self.history.unobserve(self._measured)
+            self.history.leave(self)
+            for plot in self._plots_of.values():  # of a hidden view they are not below it
+                close_tree(plot)
         super().close()
 
     def _show_progress(self, progress: Progress) -> None:

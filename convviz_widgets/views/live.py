@@ -71,7 +71,8 @@ class Live(View):
 
     def close(self) -> None:
         """Stop listening to the state's switch as well."""
-        with suppress(ValueError):  # a closed state has let go of its observers already
+        # A view that was refused has no state, a closed state has let go of its observers already.
+        with suppress(AttributeError, ValueError):
             self.state.unobserve(self._followed, names="follow")
         super().close()
 

@@ -69,6 +69,9 @@ class TrainingCurves(View):
     logarithmic = Bool(False, help="Logarithmic values.").tag(option=True)
 
     def __init__(self, state: ModelState, *, run: Run | None = None, **options: Any) -> None:
+        self.refuse_others(state)
+        if run is not None and not isinstance(run, Run):
+            raise InputError(f"run: expected a Run, got {type(run).__name__}")
         self.run = run
         self._span: tuple[float, float] | None = None
         if run is not None:

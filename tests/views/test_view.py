@@ -3,6 +3,7 @@ from ipywidgets import Label
 from ipywidgets.widgets.widget import _instances
 from traitlets import Bool
 
+import convviz_widgets as cvw
 from convviz_widgets.errors import InputError
 from convviz_widgets.views import ActivationMosaic, FilterMosaic, View
 
@@ -210,3 +211,21 @@ def test_an_interrupted_view_is_not_taken_for_drawn(state):
 def test_anything_but_a_state_is_refused_by_name():
     with pytest.raises(InputError, match="Named shows a ModelState, got int"):
         Named(3)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        cvw.Predictions,
+        cvw.SparsityHistory,
+        cvw.ActivationHistogram,
+        cvw.TrainingCurves,
+        cvw.DiagnosisPanel,
+        cvw.EmbeddingScatter,
+        cvw.TopImages,
+        cvw.FilterMosaic,
+    ],
+)
+def test_a_view_of_anything_but_a_state_is_refused_in_one_line(view):
+    with pytest.raises(cvw.InputError, match=f"{view.__name__} shows a ModelState, got int"):
+        view(3)
