@@ -64,12 +64,23 @@ class ActivationWatch:
 
     @torch.no_grad()
     def measure(self) -> dict[str, float]:
-        """Return tag to value for the weights that the model has now."""
+        """Return tag to value for the weights that the model has now.
+
+        Raises
+        ------
+        ModelError
+            In one line, when the model does not take the images.
+        """
         self._measured, self._calls = {}, Counter()
         self._replica.load_state_dict(self._model.state_dict())
         device = next((tensor.device for tensor in self._replica.parameters()), torch.device("cpu"))
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            output = self._replica(self._inputs.to(device))
+            try:
+                output = self._replica(self._inputs.to(device))
+            except Exception as error:
+                reason = (str(error).splitlines() or [""])[0]
+                shape = tuple(self._inputs.shape)
+                raise ModelError(f"the model raised on images {shape}: {reason}") from error
         self.output = output if _has_rows(output, len(self._inputs)) else None
         return self._measured
 

@@ -199,9 +199,11 @@ class Recorder:
         RecordError
             When they cannot be written.
         """
-        self._watch = ActivationWatch(self._model, images)
+        watch = ActivationWatch(self._model, images)
+        measured = watch.measure()
+        self._watch = watch  # not before it has worked: what is watched runs with every checkpoint
         with one_line_errors("record what is watched", self._directory):
-            self._log.write(self._step, self._watch.measure())
+            self._log.write(self._step, measured)
             self._write_output()
 
     def close(self) -> None:

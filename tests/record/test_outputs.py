@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from convviz_widgets.errors import CheckpointError
+from convviz_widgets.errors import CheckpointError, ModelError
 from convviz_widgets.record import Recorder, Run, output_log
 
 IMAGES = torch.arange(12.0).reshape(3, 1, 2, 2)
@@ -115,3 +115,12 @@ def test_bfloat16_stays_what_it_is(tmp_path):
     net = Scaled().to(torch.bfloat16)
     run = recorded(tmp_path, steps=1, every=1, net=net, images=IMAGES.to(torch.bfloat16))
     assert torch.equal(run.outputs[1], IMAGES.to(torch.bfloat16) * 2)
+
+
+def test_images_that_do_not_fit_are_refused_and_not_watched(tmp_path):
+    model = torch.nn.Conv2d(1, 2, 3)
+    with Recorder(model, tmp_path, every=1) as recorder:
+        with pytest.raises(ModelError, match=r"the model raised on images \(2, 3, 8, 8\): "):
+            recorder.watch(torch.zeros(2, 3, 8, 8))
+        recorder.step(loss=1.0)
+    assert len(Run(tmp_path).outputs) == 0
