@@ -21,7 +21,7 @@ from convviz_widgets.diagnosis import (
     run_curves,
 )
 from convviz_widgets.errors import ConvVizError, InputError
-from convviz_widgets.instrument import BIASES, PRE_ACTIVATIONS
+from convviz_widgets.instrument import BIASES, PRE_ACTIVATIONS, ImageSet
 from convviz_widgets.record import Run
 from convviz_widgets.state.data_evidence import DataEvidence
 from convviz_widgets.state.history import Progress
@@ -266,7 +266,8 @@ def _check_data(images: Any, validation: Any, loader: Any) -> None:
     if loader is not None and not isinstance(loader, DataLoader):
         raise InputError(f"loader: expected a DataLoader, got {type(loader).__name__}")
     for name, value in (("images", images), ("validation", validation)):
-        if value is not None and not (hasattr(value, "__len__") and hasattr(value, "__getitem__")):
+        is_data = isinstance(value, ImageSet) or hasattr(value, "__getitem__")
+        if value is not None and not is_data:
             raise InputError(
                 f"{name}: expected an ImageSet, a tensor (N, C, H, W) or a map-style data set, "
                 f"got {type(value).__name__}"
