@@ -7,13 +7,15 @@ from typing import Any
 
 from ipywidgets import HBox, Layout, Tab, ToggleButtons, VBox
 
-from convviz_widgets.apps.pages import CHAPTERS, PAGES, Material, Page
+from convviz_widgets.apps.pages import CHAPTERS, EVIDENCE, PAGES, Material, Page
+from convviz_widgets.diagnosis import Finding
 from convviz_widgets.record import Run
 from convviz_widgets.state import ModelState
 from convviz_widgets.sweep import SweepResult
 from convviz_widgets.views import (
     ChannelStepper,
     CheckpointClock,
+    DiagnosisPanel,
     ImageStrip,
     LayerList,
     Live,
@@ -79,6 +81,9 @@ class Explorer(VBox):
         self.tabs.observe(lambda _change: self._show_selected_tab(), names="selected_index")
         for choice in self.chapters.values():
             choice.observe(lambda _change: self._show_selected_tab(), names="index")
+        for view in self.views():
+            if isinstance(view, DiagnosisPanel):
+                view.on_show(self._turn_to_evidence)
         self.status = StatusLine(state, views=tuple(self.views()))
         left = VBox(self.controls, layout=Layout(width="222px", flex="0 0 auto", grid_gap="8px"))
         self.children = [HBox([left, self.tabs]), self.status]
@@ -97,6 +102,15 @@ class Explorer(VBox):
             if isinstance(widget, View):
                 widget.close()
         close_tree(self)
+
+    def _turn_to_evidence(self, finding: Finding) -> None:
+        """Show the tab and the chapter where the evidence of a finding is seen."""
+        title, chapter = EVIDENCE.get(finding.rule, ("", ""))
+        if title not in self.pages:
+            return
+        if chapter:
+            self.chapters[title].value = chapter
+        self.tabs.selected_index = list(self.pages).index(title)
 
     def _show_selected_tab(self) -> None:
         for index, (title, page) in enumerate(self.pages.items()):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, ClassVar
@@ -70,6 +70,7 @@ class DiagnosisPanel(View):
         if isinstance(run, Run):
             state.attach(run)
         self._examination: Examination | None = None
+        self._on_show: list[Callable[[Finding], None]] = []
         self._given = {
             "run": run,
             "sweep": sweep,
@@ -227,9 +228,16 @@ class DiagnosisPanel(View):
         return self._findings[index]
 
     def show_evidence(self) -> None:
-        """Move the selection to the evidence of the finding."""
-        if self.finding is not None:
-            self.state.select(**self.finding.select)
+        """Move the selection to the evidence of the finding, and tell who asked for it."""
+        finding = self.finding
+        if finding is not None:
+            self.state.select(**finding.select)
+            for callback in self._on_show:
+                callback(finding)
+
+    def on_show(self, callback: Callable[[Finding], None]) -> None:
+        """Call ``callback(finding)`` when its evidence is to be shown: by another view."""
+        self._on_show.append(callback)
 
     def copy_code(self) -> None:
         """Put the code into the field to copy from: a kernel cannot reach the clipboard."""

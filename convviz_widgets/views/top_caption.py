@@ -59,7 +59,9 @@ def about_patterns(now: Found, method: str, scale: float | None) -> str:
 
 def about_changes(step: int) -> str:
     """Say what the marks compare with."""
-    return f"new: since step {step:,}, another picture, or a pattern of cosine below {SAME}"
+    return (
+        f"new: since step {step:,}, a picture not among them, or a pattern of cosine below {SAME}"
+    )
 
 
 def why_none(ranked: Ranking, selection: Selection, at: int) -> tuple[str, str]:

@@ -17,10 +17,10 @@ SAME = 0.9
 
 @dataclass(frozen=True)
 class Change:
-    """What is new in a slot since the checkpoint before.
+    """What is new in a slot since the checkpoint before, at whatever rank its image was.
 
-    ``similarity`` is the cosine of the two reconstructions; None where the image is another one,
-    or one of them is nothing.
+    ``similarity`` is the cosine of the two reconstructions; None where the image was not among the
+    nine, or one of the two is nothing.
     """
 
     picture: bool
@@ -97,10 +97,10 @@ def slots_of(now: Found, before: Found | None, std: Tensor) -> tuple[Slot, ...]:
 
 
 def _change(now: Found, before: Found, slot: int) -> Change:
-    earlier = before.ranking.images
-    if slot >= len(earlier) or earlier[slot] != now.ranking.images[slot]:
+    image, earlier = now.ranking.images[slot], before.ranking.images
+    if image not in earlier:
         return Change(picture=True)
-    patterns = now.pattern(slot), before.pattern(slot)
+    patterns = now.pattern(slot), before.pattern(earlier.index(image))
     return Change(picture=False, similarity=_cosine(*patterns))
 
 

@@ -1,6 +1,10 @@
+from dataclasses import replace
+
 from ipywidgets.widgets.widget import _instances
 
 from convviz_widgets.apps import Explorer
+from convviz_widgets.apps.pages import CHAPTERS, EVIDENCE, PAGES
+from convviz_widgets.diagnosis import RULES, Finding
 from convviz_widgets.views import Live
 
 
@@ -35,3 +39,20 @@ def test_closing_leaves_no_widget_behind(state):
     before = set(_instances)
     Explorer(state).close()
     assert set(_instances) == before
+
+
+def test_every_rule_has_a_page_for_its_evidence():
+    assert {rule.name for rule in RULES} - set(EVIDENCE) == {"non-finite"}
+    for title, chapter in EVIDENCE.values():
+        assert title in PAGES
+        assert chapter in CHAPTERS.get(title, ("",))
+
+
+def test_show_me_turns_to_the_page_of_the_evidence(state):
+    explorer = Explorer(state)
+    finding = Finding("dead-layer", "error", "all of it", layer="conv", select={"layer": "conv"})
+    explorer._turn_to_evidence(finding)
+    assert list(explorer.pages)[explorer.tabs.selected_index] == "Units"
+    assert explorer.chapters["Units"].value == "Dead filters"
+    explorer._turn_to_evidence(replace(finding, rule="non-finite"))
+    assert list(explorer.pages)[explorer.tabs.selected_index] == "Units"

@@ -152,8 +152,9 @@ def test_the_same_image_with_another_filter_is_a_new_pattern():
         each.close()
 
 
-def test_another_image_is_a_new_picture():
-    images = dots((3.0, 1.0))
+@pytest.mark.parametrize("dot", [0.0, 1.0])
+def test_an_image_that_was_not_among_the_nine_is_a_new_picture_at_whatever_rank(dot):
+    images = dots((3.0, dot))  # without its dot the second excites nothing at first
     images[1, 0, 5, 5] = -4
     flipped = [-1 * value for value in CENTRE]
     state = state_of(follower(CENTRE), follower(flipped), images=images)
@@ -161,7 +162,7 @@ def test_another_image_is_a_new_picture():
     state.select(checkpoint=1)
     (slot,) = shown(view).slots
     assert (slot.image, slot.value) == (1, 8)
-    assert slot.change.picture
+    assert slot.change.picture == (dot == 0.0)
     state.close()
 
 
