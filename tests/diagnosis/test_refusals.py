@@ -8,7 +8,6 @@ import convviz_widgets as cvw
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({}, "nothing to diagnose"),
         ({"loader": 3}, "loader: expected a DataLoader, got int"),
         ({"validation": 3}, "validation: expected an ImageSet"),
         ({"run": "runs/a"}, "run: expected a Run, got str"),

@@ -71,8 +71,9 @@ def by_rule(findings, rule):
     return [finding for finding in findings if finding.rule == rule]
 
 
-def test_nothing_given_nothing_found():
-    assert cvw.diagnose() == []
+def test_nothing_given_is_refused_because_nothing_found_would_read_as_healthy():
+    with pytest.raises(cvw.InputError, match="nothing to diagnose"):
+        cvw.diagnose()
 
 
 def test_other_things_than_a_state_are_refused():
