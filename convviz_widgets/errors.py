@@ -30,6 +30,12 @@ class CheckpointError(ConvVizError):
     """A checkpoint that cannot be read, or that does not fit the model."""
 
 
+def in_one_line(error: Exception) -> str:
+    """Return an error's text in one line; one that is not ours is named, to be looked up."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, ConvVizError) else f"{type(error).__name__}: {text}"
+
+
 def unknown(what: str, name: object, choices: Iterable[object], owner: str) -> str:
     """Return one line for a name that is not among ``choices``, the nearest match first.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-from convviz_widgets.errors import ConvVizError
+from convviz_widgets.errors import in_one_line
 from convviz_widgets.instrument import (
     Duplicates,
     ImageSet,
@@ -72,11 +72,8 @@ class DataEvidence:
         for look in (self._look_at_inputs, self._compare, self._look_at_batches):
             try:
                 yield from look()
-            except ConvVizError as error:
-                self.problems = (*self.problems, str(error))
             except Exception as error:  # whatever a data set or a loader may raise
-                line = f"{type(error).__name__}: {' '.join(str(error).split())}"
-                self.problems = (*self.problems, line)
+                self.problems = (*self.problems, in_one_line(error))
             self.done += 1
             yield
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 
-from convviz_widgets.errors import ConvVizError, InputError
+from convviz_widgets.errors import InputError, in_one_line
 from convviz_widgets.state.cache import ByteCache
 from convviz_widgets.state.codes import Codes
+from convviz_widgets.state.demand import OnDemand
 from convviz_widgets.state.embedding import TSNE, Embedding, EmbeddingJob, Layout, lay_out, turn
 from convviz_widgets.state.encoder import Encoder
 from convviz_widgets.state.history import Progress
-from convviz_widgets.state.measurer import Stopped
-from convviz_widgets.state.recordings import CLOSED
 from convviz_widgets.state.timeline import Entry, Timeline
 from convviz_widgets.tensors.neighbour_map import scikit_learn_tsne
 
@@ -27,7 +25,7 @@ EMBEDDING_BYTES = 2**26
 """What embeddings may take that nobody asks for at the moment."""
 
 
-class Embeddings:
+class Embeddings(OnDemand[EmbeddingJob, EmbeddingJob]):
     """Embeddings from memory, or made by a thread of its own.
 
     It works while somebody asks for something that is missing, in the order asked, and tells the
@@ -45,61 +43,23 @@ class Embeddings:
         Encodes the images at one of them.
     """
 
+    thread_name: ClassVar[str] = "convviz-embeddings"
     problem = ""
 
     def __init__(self, timeline: Timeline, encoder: Encoder) -> None:
+        super().__init__()
         self._timeline, self._encoder = timeline, encoder
-        self._turn = threading.Condition()  # held for moments, never while working or telling
-        self._thread: threading.Thread | None = None
-        self._closed = False
-        self._asked: dict[int, tuple[EmbeddingJob, ...]] = {}
         self._codes: ByteCache[Codes] = ByteCache(CODE_BYTES)
         self._layouts: dict[EmbeddingJob, Layout] = {}
         self._done: dict[EmbeddingJob, Embedding] = {}
         self._failures: dict[EmbeddingJob, str] = {}
         self._under_way = ""  # checkpoint, in the words that a failure begins with
-        self._observers: list[Callable[[], None]] = []
-
-    # -- ask ----------------------------------------------------------------------------------
-
-    def ask(self, owner: object, *jobs: EmbeddingJob) -> None:
-        """Have these done for ``owner``, in this order, in place of what it asked for before."""
-        with self._turn:
-            if self._closed:
-                raise InputError(CLOSED)
-            self._asked[id(owner)] = jobs
-            if self._thread is None and self._next() is not None:
-                # No daemon, which could be cut off amid torch; it ends once the main thread has.
-                self._thread = threading.Thread(target=self._work, name="convviz-embeddings")
-                self._thread.start()
-
-    def leave(self, owner: object) -> None:
-        """Do nothing more for ``owner``."""
-        with self._turn:
-            self._asked.pop(id(owner), None)
-
-    def observe(self, observer: Callable[[], None]) -> None:
-        """Call ``observer()`` after every checkpoint, from the thread that works."""
-        self._observers = [*self._observers, observer]
-
-    def unobserve(self, observer: Callable[[], None]) -> None:
-        """Call it no more."""
-        self._observers = [each for each in self._observers if each != observer]
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Return once nothing is left to be done; False when ``timeout`` seconds have passed.
-
-        Not to be called by an observer, nor while a view draws.
-        """
-        with self._turn:
-            return self._turn.wait_for(lambda: self._thread is None, timeout)
 
     def close(self) -> None:
         """Stop working and forget everything."""
         with self._turn:
-            self._closed = True
-            self._observers = []
-            for kept in (self._asked, self._codes, self._layouts, self._done, self._failures):
+            super().close()
+            for kept in (self._codes, self._layouts, self._done, self._failures):
                 kept.clear()
         self._encoder.close()
 
@@ -144,36 +104,17 @@ class Embeddings:
                     return job
         return None
 
-    def _is_asked(self, job: EmbeddingJob) -> bool:
-        with self._turn:
-            wanted = any(job in jobs for jobs in self._asked.values())
-        return wanted and threading.main_thread().is_alive()
-
-    def _work(self) -> None:
-        while True:
-            with self._turn:
-                job = self._next() if threading.main_thread().is_alive() else None
-                if job is None:
-                    self._thread = None
-                    self._turn.notify_all()
-                    return
-            self._settle(job)
-            self._tell()
-
-    def _settle(self, job: EmbeddingJob) -> None:
-        """Do a job; note what fails."""
-        try:
-            made = self._made(job)
-        except Stopped:
-            return
-        except Exception as error:  # a broken checkpoint must not end the thread
-            with self._turn:
-                self._failures[job] = _line(self._under_way, error)
-            return
+    def _do(self, task: EmbeddingJob) -> None:
+        made = self._made(task)
         with self._turn:
             if not self._closed:
-                self._done[job] = made
+                self._done[task] = made
                 self._forget()
+
+    def _fail(self, task: EmbeddingJob, error: Exception) -> None:
+        at = f"{self._under_way}: " if self._under_way else ""
+        with self._turn:
+            self._failures[task] = at + in_one_line(error)
 
     def _made(self, job: EmbeddingJob) -> Embedding:
         self._under_way = ""
@@ -232,16 +173,3 @@ class Embeddings:
                 held -= self._done.pop(job).nbytes
         needed = {*self._done, *(replace(job, key=job.reference) for job in self._done)}
         self._layouts = {job: each for job, each in self._layouts.items() if job in needed}
-
-    def _tell(self) -> None:
-        for observer in self._observers:
-            try:
-                observer()
-            except Exception:
-                logging.getLogger(__name__).exception("an observer of the embeddings failed")
-
-
-def _line(name: str, error: Exception) -> str:
-    text = " ".join(str(error).split())
-    kind = "" if isinstance(error, ConvVizError) else f"{type(error).__name__}: "
-    return f"{name}{': ' if name else ''}{kind}{text}"

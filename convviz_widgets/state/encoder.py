@@ -11,8 +11,8 @@ import numpy as np
 
 from convviz_widgets.instrument import ImageSet, Probe
 from convviz_widgets.instrument.responses import read_batch
+from convviz_widgets.state.background import Stopped
 from convviz_widgets.state.codes import Codes, code_of, evenly_drawn
-from convviz_widgets.state.measurer import Stopped
 from convviz_widgets.state.timeline import Entry
 
 BATCH = 64

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from torch.utils.data import DataLoader
 
@@ -23,6 +21,7 @@ from convviz_widgets.diagnosis import (
 from convviz_widgets.errors import ConvVizError, InputError
 from convviz_widgets.instrument import BIASES, PRE_ACTIVATIONS, ImageSet
 from convviz_widgets.record import Run
+from convviz_widgets.state.background import Background, goes_on
 from convviz_widgets.state.data_evidence import DataEvidence
 from convviz_widgets.state.history import Progress
 from convviz_widgets.state.job import ACTIVATIONS, CENSUS, GRADIENTS, PARAMETERS, UPDATES
@@ -37,7 +36,7 @@ MOMENT = 0.1
 """Seconds from one look at the history's progress to the next."""
 
 
-class Examination:
+class Examination(Background):
     """Everything that a diagnosis can ask of what it was given; all of it may be missing.
 
     What the state's history holds already is not measured again, and what is measured stays
@@ -49,6 +48,8 @@ class Examination:
         As `diagnose` takes them.
     """
 
+    thread_name: ClassVar[str] = "convviz-diagnosis"
+
     def __init__(
         self,
         state: ModelState | None = None,
@@ -59,6 +60,7 @@ class Examination:
         validation: Any = None,
         loader: Any = None,
     ) -> None:
+        super().__init__()
         _check(state, run, sweep)
         _check_data(images, validation, loader)
         self.state, self.run, self.sweep = state, run, sweep
@@ -68,10 +70,7 @@ class Examination:
         self._of_state = None if state is None else StateEvidence(state)
         self._has_images = images is not None
         self._history = None if state is None else state.history
-        self._turn = threading.Condition()  # held for moments
-        self._thread: threading.Thread | None = None
         self._wanted = self._asked = False
-        self._observers: list[Callable[[], None]] = []
         self.latest = Report()
         """What the rules said when they were last asked."""
         self.problem = ""
@@ -84,10 +83,7 @@ class Examination:
         with self._turn:
             self._wanted = self._asked = True
             self.problem = ""
-            if self._thread is None:
-                # No daemon, which could be cut off amid torch; it ends once the main thread has.
-                self._thread = threading.Thread(target=self._work, name="convviz-diagnosis")
-                self._thread.start()
+            self._start()
 
     def stop(self) -> None:
         """Measure nothing more; what is there stays, and is judged."""
@@ -95,23 +91,10 @@ class Examination:
         if self._history is not None:
             self._history.leave(self)
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """Return once everything is judged; False when ``timeout`` seconds have passed."""
-        with self._turn:
-            return self._turn.wait_for(lambda: self._thread is None, timeout)
-
     @property
     def is_running(self) -> bool:
         """Whether something is being measured or judged."""
         return self._thread is not None
-
-    def observe(self, observer: Callable[[], None]) -> None:
-        """Call ``observer()`` whenever there is more, from the thread of the examination."""
-        self._observers = [*self._observers, observer]
-
-    def unobserve(self, observer: Callable[[], None]) -> None:
-        """Call it no more."""
-        self._observers = [each for each in self._observers if each != observer]
 
     @property
     def progress(self) -> Progress:
@@ -129,8 +112,7 @@ class Examination:
             self._go_through()
             with self._turn:
                 if not (self._asked and self._wanted):
-                    self._thread = None
-                    self._turn.notify_all()
+                    self._end()
                     break
         self._tell()
 
@@ -165,18 +147,11 @@ class Examination:
         return PARTS if recorded else (*PARTS, UPDATES)
 
     def _goes_on(self) -> bool:
-        return self._wanted and threading.main_thread().is_alive()
+        return self._wanted and goes_on()
 
     def _judge(self) -> None:
         self.latest = self.report()
         self._tell()
-
-    def _tell(self) -> None:
-        for observer in self._observers:
-            try:
-                observer()
-            except Exception:
-                logging.getLogger(__name__).exception("an observer of the diagnosis failed")
 
     # -- judge --------------------------------------------------------------------------------
 

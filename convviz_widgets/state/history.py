@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
-from convviz_widgets.errors import ConvVizError, InputError, unknown
+from convviz_widgets.errors import InputError, in_one_line, unknown
 from convviz_widgets.instrument import Measurement
+from convviz_widgets.state.demand import OnDemand
 from convviz_widgets.state.job import PARTS, Job, jobs_of
 from convviz_widgets.state.measurement_store import MeasurementStore
-from convviz_widgets.state.measurer import Measurer, Stopped
-from convviz_widgets.state.recordings import CLOSED
+from convviz_widgets.state.measurer import Measurer
 from convviz_widgets.state.timeline import Timeline
 
 
@@ -31,7 +30,7 @@ class Progress:
         return self.done == self.total
 
 
-class History:
+class History(OnDemand[str, Job]):
     """Measurements of every checkpoint: from memory, from disk, or made by a thread of its own.
 
     A thread, because one takes from a tenth of a second to a minute, and callbacks of the page
@@ -49,16 +48,14 @@ class History:
         Returns the key of the checkpoint to begin with.
     """
 
+    thread_name: ClassVar[str] = "convviz-history"
+
     def __init__(
         self, timeline: Timeline, measurer: Measurer, selected: Callable[[], Hashable]
     ) -> None:
+        super().__init__()
         self._timeline, self._measurer, self._selected = timeline, measurer, selected
         self._store = MeasurementStore()
-        self._turn = threading.Condition()  # held for moments, never while measuring or telling
-        self._thread: threading.Thread | None = None
-        self._closed = False
-        self._asked: dict[int, tuple[str, ...]] = {}
-        self._observers: list[Callable[[], None]] = []
 
     # -- ask ----------------------------------------------------------------------------------
 
@@ -76,42 +73,11 @@ class History:
             if part not in PARTS:
                 raise InputError(unknown("part", part, PARTS, "a history has"))
         self._store.forget_all_but(self._timeline.keys)
-        with self._turn:
-            if self._closed:  # nothing can be measured any more, the thread would try for ever
-                raise InputError(CLOSED)
-            self._asked[id(owner)] = parts
-            if self._thread is None and self._next() is not None:
-                # No daemon, which could be cut off amid torch; it ends once the main thread has.
-                self._thread = threading.Thread(target=self._work, name="convviz-history")
-                self._thread.start()
-
-    def leave(self, owner: object) -> None:
-        """Measure nothing more for ``owner``; what is under way is dropped at the next batch."""
-        with self._turn:
-            self._asked.pop(id(owner), None)
-
-    def observe(self, observer: Callable[[], None]) -> None:
-        """Call ``observer()`` after every checkpoint, from the thread that measures."""
-        self._observers = [*self._observers, observer]
-
-    def unobserve(self, observer: Callable[[], None]) -> None:
-        """Call it no more."""
-        self._observers = [each for each in self._observers if each != observer]
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Return once nothing is left to be done; False when ``timeout`` seconds have passed.
-
-        Not to be called by an observer, nor while a view draws.
-        """
-        with self._turn:
-            return self._turn.wait_for(lambda: self._thread is None, timeout)
+        super().ask(owner, *parts)
 
     def close(self) -> None:
         """Stop measuring and forget everything that is in memory."""
-        with self._turn:
-            self._closed = True
-            self._asked.clear()
-            self._observers = []
+        super().close()
         self._store.forget_all_but(())
         self._measurer.close()
 
@@ -157,50 +123,26 @@ class History:
                     return job
         return None
 
-    def _is_asked(self, job: Job) -> bool:
-        with self._turn:
-            wanted = any(job.part in parts for parts in self._asked.values())
-        return wanted and threading.main_thread().is_alive()
+    def _do(self, task: Job) -> None:
+        """Measure, unless it was done in an earlier session."""
+        self._store.settle(
+            task,
+            self._fingerprint(task),
+            lambda: self._measurer.measure(task, lambda: self._is_asked(task.part)),
+        )
 
-    def _work(self) -> None:
-        while True:
-            with self._turn:
-                job = self._next() if threading.main_thread().is_alive() else None
-                if job is None:
-                    self._thread = None
-                    self._turn.notify_all()
-                    return
-            self._settle(job)
-            self._tell()
-
-    def _settle(self, job: Job) -> None:
-        """Do a job, unless it was done in an earlier session; note whatever fails."""
-        try:
-            self._store.settle(
-                job,
-                self._fingerprint(job),
-                lambda: self._measurer.measure(job, lambda: self._is_asked(job)),
-            )
-        except Stopped:
-            pass
-        except InputError as error:  # there are no labels, say: it is the same everywhere
-            jobs = jobs_of(job.part, self._timeline.entries)
+    def _fail(self, task: Job, error: Exception) -> None:
+        if isinstance(error, InputError):  # there are no labels, say: it is the same everywhere
+            jobs = jobs_of(task.part, self._timeline.entries)
             self._store.fail([each for each in jobs if each is not None], str(error))
-        except Exception as error:  # a broken checkpoint must not end the thread
-            self._store.fail([job], _line(job, error))
+        else:
+            self._store.fail([task], f"step {task.entry.step:,}: {in_one_line(error)}")
 
     def _fingerprint(self, job: Job) -> str:
         try:
             return self._measurer.fingerprint(job)
         except Exception:  # a model may refuse the weights that it tries; nothing is kept then
             return ""
-
-    def _tell(self) -> None:
-        for observer in self._observers:
-            try:
-                observer()
-            except Exception:
-                logging.getLogger(__name__).exception("an observer of the history failed")
 
 
 def coarse_to_fine(count: int) -> Iterator[int]:
@@ -213,9 +155,3 @@ def coarse_to_fine(count: int) -> Iterator[int]:
                 seen.add(index)
                 yield index
         step = max(1, step // 2)
-
-
-def _line(job: Job, error: Exception) -> str:
-    text = " ".join(str(error).split())
-    kind = "" if isinstance(error, ConvVizError) else f"{type(error).__name__}: "
-    return f"step {job.entry.step:,}: {kind}{text}"

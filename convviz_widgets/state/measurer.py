@@ -23,6 +23,7 @@ from convviz_widgets.instrument import (
     weights_of,
 )
 from convviz_widgets.instrument.census import Batch
+from convviz_widgets.state.background import Stopped
 from convviz_widgets.state.job import (
     ACTIVATIONS,
     CENSUS,
@@ -49,10 +50,6 @@ CENSUS_VALUES = 2**24
 
 BACKWARD_COPIES = 4
 """Of every activation in a backward pass: in the graph, its clone, its gradient, in passing."""
-
-
-class Stopped(Exception):
-    """Nobody asks for what is being measured any more."""
 
 
 class Measurer:

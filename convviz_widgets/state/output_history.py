@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import ClassVar
 
-from convviz_widgets.errors import ConvVizError, InputError
+from convviz_widgets.errors import in_one_line
 from convviz_widgets.instrument.responses import Responses, joined
 from convviz_widgets.state.cache import ByteCache
+from convviz_widgets.state.demand import OnDemand
 from convviz_widgets.state.history import Progress
-from convviz_widgets.state.measurer import Stopped
-from convviz_widgets.state.recordings import CLOSED
 from convviz_widgets.state.responder import Responder
 from convviz_widgets.state.timeline import Entry, Timeline
 
@@ -34,7 +32,7 @@ class Question:
     """Whether the outputs themselves are wanted, not only numbers by image."""
 
 
-class OutputHistory:
+class OutputHistory(OnDemand[Question, tuple[Question, Entry]]):
     """Answers questions from memory, or has them answered by a thread of its own.
 
     It works while somebody asks for something that is missing, in the order of the questions, and
@@ -50,20 +48,17 @@ class OutputHistory:
         Of the model; None where it has none.
     """
 
+    thread_name: ClassVar[str] = "convviz-outputs"
     problem = ""
 
     def __init__(self, timeline: Timeline, responder: Responder, classes: int | None) -> None:
+        super().__init__()
         self._timeline, self._responder, self._classes = timeline, responder, classes
-        self._turn = threading.Condition()  # held for moments, never while answering or telling
-        self._thread: threading.Thread | None = None
-        self._closed = False
-        self._asked: dict[int, tuple[Question, ...]] = {}
         self._numbers: dict[Question, Responses] = {}
         self._whole: ByteCache[Responses] = ByteCache(OUTPUT_BYTES)
         self._sets: dict[Hashable, list[Question]] = {}
         self._begun: tuple[Question | None, list[Responses]] = None, []
         self._failures: dict[Question, str] = {}
-        self._observers: list[Callable[[], None]] = []
 
     # -- ask ----------------------------------------------------------------------------------
 
@@ -72,44 +67,11 @@ class OutputHistory:
         few = self._classes is not None and len(images) * self._classes <= WHOLE_VALUES
         return Question(self._timeline.keys[index], images, whole or few)
 
-    def ask(self, owner: object, *questions: Question) -> None:
-        """Have these answered for ``owner``, in this order, in place of what it asked before."""
-        with self._turn:
-            if self._closed:
-                raise InputError(CLOSED)
-            self._asked[id(owner)] = questions
-            if self._thread is None and self._next() is not None:
-                # No daemon, which could be cut off amid torch; it ends once the main thread has.
-                self._thread = threading.Thread(target=self._work, name="convviz-outputs")
-                self._thread.start()
-
-    def leave(self, owner: object) -> None:
-        """Answer nothing more for ``owner``; what is under way is dropped at the next batch."""
-        with self._turn:
-            self._asked.pop(id(owner), None)
-
-    def observe(self, observer: Callable[[], None]) -> None:
-        """Call ``observer()`` after every batch, from the thread that answers."""
-        self._observers = [*self._observers, observer]
-
-    def unobserve(self, observer: Callable[[], None]) -> None:
-        """Call it no more."""
-        self._observers = [each for each in self._observers if each != observer]
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Return once nothing is left to be done; False when ``timeout`` seconds have passed.
-
-        Not to be called by an observer, nor while a view draws.
-        """
-        with self._turn:
-            return self._turn.wait_for(lambda: self._thread is None, timeout)
-
     def close(self) -> None:
         """Stop answering and forget everything."""
         with self._turn:
-            self._closed = True
-            self._observers = []
-            for kept in (self._asked, self._numbers, self._whole, self._sets, self._failures):
+            super().close()
+            for kept in (self._numbers, self._whole, self._sets, self._failures):
                 kept.clear()
             self._begun = None, []
         self._responder.close()
@@ -170,26 +132,12 @@ class OutputHistory:
                     return each, entries[each.key]
         return None
 
-    def _is_asked(self, question: Question) -> bool:
-        with self._turn:
-            wanted = any(question in questions for questions in self._asked.values())
-        return wanted and threading.main_thread().is_alive()
+    def _do(self, task: tuple[Question, Entry]) -> None:
+        self._answer(*task)
 
-    def _work(self) -> None:
-        while True:
-            with self._turn:
-                found = self._next() if threading.main_thread().is_alive() else None
-                if found is None:
-                    self._thread = None
-                    self._turn.notify_all()
-                    break
-            try:
-                self._answer(*found)
-            except Stopped:
-                pass
-            except Exception as error:  # a broken checkpoint must not end the thread
-                self._settle(found[0], failure=_line(found[1], error))
-            self._tell()
+    def _fail(self, task: tuple[Question, Entry], error: Exception) -> None:
+        question, entry = task
+        self._settle(question, failure=f"step {entry.step:,}: {in_one_line(error)}")
 
     def _answer(self, question: Question, entry: Entry) -> None:
         """Answer a question, from where it was left when it was dropped last."""
@@ -222,16 +170,3 @@ class OutputHistory:
                     larger.append(question)
             else:
                 self._numbers[question] = answer
-
-    def _tell(self) -> None:
-        for observer in self._observers:
-            try:
-                observer()
-            except Exception:
-                logging.getLogger(__name__).exception("an observer of the outputs failed")
-
-
-def _line(entry: Entry, error: Exception) -> str:
-    text = " ".join(str(error).split())
-    kind = "" if isinstance(error, ConvVizError) else f"{type(error).__name__}: "
-    return f"step {entry.step:,}: {kind}{text}"

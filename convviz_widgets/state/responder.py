@@ -9,7 +9,7 @@ from typing import Any
 
 from convviz_widgets.instrument import ImageSet, Probe
 from convviz_widgets.instrument.responses import Responses, read_batch, respond
-from convviz_widgets.state.measurer import Stopped
+from convviz_widgets.state.background import Stopped
 from convviz_widgets.state.timeline import Entry
 
 BATCH = 64

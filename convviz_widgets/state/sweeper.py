@@ -13,6 +13,7 @@ from torch import Tensor
 from convviz_widgets.errors import InputError
 from convviz_widgets.instrument import ImageSet, LayerInfo, Probe
 from convviz_widgets.instrument.direction import random_direction
+from convviz_widgets.state.background import Stopped
 from convviz_widgets.state.timeline import Entry
 from convviz_widgets.sweep import SweepResult
 from convviz_widgets.sweep.beginning import begun, numbered
@@ -27,10 +28,6 @@ BATCH = 64
 
 FORWARD_BYTES = 2**28
 """What the largest layer of a batch may take, four times over."""
-
-
-class Stopped(Exception):
-    """The state has been closed."""
 
 
 @dataclass(frozen=True)

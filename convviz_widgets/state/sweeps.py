@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from convviz_widgets.errors import ConvVizError, InputError
+from convviz_widgets.errors import InputError, in_one_line
 from convviz_widgets.instrument import ImageSet, LayerInfo
+from convviz_widgets.state.background import goes_on
 from convviz_widgets.state.given_sweep import by_checkpoint
 from convviz_widgets.state.history import Progress
 from convviz_widgets.state.recordings import CLOSED
-from convviz_widgets.state.sweeper import Direction, Stopped, Sweeper
+from convviz_widgets.state.sweeper import Direction, Sweeper
 from convviz_widgets.state.timeline import Entry, Timeline
+from convviz_widgets.state.worker import Worker
 from convviz_widgets.sweep import SweepResult
 
 
@@ -26,7 +26,7 @@ class Look:
     direction: Direction | None
 
 
-class Sweeps:
+class Sweeps(Worker[tuple[Look, Entry]]):
     """What every channel does over all images of the state, for each checkpoint that was swept.
 
     One result a checkpoint, shared by all views of the state. Nothing is swept before somebody
@@ -43,6 +43,8 @@ class Sweeps:
         Of the state, to tell whether a result made elsewhere belongs to it.
     """
 
+    thread_name: ClassVar[str] = "convviz-sweep"
+
     def __init__(
         self,
         timeline: Timeline,
@@ -50,11 +52,9 @@ class Sweeps:
         layers: tuple[LayerInfo, ...],
         images: ImageSet,
     ) -> None:
+        super().__init__()
         self._timeline, self._sweeper = timeline, sweeper
         self._layers, self._images = layers, images
-        self._turn = threading.Condition()  # held for moments, never while sweeping or telling
-        self._thread: threading.Thread | None = None
-        self._closed = False
         self._asked: list[Look] = []
         self._round: list[Look] = []
         """What has been asked for since the last time there was nothing to do."""
@@ -63,7 +63,6 @@ class Sweeps:
         self._results: dict[Look, SweepResult] = {}
         self._begun: dict[Look, SweepResult] = {}
         self._failures: dict[Look, str] = {}
-        self._observers: list[Callable[[], None]] = []
 
     # -- ask ----------------------------------------------------------------------------------
 
@@ -86,10 +85,8 @@ class Sweeps:
                 if look not in self._results and look not in self._asked:
                     self._asked.append(look)
                     self._round.append(look)
-            if self._thread is None and self._asked:
-                # No daemon, which could be cut off amid torch; it ends once the main thread has.
-                self._thread = threading.Thread(target=self._work, name="convviz-sweep")
-                self._thread.start()
+            if self._asked:
+                self._start()
 
     def cancel(self) -> None:
         """Sweep nothing more; what is under way stops after its batch and is kept."""
@@ -110,29 +107,16 @@ class Sweeps:
             self.revision += 1
         self._tell()
 
-    def observe(self, observer: Callable[[], None]) -> None:
-        """Call ``observer()`` after every batch, from the thread that sweeps."""
-        self._observers = [*self._observers, observer]
-
     def unobserve(self, observer: Callable[[], None]) -> None:
         """Call it no more; nobody being left to be told, nothing more is swept."""
-        self._observers = [each for each in self._observers if each != observer]
+        super().unobserve(observer)
         if not self._observers:
             self.cancel()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Return once nothing is left to be done; False when ``timeout`` seconds have passed.
-
-        Not to be called by an observer, nor while a view draws.
-        """
-        with self._turn:
-            return self._turn.wait_for(lambda: self._thread is None, timeout)
 
     def close(self) -> None:
         """Stop sweeping and forget everything."""
         with self._turn:
-            self._closed = True
-            self._observers = []
+            super().close()
             for kept in (self._asked, self._round, self._results, self._begun, self._failures):
                 kept.clear()
         self._sweeper.close()
@@ -191,26 +175,23 @@ class Sweeps:
 
     def _is_wanted(self, look: Look) -> bool:
         with self._turn:
-            return look in self._asked and threading.main_thread().is_alive()
+            return look in self._asked and goes_on()
 
     def _work(self) -> None:
-        while True:
-            with self._turn:
-                found = self._next() if threading.main_thread().is_alive() else None
-                if found is None:
-                    self._thread = None
-                    self._round.clear()
-                    self.revision += 1
-                    self._turn.notify_all()
-                    break
-            try:
-                self._sweep(*found)
-            except Stopped:
-                pass
-            except Exception as error:  # a broken checkpoint must not end the thread
-                self._settle(found[0], failure=_line(found[1], error))
-            self._tell()
+        super()._work()
         self._tell()
+
+    def _end(self) -> None:
+        self._round.clear()
+        self.revision += 1
+        super()._end()
+
+    def _do(self, task: tuple[Look, Entry]) -> None:
+        self._sweep(*task)
+
+    def _fail(self, task: tuple[Look, Entry], error: Exception) -> None:
+        look, entry = task
+        self._settle(look, failure=f"step {entry.step:,}: {in_one_line(error)}")
 
     def _sweep(self, look: Look, entry: Entry) -> None:
         for result in self._sweeper.sweep(entry, look.direction, self._begun.get(look)):
@@ -237,16 +218,3 @@ class Sweeps:
                 self._results[look] = result
             else:
                 self._failures[look] = failure
-
-    def _tell(self) -> None:
-        for observer in self._observers:
-            try:
-                observer()
-            except Exception:
-                logging.getLogger(__name__).exception("an observer of the sweeps failed")
-
-
-def _line(entry: Entry, error: Exception) -> str:
-    text = " ".join(str(error).split())
-    kind = "" if isinstance(error, ConvVizError) else f"{type(error).__name__}: "
-    return f"step {entry.step:,}: {kind}{text}"

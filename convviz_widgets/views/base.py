@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from ipywidgets import HBox, Layout, VBox, Widget
 from traitlets import Bool, Enum, Int, TraitError, Unicode
 
-from convviz_widgets.errors import ConvVizError, InputError, unknown
+from convviz_widgets.errors import ConvVizError, InputError, in_one_line, unknown
 from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.views.text import Style, Text
 from convviz_widgets.views.widget_tree import close_tree, listen
@@ -133,7 +133,7 @@ class View(VBox):
                 self._show_problem("")
             except Exception as error:
                 # An observer that raises stops the views after it and shows nowhere.
-                self._show_problem(_line(error), hide=True)
+                self._show_problem(in_one_line(error), hide=True)
             except BaseException:
                 self._drawn = None  # interrupted: what is seen is the picture before
                 raise
@@ -157,7 +157,7 @@ class View(VBox):
         try:
             action()
         except ConvVizError as error:
-            self._show_problem(_line(error))
+            self._show_problem(in_one_line(error))
             self._refused = True
         else:
             if self._refused:
@@ -223,9 +223,3 @@ class View(VBox):
         for part in self._body.children:
             if not isinstance(part, HBox) and not part.has_trait("disabled"):
                 part.layout.visibility = shown
-
-
-def _line(error: Exception) -> str:
-    """Return one line for an error; one that is not ours is named, so that it can be looked up."""
-    text = " ".join(str(error).split())
-    return text if isinstance(error, ConvVizError) else f"{type(error).__name__}: {text}"
