@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
-from math import prod
-from typing import Any
 
-from convviz_widgets.instrument import ImageSet, Probe
 from convviz_widgets.instrument.responses import Responses, read_batch, respond
-from convviz_widgets.state.background import Stopped
+from convviz_widgets.state.own_probe import OwnProbe, fitting
 from convviz_widgets.state.timeline import Entry
 
-BATCH = 64
-"""Images that go through the model at a time, if they fit."""
 
-FORWARD_BYTES = 2**28
-"""What the largest layer of a batch may take, four times over."""
-
-
-class Responder:
+class Responder(OwnProbe):
     """Answers for one checkpoint; the passes it runs are not counted as the user's.
 
     Used by one thread at a time. The probe is made at the first use. The lock is held while it is
@@ -33,40 +23,10 @@ class Responder:
         What is asked about.
     """
 
-    def __init__(self, probe: Probe, lock: AbstractContextManager[Any], images: ImageSet) -> None:
-        self._shared: Probe | None = probe
-        self._lock = lock
-        self._images = images
-        self._probe: Probe | None = None
-
-    @property
-    def forward_count(self) -> int:
-        """Forward passes so far."""
-        return 0 if self._probe is None else self._probe.forward_count
-
     def respond(self, entry: Entry, indices: Sequence[int]) -> Iterator[Responses]:
         """Yield what a checkpoint puts out for these images, batch by batch."""
-        probe = self._ready()
-        if probe.key != entry.key:
-            probe.load(entry.load(), entry.key)
-        size = _fitting(probe)
+        probe = self._loaded(entry)
+        size = fitting(probe.layers)
         for start in range(0, len(indices), size):
             batch = read_batch(self._images, indices[start : start + size], self._lock)
             yield respond(probe, self._images, batch)
-
-    def close(self) -> None:
-        """Let go of both probes; what is under way ends as `Stopped`."""
-        self._shared = self._probe = None
-
-    def _ready(self) -> Probe:
-        with self._lock:
-            if self._shared is None:
-                raise Stopped
-            if self._probe is None:
-                self._probe = self._shared.twin(self._images.input(0))
-            return self._probe
-
-
-def _fitting(probe: Probe) -> int:
-    largest = max((prod(layer.shape) for layer in probe.layers), default=1)
-    return max(1, min(BATCH, FORWARD_BYTES // (4 * 4 * max(1, largest))))

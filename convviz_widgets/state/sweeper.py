@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from math import prod
 from typing import Any
 
 from torch import Tensor
@@ -13,7 +12,7 @@ from torch import Tensor
 from convviz_widgets.errors import InputError
 from convviz_widgets.instrument import ImageSet, LayerInfo, Probe
 from convviz_widgets.instrument.direction import random_direction
-from convviz_widgets.state.background import Stopped
+from convviz_widgets.state.own_probe import OwnProbe, fitting
 from convviz_widgets.state.timeline import Entry
 from convviz_widgets.sweep import SweepResult
 from convviz_widgets.sweep.beginning import begun, numbered
@@ -22,12 +21,6 @@ from convviz_widgets.sweep.items import Items
 from convviz_widgets.sweep.part import swept_part
 from convviz_widgets.sweep.plan import Plan
 from convviz_widgets.sweep.swept_layers import swept_layers
-
-BATCH = 64
-"""Images that go through the model at a time, if they fit."""
-
-FORWARD_BYTES = 2**28
-"""What the largest layer of a batch may take, four times over."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +31,7 @@ class Direction:
     seed: int
 
 
-class Sweeper:
+class Sweeper(OwnProbe):
     """Sweeps one checkpoint after the other; the passes it runs are not counted as the user's.
 
     Used by one thread at a time. The probe is made at the first use. The lock is held while it is
@@ -53,10 +46,7 @@ class Sweeper:
     """
 
     def __init__(self, probe: Probe, lock: AbstractContextManager[Any], images: ImageSet) -> None:
-        self._shared: Probe | None = probe
-        self._lock = lock
-        self._images = images
-        self._probe: Probe | None = None
+        super().__init__(probe, lock, images)
         self._items: Items | None = None
         self._plan: Plan | None = None
 
@@ -72,7 +62,7 @@ class Sweeper:
         known
             What an earlier sweep of the same knew when it was stopped.
         """
-        probe, items, plan = self._ready()
+        probe, (items, plan) = self._ready(), self._planned()
         if direction is not None:
             plan = _along(plan, direction)
         weights = entry.load()
@@ -87,17 +77,16 @@ class Sweeper:
 
     def close(self) -> None:
         """Let go of both probes; what is under way ends as `Stopped`."""
-        self._shared = self._probe = self._plan = None
+        super().close()
+        self._plan = None
 
-    def _ready(self) -> tuple[Probe, Items, Plan]:
+    def _planned(self) -> tuple[Items, Plan]:
         with self._lock:
-            if self._shared is None:
-                raise Stopped
-            if self._probe is None or self._items is None or self._plan is None:
-                self._probe = self._shared.twin(self._images.input(0))
+            probe = self._ready()
+            if self._items is None or self._plan is None:
                 self._items = Items(_OneAtATime(self._images, self._lock))
-                self._plan = _planned(self._probe, self._items, self._images)
-        return self._probe, self._items, self._plan
+                self._plan = _planned(probe, self._items, self._images)
+        return self._items, self._plan
 
 
 class _OneAtATime:
@@ -116,12 +105,10 @@ class _OneAtATime:
 
 def _planned(probe: Probe, items: Items, images: ImageSet) -> Plan:
     layers = swept_layers(probe, items.example, None)
-    largest = max(prod(layer.shape) for layer in layers)
-    fitting = FORWARD_BYTES // (4 * 4 * largest)
     return Plan(
         layers=layers,
         count=len(items),
-        batch_size=max(1, min(BATCH, len(items), fitting)),
+        batch_size=min(len(items), fitting(layers)),
         k=9,
         groups=numbered(images.groups, len(items)),
         skip=True,
