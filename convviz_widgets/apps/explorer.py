@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ipywidgets import HBox, Layout, Tab, ToggleButtons, VBox
+from ipywidgets import HBox, Layout, Tab, VBox
 
-from convviz_widgets.apps.pages import CHAPTERS, EVIDENCE, PAGES, Material, Page
+from convviz_widgets.apps.page import Page
+from convviz_widgets.apps.pages import CHAPTERS, EVIDENCE, PAGES, Material
 from convviz_widgets.diagnosis import Finding
 from convviz_widgets.record import Run
 from convviz_widgets.state import ModelState
+from convviz_widgets.state.examination import refuse_other_data, refuse_other_kinds
 from convviz_widgets.sweep import SweepResult
 from convviz_widgets.views import (
     ChannelStepper,
@@ -30,7 +32,7 @@ from convviz_widgets.views import (
 class Explorer(VBox):
     """Everything about one state, linked: 828 px wide, so that it fits a notebook's output.
 
-    Hidden tabs compute nothing; they catch up when they are shown.
+    A tab is made when it is opened; hidden ones compute nothing and catch up when they are shown.
 
     Parameters
     ----------
@@ -55,8 +57,12 @@ class Explorer(VBox):
         validation: Any = None,
         loader: Any = None,
     ) -> None:
+        refuse_other_kinds(state, run, sweep)  # before there is a widget to take back
+        refuse_other_data(None, validation, loader)
         if sweep is not None:
-            state.sweeps.adopt(sweep)  # refused before there is a widget to take back
+            state.sweeps.adopt(sweep)
+        if run is not None:
+            state.attach(run)
         super().__init__(layout=Layout(width="828px", overflow="hidden"))
         self.state = state
         self.controls: list[View] = [
@@ -66,12 +72,12 @@ class Explorer(VBox):
             ChannelStepper(state),
             ImageStrip(state),
         ]
-        material = Material(state, run, validation, loader)
-        pages = {title: page(material) for title, page in PAGES.items()}
-        self.pages = {title: page for title, page in pages.items() if page}
-        self.chapters = {title: _choice(names) for title, names in CHAPTERS.items()}
+        self.status = StatusLine(state)
+        for control in self.controls:
+            self._take_up(control)
+        self.pages = self._pages(Material(state, run, validation, loader))
         self.tabs = Tab(
-            [_laid_out(page, self.chapters.get(title)) for title, page in self.pages.items()],
+            list(self.pages.values()),
             titles=list(self.pages),
             selected_index=0,
             layout=Layout(width="600px", flex="0 0 auto"),
@@ -79,22 +85,15 @@ class Explorer(VBox):
         self.tabs.add_class("cvw-tabs")  # as wide as their titles, so that all of them can be read
         self._show_selected_tab()
         self.tabs.observe(lambda _change: self._show_selected_tab(), names="selected_index")
-        for choice in self.chapters.values():
-            choice.observe(lambda _change: self._show_selected_tab(), names="index")
-        for view in self.views():
-            if isinstance(view, DiagnosisPanel):
-                view.on_show(self._turn_to_evidence)
-        self.status = StatusLine(state, views=tuple(self.views()))
         left = VBox(self.controls, layout=Layout(width="222px", flex="0 0 auto", grid_gap="8px"))
         self.children = [HBox([left, self.tabs]), self.status]
         listen(self)
 
     def views(self) -> Iterator[View]:
-        """Yield every control and view."""
+        """Yield every control, and the views of every tab that has been opened."""
         yield from self.controls
         for page in self.pages.values():
-            for row in page:
-                yield from row
+            yield from page.views()
 
     def close(self) -> None:
         """Close every view and widget; the state stays open."""
@@ -103,42 +102,27 @@ class Explorer(VBox):
                 widget.close()
         close_tree(self)
 
+    def _pages(self, material: Material) -> dict[str, Page]:
+        rows = {title: rows_of(material) for title, rows_of in PAGES.items()}
+        return {
+            title: Page(made_of, CHAPTERS.get(title, ()), self._take_up)
+            for title, made_of in rows.items()
+            if made_of
+        }
+
+    def _take_up(self, view: View) -> None:
+        self.status.watch(view)
+        if isinstance(view, DiagnosisPanel):
+            view.on_show(self._turn_to_evidence)
+
     def _turn_to_evidence(self, finding: Finding) -> None:
         """Show the tab and the chapter where the evidence of a finding is seen."""
         title, chapter = EVIDENCE.get(finding.rule, ("", ""))
-        if title not in self.pages:
-            return
-        if chapter:
-            self.chapters[title].value = chapter
-        self.tabs.selected_index = list(self.pages).index(title)
+        if title in self.pages:
+            self.pages[title].turn_to(chapter)
+            self.tabs.selected_index = list(self.pages).index(title)
 
     def _show_selected_tab(self) -> None:
-        for index, (title, page) in enumerate(self.pages.items()):
-            chapters = self.chapters.get(title)
-            for place, row in enumerate(page):
-                chosen = chapters is None or chapters.index == place
-                for view in row:
-                    view.visible = chosen and index == self.tabs.selected_index
+        for place, page in enumerate(self.pages.values()):
+            page.show(place == self.tabs.selected_index)
         listen(self.tabs)
-
-
-def _choice(names: tuple[str, ...]) -> ToggleButtons:
-    """Return the buttons that turn to a chapter."""
-    buttons = ToggleButtons(options=names, style={"button_width": "120px"})
-    buttons.layout.flex, buttons.layout.margin = "0 0 auto", "0 0 8px 0"
-    return buttons
-
-
-def _laid_out(page: Page, chapters: ToggleButtons | None = None) -> VBox:
-    rows = [HBox(row, layout=Layout(flex="0 0 auto", overflow="visible")) for row in page]
-    body: list[Any] = list(rows)
-    if chapters is not None:
-        body = [chapters, *rows]
-
-        def turn(_change: Any = None) -> None:
-            for place, row in enumerate(rows):
-                row.layout.display = "flex" if place == chapters.index else "none"
-
-        chapters.observe(turn, names="index")
-        turn()
-    return VBox(body, layout=Layout(min_height="780px", overflow="visible"))

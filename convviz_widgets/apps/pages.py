@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from convviz_widgets.apps.page import Maker
 from convviz_widgets.record import Run
 from convviz_widgets.state import ModelState
 from convviz_widgets.views import (
@@ -41,81 +43,73 @@ class Material:
     loader: Any = None
 
 
-Page = list[list[View]]
-"""Rows of views, as they lie in a tab; hidden until the tab is shown."""
+Rows = list[list[Maker]]
+"""What makes the views of a page, row by row."""
 
 
-def activations(material: Material) -> Page:
+def activations(material: Material) -> Rows:
     """All maps of the layer; below, the selected one and its values."""
     state = material.state
-    below: list[View] = [
-        ActivationMap(state, visible=False),
-        ActivationHistogram(state, visible=False),
-    ]
-    return [[ActivationMosaic(state, visible=False)], below]
-
-
-def filters(material: Material) -> Page:
-    """The filters of the layer, and the distribution of their weights."""
-    state = material.state
-    return [[FilterMosaic(state, visible=False)], [WeightHistogram(state, visible=False)]]
-
-
-def units(material: Material) -> Page:
-    """What channels do over all images: one row at a time, see `CHAPTERS`."""
-    state = material.state
     return [
-        [TopImages(state, visible=False)],
-        [DeadFilters(state, visible=False)],
-        [EmbeddingScatter(state, visible=False)],
+        [partial(ActivationMosaic, state)],
+        [partial(ActivationMap, state), partial(ActivationHistogram, state)],
     ]
 
 
-def inputs(material: Material) -> Page:
+def filters(material: Material) -> Rows:
+    """The filters of the layer, and the distribution of their weights."""
+    return _below_each_other(material.state, FilterMosaic, WeightHistogram)
+
+
+def units(material: Material) -> Rows:
+    """What channels do over all images: one row at a time, see `CHAPTERS`."""
+    return _below_each_other(material.state, TopImages, DeadFilters, EmbeddingScatter)
+
+
+def inputs(material: Material) -> Rows:
     """What goes in: one row at a time, see `CHAPTERS`."""
     state, validation = material.state, material.validation
-    gallery = InputGallery(state, validation=validation, loader=material.loader, visible=False)
-    return [[gallery], [InputHistogram(state, validation=validation, visible=False)]]
+    return [
+        [partial(InputGallery, state, validation=validation, loader=material.loader)],
+        [partial(InputHistogram, state, validation=validation)],
+    ]
 
 
-def outputs(material: Material) -> Page:
+def outputs(material: Material) -> Rows:
     """What comes out: one row at a time, see `CHAPTERS`."""
     state = material.state
     return [
-        [Predictions(state, visible=False)],
-        [ConfusionMatrix(state, visible=False)],
-        [OutputGallery(state, run=material.run, visible=False)],
+        *_below_each_other(state, Predictions, ConfusionMatrix),
+        [partial(OutputGallery, state, run=material.run)],
     ]
 
 
-def training(material: Material) -> Page:
+def training(material: Material) -> Rows:
     """Losses, and below them accuracies; no page without a run."""
     state, run = material.state, material.run
     if run is None:
         return []
     return [
-        [TrainingCurves(state, run=run, quantity=quantity, visible=False)]
-        for quantity in ("loss", "acc")
+        [partial(TrainingCurves, state, run=run, quantity=quantity)] for quantity in ("loss", "acc")
     ]
 
 
-def history(material: Material) -> Page:
+def history(material: Material) -> Rows:
     """What every checkpoint holds on the probe batch: one row at a time, see `CHAPTERS`."""
-    state = material.state
-    return [
-        [DistributionHistory(state, visible=False)],
-        [SparsityHistory(state, visible=False)],
-        [GradientFlow(state, visible=False)],
-    ]
+    return _below_each_other(material.state, DistributionHistory, SparsityHistory, GradientFlow)
 
 
-def diagnosis(material: Material) -> Page:
+def diagnosis(material: Material) -> Rows:
     """What is abnormal, with the way to the evidence."""
     given = {"run": material.run, "validation": material.validation, "loader": material.loader}
-    return [[DiagnosisPanel(material.state, **given, visible=False)]]
+    return [[partial(DiagnosisPanel, material.state, **given)]]
 
 
-PAGES: dict[str, Callable[[Material], Page]] = {
+def _below_each_other(state: ModelState, *kinds: Callable[[ModelState], View]) -> Rows:
+    return [[partial(kind, state)] for kind in kinds]
+
+
+PAGES: dict[str, Callable[[Material], Rows]] = {
     "Activations": activations,
     "Filters": filters,
     "Units": units,
@@ -125,7 +119,7 @@ PAGES: dict[str, Callable[[Material], Page]] = {
     "History": history,
     "Diagnosis": diagnosis,
 }
-"""Title of each tab, and what is in it; a page without views has no tab."""
+"""Title of each tab, and what is in it; a page without rows has no tab."""
 
 CHAPTERS = {
     "Inputs": ("Images", "Values"),

@@ -61,8 +61,8 @@ class Examination(Background):
         loader: Any = None,
     ) -> None:
         super().__init__()
-        _check(state, run, sweep)
-        _check_data(images, validation, loader)
+        refuse_other_kinds(state, run, sweep)
+        refuse_other_data(images, validation, loader)
         self.state, self.run, self.sweep = state, run, sweep
         self._validation = validation
         seen = None if state is None else state.image_set
@@ -226,7 +226,8 @@ class Examination(Background):
         return "".join(f"{line}\n" for line in lines)
 
 
-def _check(state: Any, run: Any, sweep: Any) -> None:
+def refuse_other_kinds(state: Any, run: Any, sweep: Any) -> None:
+    """Raise `InputError` for anything but a state, a run and a sweep, or None."""
     for name, value, kind in (
         ("state", state, ModelState),
         ("run", run, Run),
@@ -236,8 +237,8 @@ def _check(state: Any, run: Any, sweep: Any) -> None:
             raise InputError(f"{name}: expected a {kind.__name__}, got {type(value).__name__}")
 
 
-def _check_data(images: Any, validation: Any, loader: Any) -> None:
-    """Refuse what cannot be looked at: unread, it would pass for fine."""
+def refuse_other_data(images: Any, validation: Any, loader: Any) -> None:
+    """Raise `InputError` for what cannot be looked at: unread, it would pass for fine."""
     if loader is not None and not isinstance(loader, DataLoader):
         raise InputError(f"loader: expected a DataLoader, got {type(loader).__name__}")
     for name, value in (("images", images), ("validation", validation)):

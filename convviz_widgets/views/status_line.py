@@ -18,10 +18,15 @@ class StatusLine(View):
     instant: ClassVar[bool] = True
 
     def __init__(self, state: ModelState, *, views: Sequence[View] = (), **options: Any) -> None:
-        self._views = views
+        self._views: list[View] = []
         super().__init__(state, **options)
         for view in views:
-            view.observe(lambda _change: self.redraw(), names="redrawn")
+            self.watch(view)
+
+    def watch(self, view: View) -> None:
+        """Tell of this view, too."""
+        self._views.append(view)
+        view.observe(lambda _change: self.redraw(), names="redrawn")
 
     def compute(self, selection: Selection) -> str:
         """Return the line."""

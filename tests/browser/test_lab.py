@@ -114,10 +114,10 @@ def test_only_a_new_checkpoint_or_image_needs_a_forward_pass(explorer, opened):
 
 def test_hidden_tabs_compute_nothing_until_they_are_shown(explorer, opened):
     drawn, forwards = opened.ask(DRAWN), opened.ask("state.forward_count")
-    assert (drawn["FilterMosaic"], drawn["WeightHistogram"], drawn["Predictions"]) == (0, 0, 0)
+    assert not {"FilterMosaic", "WeightHistogram", "Predictions"} & set(drawn)
     explorer.open_tab("Filters")
     explorer.canvas("filters").wait_for()
-    opened.until(lambda: opened.ask(DRAWN)["FilterMosaic"] == 1, "the filters were not drawn")
+    opened.until(lambda: opened.ask(DRAWN).get("FilterMosaic") == 1, "the filters were not drawn")
     hidden = opened.ask(DRAWN)["ActivationMosaic"]
     before = explorer.pixels("filters")
     explorer.later()
