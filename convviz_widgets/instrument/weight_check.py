@@ -65,5 +65,5 @@ def _other_weights(model: nn.Module) -> Iterator[None]:
 
 def _texture(like: Tensor) -> Tensor:
     """Return a deterministic pattern in [-1, 1]; drawing one would move the user's generator."""
-    wave = torch.arange(like.numel(), device=like.device, dtype=torch.float32).mul_(0.7).sin_()
-    return wave.reshape(like.shape).to(like.dtype)
+    saw = torch.arange(like.numel(), device=like.device, dtype=torch.float32).mul_(0.618).frac_()
+    return saw.mul_(2).sub_(1).reshape(like.shape).to(like.dtype)

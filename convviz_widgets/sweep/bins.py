@@ -14,7 +14,8 @@ _SHIFT = 23 - _MANTISSA_BITS
 _SMALLEST = (127 + _OCTAVES.start) << _MANTISSA_BITS  # what shifting leaves of 2**-12
 _SIDE = len(_OCTAVES) << _MANTISSA_BITS
 
-_AT_ONCE = 32_768  # values: they stay in the cache, and torch starts no threads for so few
+AT_ONCE = 131_072
+"""Values that are counted at a time: they stay in the cache, and are worth a second thread."""
 
 BINS = 2 * _SIDE + 1
 _BELOW, _FIRST, _ABOVE = 0, 1, BINS + 1
@@ -42,8 +43,8 @@ def count(counts: Tensor, maps: Tensor, *, finite: bool = False) -> None:
     maps : float32 (R, C, P).
     finite : all values are known to be.
     """
-    channels = max(1, _AT_ONCE // max(1, maps.shape[2]))
-    rows = max(1, _AT_ONCE // max(1, maps.shape[1] * maps.shape[2]))
+    channels = max(1, AT_ONCE // max(1, maps.shape[2]))
+    rows = max(1, AT_ONCE // max(1, maps.shape[1] * maps.shape[2]))
     for some_maps in maps.split(rows):
         blocks = zip(counts.split(channels), some_maps.split(channels, dim=1), strict=True)
         for some_counts, block in blocks:

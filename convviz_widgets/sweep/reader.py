@@ -13,6 +13,7 @@ from convviz_widgets.instrument.observing_tape import ObservingTape
 from convviz_widgets.sweep import bins
 from convviz_widgets.sweep.maps import MapSummary, Peaks, summarise
 from convviz_widgets.sweep.plan import Plan
+from convviz_widgets.sweep.sampled_bins import SampledBins
 from convviz_widgets.sweep.statistics import Statistics
 from convviz_widgets.sweep.sums import Sums
 from convviz_widgets.sweep.top import Top
@@ -32,7 +33,7 @@ class Reader:
         self._floor = floor
         self._sums = Sums.empty(plan.channels)
         self._top = Top.empty(plan.channels, plan.k, grouped=plan.groups is not None)
-        self._bins: dict[str, Tensor] = {}
+        self._bins = SampledBins()
 
     def read(self, images: Tensor, indices: Tensor) -> None:
         """Add a batch.
@@ -52,13 +53,13 @@ class Reader:
     def statistics(self) -> Statistics:
         """Return what is known after all batches."""
         counted = torch.zeros(self._plan.channels, bins.SLOTS, dtype=torch.int32)
-        for layer, counts in self._bins.items():
-            counted[self._plan.slices[layer]] = counts.cpu()
+        self._bins.put_into(counted, self._plan.slices)
         return Statistics(self._sums, counted, self._top)
 
     def _summaries(self, images: Tensor, indices: Tensor, least: Tensor) -> dict[str, MapSummary]:
         rows = len(images)
         sampled = (indices % self._plan.stride == 0).nonzero().flatten()
+        room = self._plan.k if self._plan.groups is None else None
         found: dict[str, MapSummary] = {}
 
         def observe(layer: str, output: Tensor) -> None:
@@ -68,23 +69,24 @@ class Reader:
             count = channels.stop - channels.start
             seen = self._plan.seen(layer, output[:rows])
             maps = _float32(seen.reshape(rows, count, -1))
-            found[layer] = summarise(maps, indices, least[channels])
+            found[layer] = summarise(maps, indices, least[channels], room)
             if len(sampled):
-                self._count(layer, maps[sampled.to(maps.device)], found[layer])
+                some = maps[sampled.to(maps.device)]
+                self._bins.add(layer, some, finite=found[layer].finite)
 
-        filling = images[:1].expand(self._plan.batch_size - rows, *images.shape[1:])
-        self._probe.follow(torch.cat([images, filling]), partial(ObservingTape, observe=observe))
+        filled = _filled(images, self._plan.batch_size)
+        self._probe.follow(filled, partial(ObservingTape, observe=observe))
         for layer in self._plan.slices:
             if layer not in found:
                 raise ModelError(f"layer {layer!r} did not run for image {int(indices[0])}")
         return {layer: found[layer] for layer in self._plan.slices}
 
-    def _count(self, layer: str, maps: Tensor, summary: MapSummary) -> None:
-        counts = self._bins.get(layer)
-        if counts is None:
-            size = (maps.shape[1], bins.SLOTS)
-            counts = self._bins[layer] = torch.zeros(size, dtype=torch.int32, device=maps.device)
-        bins.count(counts, maps, finite=summary.finite)
+
+def _filled(images: Tensor, size: int) -> Tensor:
+    missing = size - len(images)
+    if not missing:
+        return images
+    return torch.cat([images, images[:1].expand(missing, *images.shape[1:])])
 
 
 def _in_a_row(peaks: list[tuple[int, Peaks]]) -> Peaks:

@@ -39,7 +39,7 @@ def test_what_is_done_without_looking_is_what_is_done_on_a_cpu(shape):
     """The sums that a GPU makes, on a CPU."""
     maps = torch.randn(shape, generator=torch.Generator().manual_seed(0)).relu_()
     images, least = torch.arange(shape[0]) + 5, torch.full((shape[1],), 0.5)
-    quick, exact = (way(maps, images, least) for way in (summarise, _exact))
+    quick, exact = (way(maps, images, least, None) for way in (summarise, _exact))
     for name in ("fired", "values", "nan", "infinite", "first_nan", "maximum"):
         assert torch.equal(getattr(quick.sums, name), getattr(exact.sums, name))
     torch.testing.assert_close(quick.sums.mean, exact.sums.mean, rtol=1e-6, atol=1e-9)
