@@ -6,8 +6,9 @@ import heapq
 import os
 import time
 from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
+from convviz_widgets.checkpoints.directory_path import absolute
 from convviz_widgets.checkpoints.listing import CheckpointFile, Listing
 from convviz_widgets.checkpoints.names import (
     SUFFIXES,
@@ -39,7 +40,7 @@ class CheckpointDirectory:
     """
 
     def __init__(self, path: str | os.PathLike[str], pattern: str | None = None) -> None:
-        self._path = Path(os.path.expanduser(path)).absolute()  # the working directory may change
+        self._path = absolute(path)
         self._pattern = _checked(pattern)
         self._settling = Settling()
         self._last: tuple[list[CheckpointFile], Listing] = [], Listing(())

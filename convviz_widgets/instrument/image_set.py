@@ -64,13 +64,13 @@ class ImageSet:
         groups: Sequence[Hashable] | None = None,
     ) -> None:
         self._inputs = _checked_inputs(inputs)
-        self.class_names = None if class_names is None else tuple(map(str, class_names))
+        self.class_names = None if class_names is None else _texts("class_names", class_names)
         self.groups = None if groups is None else self._one_each("groups", tuple(groups))
         self._classes = None if self.class_names is None else len(self.class_names)
         column = None if labels is None else checked_labels(labels, self._classes)
         self._labels = None if column is None else self._one_each("labels", column)
         self._targets = None if targets is None else self._one_each("targets", _pictures(targets))
-        self._names = None if names is None else self._one_each("names", tuple(map(str, names)))
+        self._names = None if names is None else self._one_each("names", _texts("names", names))
         first, _ = self._item(0)
         self.shape: tuple[int, ...] = tuple(first.shape)
         self.label(0)  # a data set that brings labels of another kind says so now
@@ -80,6 +80,11 @@ class ImageSet:
 
     def __len__(self) -> int:
         return len(self._inputs)
+
+    def __repr__(self) -> str:
+        shape = "×".join(map(str, self.shape))
+        labels = "" if self._classes is None else f", {self._classes} classes"
+        return f"<ImageSet: {len(self):,} images of {shape}{labels}>"
 
     def input(self, index: int) -> Tensor:
         """Return one image (1, C, H, W) as the model takes it; the tensor is the caller's."""
@@ -200,6 +205,12 @@ def _is_dataset(inputs: Any) -> bool:
         and hasattr(inputs, "__getitem__")
         and not isinstance(inputs, other)
     )
+
+
+def _texts(name: str, texts: Any) -> tuple[str, ...]:
+    if isinstance(texts, str) or not isinstance(texts, Iterable):
+        raise InputError(f"{name}: expected one text each, in a list, got {texts!r}")
+    return tuple(map(str, texts))
 
 
 def _pictures(targets: Any) -> Tensor:

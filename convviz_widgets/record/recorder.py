@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import warnings
 from contextlib import ExitStack
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from torch import nn
 
+from convviz_widgets.checkpoints.directory_path import absolute
 from convviz_widgets.errors import InputError
 from convviz_widgets.record.activation_watch import ActivationWatch
 from convviz_widgets.record.checkpoint_folder import CheckpointFolder
@@ -89,8 +89,7 @@ class Recorder:
         if not isinstance(model, nn.Module):
             raise InputError(f"model must be a torch.nn.Module, got a {type(model).__name__}")
         self._model = model
-        # Absolute, because the working directory may change.
-        self._directory = Path(os.path.expanduser(directory)).absolute()
+        self._directory = absolute(directory)
         self._every = at_least(1, "every", every)
         self._keep = at_least_or_none(2, "keep", keep)
         start = at_least_or_none(0, "step", step)
@@ -146,7 +145,7 @@ class Recorder:
         """How many steps the model has behind it, those before this recorder included."""
         return self._step
 
-    def step(self, /, **metrics: object) -> None:
+    def step(self, /, *unnamed: object, **metrics: object) -> None:
         """Record a step: call this once after each ``optimizer.step()``.
 
         When it returns, what it recorded is with the operating system: killing the process does
@@ -161,11 +160,13 @@ class Recorder:
         Raises
         ------
         InputError
-            For a metric that is not one number.
+            For a metric that is not one number, or has no name.
         RecordError
             When it cannot be written. The training is as it was, what was recorded before stays
             readable, and the next step may be tried.
         """
+        if unnamed:
+            raise InputError("a metric needs a name: step(loss=loss), not step(loss)")
         if self._is_closed:
             raise RecordError(f"the recorder of {str(self._directory)!r} is closed")
         self._step += 1

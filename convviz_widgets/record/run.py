@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from convviz_widgets.checkpoints import CheckpointSeries
+from convviz_widgets.checkpoints.directory_path import absolute
 from convviz_widgets.errors import CheckpointError, InputError
 from convviz_widgets.record.event_tree import EventTree
 from convviz_widgets.record.outputs import OutputFolder, Outputs
@@ -42,8 +43,7 @@ class Run:
         *,
         checkpoints: CheckpointSeries | None = None,
     ) -> None:
-        # Absolute, because the working directory may change.
-        self._directory = Path(os.path.expanduser(directory)).absolute()
+        self._directory = absolute(directory)
         if not self._directory.is_dir():
             raise InputError(f"no run in {str(self._directory)!r}: there is no such directory")
         self._events = EventTree(self._directory)

@@ -27,6 +27,13 @@ def check_checkpoints(checkpoints: Any) -> None:
         raise InputError(f"checkpoints: expected a CheckpointSeries, got {got}; {hint}")
 
 
+def check_loss(loss: Any) -> None:
+    """Raise `InputError` for anything but a function or None."""
+    if loss is not None and not callable(loss):
+        expected = "expected a function of output and target, such as torch.nn.functional.mse_loss"
+        raise InputError(f"loss: {expected}, got {loss!r}")
+
+
 def check_device(device: Any) -> None:
     """Raise `InputError` for a device that does not exist, or that torch cannot use here."""
     try:

@@ -16,6 +16,7 @@ from convviz_widgets.instrument import ImageSet, Probe
 from convviz_widgets.state.arguments import (
     check_checkpoints,
     check_device,
+    check_loss,
     check_model,
     checked_budget,
     checked_indices,
@@ -96,6 +97,7 @@ class ModelState(Explanations):
     ) -> None:
         check_model(model)
         check_checkpoints(checkpoints)
+        check_loss(loss)
         check_device(device)
         budget = checked_budget(memory_budget)
         shown = images if isinstance(images, ImageSet) else ImageSet(images)
@@ -139,6 +141,12 @@ class ModelState(Explanations):
     def problems(self) -> dict[str, str]:
         """One line for each checkpoint file that cannot be read."""
         return {} if self._checkpoints is None else dict(self._checkpoints.problems)
+
+    def __repr__(self) -> str:
+        images, layers = f"{len(self._images):,} images", f"{len(self._layers)} layers"
+        now = self.selection
+        at = f"at {self.checkpoint_name}, layer {now.layer}, channel {now.channel}"
+        return f"<ModelState: {layers}, {len(self.steps):,} checkpoints, {images}; {at}>"
 
     @cached_property
     def history(self) -> History:

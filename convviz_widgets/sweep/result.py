@@ -162,6 +162,8 @@ class SweepResult:
         InputError
             They are about other weights or data, or have images in common.
         """
+        if not isinstance(other, SweepResult):
+            raise InputError(f"expected a SweepResult to merge with, got {type(other).__name__}")
         subject = self.subject.joined(other.subject)
         pairs = list(zip(self.parts, other.parts, strict=True))
         for mine, theirs in pairs:

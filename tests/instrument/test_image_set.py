@@ -112,6 +112,8 @@ def test_any_number_of_channels_becomes_three(channels, grey):
         (lambda: ImageSet(np.zeros((2, 3, 8, 8), np.uint8)), "from_numpy; divide by 255"),
         (lambda: ImageSet([np.zeros((8, 8, 3))]), r"from_numpy; .*HWC: permute\(2, 0, 1\)"),
         (lambda: ImageSet(torch.zeros(2, 8, 8, 3), mean=[0] * 3), r"8 channels; .*NHWC: permute"),
+        (lambda: ImageSet(Pairs(), class_names="abc"), "class_names: expected one text each"),
+        (lambda: ImageSet(Pairs(), names=4), "names: expected one text each"),
         (lambda: ImageSet(Pairs(), groups="abc"), "got 3 groups for 4 images"),
         (lambda: ImageSet(Pairs(), mean=[0, 0]), "mean has 2 numbers; .* 3 channels"),
         (lambda: ImageSet(Pairs(), std=0), "std must be above zero"),

@@ -327,6 +327,14 @@ def test_a_closed_recorder_says_so(tmp_path):
         recorder.step()
 
 
+def test_a_metric_without_a_name_is_refused_and_the_recording_goes_on(tmp_path):
+    with Recorder(build_net(), tmp_path) as recorder:
+        with pytest.raises(InputError, match="a metric needs a name"):
+            recorder.step(0.3)
+        recorder.step(loss=0.3)
+        assert recorder.last_step == 1
+
+
 def test_activations_are_watched_at_every_checkpoint(tmp_path):
     net = nn.Sequential(nn.Conv2d(1, 2, 1), nn.ReLU(inplace=True))
     with torch.no_grad():

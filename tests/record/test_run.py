@@ -178,6 +178,9 @@ def test_problems_name_the_file(tmp_path):
 def test_what_is_no_directory_is_refused(tmp_path):
     with pytest.raises(InputError, match="there is no such directory"):
         Run(tmp_path / "none")
+    for other in (None, 3):
+        with pytest.raises(InputError, match="expected the path of a directory, got"):
+            Run(other)
 
 
 def test_deleting_a_run_leaves_what_was_read(tmp_path):

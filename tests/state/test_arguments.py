@@ -18,6 +18,7 @@ from convviz_widgets.state import ModelState
         ({"probe": [99]}, "probe: expected image indices from 0 to 1, got 99"),
         ({"probe": []}, "probe: expected image indices from 0 to 1, got none"),
         ({"probe": 1}, "probe: expected image indices from 0 to 1, got 1"),
+        ({"loss": "mse"}, "loss: expected a function of output and target"),
     ],
 )
 def test_an_argument_that_does_not_fit_is_refused_in_one_line(make_net, arguments, message):
@@ -26,3 +27,9 @@ def test_an_argument_that_does_not_fit_is_refused_in_one_line(make_net, argument
         ModelState(**given)
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+def test_a_state_says_what_it_looks_at(make_net):
+    state = ModelState(make_net(), torch.rand(2, 1, 6, 6))
+    assert repr(state).startswith("<ModelState: ")
+    assert "1 checkpoints, 2 images; at step 0, layer " in repr(state)

@@ -288,6 +288,11 @@ def test_layers_may_be_given_as_they_are_listed(net, images):
         (lambda result: result.top("conv1", 4), SelectionError, "no channel 4 in conv1"),
         (lambda result: result.histogram("conv1", -1), SelectionError, "no channel -1 in conv1"),
         (lambda result: result.at(0), SelectionError, "it has no checkpoints"),
+        (
+            lambda result: result.merge(3),
+            InputError,
+            "expected a SweepResult to merge with, got int",
+        ),
     ],
 )
 def test_what_a_result_does_not_have_is_refused(net, images, ask, error, words):
