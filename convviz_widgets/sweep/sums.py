@@ -39,15 +39,14 @@ class Sums:
     @classmethod
     def empty(cls, channels: int) -> Sums:
         """Return the sums of no image."""
-        whole, wide = (torch.zeros(channels, dtype=dtype) for dtype in (torch.int64, torch.float64))
         return cls(
-            fired=whole,
-            values=whole,
-            nan=whole,
-            infinite=whole,
+            fired=torch.zeros(channels, dtype=torch.int64),
+            values=torch.zeros(channels, dtype=torch.int64),
+            nan=torch.zeros(channels, dtype=torch.int64),
+            infinite=torch.zeros(channels, dtype=torch.int64),
             first_nan=torch.full((channels,), NEVER),
-            mean=wide,
-            squares=wide,
+            mean=torch.zeros(channels, dtype=torch.float64),
+            squares=torch.zeros(channels, dtype=torch.float64),
             maximum=torch.full((channels,), -torch.inf),
         )
 
@@ -76,6 +75,11 @@ class Sums:
             squares=self.squares + other.squares + apart**2 * self.values * share,
             maximum=torch.maximum(self.maximum, other.maximum),
         )
+
+    def keep(self, new: Sums) -> None:
+        """Take over the sums of ``new``, in the memory that there is."""
+        for field in fields(self):
+            getattr(self, field.name).copy_(getattr(new, field.name))
 
     def of(self, channels: slice) -> Sums:
         """Return the sums of some channels."""

@@ -95,6 +95,12 @@ class Top:
             tensor[line, place] = column
         return self._with(affected, self.of(affected).merged(wide))
 
+    def keep(self, new: Top) -> None:
+        """Take over the places of ``new``, in the memory that there is."""
+        if new is not self:
+            for mine, tensor in zip(self._tensors(), new._tensors(), strict=True):
+                mine.copy_(tensor)
+
     def of(self, channels: Tensor | slice) -> Top:
         """Return the places of some channels."""
         return Top(

@@ -150,7 +150,8 @@ class SweepView(View):
                 button.description, button.layout.width = label, f"{24 + 7 * len(label)}px"
         if running:
             self._bar.max, self._bar.value = max(1, running.total), running.done
-            self._count.show(f"sweeping: {running.done:,} of {running.total:,} images")
+            so_far = f"{running.done:,} of {running.total:,} images"
+            self._count.show(f"sweeping: {so_far}" if running.done else "getting ready to sweep …")
         else:
             self._count.show(seen.words)
 
