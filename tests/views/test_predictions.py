@@ -43,6 +43,17 @@ def test_the_true_class_has_a_ribbon_however_small(images):
     state.close()
 
 
+def test_ribbons_are_sent_once_while_the_image_is_drawn_on(state):
+    view = shown(state)
+    sent = view._plot._areas.y
+    state.select(drawing=state.image_set.input(0)[0] + 1)
+    assert "painted over" in view._caption.value
+    assert view._plot._areas.y is sent
+    state.select(image=1)
+    assert state.output_history.wait(PATIENCE)
+    assert view._plot._areas.y is not sent
+
+
 def test_going_through_the_images_costs_one_pass_for_each_checkpoint_once(state):
     view = shown(state)
     passes = state.output_history.forward_count
