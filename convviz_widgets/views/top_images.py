@@ -95,7 +95,7 @@ class TopImages(SweepView):
         )
         self._slot = Dropdown(
             description="Select",
-            layout=Layout(width="180px", flex="0 0 auto"),
+            layout=Layout(width="180px", flex="0 0 auto", visibility="hidden"),
             style={"description_width": "initial"},
         )
         self._aside.observe(self._directed, names="value")
@@ -260,7 +260,7 @@ class TopImages(SweepView):
         if tuple(options) != self._slot.options:
             self._slot.options = options
         self._slot.value = picture.selected
-        self._slot.disabled = not slots
+        self._slot.layout.visibility = "visible" if slots else "hidden"
         self._overlay.paint(partial(draw_outlines, picture=picture))
         self._point(None)
         self.say(picture.caption)
