@@ -229,22 +229,23 @@ def main() -> None:
     if options.peak or options.alone:
         print_peak(options.peak) if options.peak else print_alone(options.alone)
         return
-    count, rounds, images = (256, 1, (128, 512)) if options.quick else (3072, 5, (1000, 10_000))
+    count, fewer, rounds = (256, 128, 1) if options.quick else (8192, 1536, 3)
+    images = (128, 512) if options.quick else (1000, 10_000)
     title = f"ResNet-18 in shape, {count:,} images of 64×64, all 20 convolutions"
     samples = {title: race(count, rounds, "cpu")}
     print(table(title, samples[title]), flush=True)
     few, many = (median(peak_memory(number) for _ in range(rounds // 2 + 1)) for number in images)
     print(f"peak memory: {few:.0f} MB for {images[0]:,} images, {many:.0f} MB for {images[1]:,}")
-    workers_title = "the same, on workers of one thread"
-    samples[workers_title] = shared_out(count // 2, max(1, rounds - 2))
+    workers_title = f"{fewer:,} of them, on workers of one thread"
+    samples[workers_title] = shared_out(fewer, rounds)
     print(table(workers_title, samples[workers_title]), flush=True)
     apart_title = "bare forward passes on one thread, in processes of their own"
-    samples[apart_title] = side_by_side(count // 4)
+    samples[apart_title] = side_by_side(fewer // 2)
     print(table(apart_title, samples[apart_title]), flush=True)
     judged = goals(samples[title], few, many, samples[workers_title], samples[apart_title])
     if torch.cuda.is_available():
         cuda_title = f"{title}, {torch.cuda.get_device_name()}"
-        samples[cuda_title] = race(4 * count, rounds, "cuda")
+        samples[cuda_title] = race(count, rounds, "cuda")
         print(table(cuda_title, samples[cuda_title]))
     print("\n".join(goal.line() for goal in judged))
     path = TRIAL if options.quick else RESULT
