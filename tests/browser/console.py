@@ -11,6 +11,9 @@ PLATFORM = (
     "Command 'filebrowser:open-path' not registered",
     # Notebook 7 asks for its icon font under an address that its server refuses.
     ".woff2",
+    # bqplot measures a figure whose tab was left while it was made; shown again, it is made anew.
+    "<rect> attribute width: A negative value",
+    "<rect> attribute height: A negative value",
     # Voila loads Notebook 7's extension of JupyterLab, which needs a newer JupyterLab than Voila's.
     "shared module is not a function",
 )

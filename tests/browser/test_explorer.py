@@ -71,9 +71,15 @@ def test_nothing_is_wider_than_the_page(explorer):
     assert explorer.opened.too_wide() == []
 
 
+def test_a_tab_that_is_left_at_once_is_whole_when_it_is_shown_again(explorer):
+    for tab in ("Filters", "Activations", "Filters"):
+        explorer.open_tab(tab)
+    explorer.opened.until(lambda: explorer.tallest_bar("Weights") > 0, "there are no bars")
+
+
 @pytest.mark.parametrize("tab", ["Filters", "Outputs", "Activations"])
 def test_every_tab_can_be_looked_at(explorer, frontend, tab):
     explorer.open_tab(tab)
-    explorer.page.locator(".cvw-view:visible").last.wait_for()
+    explorer.root.locator(".cvw-tabs .bqplot:visible .tick").last.wait_for()
     explorer.opened.screenshot(f"{frontend}-{THEMES[frontend]}-{tab.lower()}", height=1500)
     assert explorer.opened.too_wide() == []
