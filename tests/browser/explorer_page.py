@@ -62,8 +62,8 @@ class ExplorerPage:
         return self.root.locator(".cvw-view", has=heading)
 
     def image(self, name: str) -> Locator:
-        """Return the <img> of a picture."""
-        return self.view(PICTURES[name]).locator(".cvw-frame img")
+        """Return the <img> of a picture, the first one of its view."""
+        return self.view(PICTURES[name]).locator(".cvw-frame img").first
 
     def canvas(self, name: str) -> Locator:
         """Return the canvas on a picture."""
