@@ -57,6 +57,7 @@ def test_cancel_arrives_while_a_cell_runs(frontends):
     view.get_by_role("button", name="Cancel").click()
     quiet(view, "cancelled:").wait_for()
     assert busy.page.locator(ENDED).count() == 0
+    busy.page.wait_for_timeout(2000)  # the checkpoint that was under way may still come in
     stopped = quiet(view, "cancelled:").inner_text()
     busy.page.wait_for_timeout(1000)
     assert quiet(view, "cancelled:").inner_text() == stopped
