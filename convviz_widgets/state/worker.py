@@ -44,7 +44,7 @@ class Worker(Background, Generic[Task]):
             try:
                 self._do(task)
             except Stopped:
-                pass
+                pass  # cancelled, or nobody asks any more: no failure to note
             except Exception as error:  # a broken checkpoint must not end the thread
                 self._fail(task, error)
             self._tell()

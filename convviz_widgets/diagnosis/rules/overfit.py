@@ -59,23 +59,33 @@ def overfit(
         code = gap_code(train.name, held.name, last, evaluations)
         found = _finding(held, apart, limit, risen, firm, rise, validation_images)
         return [replace(found, code=code)]
-    place = int(np.flatnonzero(wide)[0])
+    return [_gap_alone(train, held, apart, limit, wide, evaluations, validation_images)]
+
+
+def _gap_alone(
+    train: Curve,
+    held: Curve,
+    apart: np.ndarray,
+    limit: np.ndarray,
+    wide: np.ndarray,
+    evaluations: int,
+    images: int | None,
+) -> Finding:
+    first = int(np.flatnonzero(wide)[0])
     widest = int(np.nanargmax(np.where(wide, apart, np.nan)))
-    known = f"n = {validation_images:,}" if validation_images else "n unknown"
-    return [
-        Finding(
-            "overfit",
-            REMARK,
-            f"gap {apart[widest]:.2f} between training and validation accuracy from step "
-            f"{held.steps[place]:,} on (threshold {limit[place]:.2f}), {known}: overfitting, or a "
-            "validation set from elsewhere: cannot tell",
-            step=int(held.steps[place]),
-            value=float(apart[widest]),
-            threshold=float(limit[place]),
-            n=validation_images,
-            code=gap_code(train.name, held.name, widest, evaluations),
-        )
-    ]
+    known = f"n = {images:,}" if images else "n unknown"
+    return Finding(
+        "overfit",
+        REMARK,
+        f"gap {apart[widest]:.2f} between training and validation accuracy from step "
+        f"{held.steps[first]:,} on (threshold {limit[first]:.2f}), {known}: overfitting, or a "
+        "validation set from elsewhere: cannot tell",
+        step=int(held.steps[first]),
+        value=float(apart[widest]),
+        threshold=float(limit[first]),
+        n=images,
+        code=gap_code(train.name, held.name, widest, evaluations),
+    )
 
 
 def _finding(
