@@ -53,7 +53,8 @@ def test_a_view_draws_once_when_everything_changes(state, kind):
     view = kind(state)
     assert view._problem.value == ""
     state.select(checkpoint=0, image=3, layer="3", channel=2)
-    assert view.draw_count == 2
+    # What is measured meanwhile, in a thread of its own, is redrawn beside it.
+    assert view.draw_count - view.redrawn == 1
 
 
 @pytest.mark.parametrize("kind", ALL)
