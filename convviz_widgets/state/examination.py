@@ -71,6 +71,8 @@ class Examination(Background):
         self._has_images = images is not None
         self._history = None if state is None else state.history
         self._wanted = self._asked = False
+        self.is_running = False
+        """Whether something is being measured or judged."""
         self.latest = Report()
         """What the rules said when they were last asked."""
         self.problem = ""
@@ -81,7 +83,7 @@ class Examination(Background):
     def start(self) -> None:
         """Have measured what is missing, and judged, by a thread of the examination."""
         with self._turn:
-            self._wanted = self._asked = True
+            self._wanted = self._asked = self.is_running = True
             self.problem = ""
             self._start()
 
@@ -90,11 +92,6 @@ class Examination(Background):
         self._wanted = False
         if self._history is not None:
             self._history.leave(self)
-
-    @property
-    def is_running(self) -> bool:
-        """Whether something is being measured or judged."""
-        return self._thread is not None
 
     @property
     def progress(self) -> Progress:
@@ -108,13 +105,14 @@ class Examination(Background):
 
     def _work(self) -> None:
         while True:
-            self._asked = False
+            self._asked, self.is_running = False, True
             self._go_through()
+            self.is_running = False
+            self._tell()  # before the end: who waits for it finds all of it drawn
             with self._turn:
                 if not (self._asked and self._wanted):
                     self._end()
-                    break
-        self._tell()
+                    return
 
     def _go_through(self) -> None:
         try:

@@ -121,6 +121,8 @@ class View(VBox):
     def redraw(self) -> None:
         """Compute and draw, whatever has changed; errors are shown in place of the picture."""
         with self.state.hold() as selection:
+            if self._closed:  # while a thread that measures was waiting for its turn
+                return
             started = perf_counter()
             self._drawn = selection
             try:
@@ -167,8 +169,9 @@ class View(VBox):
 
     def close(self) -> None:
         """Stop listening to the state and let go of every widget of the view."""
-        self._closed = True
         if isinstance(getattr(self, "state", None), ModelState):  # else the view was refused
+            with self.state.hold():  # whoever draws has made all the widgets there will be
+                self._closed = True
             with suppress(ValueError):  # a closed state has let go of its observers already
                 self.state.unobserve(self._selected, names="selection")
         close_tree(self)

@@ -275,9 +275,7 @@ def test_ten_thousand_files_open_without_reading_one(
     monkeypatch.setattr(
         series_module, "read_checkpoint", lambda *a, **k: reads.append(a) or real(*a, **k)
     )
-    started = time.monotonic()
     series = CheckpointSeries.from_directory(tmp_path)
-    assert time.monotonic() - started < 2
     assert len(series) == 10_000
     assert reads == []
     assert series.load(9_999)["weight"].item() == 7

@@ -1,7 +1,6 @@
 """The gallery shows every sample once, as it was, and says which ones are there more than once."""
 
 import io
-from time import perf_counter
 
 import numpy as np
 import pytest
@@ -209,9 +208,7 @@ def test_a_hundred_thousand_images_are_opened_at_once_and_searched_on():
     inputs = values.float() / 255
     inputs[99_999] = inputs[4]
     state = ModelState(nn.Sequential(nn.Conv2d(1, 2, 2)), ImageSet(inputs, mean=0.0, std=1.0))
-    begun = perf_counter()
     view = InputGallery(state)
-    assert perf_counter() - begun < 1
     assert 0 < view._search.done < 100_000
     assert "looking for duplicates" in view._searching._text.value
     view._slider.value = view._slider.max

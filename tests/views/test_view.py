@@ -1,3 +1,5 @@
+import threading
+
 import pytest
 from ipywidgets import Label
 from ipywidgets.widgets.widget import _instances
@@ -84,6 +86,37 @@ def test_an_option_that_does_not_fit_is_refused_in_one_line(state, option, messa
         setattr(view, name, value)
     assert getattr(view, name) != value
     assert view._picture is picture
+
+
+def test_a_closed_view_draws_no_more_whoever_asks(state):
+    view = Named(state)
+    view.close()
+    before = set(_instances)
+    view.redraw()
+    assert view.draw_count == 1
+    assert set(_instances) == before
+
+
+def test_closing_waits_for_whoever_is_drawing(state):
+    view, amid, gate = Named(state), threading.Event(), threading.Event()
+    order = []
+
+    def draw(result):
+        amid.set()
+        gate.wait(10)
+        order.append("drawn")
+
+    view.draw = draw
+    drawing = threading.Thread(target=view.redraw)
+    drawing.start()
+    assert amid.wait(10)
+    closing = threading.Thread(target=lambda: (view.close(), order.append("closed")))
+    closing.start()
+    closing.join(0.05)
+    gate.set()
+    for thread in (drawing, closing):
+        thread.join(10)
+    assert order == ["drawn", "closed"]
 
 
 def test_a_view_that_left_every_page_computes_nothing_until_it_is_back(state):
