@@ -196,7 +196,7 @@ class ModelState(Explanations):
         What is selected stays selected, wherever it now stands in the list; with ``follow`` the
         last checkpoint is selected when there are new ones.
         """
-        with self._publisher.lock:
+        with self.hold():
             self._refuse_if_closed()
             before = self._timeline.keys
             grown = [source.refresh() for source in self._sources]

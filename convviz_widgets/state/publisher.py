@@ -28,7 +28,7 @@ class Publisher:
         self._publish = publish
         self._thread: int | None = None
         self._queue: deque[Change] = deque()
-        self._afterwards: deque[Callable[[], None]] = deque()
+        self._afterwards: list[Callable[[], None]] = []
 
     def here(self) -> bool:
         """Tell whether this thread is publishing or drawing."""
@@ -40,37 +40,43 @@ class Publisher:
 
         What was left for `afterwards` is called when the lock is free again.
         """
-        outermost = not self.here()
+        if self.here():
+            yield
+            return
+        later: list[Callable[[], None]] = []
         try:
-            with self._held(current):
-                yield
+            with self.lock:
+                try:
+                    with self._publishing(current):
+                        yield
+                finally:  # under the lock: what another thread leaves is its own
+                    later, self._afterwards = self._afterwards, []
         finally:
-            while outermost and self._afterwards:
-                self._afterwards.popleft()()
+            for callback in later:
+                callback()
 
     def afterwards(self, callback: Callable[[], None]) -> None:
-        """Call ``callback`` once this thread has published: it may wait for another lock."""
+        """Call ``callback`` once this thread has published: it may wait for another lock.
+
+        That is the end of its outermost `hold`; who takes the lock alone must not submit under it.
+        """
         self._afterwards.append(callback)
 
     @contextmanager
-    def _held(self, current: Callable[[], Selection]) -> Iterator[None]:
-        with self.lock:
-            if self.here():
-                yield
-                return
-            self._thread = threading.get_ident()
-            raised: Exception | None = None
+    def _publishing(self, current: Callable[[], Selection]) -> Iterator[None]:
+        self._thread = threading.get_ident()
+        raised: Exception | None = None
+        try:
             try:
-                try:
-                    yield
-                except Exception as error:
-                    raised = error
-                raised = self._publish_queued(current, raised)
-            finally:
-                self._queue.clear()  # something is left only after an interrupt
-                self._thread = None
-            if raised is not None:
-                raise raised
+                yield
+            except Exception as error:
+                raised = error
+            raised = self._publish_queued(current, raised)
+        finally:
+            self._queue.clear()  # something is left only after an interrupt
+            self._thread = None
+        if raised is not None:
+            raise raised
 
     def _publish_queued(
         self, current: Callable[[], Selection], raised: Exception | None
@@ -90,15 +96,14 @@ class Publisher:
         return raised
 
     def submit(self, current: Callable[[], Selection], change: Change) -> Selection:
-        """Check a change, publish what it leads to, and return that selection.
+        """Check a change, publish what it leads to, and return the selection after it.
 
         Whatever the change raises, it raises before anything is written.
         """
-        with self.lock:
+        if self.here():
             chosen = change(current())
-            if self.here():
-                self._queue.append(change)
-                return chosen
-            with self.hold(current):
-                self._publish(chosen)
-            return current()
+            self._queue.append(change)
+            return chosen
+        with self.hold(current):
+            self._publish(change(current()))
+        return current()

@@ -20,8 +20,8 @@ class Locked(Bool):
     """A switch that is thrown, and told of, while nothing is being published by another thread."""
 
     def set(self, obj: Any, value: Any) -> None:
-        """Write the value under the owner's lock."""
-        with obj.lock:
+        """Write the value while the owner's selection is held."""
+        with obj.hold():
             super().set(obj, value)
 
 

@@ -53,6 +53,23 @@ def test_a_closed_link_lets_the_two_go_their_own_ways():
     assert right.checkpoint == 1
 
 
+def test_each_carries_over_only_when_it_has_let_go_of_its_own_lock():
+    left, right = state((0, 1, 2)), state((0, 1, 2))
+    Link(left, right)
+    free = []
+
+    def try_from_another_thread(_change):
+        thread = threading.Thread(target=left.activation, daemon=True)  # it needs the lock
+        thread.start()
+        thread.join(10)
+        free.append(not thread.is_alive())
+
+    right.observe(try_from_another_thread, names="checkpoint")
+    left.select(checkpoint=0)
+    left.checkpoint = 1
+    assert free == [True, True]
+
+
 def test_two_threads_that_move_both_states_never_wait_for_each_other():
     left, right = state(range(50)), state(range(50))
     Link(left, right)
