@@ -314,10 +314,8 @@ def _summary(chart: Chart) -> str:
 
 
 def _caption(chart: Chart) -> str:
-    counts = [
-        f"{sum(each.severity == severity for each in chart.report.findings)} {severity}s"
-        for severity in SIGNS
-    ]
+    found = [each.severity for each in chart.report.findings]
+    counts = [f"{(n := found.count(each))} {each}{'s' * (n != 1)}" for each in SIGNS]
     return f"{' · '.join(counts)} · a remark is worth knowing, and no alarm"
 
 

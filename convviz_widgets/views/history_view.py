@@ -131,29 +131,29 @@ class HistoryView(View):
             self.go_to(moved)
 
     def compute(self, selection: Selection) -> Seen:
-        """Return the picture of what has been measured; ask for the rest.
-
-        Raises
-        ------
-        InputError
-            When nothing can be measured: the first reason.
-        """
+        """Return the picture of what has been measured; ask for the rest."""
         history, parts = self.history, self.parts()
         if self.stopped:
             history.leave(self)
         else:
             history.ask(self, *parts)
         progress = history.progress(*parts)
-        picture = self.picture(selection)
-        if picture is None and progress.complete and progress.failures:
-            raise InputError(progress.failures[0])
-        return Seen(progress, picture)
+        return Seen(progress, self.picture(selection))
 
     def draw(self, result: Seen) -> None:
-        """Show the picture and the progress."""
-        self._show_progress(result.progress)
+        """Show the progress and the picture.
+
+        Raises
+        ------
+        InputError
+            When nothing can be measured: the first reason.
+        """
+        progress = result.progress
+        self._show_progress(progress)
         if result.picture is not None:
             self.draw_picture(result.picture)
+        elif progress.complete and progress.failures:
+            raise InputError(progress.failures[0])
 
     def close(self) -> None:
         """Ask for nothing more, and let go of every widget."""

@@ -66,8 +66,8 @@ class ExplorerPage:
         return self.view(PICTURES[name]).locator(".cvw-frame img").first
 
     def canvas(self, name: str) -> Locator:
-        """Return the canvas on a picture."""
-        return self.view(PICTURES[name]).locator(".cvw-frame canvas")
+        """Return the canvas on a picture, the first one of its view."""
+        return self.view(PICTURES[name]).locator(".cvw-frame canvas").first
 
     def bars(self, title: str = "Activation values") -> Locator:
         """Return the drawing of a histogram."""

@@ -210,6 +210,7 @@ def test_gradients_without_labels_are_refused_in_place(images, series, make_net)
     state = ModelState(make_net(9), ImageSet(images.batch(range(5))), checkpoints=series)
     view = shown(state, quantity="output gradients")
     assert "labels" in view._problem.value
+    assert view._bar.layout.display == "none"  # there is nothing to wait for
     view.quantity = "weights"
     state.history.wait(PATIENCE)
     assert view._problem.layout.display == "none"
