@@ -1,6 +1,6 @@
 """What a sweep costs beyond the forward passes that it needs, in time and in memory.
 
-python benchmarks/sweep.py            eight minutes or so, on a machine that does nothing else
+python benchmarks/sweep.py            ten minutes or so, on a machine that does nothing else
 python benchmarks/sweep.py --quick    a few batches of all, to see that it runs
 
 With a CUDA device everything but the workers is measured there as well, and printed apart.
@@ -38,6 +38,8 @@ TRIAL = ROOT / "build" / "sweep-quick.json"
 BATCH = 64
 K = 9
 
+SWEEP, HOOKS, BARE = "sweep", "hooks by hand", "bare forward passes beside the {}"
+
 Samples = dict[str, list[float]]
 
 
@@ -64,11 +66,47 @@ def convolutions() -> list[str]:
     return [layer.name for layer in layers if layer.kind == "Conv2d"]
 
 
+def seconds(work: Callable[[], object]) -> float:
+    """Return how long something takes."""
+    start = perf_counter()
+    work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return perf_counter() - start
+
+
+class Paced(Noise):
+    """Has the bare forward pass of each batch run, and clocked, when its first image is asked for.
+
+    A machine that is lent changes its speed by a tenth from one half minute to the next; so the
+    pairs that are compared lie within the same half second.
+    """
+
+    def __init__(self, count: int, network: nn.Module, device: str) -> None:
+        super().__init__(count)
+        self.seconds: list[float] = []
+        self._network, self._items, self._device = network, Items(Noise(count)), device
+
+    def __getitem__(self, index: int) -> Tensor:
+        if index == BATCH * len(self.seconds):
+            self.seconds.append(seconds(lambda: self._forward(index)))
+        return super().__getitem__(index)
+
+    def _forward(self, start: int) -> None:
+        with torch.inference_mode(), torch._C.DisableTorchFunction():
+            self._network(batch(self._items, start, self._device))
+
+
+def batch(items: Items, start: int, device: str) -> Tensor:
+    """Return what every contender is given: the loader of the sweep itself."""
+    return items.load(range(start, min(start + BATCH, len(items)))).images.to(device)
+
+
 def batches(data: Noise, device: str) -> Any:
-    """Yield what every contender is given: the loader of the sweep itself."""
+    """Yield all batches."""
     items = Items(data)
     for start in range(0, len(data), BATCH):
-        yield items.load(range(start, min(start + BATCH, len(data)))).images.to(device)
+        yield batch(items, start, device)
 
 
 def bare(network: nn.Module, data: Noise, device: str) -> None:
@@ -111,25 +149,18 @@ def hooked(network: nn.Module, data: Noise, device: str) -> None:
         torch.cat(peaks).topk(min(K, len(data)), dim=0)
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """Return how long something takes."""
-    start = perf_counter()
-    work()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return perf_counter() - start
-
-
 def race(count: int, rounds: int, device: str) -> Samples:
-    """Run all contenders by turns; milliseconds for all images."""
-    network, data = resnet18().to(device), Noise(count)
-    ways = {"bare forward": bare, "sweep": swept, "hooks by hand": hooked}
-    for way in ways.values():
+    """Run the contenders by turns, a bare pass beside each batch; milliseconds for all images."""
+    network, beside = resnet18().to(device), resnet18().to(device)  # that one has no hooks
+    taken: Samples = {name: [] for name in (SWEEP, BARE.format(SWEEP), HOOKS, BARE.format(HOOKS))}
+    for way in (swept, hooked):
         way(network, Noise(2 * BATCH), device)
-    taken: Samples = {name: [] for name in ways}
     for _ in range(rounds):
-        for name, way in ways.items():
-            taken[name].append(1000 * seconds(lambda way=way: way(network, data, device)))
+        for name, way in ((SWEEP, swept), (HOOKS, hooked)):
+            data = Paced(count, beside, device)
+            total = seconds(lambda way=way, data=data: way(network, data, device))
+            taken[name].append(1000 * (total - sum(data.seconds)))
+            taken[BARE.format(name)].append(1000 * sum(data.seconds))
     return taken
 
 
@@ -197,18 +228,17 @@ def side_by_side(count: int) -> Samples:
 
 def goals(taken: Samples, few: float, many: float, shared: Samples, apart: Samples) -> list[Goal]:
     """Judge speed and memory."""
-    pairs = zip(taken["bare forward"], taken["sweep"], strict=True)
-    share = median(plain / ours for plain, ours in pairs)
-    by_hand = zip(taken["hooks by hand"], taken["sweep"], strict=True)
+    ours, by_hand = (
+        [plain / own for plain, own in zip(taken[BARE.format(name)], taken[name], strict=True)]
+        for name in (SWEEP, HOOKS)
+    )
     middle = {name: median(times) for name, times in shared.items()}
     gain = middle["1 worker"] / middle["2 workers"]
     alone, two = apart.values()
     return [
-        Goal("a sweep, share of the bare forward's images/s", share, 0.85, at_least=True),
+        Goal("a sweep, share of the bare forward's images/s", median(ours), 0.85, at_least=True),
         Goal("memory of ten times the images, beyond", many - few, 30, " MB"),
-        Goal(
-            "a sweep, times as fast as hooks", median(h / s for h, s in by_hand), 1, at_least=True
-        ),
+        Goal("a sweep, times as fast as hooks", median(ours) / median(by_hand), 1, at_least=True),
         Goal("two workers, times as fast as one", gain, 1.5, at_least=True),
         Goal(
             "that, of what two independent processes gain",

@@ -21,16 +21,22 @@ _OURS = -1
 """The number of our hooks on each module; PyTorch counts its own up from 0."""
 
 
+class _Reel:
+    """What the hooks know: hooks that knew the replica would keep it until a garbage collection."""
+
+    tape: Tape | None = None
+
+
 class Wiring:
     """Hooks that stay on: adding them for each pass costs 17 to 36 % of a forward."""
 
     def __init__(self, replica: nn.Module) -> None:
         self._replica = replica
         self.names = dict(replica.named_modules())
-        self._tape: Tape | None = None
+        self._reel = _Reel()
         for name, module in self.names.items():
             if not _inside_parametrization(name):
-                self._wire(module, name, *_role(name, module))
+                _wire(self._reel, module, name, *_role(name, module))
 
     def run(self, tape: Tape, images: Tensor, known_shape: tuple[int, ...] | None = None) -> Any:
         """Return the replica's output for ``images``, written down on ``tape`` on the way.
@@ -44,7 +50,7 @@ class Wiring:
         InputError, ModelError
             In one line, when the model raises.
         """
-        self._tape = tape
+        self._reel.tape = tape
         try:
             with tape:
                 return self._replica(images)
@@ -53,22 +59,23 @@ class Wiring:
         except Exception as error:
             raise explain(error, tuple(images.shape[1:]), known_shape, self.names) from error
         finally:
-            self._tape = None
+            self._reel.tape = None
 
-    def _wire(self, module: nn.Module, name: str, enter: Enter | None, leave: Leave) -> None:
-        def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            if self._tape is not None and enter is not None:
-                enter(self._tape, name, args, kwargs)
 
-        def after(_: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-            return output if self._tape is None else leave(self._tape, name, output)
+def _wire(reel: _Reel, module: nn.Module, name: str, enter: Enter | None, leave: Leave) -> None:
+    def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if reel.tape is not None and enter is not None:
+            enter(reel.tape, name, args, kwargs)
 
-        # Not register_forward_hook: it numbers the hooks of the whole process, and the next one of
-        # the user would get another number than without us.
-        if enter is not None:
-            module._forward_pre_hooks[_OURS] = before
-            module._forward_pre_hooks_with_kwargs[_OURS] = True
-        module._forward_hooks[_OURS] = after
+    def after(_: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        return output if reel.tape is None else leave(reel.tape, name, output)
+
+    # Not register_forward_hook: it numbers the hooks of the whole process, and the next one of
+    # the user would get another number than without us.
+    if enter is not None:
+        module._forward_pre_hooks[_OURS] = before
+        module._forward_pre_hooks_with_kwargs[_OURS] = True
+    module._forward_hooks[_OURS] = after
 
 
 def _role(name: str, module: nn.Module) -> Role:

@@ -1,5 +1,6 @@
 """A checkpoint is copied whole or not at all."""
 
+import weakref
 from collections import OrderedDict
 
 import pytest
@@ -136,3 +137,11 @@ def test_the_weight_given_out_is_the_callers(probe):
     assert probe.weight("0").ne(0).any()
     assert probe.weight("2") is None
     assert probe.bias("9").shape == (3,)
+
+
+def test_a_probe_that_is_let_go_of_takes_its_copy_of_the_model_along_at_once():
+    probe = Probe(residual().eval(), images(3))
+    probe.record(images(3))
+    replica = weakref.ref(probe._replica)
+    del probe
+    assert replica() is None  # without waiting for a garbage collection
