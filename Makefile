@@ -46,8 +46,9 @@ test-notebooks:
 	@$(PYTHON) -m convviz_widgets.demo
 	@$(PYTHON) -m pytest tests/notebooks
 
+# A machine that stands still for seconds makes a browser time out: once more, and it is reported.
 test-browser:
-	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist loadfile tests/browser
+	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist loadfile --reruns 1 -rR tests/browser
 
 bench: $(VENV)/installed-test browser
 	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(PYTHON) $$benchmark; done
