@@ -1,6 +1,6 @@
 """What a sweep costs beyond the forward passes that it needs, in time and in memory.
 
-python benchmarks/sweep.py            ten minutes or so, on a machine that does nothing else
+python benchmarks/sweep.py            twelve minutes or so, on a machine that does nothing else
 python benchmarks/sweep.py --quick    a few batches of all, to see that it runs
 
 With a CUDA device everything but the workers is measured there as well, and printed apart.
@@ -259,7 +259,7 @@ def main() -> None:
     if options.peak or options.alone:
         print_peak(options.peak) if options.peak else print_alone(options.alone)
         return
-    count, fewer, rounds = (256, 128, 1) if options.quick else (8192, 1536, 3)
+    count, fewer, rounds = (256, 128, 1) if options.quick else (8192, 3072, 3)
     images = (128, 512) if options.quick else (1000, 10_000)
     title = f"ResNet-18 in shape, {count:,} images of 64×64, all 20 convolutions"
     samples = {title: race(count, rounds, "cpu")}

@@ -23,7 +23,7 @@ from convviz_widgets.sweep.items import Items
 from convviz_widgets.sweep.part import Part, swept_part
 from convviz_widgets.sweep.plan import Plan
 
-_TASKS_OF_A_WORKER = 4  # so that a slow worker does not keep the others waiting
+_TASKS_OF_A_WORKER = 8  # so that a slow worker does not keep the others waiting
 _MERGED_AT_ONCE = 4
 _ATTEMPTS = 3
 
