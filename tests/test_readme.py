@@ -27,9 +27,11 @@ def test_the_examples_run(tmp_path, monkeypatch):
         "mean": 0.0,
         "std": 1.0,
     }
-    on_disk, live = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    on_disk, by_code, live = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     exec(on_disk, names)
     assert names["state"].steps == (0, 100)
+    exec(by_code, names)
+    assert names["maps"].shape == (2, 4, 4)
     exec(live, {**names, "step": 7}, live_names := {})
     live_names["state"].refresh()
     assert live_names["state"].steps == (0, 7)
