@@ -78,7 +78,7 @@ def seconds(work: Callable[[], object]) -> float:
 class Paced(Noise):
     """Has the bare forward pass of each batch run, and clocked, when its first image is asked for.
 
-    A machine that is lent changes its speed by a tenth from one half minute to the next; so the
+    A shared machine changes its speed by a tenth from one half minute to the next; so the
     pairs that are compared lie within the same half second.
     """
 
