@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -54,63 +54,58 @@ def overfit(
         return []
     risen = _risen(curves, held.steps, evaluations)
     firm = wide & (risen >= rise)
-    if firm.any():
-        last = int(np.flatnonzero(firm)[-1])
-        code = gap_code(train.name, held.name, last, evaluations)
-        found = _finding(held, apart, limit, risen, firm, rise, validation_images)
-        return [replace(found, code=code)]
-    return [_gap_alone(train, held, apart, limit, wide, evaluations, validation_images)]
+    found = _Gap(train, held, apart, limit, validation_images, evaluations)
+    return [found.with_rising_loss(risen, firm, rise) if firm.any() else found.alone(wide)]
 
 
-def _gap_alone(
-    train: Curve,
-    held: Curve,
-    apart: np.ndarray,
-    limit: np.ndarray,
-    wide: np.ndarray,
-    evaluations: int,
-    images: int | None,
-) -> Finding:
-    first = int(np.flatnonzero(wide)[0])
-    widest = int(np.nanargmax(np.where(wide, apart, np.nan)))
-    known = f"n = {images:,}" if images else "n unknown"
-    return Finding(
-        "overfit",
-        REMARK,
-        f"gap {apart[widest]:.2f} between training and validation accuracy from step "
-        f"{held.steps[first]:,} on (threshold {limit[first]:.2f}), {known}: overfitting, or a "
-        "validation set from elsewhere: cannot tell",
-        step=int(held.steps[first]),
-        value=float(apart[widest]),
-        threshold=float(limit[first]),
-        n=images,
-        code=gap_code(train.name, held.name, widest, evaluations),
-    )
+@dataclass(frozen=True, eq=False)
+class _Gap:
+    """How far the accuracies are apart after each evaluation of ``held``, and how far they may."""
 
+    train: Curve
+    held: Curve
+    apart: np.ndarray
+    limit: np.ndarray
+    images: int | None
+    evaluations: int
 
-def _finding(
-    held: Curve,
-    apart: np.ndarray,
-    limit: np.ndarray,
-    risen: np.ndarray,
-    firm: np.ndarray,
-    rise: float,
-    images: int | None,
-) -> Finding:
-    first, last = np.flatnonzero(firm)[[0, -1]]
-    known = f", n = {images:,}" if images else ""
-    return Finding(
-        "overfit",
-        WARNING,
-        f"overfitting from step {held.steps[first]:,} on: at step {held.steps[last]:,} training "
-        f"accuracy is {apart[last]:.2f} above validation (threshold {limit[last]:.2f}{known}), and "
-        f"the validation loss {risen[last]:.0%} above its own minimum (threshold {rise:.0%}) while "
-        "the training loss went on falling",
-        step=int(held.steps[first]),
-        value=float(apart[last]),
-        threshold=float(limit[last]),
-        n=images,
-    )
+    def alone(self, wide: np.ndarray) -> Finding:
+        first = int(np.flatnonzero(wide)[0])
+        widest = int(np.nanargmax(np.where(wide, self.apart, np.nan)))
+        known = f"n = {self.images:,}" if self.images else "n unknown"
+        message = (
+            f"gap {self.apart[widest]:.2f} between training and validation accuracy from step "
+            f"{self.held.steps[first]:,} on (threshold {self.limit[first]:.2f}), {known}: "
+            "overfitting, or a validation set from elsewhere: cannot tell"
+        )
+        return self._finding(REMARK, message, begun=first, measured=widest, judged=first)
+
+    def with_rising_loss(self, risen: np.ndarray, firm: np.ndarray, rise: float) -> Finding:
+        first, last = map(int, np.flatnonzero(firm)[[0, -1]])
+        known = f", n = {self.images:,}" if self.images else ""
+        message = (
+            f"overfitting from step {self.held.steps[first]:,} on: at step "
+            f"{self.held.steps[last]:,} training accuracy is {self.apart[last]:.2f} above "
+            f"validation (threshold {self.limit[last]:.2f}{known}), and the validation loss "
+            f"{risen[last]:.0%} above its own minimum (threshold {rise:.0%}) while the training "
+            "loss went on falling"
+        )
+        return self._finding(WARNING, message, begun=first, measured=last, judged=last)
+
+    def _finding(
+        self, severity: str, message: str, *, begun: int, measured: int, judged: int
+    ) -> Finding:
+        """Return the finding; the places are those where it begins, and of value and threshold."""
+        return Finding(
+            "overfit",
+            severity,
+            message,
+            step=int(self.held.steps[begun]),
+            value=float(self.apart[measured]),
+            threshold=float(self.limit[judged]),
+            n=self.images,
+            code=gap_code(self.train.name, self.held.name, measured, self.evaluations),
+        )
 
 
 def _risen(curves: RunCurves, steps: np.ndarray, evaluations: int) -> np.ndarray:
