@@ -160,9 +160,9 @@ class HistoryView(View):
         if hasattr(self, "history"):  # else the view was refused
             self.history.unobserve(self._measured)
             self.history.leave(self)
-            for plot in self._plots_of.values():  # of a hidden view they are not below it
-                close_tree(plot)
-        super().close()
+        super().close()  # waits for the thread that may be drawing, and making a plot
+        for plot in getattr(self, "_plots_of", {}).values():  # of a hidden one they are not below
+            close_tree(plot)
 
     def _show_progress(self, progress: Progress) -> None:
         self._drawn_progress = progress
