@@ -7,27 +7,77 @@ from collections.abc import Iterable
 
 
 class ConvVizError(Exception):
-    """Base of every error that this package raises on purpose."""
+    """Base of every error that this package raises on purpose.
+
+    Examples
+    --------
+    >>> try:
+    ...     cvw.ModelState("a model", torch.zeros(2, 1, 8, 8))
+    ... except cvw.ConvVizError as error:
+    ...     print(f"{type(error).__name__}: {error}")
+    InputError: model: expected an nn.Module, got str
+    """
 
 
 class InputError(ConvVizError, ValueError):
-    """An argument, an image or an option that does not fit."""
+    """An argument, an image or an option that does not fit.
+
+    Examples
+    --------
+    >>> cvw.Recorder(nn.Linear(2, 1), "runs/x", every=0)
+    Traceback (most recent call last):
+    convviz_widgets.errors.InputError: every must be a whole number of at least 1, got 0
+    """
 
 
 class SelectionError(InputError):
-    """A selection that this state does not have: a channel, image or checkpoint out of range."""
+    """A selection that this state does not have: a channel, image or checkpoint out of range.
+
+    Examples
+    --------
+    >>> state.select(layer="1", channel=99)
+    Traceback (most recent call last):
+    convviz_widgets.errors.SelectionError: channel 99 is out of range: 4 channels in 1, 0 to 3
+    """
 
 
 class UnknownLayerError(SelectionError):
-    """A layer name that the model does not have."""
+    """A layer name that the model does not have.
+
+    Examples
+    --------
+    >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU())
+    >>> cvw.ModelState(model, torch.zeros(2, 1, 8, 8), layer="relu")
+    Traceback (most recent call last):
+    convviz_widgets.errors.UnknownLayerError: unknown layer 'relu'; this model has 0, 1
+    """
 
 
 class ModelError(ConvVizError, RuntimeError):
-    """A model that cannot be copied, raises, or ignores the weights that it is given."""
+    """A model that cannot be copied, raises, or ignores the weights that it is given.
+
+    Examples
+    --------
+    >>> class Unfinished(nn.Module):
+    ...     def forward(self, images):
+    ...         raise NotImplementedError("to be written")
+    >>> try:
+    ...     cvw.list_layers(Unfinished(), torch.zeros(1, 1, 8, 8))
+    ... except cvw.ModelError as error:
+    ...     print(error)
+    the model raised on images of shape (1, 8, 8): NotImplementedError: to be written
+    """
 
 
 class CheckpointError(ConvVizError):
-    """A checkpoint that cannot be read, or that does not fit the model."""
+    """A checkpoint that cannot be read, or that does not fit the model.
+
+    Examples
+    --------
+    >>> cvw.CheckpointSeries.from_state_dicts([])
+    Traceback (most recent call last):
+    convviz_widgets.errors.CheckpointError: no state dicts: expected [(step, state_dict), ...]
+    """
 
 
 def in_one_line(error: Exception) -> str:

@@ -36,6 +36,15 @@ class CheckpointSeries:
     Made by `from_directory` or `from_state_dicts`. May be used from several threads: a listing is
     replaced as a whole, by one `refresh` at a time, and nothing else is shared but the notes on
     files that failed.
+
+    Examples
+    --------
+    >>> weights = nn.Linear(2, 1).state_dict()
+    >>> series = cvw.CheckpointSeries.from_state_dicts([(100, weights), (0, weights)])
+    >>> series.steps
+    (0, 100)
+    >>> list(series.load(1))
+    ['weight', 'bias']
     """
 
     def __init__(

@@ -16,7 +16,16 @@ SEVERITIES = (ERROR, WARNING, REMARK)
 
 @dataclass(frozen=True)
 class Finding:
-    """One abnormal thing: what, how bad, where, and how it was measured."""
+    """One abnormal thing: what, how bad, where, and how it was measured.
+
+    Examples
+    --------
+    >>> (finding,) = cvw.diagnose(images=torch.ones(4, 1, 8, 8))
+    >>> finding.rule, finding.severity
+    ('duplicate-sample', 'warning')
+    >>> finding.value, finding.threshold, finding.n
+    (3.0, 0.0, 4)
+    """
 
     rule: str
     """Name of the rule, such as "dead-layer"."""

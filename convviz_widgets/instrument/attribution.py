@@ -85,7 +85,8 @@ def attribute(
     --------
     >>> model = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), nn.ReLU())
     >>> _ = model[0].weight.data.fill_(2.0)
-    >>> attribute(model, torch.ones(1, 2, 2), unit=("1", 0, (0, 1)), method="deconvnet")
+    >>> image = torch.ones(1, 2, 2)
+    >>> cvw.attribute(model, image, unit=("1", 0, (0, 1)), method="deconvnet")
     tensor([[[0., 2.],
              [0., 0.]]])
     """

@@ -49,6 +49,16 @@ class ImageSet:
     ----------
     shape : (C, H, W) of every image.
     class_names, groups : as given, as tuples, or None.
+
+    Examples
+    --------
+    >>> images = cvw.ImageSet(torch.zeros(2, 1, 8, 8), labels=[0, 1], class_names=["cat", "dog"])
+    >>> images
+    <ImageSet: 2 images of 1×8×8, 2 classes>
+    >>> images.input(1).shape
+    torch.Size([1, 1, 8, 8])
+    >>> images.class_names[images.label(1)]
+    'dog'
     """
 
     def __init__(

@@ -20,6 +20,13 @@ class LayerInfo:
     shape : of the output for one image, (C, H, W) or (F,).
     weight_shape : of the module's weight, None without one.
     groups : of a convolution, otherwise 1.
+
+    Examples
+    --------
+    >>> model = nn.Sequential(nn.Conv2d(1, 4, 3))
+    >>> (info,) = cvw.list_layers(model, torch.zeros(1, 1, 8, 8))
+    >>> info.name, info.kind, info.shape, info.weight_shape
+    ('0', 'Conv2d', (4, 6, 6), (4, 1, 3, 3))
     """
 
     name: str
@@ -58,6 +65,14 @@ def list_layers(model: nn.Module, example_input: Tensor) -> tuple[LayerInfo, ...
         The model cannot be copied, raises, or ignores its weights.
     InputError
         The images do not fit the model.
+
+    Examples
+    --------
+    >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU())
+    >>> for info in cvw.list_layers(model, torch.zeros(1, 1, 8, 8)):
+    ...     print(info.name, info.kind, info.shape)
+    0 Conv2d (4, 6, 6)
+    1 ReLU (4, 6, 6)
     """
     from convviz_widgets.instrument.probe import Probe  # the probe is made of layers
 

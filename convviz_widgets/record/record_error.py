@@ -11,7 +11,16 @@ from convviz_widgets.errors import CheckpointError, ConvVizError
 
 
 class RecordError(ConvVizError):
-    """A folder that cannot be recorded into: no space, no permission, another recorder in it."""
+    """A folder that cannot be recorded into: no space, no permission, another recorder in it.
+
+    Examples
+    --------
+    >>> try:
+    ...     cvw.Recorder(nn.Linear(2, 1), "/dev/null/run")
+    ... except cvw.RecordError as error:
+    ...     print(error)
+    cannot record in '/dev/null/run': Not a directory
+    """
 
 
 @contextmanager

@@ -73,6 +73,16 @@ class Recorder:
         For an argument that does not fit.
     RecordError
         When the folder cannot be written, or another recorder is writing there.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as directory:
+    ...     with cvw.Recorder(nn.Linear(2, 1), directory, every=2) as recorder:
+    ...         for loss in (0.9, 0.5, 0.4, 0.3):
+    ...             recorder.step(**{"loss/train": loss})
+    ...     cvw.Run(directory).checkpoints.steps
+    (0, 2, 4)
     """
 
     def __init__(

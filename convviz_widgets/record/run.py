@@ -35,6 +35,18 @@ class Run:
     ------
     InputError
         When there is no such directory.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as directory:
+    ...     with cvw.Recorder(nn.Linear(2, 1), directory) as recorder:
+    ...         recorder.step(**{"loss/train": 0.5})
+    ...     run = cvw.Run(directory)
+    >>> run.metrics["loss/train"]
+    <Series of 1 points: steps 1 to 1>
+    >>> run.checkpoints.steps
+    (0, 1)
     """
 
     def __init__(

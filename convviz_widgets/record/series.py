@@ -20,6 +20,15 @@ class Series:
         float64 (n,); what a log holds as float32 is widened, NaN and infinities are kept.
     wall_times
         When each was recorded: seconds since 1970, float64 (n,).
+
+    Examples
+    --------
+    >>> steps, losses, seconds = np.array([0, 100]), np.array([2.25, 0.5]), np.array([0.0, 60.0])
+    >>> series = cvw.Series(steps, losses, seconds)
+    >>> series
+    <Series of 2 points: steps 0 to 100>
+    >>> dict(zip(series.steps.tolist(), series.values.tolist()))
+    {0: 2.25, 100: 0.5}
     """
 
     steps: NDArray[np.int64]

@@ -46,6 +46,12 @@ def diagnose(
     ------
     InputError
         For an argument of another kind, or without any.
+
+    Examples
+    --------
+    >>> for finding in cvw.diagnose(images=torch.ones(4, 1, 8, 8)):
+    ...     print(finding.severity, finding.rule)
+    warning duplicate-sample
     """
     if all(each is None for each in (state, run, sweep, images, validation, loader)):
         raise InputError("nothing to diagnose: give a state, run=, sweep=, images= or loader=")

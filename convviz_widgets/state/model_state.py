@@ -75,6 +75,15 @@ class ModelState(Explanations):
         If the model cannot be copied, raises on the first image, or ignores its weights.
     SelectionError, UnknownLayerError
         If what should be selected does not exist.
+
+    Examples
+    --------
+    >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU())
+    >>> state = cvw.ModelState(model, torch.zeros(5, 1, 8, 8))
+    >>> selection = state.select(layer="1", channel=2, image=4)
+    >>> state.activation().shape  # of the selected layer and image: (C, H, W)
+    torch.Size([4, 6, 6])
+    >>> state.close()
     """
 
     follow = Locked(False, help="Select each new checkpoint as soon as a refresh finds it.")

@@ -13,6 +13,15 @@ class Selection:
     """One consistent choice of checkpoint, image, layer, channel, target and direction.
 
     Two selections that compare equal show the same picture, so views need not draw again.
+
+    Examples
+    --------
+    >>> before = state.select(layer="1", channel=0)
+    >>> after = state.select(channel=2)
+    >>> after.layer, after.channel
+    ('1', 2)
+    >>> after.changed(before)
+    frozenset({'channel'})
     """
 
     checkpoint: int

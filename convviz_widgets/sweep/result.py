@@ -37,6 +37,16 @@ class SweepResult:
     parts : what is known at each checkpoint.
     fields : what units see of an image, None for images without rows and columns.
     series : whether there is a leading axis.
+
+    Examples
+    --------
+    >>> model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.ReLU())
+    >>> _ = model[0].weight.data.fill_(1.0), model[0].bias.data.copy_(torch.tensor([0.0, -9.0]))
+    >>> found = cvw.sweep(model, torch.ones(4, 1, 8, 8), progress=False)
+    >>> found.fired("1")  # of 4 images
+    tensor([4, 0])
+    >>> found.dead("1")
+    tensor([False,  True])
     """
 
     subject: Subject

@@ -29,7 +29,18 @@ from convviz_widgets.sweep.swept_layers import swept_layers
 
 
 class SweepInterrupted(KeyboardInterrupt):
-    """A sweep was stopped; ``result`` is what it knew then, for ``resume=``."""
+    """A sweep was stopped; ``result`` is what it knew then, for ``resume=``.
+
+    Examples
+    --------
+    >>> model, images = nn.Sequential(nn.Conv2d(1, 2, 3)), torch.rand(20, 1, 8, 8)
+    >>> try:
+    ...     found = cvw.sweep(model, images, progress=False)
+    ... except cvw.SweepInterrupted as stopped:  # by Ctrl+C, or Interrupt in a notebook
+    ...     found = cvw.sweep(model, images, resume=stopped.result)
+    >>> found.count
+    20
+    """
 
     def __init__(self, result: SweepResult) -> None:
         super().__init__(f"stopped: {result!r}; go on with resume=")
@@ -97,6 +108,15 @@ def sweep(
         A checkpoint cannot be read or does not fit, or the file cannot be written.
     SweepInterrupted
         On a keyboard interrupt; its ``result`` can be resumed.
+
+    Examples
+    --------
+    >>> model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU())
+    >>> found = cvw.sweep(model, torch.rand(20, 1, 8, 8), k=3, progress=False)
+    >>> found
+    <SweepResult: 20 of 20 images, 2 layers>
+    >>> len(found.top("0", channel=1))
+    3
     """
     skip = _is_skip(on_error)
     items = Items(dataset)
