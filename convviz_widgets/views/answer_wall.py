@@ -39,13 +39,18 @@ class AnswerWall:
     ----------
     view
         The gallery: it holds the state, and redraws when a page is turned.
+
+    Attributes
+    ----------
+    shown : the page that is drawn; None before the first.
+    thumbnails : its images.
     """
 
     def __init__(self, view: Any) -> None:
         self._view, self._state = view, view.state
         self._first = 0
         self._turning = False
-        self._page: AnswerPage | None = None
+        self.shown: AnswerPage | None = None
 
     def controls(self) -> Sequence[Widget]:
         """Return the slider of pages."""
@@ -60,7 +65,7 @@ class AnswerWall:
     def figures(self, pointed: Any) -> Sequence[Widget]:
         """Return the thumbnails."""
         self._pointed = pointed
-        self._thumbnails = Thumbnails(
+        self.thumbnails = Thumbnails(
             566,
             ROWS * (SIDE + BAND + 2) + 2,
             COLUMNS,
@@ -70,7 +75,7 @@ class AnswerWall:
             before=self._slider,
             after=pointed.first_button(),
         )
-        return [self._thumbnails]
+        return [self.thumbnails]
 
     def questions(self, checkpoint: int) -> tuple[Question, ...]:
         """Return the question to the clock's checkpoint: that of a confusion matrix."""
@@ -106,7 +111,7 @@ class AnswerWall:
 
     def draw(self, page: AnswerPage) -> str:
         """Send the page; return the line under it."""
-        self._page = page
+        self.shown = page
         self._turning = True
         self._slider.max = max(0, (page.count - 1) // PAGE)
         self._slider.value = page.first // PAGE
@@ -114,24 +119,24 @@ class AnswerWall:
         last = page.first + len(page.images)
         self._place.show(f"{page.first + 1:,}–{last:,} of {page.count:,}" if last else "none")
         selected = self._state.selection.image
-        self._thumbnails.show_images(page.images, page.tiles, selected)
+        self.thumbnails.show_images(page.images, page.tiles, selected)
         self._name(None)
         return page.caption
 
     def clear(self) -> None:
         """Show nothing: what was seen belongs to another checkpoint."""
-        self._thumbnails.show_images((), np.zeros(0), None)
+        self.thumbnails.show_images((), np.zeros(0), None)
 
     def step(self, by: int) -> None:
         """Select the next image of the page."""
-        image = self._thumbnails.beside(by)
+        image = self.thumbnails.beside(by)
         if image is not None:
             self._view.pick(image)
 
     def _name(self, image: int | None) -> None:
         """Say what is under the pointer, or selected."""
         named = self._state.selection.image if image is None else image
-        self._pointed.show(self._page.words.get(named, "") if self._page else "")
+        self._pointed.show(self.shown.words.get(named, "") if self.shown else "")
 
     def _answer(self, answered: Responses, place: int) -> str:
         answer = int(answered.predicted[place])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, ClassVar
@@ -34,7 +35,7 @@ from convviz_widgets.views.thumbnails import Thumbnails, tiles_of
 SHARES, ERRORS = "share of each class", "errors only"
 
 LISTED = 30
-"""Images of a cell that are shown."""
+"""Images of a cell that are painted."""
 
 OFFERED = 60
 """Cells that the drop-down offers."""
@@ -47,6 +48,13 @@ class ConfusionMatrix(HistoryView):
     answers first; a click on one selects it. Of many classes a pixel stands for a block of cells
     and shows its largest share. At first at most 1,024 images are answered, evenly spread over
     the set, in the background; each checkpoint once.
+
+    Attributes
+    ----------
+    painted : what is drawn; None while there is nothing to see.
+    raster, row_names, column_names : the matrix, and the names beside and above it.
+    matrix : all of them, with the images of the cell: hidden while there is nothing to see.
+    thumbnails : the images of the cell.
     """
 
     title: ClassVar[str] = "Confusion matrix"
@@ -72,7 +80,7 @@ class ConfusionMatrix(HistoryView):
         self._checkpoint = self.state.selection.checkpoint
         count = len(self.state.image_set)
         self._cell: Cell | None = None
-        self._painted: ConfusionPicture | None = None
+        self.painted: ConfusionPicture | None = None
         self._cell_choice = Dropdown(
             description="Cell",
             layout=Layout(width="344px", flex="0 0 auto"),
@@ -91,11 +99,11 @@ class ConfusionMatrix(HistoryView):
         hold = self.state.hold
         self._pointed = PointerLine(self, self.width, "image", self._step_on)
         after = self._pointed.first_button()
-        self._raster = Raster(SIDE, SIDE, before=self._cell_choice, hold=hold)
-        self._raster.on_click(self._clicked)
-        self._raster.on_move(self._moved, lambda: self._pointed.show(""))
-        self._raster.on_arrow(self._arrow)
-        self._thumbnails = Thumbnails(
+        self.raster = Raster(SIDE, SIDE, before=self._cell_choice, hold=hold)
+        self.raster.on_click(self._clicked)
+        self.raster.on_move(self._moved, lambda: self._pointed.show(""))
+        self.raster.on_arrow(self._arrow)
+        self.thumbnails = Thumbnails(
             168,
             SIDE,
             3,
@@ -105,17 +113,27 @@ class ConfusionMatrix(HistoryView):
             before=self._cell_choice,
             after=after,
         )
-        self._answers = HTML(layout=Layout(height=f"{ABOVE}px", flex="0 0 auto", margin="0"))
-        self._truths = HTML(
+        self.column_names = HTML(layout=Layout(height=f"{ABOVE}px", flex="0 0 auto", margin="0"))
+        self.row_names = HTML(
             layout=Layout(width=f"{LABELS}px", height=f"{SIDE}px", flex="0 0 auto", margin="0")
         )
         self._cell_heading = Text(kind="quiet wrap", height=f"{ABOVE}px", width="160px")
-        matrix = Box([self._truths, self._raster], layout=_still())
-        left = VBox([self._answers, matrix], layout=_still(width=f"{LABELS + SIDE}px"))
-        right = VBox([self._cell_heading, self._thumbnails], layout=_still(margin="0 0 0 8px"))
+        matrix = Box([self.row_names, self.raster], layout=_still())
+        left = VBox([self.column_names, matrix], layout=_still(width=f"{LABELS + SIDE}px"))
+        right = VBox([self._cell_heading, self.thumbnails], layout=_still(margin="0 0 0 8px"))
         self._said = Text(kind="wrap", display="none")
-        self._block = Box([left, right], layout=_still())
-        return [VBox([self._said, self._block], layout=_still()), self._pointed]
+        self.matrix = Box([left, right], layout=_still())
+        return [VBox([self._said, self.matrix], layout=_still()), self._pointed]
+
+    @property
+    def heading(self) -> str:
+        """What the cell is whose images are listed."""
+        return html.unescape(self._cell_heading.value)
+
+    @property
+    def message(self) -> str:
+        """What is said in place of a matrix that would be empty."""
+        return html.unescape(self._said.value)
 
     # -- compute ------------------------------------------------------------------------------
 
@@ -187,8 +205,8 @@ class ConfusionMatrix(HistoryView):
         """Show the matrix and the progress; what was seen before goes while there is none."""
         super().draw(result)
         if result.picture is None:
-            self._painted = None
-            self._block.layout.visibility = "hidden"
+            self.painted = None
+            self.matrix.layout.visibility = "hidden"
             self.say("")
 
     def draw_picture(self, picture: ConfusionPicture | str) -> None:
@@ -196,21 +214,21 @@ class ConfusionMatrix(HistoryView):
         is_words = isinstance(picture, str)
         self._said.show(picture if isinstance(picture, str) else "")
         self._said.layout.display = "" if is_words else "none"
-        self._block.layout.visibility = "hidden" if is_words else "visible"
+        self.matrix.layout.visibility = "hidden" if is_words else "visible"
         if isinstance(picture, str):
-            self._painted = None
+            self.painted = None
             self.say("")
             return
-        self._painted = picture
+        self.painted = picture
         size = picture.cells.size
         boxes = () if picture.cell is None else (picture.cells.box(picture.cell),)
-        self._raster.show(picture.png, size, size, boxes)
+        self.raster.show(picture.png, size, size, boxes)
         names = [class_name(self.state.image_set, index) for index in range(picture.cells.classes)]
-        self._answers.value = names_above(names, picture.cells)
-        self._truths.value = names_beside(names, picture.cells)
+        self.column_names.value = names_above(names, picture.cells)
+        self.row_names.value = names_beside(names, picture.cells)
         self._cell_heading.show(picture.heading)
         selected = self.state.selection.image
-        self._thumbnails.show_images(picture.listed, picture.tiles, selected)
+        self.thumbnails.show_images(picture.listed, picture.tiles, selected)
         self._offer(picture)
         self.say(picture.caption)
 
@@ -234,7 +252,7 @@ class ConfusionMatrix(HistoryView):
     # -- what the user does -------------------------------------------------------------------
 
     def _step_on(self, by: int) -> None:
-        image = self._thumbnails.beside(by)
+        image = self.thumbnails.beside(by)
         if image is not None:
             self.state.select(image=image)
 
@@ -248,11 +266,11 @@ class ConfusionMatrix(HistoryView):
             self._choose(change.new)
 
     def _clicked(self, x: int, y: int) -> None:
-        if self._painted is not None:
-            self._choose(self._painted.cells.cell_at(x, y))
+        if self.painted is not None:
+            self._choose(self.painted.cells.cell_at(x, y))
 
     def _arrow(self, dx: int, dy: int) -> None:
-        painted = self._painted
+        painted = self.painted
         if painted is None or painted.cell is None:
             return
         row, column = painted.cells.place(painted.cell)
@@ -260,7 +278,7 @@ class ConfusionMatrix(HistoryView):
             self._choose(painted.cells.cell(row + dy, column + dx))
 
     def _moved(self, x: int, y: int) -> None:
-        painted = self._painted  # another thread may paint a new one
+        painted = self.painted  # another thread may paint a new one
         cell = painted.cells.cell_at(x, y) if painted else None
         if painted is not None and cell is not None:
             rows, columns = cell

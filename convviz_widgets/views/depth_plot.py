@@ -12,8 +12,7 @@ import numpy as np
 from bqplot import Lines
 
 from convviz_widgets.views.checkpoint_axis import draw_line
-from convviz_widgets.views.plot import CURVES, Plot, make_plot
-from convviz_widgets.views.raster import Overlay
+from convviz_widgets.views.plot import CURVES, Plot, PointedPlot, make_plot
 from convviz_widgets.views.text import QUIET
 from convviz_widgets.views.ticks import label_ticks, mark_powers_of_ten, whole_numbers
 
@@ -38,7 +37,7 @@ class DepthProfile:
     """Places and log10 norms of the line that was fitted."""
 
 
-class DepthPlot:
+class DepthPlot(PointedPlot):
     """Shows a `DepthProfile` on a logarithmic axis; a click selects the layer.
 
     Layers whose gradient is exactly zero have no place on that axis: a 0 stands at the bottom.
@@ -53,28 +52,24 @@ class DepthPlot:
         pointed: Callable[[str], Any],
     ) -> None:
         label = "layers, from the input to the output"
-        self._plot = make_plot(width, height, label, "", margin=MARGIN)
-        scales = {"x": self._plot.x, "y": self._plot.y}
+        super().__init__(make_plot(width, height, label, "", margin=MARGIN), pointed)
+        scales = {"x": self.plot.x, "y": self.plot.y}
         nothing = {"x": np.zeros(1), "y": np.zeros(1), "scales": scales, "visible": False}
         dots = {"marker": "circle", "marker_size": 28, "stroke_width": 1.5, **nothing}
         self._norms = Lines(colors=[NORM], **dots)
         self._means = Lines(colors=[MEAN], **dots)
         self._fit = Lines(colors=[QUIET], line_style="dashed", stroke_width=2, **nothing)
-        self._plot.figure.marks = [self._fit, self._norms, self._means]
+        self.plot.figure.marks = [self._fit, self._norms, self._means]
         self._profile: DepthProfile | None = None
-        self._picked, self._pointed = picked, pointed
-        self.overlay = Overlay(self._plot.figure)
-        self.overlay.resize(width, height)
-        self.overlay.on_click(self._clicked)
-        self.overlay.on_move(self._moved, lambda: pointed(""))
+        self._picked = picked
 
     def show(self, profile: DepthProfile, layer: str) -> None:
         """Send the dots, with ``layer`` selected."""
         self._profile = profile
         norms, means = _decades(profile.norms), _decades(profile.means)
-        self._plot.show((-0.5, len(profile.layers) - 0.5), whole_decades([*norms, *means]))
-        mark_powers_of_ten(self._plot)
-        _name_layers(self._plot, profile.layers)
+        self.plot.show((-0.5, len(profile.layers) - 0.5), whole_decades([*norms, *means]))
+        mark_powers_of_ten(self.plot)
+        _name_layers(self.plot, profile.layers)
         for mark, values in ((self._norms, norms), (self._means, means)):
             known = np.isfinite(values)
             _send(mark, np.flatnonzero(known).astype(float), values[known])
@@ -82,14 +77,14 @@ class DepthPlot:
         self.overlay.paint(partial(self._annotate, profile=profile, layer=layer))
 
     def _annotate(self, canvas: Any, profile: DepthProfile, layer: str) -> None:
-        top, bottom = self._plot.top_and_bottom
+        top, bottom = self.plot.top_and_bottom
         canvas.font, canvas.text_align = "11px sans-serif", "center"
         for place, (name, norm) in enumerate(zip(profile.layers, profile.norms, strict=True)):
-            x = self._plot.to_pixel(place)
+            x = self.plot.to_pixel(place)
             if x is None:
                 continue
             if name == layer:
-                draw_line(canvas, self._plot, place)
+                draw_line(canvas, self.plot, place)
             canvas.fill_style = NORM
             if norm == 0:
                 canvas.fill_text("0", x, bottom - 3)
@@ -99,18 +94,21 @@ class DepthPlot:
     def _layer_at(self, x: int) -> int | None:
         if self._profile is None or not self._profile.layers:
             return None
-        return min(len(self._profile.layers) - 1, max(0, round(self._plot.to_value(x))))
+        return min(len(self._profile.layers) - 1, max(0, round(self.plot.to_value(x))))
 
-    def _clicked(self, x: int, _y: int) -> None:
+    def pick_at(self, x: int, y: int) -> None:
+        """Pick the layer at a pixel."""
         place = self._layer_at(x)
         if place is not None and self._profile is not None:
             self._picked(self._profile.layers[place])
 
-    def _moved(self, x: int, _y: int) -> None:
+    def words_at(self, x: int, y: int) -> str | None:
+        """Say which layer lies at a pixel, and its gradient; None while there is none."""
         place = self._layer_at(x)
-        if place is not None and self._profile is not None:
-            name, norm = self._profile.layers[place], self._profile.norms[place]
-            self._pointed(f"{name}: norm {norm:.3g}, mean |g| {self._profile.means[place]:.3g}")
+        if place is None or self._profile is None:
+            return None
+        name, norm = self._profile.layers[place], self._profile.norms[place]
+        return f"{name}: norm {norm:.3g}, mean |g| {self._profile.means[place]:.3g}"
 
 
 def whole_decades(values: Sequence[float] | np.ndarray) -> tuple[float, float]:

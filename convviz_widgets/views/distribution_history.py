@@ -68,6 +68,8 @@ class DistributionHistory(HistoryView):
 
     The counts are exact: every value is in the one of up to 4,096 bins that it lies in, and the
     rows on the screen are made of whole bins. Percentiles are off by less than one bin.
+
+    `plots` holds what is seen, once there is something to see.
     """
 
     title: ClassVar[str] = "Distribution over training"
@@ -102,7 +104,7 @@ class DistributionHistory(HistoryView):
         still.overflow = "hidden"
         self._frame = VBox(layout=still)
         self._pointed = self.clock_line()
-        self._plots: DistributionPlots | None = None
+        self.plots: DistributionPlots | None = None
         self._seen: DistributionPicture | None = None
         return [self._frame, self._pointed]
 
@@ -122,25 +124,25 @@ class DistributionHistory(HistoryView):
     def draw_picture(self, picture: DistributionPicture) -> None:
         """Send both plots and the caption."""
         self._seen = picture
-        if self._plots is None:  # when first shown: a hidden figure is never measured right
-            self._plots = DistributionPlots()
-            self._plots.overlay.on_click(self._clicked)
-            self._plots.overlay.on_move(self._moved, lambda: self._pointed.show(""))
-            self.listen_to(self._plots.overlay)
-        self._plots.show(picture, bands=self.show == BANDS, normal=self.normal)
-        self.reveal(self._frame, self._plots.widget)
+        if self.plots is None:  # when first shown: a hidden figure is never measured right
+            self.plots = DistributionPlots()
+            self.plots.overlay.on_click(self._clicked)
+            self.plots.overlay.on_move(self._moved, lambda: self._pointed.show(""))
+            self.listen_to(self.plots.overlay)
+        self.plots.show(picture, bands=self.show == BANDS, normal=self.normal)
+        self.reveal(self._frame, self.plots.widget)
         self.say(" · ".join(_sentences(picture, self.show, self.normal)))
 
     def _clicked(self, x: int, _y: int) -> None:
-        if self._plots is not None:
-            self.go_to(self._plots.checkpoint_at(x, len(self.state.steps)))
+        if self.plots is not None:
+            self.go_to(self.plots.checkpoint_at(x, len(self.state.steps)))
 
     def _moved(self, x: int, y: int) -> None:
-        if self._plots is None or self._seen is None:
+        if self.plots is None or self._seen is None:
             return
         data, edges = self._seen.data, self._seen.edges
-        index = self._plots.checkpoint_at(x, len(data.columns))
-        row, here = self._plots.row_at(y, len(edges) - 1), data.columns[index]
+        index = self.plots.checkpoint_at(x, len(data.columns))
+        row, here = self.plots.row_at(y, len(edges) - 1), data.columns[index]
         if here is None or row is None:
             return
         count = float(here.counted(edges[row : row + 2])[0])

@@ -50,43 +50,57 @@ SCALE_TOP, SCALE_STEPS, SCALE_STEP = 40, 40, 3
 
 
 class DistributionPlots:
-    """Marks and axes, made once; ``widget`` holds both plots, ``overlay`` reports the pointer."""
+    """Marks and axes, made once.
+
+    Attributes
+    ----------
+    plot : that of all checkpoints.
+    beside : the histogram of one, on the same axis of values.
+    widget : both, as they stand in the page.
+    overlay : reports clicks and the pointer on the plot of all checkpoints.
+    normal : the curve that may be laid over the histogram.
+    """
 
     def __init__(self) -> None:
-        self._all = make_plot(WIDTH, HEIGHT, "step", "", margin=MARGIN)
-        self._one = make_plot(SIDE_WIDTH, HEIGHT, "values a row", "", margin=SIDE_MARGIN)
-        across, up = self._one.figure.axes
+        self.plot = make_plot(WIDTH, HEIGHT, "step", "", margin=MARGIN)
+        self.beside = make_plot(SIDE_WIDTH, HEIGHT, "values a row", "", margin=SIDE_MARGIN)
+        across, up = self.beside.figure.axes
         across.num_ticks, across.tick_format, up.visible = 3, ".2~s", False
-        self._one.figure.layout.margin = "0"
+        self.beside.figure.layout.margin = "0"
         self._make_marks()
-        self.overlay = Overlay(self._all.figure)
+        self.overlay = Overlay(self.plot.figure)
         self.overlay.resize(WIDTH, HEIGHT)
         self.widget = HBox(
-            [self.overlay, self._one.figure], layout=Layout(overflow="hidden", flex="0 0 auto")
+            [self.overlay, self.beside.figure], layout=Layout(overflow="hidden", flex="0 0 auto")
         )
 
     def show(self, picture: DistributionPicture, bands: bool, normal: bool) -> None:
         """Send a picture: as bands of percentiles or as a heat map, with a Normal or without."""
         ends = float(picture.edges[0]), float(picture.edges[-1])
-        self._all.show(span(len(picture.data.columns)), ends)
-        mark_steps(self._all, picture.data.steps)
-        mark_values(self._all)
+        self.plot.show(span(len(picture.data.columns)), ends)
+        mark_steps(self.plot, picture.data.steps)
+        mark_values(self.plot)
         self._show_heat_map(picture, ends, visible=not bands)
         self._show_bands(picture, visible=bands)
         self._show_histogram(picture, ends, normal)
         self.overlay.paint(partial(self._annotate, picture=picture, bands=bands))
 
+    @property
+    def heat_map(self) -> bytes:
+        """The picture of all checkpoints, a column each: a PNG file."""
+        return bytes(self._image.image.value)
+
     def checkpoint_at(self, x: int, count: int) -> int:
         """Return the checkpoint that a pixel across belongs to."""
-        return checkpoint_at(self._all, x, count)
+        return checkpoint_at(self.plot, x, count)
 
     def row_at(self, y: int, count: int) -> int | None:
         """Return the row, counted from below, that a pixel belongs to; None outside."""
-        top, bottom = self._all.top_and_bottom
+        top, bottom = self.plot.top_and_bottom
         return int((bottom - y) / (bottom - top) * count) if top < y <= bottom else None
 
     def _make_marks(self) -> None:
-        scales = {"x": self._all.x, "y": self._all.y}
+        scales = {"x": self.plot.x, "y": self.plot.y}
         line = {"x": np.zeros(1), "scales": scales, "colors": [ACCENT]}
         self._image = ImageMark(image=Image(value=EMPTY_PNG, format="png"), scales=scales)
         self._bands = [
@@ -101,13 +115,13 @@ class DistributionPlots:
             for opacity in BAND_OPACITIES
         ]
         self._median = Lines(y=np.zeros(1), **line)
-        self._all.figure.marks = [self._image, *self._bands, self._median]
-        line["scales"] = {"x": self._one.x, "y": self._one.y}
+        self.plot.figure.marks = [self._image, *self._bands, self._median]
+        line["scales"] = {"x": self.beside.x, "y": self.beside.y}
         self._bars = Lines(
             y=np.zeros(1), fill="inside", fill_colors=[ACCENT], stroke_width=0.0, **line
         )
-        self._normal = Lines(y=np.zeros(1), stroke_width=2, **{**line, "colors": [NORMAL]})
-        self._one.figure.marks = [self._bars, self._normal]
+        self.normal = Lines(y=np.zeros(1), stroke_width=2, **{**line, "colors": [NORMAL]})
+        self.beside.figure.marks = [self._bars, self.normal]
 
     def _show_heat_map(
         self, picture: DistributionPicture, ends: tuple[float, float], visible: bool
@@ -133,19 +147,19 @@ class DistributionPlots:
     ) -> None:
         here, edges = picture.here, picture.edges
         counts = np.zeros(len(edges) - 1) if here is None else here.counted(edges)
-        self._one.show((0.0, max(1.0, 1.05 * float(counts.max()))), ends)
+        self.beside.show((0.0, max(1.0, 1.05 * float(counts.max()))), ends)
         with self._bars.hold_sync():
             self._bars.x = np.concatenate([[0.0], np.repeat(counts, 2), [0.0]])
             self._bars.y = np.repeat(edges, 2)
         shown = normal and here is not None and here.moments.std > 0
-        with self._normal.hold_sync():
-            self._normal.visible = shown
+        with self.normal.hold_sync():
+            self.normal.visible = shown
             if shown and here is not None:
-                self._normal.x, self._normal.y = normal_curve(here, edges)
+                self.normal.x, self.normal.y = normal_curve(here, edges)
 
     def _annotate(self, canvas: Any, picture: DistributionPicture, bands: bool) -> None:
         """Draw the cursor, and beside the plot what its colours mean."""
-        draw_frame(canvas, self._all, picture.index)
+        draw_frame(canvas, self.plot, picture.index)
         canvas.font, canvas.fill_style = "10px sans-serif", QUIET
         left = WIDTH - MARGIN["right"]
         if bands:
@@ -155,8 +169,8 @@ class DistributionPlots:
 
     def _label_bands(self, canvas: Any, left: float, levels: np.ndarray) -> None:
         """Name the percentiles where they end, at the last checkpoint that has been measured."""
-        top, bottom = self._all.top_and_bottom
-        places = [_pixel_up(self._all, value) for value in levels[~np.isnan(levels[:, 0])][-1]]
+        top, bottom = self.plot.top_and_bottom
+        places = [_pixel_up(self.plot, value) for value in levels[~np.isnan(levels[:, 0])][-1]]
         for level, y in zip(PERCENTILES, apart(places, top, bottom), strict=True):
             canvas.fill_text(f"{level:g} %", left, y + 3)
 

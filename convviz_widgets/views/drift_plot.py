@@ -17,8 +17,7 @@ from convviz_widgets.views.checkpoint_axis import (
     mark_steps,
     span,
 )
-from convviz_widgets.views.plot import CURVES, make_plot
-from convviz_widgets.views.raster import Overlay
+from convviz_widgets.views.plot import CURVES, PointedPlot, make_plot
 from convviz_widgets.views.ticks import mark_values
 
 MARGIN = {"top": 8, "bottom": 40, "left": 50, "right": 14}
@@ -34,7 +33,7 @@ LEGEND = (
 )
 
 
-class DriftPlot:
+class DriftPlot(PointedPlot):
     """Two curves, as shares of the targets', two dashed limits, and a cursor.
 
     Parameters
@@ -55,26 +54,23 @@ class DriftPlot:
         picked: Callable[[int], Any],
         pointed: Callable[[str], Any],
     ) -> None:
-        self._plot = make_plot(width, height, "step", "of the target's", margin=MARGIN)
-        self._plot.figure.axes[1].label_offset = "38px"
+        empty = make_plot(width, height, "step", "of the target's", margin=MARGIN)
+        super().__init__(empty, pointed)
+        self.plot.figure.axes[1].label_offset = "38px"
         line = {
             "x": np.zeros(1),
             "y": np.zeros(1),
-            "scales": {"x": self._plot.x, "y": self._plot.y},
+            "scales": {"x": self.plot.x, "y": self.plot.y},
         }
         colours = (CHROMA, CONTRAST)
         self._curves = [Lines(colors=[each], stroke_width=2, **line) for each in colours]
         self._limits = [
             Lines(colors=[each], stroke_width=1, line_style="dashed", **line) for each in colours
         ]
-        self._plot.figure.marks = [*self._limits, *self._curves]
+        self.plot.figure.marks = [*self._limits, *self._curves]
         self._steps: tuple[int, ...] = ()
         self._drifts: tuple[Drift | None, ...] = ()
-        self._picked, self._pointed = picked, pointed
-        self.overlay = Overlay(self._plot.figure)
-        self.overlay.resize(width, height)
-        self.overlay.on_click(self._clicked)
-        self.overlay.on_move(self._moved, lambda: pointed(""))
+        self._picked = picked
 
     def show(self, steps: tuple[int, ...], drifts: Sequence[Drift | None], index: int) -> None:
         """Send the curves of all steps, None where not known, and the cursor at one of them."""
@@ -83,9 +79,9 @@ class DriftPlot:
             [(np.nan, np.nan) if each is None else (each.chroma, each.contrast) for each in drifts]
         ).T  # (2, T)
         top = float(np.nanmax(values, initial=1.0))
-        self._plot.show(span(len(steps)), (0.0, 1.08 * top))
-        mark_steps(self._plot, steps)
-        mark_values(self._plot)
+        self.plot.show(span(len(steps)), (0.0, 1.08 * top))
+        mark_steps(self.plot, steps)
+        mark_values(self.plot)
         for mark, row in zip(self._curves, values, strict=True):
             _send(mark, row)
         for mark, row, limit in zip(
@@ -95,18 +91,21 @@ class DriftPlot:
             with mark.hold_sync():
                 mark.visible = bool(np.isfinite(row).any())
                 mark.x, mark.y = ends, np.array([limit, limit])
-        self.overlay.paint(partial(draw_line, plot=self._plot, index=index))
+        self.overlay.paint(partial(draw_line, plot=self.plot, index=index))
 
-    def _clicked(self, x: int, _y: int) -> None:
+    def pick_at(self, x: int, y: int) -> None:
+        """Pick the step at a pixel."""
         if self._steps:
-            self._picked(checkpoint_at(self._plot, x, len(self._steps)))
+            self._picked(checkpoint_at(self.plot, x, len(self._steps)))
 
-    def _moved(self, x: int, _y: int) -> None:
-        if self._steps:
-            index = checkpoint_at(self._plot, x, len(self._steps))
-            drift = self._drifts[index]
-            known = "not known" if drift is None else drift_in_words(drift)
-            self._pointed(f"step {self._steps[index]:,}: {known}")
+    def words_at(self, x: int, y: int) -> str | None:
+        """Say which step lies at a pixel, with its chroma and contrast; None without any."""
+        if not self._steps:
+            return None
+        index = checkpoint_at(self.plot, x, len(self._steps))
+        drift = self._drifts[index]
+        known = "not known" if drift is None else drift_in_words(drift)
+        return f"step {self._steps[index]:,}: {known}"
 
 
 def drift_in_words(drift: Drift) -> str:

@@ -50,6 +50,8 @@ class GradientFlow(HistoryView):
     shrink towards the input. Layers whose gradient is exactly zero are left out of it and shown as
     0. Below: the norms of every layer, their slope, or how far the weights move from a checkpoint
     to the next.
+
+    `depth` and `curves` are the two plots, once there is something to see.
     """
 
     title: ClassVar[str] = "Gradient flow"
@@ -85,8 +87,8 @@ class GradientFlow(HistoryView):
             VBox(layout=Layout(**still)),
             VBox(layout=Layout(**still)),
         )
-        self._depth: DepthPlot | None = None
-        self._time: LayerCurves | None = None
+        self.depth: DepthPlot | None = None
+        self.curves: LayerCurves | None = None
         self._pointed = self.clock_line()
         above = legend(
             ("norm", NORM, "solid"), ("mean |g|", MEAN, "solid"), ("slope", QUIET, "dashed")
@@ -178,12 +180,12 @@ class GradientFlow(HistoryView):
         self.say(" · ".join(self._sentences(picture)))
 
     def _plots(self) -> tuple[DepthPlot, LayerCurves]:
-        if self._depth is None or self._time is None:
+        if self.depth is None or self.curves is None:
             pointed = self._pointed.show
-            self._depth = DepthPlot(*self.frame, picked=self._picked_layer, pointed=pointed)
-            self._time = LayerCurves(*self.frame, picked=self._picked, pointed=pointed)
-            self.listen_to(self._depth.overlay, self._time.overlay)
-        return self._depth, self._time
+            self.depth = DepthPlot(*self.frame, picked=self._picked_layer, pointed=pointed)
+            self.curves = LayerCurves(*self.frame, picked=self._picked, pointed=pointed)
+            self.listen_to(self.depth.overlay, self.curves.overlay)
+        return self.depth, self.curves
 
     def _sentences(self, picture: FlowPicture) -> list[str]:
         """Return what the line under the plots says."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import html
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, ClassVar
@@ -30,6 +31,49 @@ class Seen:
     progress: Progress
     picture: Any
     """None as long as nothing has been measured."""
+
+
+class ProgressLine(HBox):
+    """How far the measuring is: a bar, words, and a button, of which the last two come and go.
+
+    Attributes
+    ----------
+    bar : done of total.
+    button : "Cancel", or "Continue" after that.
+    """
+
+    def __init__(self, pressed: Callable[[], Any]) -> None:
+        self.bar = IntProgress(
+            layout=Layout(width="150px", height="14px", flex="0 0 auto", margin="0 8px 0 2px"),
+            style={"bar_color": ACCENT},
+        )
+        self._words = Text(kind="quiet", flex="1 1 auto")
+        self.button = Button(description="Cancel", layout=Layout(width="84px", height="24px"))
+        self.button.on_click(lambda _button: pressed())
+        still = Layout(height="28px", flex="0 0 auto", overflow="hidden", align_items="center")
+        super().__init__([self.bar, self._words, self.button], layout=still)
+        self._show_going(False)
+
+    @property
+    def words(self) -> str:
+        """What the line says."""
+        return html.unescape(self._words.value)
+
+    @property
+    def going(self) -> bool:
+        """Whether something is still to be measured, so that bar and button are seen."""
+        return bool(self.button.layout.display != "none")
+
+    def show(self, progress: Progress, stopped: bool, problem: str) -> None:
+        """Show how far it is; ``stopped`` by the user, ``problem`` that goes beyond it."""
+        self._show_going(not progress.complete)
+        self.bar.max, self.bar.value = max(1, progress.total), progress.done
+        self.button.description = "Continue" if stopped else "Cancel"
+        self._words.show(_in_words(progress, stopped, problem))
+
+    def _show_going(self, going: bool) -> None:
+        for part in (self.bar, self.button):
+            part.layout.display = "" if going else "none"
 
 
 class HistoryView(View):
@@ -84,19 +128,10 @@ class HistoryView(View):
     def build(self) -> Sequence[Widget]:
         """Return the controls, the line of progress and the figures."""
         self._told = 0.0
-        self._bar = IntProgress(
-            layout=Layout(width="150px", height="14px", flex="0 0 auto", margin="0 8px 0 2px"),
-            style={"bar_color": ACCENT},
-        )
-        self._count = Text(kind="quiet", flex="1 1 auto")
-        self._button = Button(description="Cancel", layout=Layout(width="84px", height="24px"))
-        for part in (self._bar, self._button):
-            part.layout.display = "none"
-        self._button.on_click(lambda _button: self.set_trait("stopped", not self.stopped))
-        still = Layout(height="28px", flex="0 0 auto", overflow="hidden", align_items="center")
-        line = HBox([self._bar, self._count, self._button], layout=still)
+        self.progress = ProgressLine(lambda: self.set_trait("stopped", not self.stopped))
+        """The line that says how far the measuring is."""
         self._controls = list(self.controls())
-        return [*self._controls, line, *self.figures()]
+        return [*self._controls, self.progress, *self.figures()]
 
     def clock_line(self) -> PointerLine:
         """Return the line below the plots, whose buttons move the clock."""
@@ -166,12 +201,7 @@ class HistoryView(View):
 
     def _show_progress(self, progress: Progress) -> None:
         self._drawn_progress = progress
-        going = not progress.complete
-        for part in (self._bar, self._button):
-            part.layout.display = "" if going else "none"
-        self._bar.max, self._bar.value = max(1, progress.total), progress.done
-        self._button.description = "Continue" if self.stopped else "Cancel"
-        self._count.show(_in_words(progress, self.stopped, self.history.problem))
+        self.progress.show(progress, self.stopped, self.history.problem)
 
     def _measured(self) -> None:
         """Draw what is new, called by the thread of the history after every checkpoint."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -62,6 +63,10 @@ class InputGallery(MosaicView):
         Another `ImageSet`, tensor or map-style data set of images of the same kind.
     loader
         A `torch.utils.data.DataLoader` that makes batches of such images.
+
+    Attributes
+    ----------
+    search_line : the line that says what there is more than once.
     """
 
     title: ClassVar[str] = "Inputs"
@@ -108,7 +113,7 @@ class InputGallery(MosaicView):
 
     def controls(self) -> Sequence[Widget]:
         """Return source and filter, the line of the search, and the slider of pages."""
-        self._searching = SearchLine(self._search, self._searched, self.frame[0])
+        self.search_line = SearchLine(self._search, self._searched, self.frame[0])
         self._slider = named(
             IntSlider(min=0, max=0, readout=False, layout=Layout(width="330px", flex="0 0 auto")),
             "Page",
@@ -121,14 +126,19 @@ class InputGallery(MosaicView):
                 switch(self, "only", "only those there are more than once", 260),
             ),
             line(self._slider, self._place),
-            self._searching,
+            self.search_line,
         ]
+
+    @property
+    def place(self) -> str:
+        """Which samples the page shows, of how many: "1–55 of 80"."""
+        return html.unescape(self._place.value)
 
     # -- compute ------------------------------------------------------------------------------
 
     def compute(self, selection: Selection) -> Shown:
         """Return the page, painted anew only if it is another one, and the tile."""
-        self._searching.begin()
+        self.search_line.begin()
         self._take_over()
         shown = self._shown_now
         picture = shown.picture if shown else self._painted()
@@ -147,7 +157,7 @@ class InputGallery(MosaicView):
         self._place.show(
             f"{first + 1:,}–{first + len(tiles.numbers):,} of {count:,}" if count else "none"
         )
-        self._searching.draw(self._summary(), self.awake)
+        self.search_line.draw(self._summary(), self.awake)
         super().draw(result)
 
     _turning = False
@@ -319,7 +329,7 @@ class InputGallery(MosaicView):
 
     def _shown(self, change: Any) -> None:
         if not self.awake:
-            self._searching.draw(self._summary(), awake=False)
+            self.search_line.draw(self._summary(), awake=False)
         elif not self._search.finished:
             self._drawn = None
         super()._shown(change)

@@ -17,8 +17,7 @@ from convviz_widgets.views.checkpoint_axis import (
     mark_steps,
     span,
 )
-from convviz_widgets.views.plot import make_plot
-from convviz_widgets.views.raster import Overlay
+from convviz_widgets.views.plot import PointedPlot, make_plot
 from convviz_widgets.views.text import ACCENT, QUIET
 from convviz_widgets.views.ticks import mark_powers_of_ten, mark_values
 
@@ -42,7 +41,7 @@ class Curves:
     """Ends of the axis; None: those of the values."""
 
 
-class LayerCurves:
+class LayerCurves(PointedPlot):
     """The plot of some `Curves`: grey, the selected layer in the accent colour, with a cursor.
 
     Parameters
@@ -53,6 +52,10 @@ class LayerCurves:
         Called with the checkpoint and the layer of the curve that is clicked, None without one.
     pointed
         Called with what is under the pointer, in words.
+
+    Attributes
+    ----------
+    curves : those that are shown; None before the first.
     """
 
     def __init__(
@@ -63,22 +66,18 @@ class LayerCurves:
         picked: Callable[[int, str | None], Any],
         pointed: Callable[[str], Any],
     ) -> None:
-        self._plot = make_plot(width, height, "step", "", margin=MARGIN)
+        super().__init__(make_plot(width, height, "step", "", margin=MARGIN), pointed)
         line = {"x": np.zeros(1), "y": np.zeros(1), "scales": self._scales()}
         self._others = Lines(colors=[QUIET], opacities=[0.6], stroke_width=1.2, **line)
         self._chosen = Lines(colors=[ACCENT], stroke_width=2.5, **line)
-        self._plot.figure.marks = [self._others, self._chosen]
-        self._curves: Curves | None = None
-        self._picked, self._pointed = picked, pointed
-        self.overlay = Overlay(self._plot.figure)
-        self.overlay.resize(width, height)
-        self.overlay.on_click(self._clicked)
-        self.overlay.on_move(self._moved, lambda: pointed(""))
+        self.plot.figure.marks = [self._others, self._chosen]
+        self.curves: Curves | None = None
+        self._picked = picked
 
     def show(self, curves: Curves, layer: str, index: int) -> None:
         """Send the curves, with ``layer`` selected and the cursor at a checkpoint."""
-        self._curves = curves
-        plot = self._plot
+        self.curves = curves
+        plot = self.plot
         plot.show(span(len(curves.steps)), curves.limits or _ends(curves.values))
         mark_steps(plot, curves.steps)
         (mark_powers_of_ten if curves.logarithmic else mark_values)(plot)
@@ -93,15 +92,15 @@ class LayerCurves:
         self.overlay.paint(partial(draw_line, plot=plot, index=index))
 
     def _scales(self) -> dict[str, Any]:
-        return {"x": self._plot.x, "y": self._plot.y}
+        return {"x": self.plot.x, "y": self.plot.y}
 
     def _nearest(self, x: int, y: int) -> tuple[int, str | None]:
         """Return the checkpoint at a pixel, and the layer whose curve is within reach."""
-        curves = self._curves
+        curves = self.curves
         assert curves is not None
-        index = checkpoint_at(self._plot, x, len(curves.steps))
-        top, bottom = self._plot.top_and_bottom
-        low, high = self._plot.y.min, self._plot.y.max
+        index = checkpoint_at(self.plot, x, len(curves.steps))
+        top, bottom = self.plot.top_and_bottom
+        low, high = self.plot.y.min, self.plot.y.max
         heights = bottom - (curves.values[:, index] - low) / (high - low) * (bottom - top)
         away = np.abs(heights - y)
         if not np.isfinite(away).any():
@@ -109,21 +108,22 @@ class LayerCurves:
         nearest = int(np.nanargmin(away))
         return index, curves.layers[nearest] if away[nearest] <= REACH else None
 
-    def _clicked(self, x: int, y: int) -> None:
-        if self._curves is not None:
+    def pick_at(self, x: int, y: int) -> None:
+        """Pick the checkpoint at a pixel, and the layer of a curve within reach."""
+        if self.curves is not None:
             self._picked(*self._nearest(x, y))
 
-    def _moved(self, x: int, y: int) -> None:
-        if self._curves is None:
-            return
+    def words_at(self, x: int, y: int) -> str | None:
+        """Say which step, layer and value lie at a pixel; None while there are no curves."""
+        if self.curves is None:
+            return None
         index, layer = self._nearest(x, y)
-        step = f"step {self._curves.steps[index]:,}"
+        step = f"step {self.curves.steps[index]:,}"
         if layer is None:
-            self._pointed(step)
-            return
-        value = self._curves.values[self._curves.layers.index(layer), index]
-        shown = 10.0**value if self._curves.logarithmic else value
-        self._pointed(f"{layer}, {step}: {shown:.3g}")
+            return step
+        value = self.curves.values[self.curves.layers.index(layer), index]
+        shown = 10.0**value if self.curves.logarithmic else value
+        return f"{layer}, {step}: {shown:.3g}"
 
 
 def _measured(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -26,6 +26,12 @@ class Live(View):
 
     The page ticks, not the kernel: its ticks arrive while the training cell runs, and stop when
     nobody looks.
+
+    Attributes
+    ----------
+    switch : "follow newest".
+    ticks : the clock of the page.
+    rested : when a refresh is due again, in the seconds of `time.monotonic`.
     """
 
     caption_lines: ClassVar[int] = 0
@@ -37,22 +43,22 @@ class Live(View):
 
     def build(self) -> Sequence[Widget]:
         """Return the switch and the hidden clock of the page."""
-        self._rested = 0.0
-        self._switch = Checkbox(
+        self.rested = 0.0
+        self.switch = Checkbox(
             value=self.state.follow,
             description="follow newest",
             indent=False,
             layout=Layout(width="140px", flex="0 0 auto"),
         )
-        self._switch.observe(self._switched, names="value")
+        self.switch.observe(self._switched, names="value")
         self.state.observe(self._followed, names="follow")
-        self._ticks = Play(
+        self.ticks = Play(
             interval=INTERVAL, max=10**9, playing=False, layout=Layout(display="none")
         )
-        self._ticks.observe(self._tick, names="value")
-        self._ticks._view_count = 0  # now the page says whenever it shows the clock
-        self._ticks.observe(self._start, names="_view_count")
-        return [self._switch, self._ticks]
+        self.ticks.observe(self._tick, names="value")
+        self.ticks._view_count = 0  # now the page says whenever it shows the clock
+        self.ticks.observe(self._start, names="_view_count")
+        return [self.switch, self.ticks]
 
     def compute(self, selection: Selection) -> bool:
         """Return whether the page has to tick."""
@@ -60,12 +66,12 @@ class Live(View):
 
     def draw(self, result: bool) -> None:
         """Start or stop the ticking."""
-        self._ticks.playing = result
+        self.ticks.playing = result
 
     def _start(self, _change: Any) -> None:
         """Start the page's clock anew: a page starts it only when it sees it begin to play."""
         with self.state.hold() as selection:
-            self._ticks.playing = False
+            self.ticks.playing = False
             self.draw(self.compute(selection))
             listen(self)
 
@@ -83,10 +89,10 @@ class Live(View):
         self.redraw()
 
     def _followed(self, change: Any) -> None:
-        self._switch.value = change.new
+        self.switch.value = change.new
 
     def _tick(self, _change: Any) -> None:
         started = monotonic()
-        if started >= self._rested:
+        if started >= self.rested:
             self.guarded(self.state.refresh)
-            self._rested = monotonic() + REST * (monotonic() - started)
+            self.rested = monotonic() + REST * (monotonic() - started)

@@ -29,6 +29,8 @@ class OutputGallery(HistoryView):
     Answers: thumbnails with the class that the model finds most probable, wrong ones first and
     framed; the most certain first.
 
+    `wall` holds what is seen of the one or of the other.
+
     Parameters
     ----------
     state
@@ -55,25 +57,25 @@ class OutputGallery(HistoryView):
 
     def parts(self) -> tuple[Question, ...]:
         """Return what is shown, then what the drift needs."""
-        return self._wall.questions(self._checkpoint)
+        return self.wall.questions(self._checkpoint)
 
     def controls(self) -> Sequence[Widget]:
         """Return those of the pages of a classifier."""
         selection = self.state.selection
         self._checkpoint = selection.checkpoint
-        self._wall: AnswerWall | PictureWall
+        self.wall: AnswerWall | PictureWall
         if (self.state.classes or 0) > 1:
-            self._wall = AnswerWall(self)
+            self.wall = AnswerWall(self)
         else:
             images = self.state.image_set
             recorded = None if self._run is None else RecordedOutputs(self._run, images)
-            self._wall = PictureWall(self, recorded)
-        return self._wall.controls()
+            self.wall = PictureWall(self, recorded)
+        return self.wall.controls()
 
     def figures(self) -> Sequence[Widget]:
         """Return the pictures and the line under them."""
         self._pointed = PointerLine(self, self.width, "image", self._step_on)
-        return [*self._wall.figures(self._pointed), self._pointed]
+        return [*self.wall.figures(self._pointed), self._pointed]
 
     def compute(self, selection: Selection) -> Seen:
         """Return what is known by now; ask for the rest.
@@ -84,24 +86,24 @@ class OutputGallery(HistoryView):
             The model puts out neither class scores nor pictures.
         """
         self._checkpoint = selection.checkpoint
-        if isinstance(self._wall, PictureWall):
-            self._wall.prepare(selection)
+        if isinstance(self.wall, PictureWall):
+            self.wall.prepare(selection)
         return super().compute(selection)
 
     def picture(self, selection: Selection) -> Any:
         """Return what there is to draw so far."""
-        return self._wall.picture(selection)
+        return self.wall.picture(selection)
 
     def draw(self, result: Seen) -> None:
         """Show it, and the progress."""
         super().draw(result)
         if result.picture is None:
-            self._wall.clear()
+            self.wall.clear()
             self.say("")
 
     def draw_picture(self, picture: Any) -> None:
         """Send it."""
-        self.say(self._wall.draw(picture))
+        self.say(self.wall.draw(picture))
 
     def pick(self, image: int) -> None:
         """Select an image."""
@@ -113,4 +115,4 @@ class OutputGallery(HistoryView):
             super().close()
 
     def _step_on(self, by: int) -> None:
-        self._wall.step(by)
+        self.wall.step(by)

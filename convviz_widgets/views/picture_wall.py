@@ -80,12 +80,18 @@ class PictureWall:
         The gallery: it holds the state, moves the clock and selects images.
     recorded
         What a run kept of its watched images.
+
+    Attributes
+    ----------
+    shown : what is drawn; None before the first picture.
+    page : the pictures of the page of images.
+    drift : the plot of chroma and contrast; None as long as there is nothing to see.
     """
 
     def __init__(self, view: Any, recorded: RecordedOutputs | None) -> None:
         self._view, self._state, self._recorded = view, view.state, recorded
-        self._plot: DriftPlot | None = None
-        self._shown: PicturePage | None = None
+        self.drift: DriftPlot | None = None
+        self.shown: PicturePage | None = None
         self._select_page(self._state.selection.image)
 
     # -- widgets ------------------------------------------------------------------------------
@@ -102,12 +108,12 @@ class PictureWall:
         self._large = Raster(566, LARGE + 2 * GAP, after=after, hold=hold)
         pitch = SMALL + GAP
         width = 566 - WIDTH
-        self._page = Raster(width, len(NAMES) * pitch + GAP, after=after, hold=hold)
-        self._page.on_click(self._clicked)
-        self._page.on_move(self._moved, lambda: pointed.show(""))
-        self._page.on_arrow(lambda dx, _dy: self.step(dx))
+        self.page = Raster(width, len(NAMES) * pitch + GAP, after=after, hold=hold)
+        self.page.on_click(self._clicked)
+        self.page.on_move(self._moved, lambda: pointed.show(""))
+        self.page.on_arrow(lambda dx, _dy: self.step(dx))
         self._names = StripLabels()
-        page = _side_by_side(self._names, self._page)
+        page = _side_by_side(self._names, self.page)
         self._strip_names = StripLabels()
         self._strip = Raster(width, pitch + GAP, after=after, hold=hold)
         self._strip.on_move(self._over_strip, lambda: pointed.show(""))
@@ -159,7 +165,7 @@ class PictureWall:
         if recorded is not None and drawing is None:
             recorded.check(selection.step, selection.image, output)
         strip = [] if recorded is None or recorded.foreign else self._strip_of(selection.image)
-        steps, drifts, place = self._drift(selection)
+        steps, drifts, place = self._drift_over(selection)
         limit = limit_of(rows)
         return PicturePage(
             tiles_of_rows([own], LARGE, limit),
@@ -216,7 +222,9 @@ class PictureWall:
         question: Question = self._state.output_history.question(index, images)
         return question
 
-    def _drift(self, selection: Selection) -> tuple[tuple[int, ...], tuple[Drift | None, ...], int]:
+    def _drift_over(
+        self, selection: Selection
+    ) -> tuple[tuple[int, ...], tuple[Drift | None, ...], int]:
         """Return steps, drift at each, and the place of the clock among them."""
         if not self._has_targets:
             return (), (), 0
@@ -261,7 +269,7 @@ class PictureWall:
 
     def draw(self, page: PicturePage) -> str:
         """Send the pictures; return the line under them."""
-        self._shown = page
+        self.shown = page
         pitch = LARGE + GAP
         self._titles.show(
             [Label(name, GAP + place * pitch, 0, LARGE) for place, name in enumerate(NAMES)],
@@ -274,7 +282,7 @@ class PictureWall:
         mosaic = self._mosaic(page)
         place = page.images.index(page.image)
         boxes = [mosaic.box(row * len(page.images) + place) for row in range(len(NAMES))]
-        self._page.show(rgb_png(mosaic.paint(page.page)), mosaic.width, mosaic.height, boxes)
+        self.page.show(rgb_png(mosaic.paint(page.page)), mosaic.width, mosaic.height, boxes)
         self._draw_strip(page)
         if page.steps:
             self._draw_drift(page)
@@ -299,11 +307,16 @@ class PictureWall:
         self._strip_names.show([("recorded", "")], SMALL + GAP)
 
     def _draw_drift(self, page: PicturePage) -> None:
-        if self._plot is None:
-            self._plot = DriftPlot(566, 164, picked=self._go_to, pointed=self._pointed.show)
-            self._view.listen_to(self._plot.overlay)
-        self._plot.show(page.steps, page.drifts, page.place)
-        self._view.reveal(self._frame, self._plot.overlay)
+        if self.drift is None:
+            self.drift = DriftPlot(566, 164, picked=self._go_to, pointed=self._pointed.show)
+            self._view.listen_to(self.drift.overlay)
+        self.drift.show(page.steps, page.drifts, page.place)
+        self._view.reveal(self._frame, self.drift.overlay)
+
+    @property
+    def mosaic(self) -> Mosaic | None:
+        """Where the pictures of the page lie, a row of images for each of `NAMES`."""
+        return None if self.shown is None else self._mosaic(self.shown)
 
     def _mosaic(self, page: PicturePage) -> Mosaic:
         count = len(page.images)
@@ -313,12 +326,12 @@ class PictureWall:
 
     def _go_to(self, place: int) -> None:
         """Move the clock to the checkpoint nearest to a place on the axis."""
-        if self._shown is not None:
-            away = np.abs(np.subtract(self._state.steps, self._shown.steps[place]))
+        if self.shown is not None:
+            away = np.abs(np.subtract(self._state.steps, self.shown.steps[place]))
             self._view.go_to(int(away.argmin()))
 
     def _image_at(self, x: int, y: int) -> tuple[int, str] | None:
-        page = self._shown  # another thread may draw a new one
+        page = self.shown  # another thread may draw a new one
         tile = None if page is None else self._mosaic(page).tile_at(x, y)
         if page is None or tile is None:
             return None
@@ -336,7 +349,7 @@ class PictureWall:
             self._pointed.show(f"{self._state.image_set.name(found[0])} · {found[1]}")
 
     def _over_strip(self, x: int, _y: int) -> None:
-        page = self._shown
+        page = self.shown
         place = (x - GAP) // (SMALL + GAP)
         if page is not None and 0 <= place < len(page.strip_steps):
             step = page.strip_steps[place]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bqplot import Axis, Figure, LinearScale, LogScale
+from bqplot import Axis, Figure, LinearScale, LogScale, Mark
 from ipywidgets import Layout
 
+from convviz_widgets.views.raster import Overlay
 from convviz_widgets.views.text import QUIET
 
 MARGIN = {"top": 10, "bottom": 44, "left": 62, "right": 14}
@@ -30,6 +31,17 @@ class Plot:
     y: LinearScale | LogScale
     figure: Figure
     margin: Mapping[str, int] = field(default_factory=lambda: MARGIN)
+
+    @property
+    def lines(self) -> tuple[Mark, ...]:
+        """What is drawn: the marks that are visible, those below first."""
+        return tuple(mark for mark in self.figure.marks if mark.visible)
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        """What the axis across and the one up measure."""
+        across, up = self.figure.axes
+        return across.label, up.label
 
     @property
     def columns(self) -> int:
@@ -61,6 +73,48 @@ class Plot:
                 low, high = apart(low, high, isinstance(scale, LogScale))
             with scale.hold_sync():
                 scale.min, scale.max = low, high
+
+
+class PointedPlot:
+    """A `Plot` below a canvas that reports clicks and the pointer.
+
+    A subclass says what it shows, what a click means, and what lies under the pointer. What a user
+    does to it can be done in code, as on an `Overlay`: `click`, `point_at`, `leave`, `press`.
+
+    Parameters
+    ----------
+    plot
+        An empty plot.
+    pointed
+        Called with what is under the pointer, in words.
+
+    Attributes
+    ----------
+    plot : the plot, with the lines that it shows.
+    overlay : the widget that stands in the page.
+    """
+
+    def __init__(self, plot: Plot, pointed: Callable[[str], Any]) -> None:
+        self.plot, self._pointed = plot, pointed
+        self.overlay = overlay = Overlay(plot.figure)
+        overlay.resize(plot.width, plot.height)
+        overlay.on_click(self.pick_at)
+        overlay.on_move(self._moved, lambda: pointed(""))
+        self.click, self.point_at = overlay.click, overlay.point_at
+        self.leave, self.press = overlay.leave, overlay.press
+
+    def pick_at(self, x: int, y: int) -> None:
+        """Do what a click on a pixel means."""
+        raise NotImplementedError
+
+    def words_at(self, x: int, y: int) -> str | None:
+        """Say what lies at a pixel; None while there is nothing to see."""
+        raise NotImplementedError
+
+    def _moved(self, x: int, y: int) -> None:
+        words = self.words_at(x, y)
+        if words is not None:
+            self._pointed(words)
 
 
 def apart(low: float, high: float, logarithmic: bool) -> tuple[float, float]:

@@ -45,6 +45,8 @@ class Predictions(HistoryView):
     background when an image is looked at first.
 
     Of a model with one output, which has no classes to choose from: the output and its sigmoid.
+
+    `table` and `names` are what is written, `ribbons` the plot, once there is something to see.
     """
 
     title: ClassVar[str] = "Predicted classes"
@@ -67,18 +69,18 @@ class Predictions(HistoryView):
     def controls(self) -> Sequence[Widget]:
         """Return the table, tall enough for all its rows."""
         self._image = self.state.selection.image
-        self._table = HTML(layout=Layout(min_height=f"{26 * self.top}px", width="100%"))
-        return [self._table]
+        self.table = HTML(layout=Layout(min_height=f"{26 * self.top}px", width="100%"))
+        return [self.table]
 
     def figures(self) -> Sequence[Widget]:
         """Return the frame of the ribbons, their names, and the line under the pointer."""
         width, height = self.frame
-        self._plot: RibbonPlot | None = None
+        self.ribbons: RibbonPlot | None = None
         self._frame = VBox(
             layout=Layout(width=f"{width}px", height=f"{height}px", overflow="hidden")
         )
-        self._names, self._pointed = RibbonNames(), self.clock_line()
-        return [self._frame, self._pointed, self._names]
+        self.names, self._pointed = RibbonNames(), self.clock_line()
+        return [self._frame, self._pointed, self.names]
 
     # -- compute ------------------------------------------------------------------------------
 
@@ -163,7 +165,7 @@ class Predictions(HistoryView):
         assert isinstance(result, Answer)
         classes = zip(result.indices, result.names, result.probabilities, strict=True)
         rows = "".join(_row(name, share, index == result.truth) for index, name, share in classes)
-        self._table.value = f'<table style="width:100%;border-spacing:0">{rows}</table>'
+        self.table.value = f'<table style="width:100%;border-spacing:0">{rows}</table>'
         super().draw(result)
         drawn = f", {result.drawn} (the ribbons: as it was)" if result.drawn else ""
         self.say(
@@ -173,12 +175,12 @@ class Predictions(HistoryView):
 
     def draw_picture(self, picture: Ribbons) -> None:
         """Send the ribbons and their names."""
-        if self._plot is None:
-            self._plot = RibbonPlot(*self.frame, picked=self.go_to, pointed=self._pointed.show)
-            self.listen_to(self._plot.overlay)
-        self._plot.show(picture)
-        self._names.show(picture)
-        self.reveal(self._frame, self._plot.overlay)
+        if self.ribbons is None:
+            self.ribbons = RibbonPlot(*self.frame, picked=self.go_to, pointed=self._pointed.show)
+            self.listen_to(self.ribbons.overlay)
+        self.ribbons.show(picture)
+        self.names.show(picture)
+        self.reveal(self._frame, self.ribbons.overlay)
 
     def _name(self, index: int) -> str:
         return class_name(self.state.image_set, index)

@@ -19,8 +19,7 @@ from convviz_widgets.views.checkpoint_axis import (
     mark_steps,
     span,
 )
-from convviz_widgets.views.plot import CURVES, Plot, make_plot
-from convviz_widgets.views.raster import Overlay
+from convviz_widgets.views.plot import CURVES, Plot, PointedPlot, make_plot
 from convviz_widgets.views.text import ACCENT
 from convviz_widgets.views.ticks import mark_values
 
@@ -91,7 +90,7 @@ def chosen_classes(shares: np.ndarray, always: Sequence[int]) -> list[int]:
     return list(dict.fromkeys([*always, *map(int, order)]))[:MOST]
 
 
-class RibbonPlot:
+class RibbonPlot(PointedPlot):
     """The plot of some `Ribbons`, with a cursor at the clock, and the names of their colours.
 
     Parameters
@@ -112,34 +111,30 @@ class RibbonPlot:
         picked: Callable[[int], Any],
         pointed: Callable[[str], Any],
     ) -> None:
-        self._plot = make_plot(width, height, "step", "probability", margin=MARGIN)
-        self._plot.figure.axes[1].label_offset = "38px"
+        super().__init__(make_plot(width, height, "step", "probability", margin=MARGIN), pointed)
+        self.plot.figure.axes[1].label_offset = "38px"
         self._areas = Lines(
             x=np.zeros(1),
             y=np.zeros((2, 1)),
             fill="between",
-            scales={"x": self._plot.x, "y": self._plot.y},
+            scales={"x": self.plot.x, "y": self.plot.y},
             stroke_width=1,
         )
-        self._plot.figure.marks = [self._areas]
+        self.plot.figure.marks = [self._areas]
         self._ribbons: Ribbons | None = None
-        self._picked, self._pointed = picked, pointed
-        self.overlay = Overlay(self._plot.figure)
-        self.overlay.resize(width, height)
-        self.overlay.on_click(self._clicked)
-        self.overlay.on_move(self._moved, lambda: pointed(""))
+        self._picked = picked
 
     def show(self, ribbons: Ribbons) -> None:
         """Send the cursor, and the ribbons if they are other ones."""
         before, self._ribbons = self._ribbons, ribbons
         if before is None or not ribbons.looks_like(before):
             self._show_areas(ribbons)
-        self.overlay.paint(partial(_draw_cursor, plot=self._plot, index=ribbons.index))
+        self.overlay.paint(partial(_draw_cursor, plot=self.plot, index=ribbons.index))
 
     def _show_areas(self, ribbons: Ribbons) -> None:
-        self._plot.show(span(len(ribbons.steps)), (0.0, 1.0))
-        mark_steps(self._plot, ribbons.steps)
-        mark_values(self._plot)
+        self.plot.show(span(len(ribbons.steps)), (0.0, 1.0))
+        mark_steps(self.plot, ribbons.steps)
+        mark_values(self.plot)
         x, edges = ribbons.edges
         with self._areas.hold_sync():
             self._areas.visible = bool(x.size)
@@ -150,15 +145,18 @@ class RibbonPlot:
                 self._areas.fill_colors = [*colours, "transparent"]
                 self._areas.fill_opacities = [0.75] * len(colours) + [0.0]
 
-    def _clicked(self, x: int, _y: int) -> None:
+    def pick_at(self, x: int, y: int) -> None:
+        """Pick the checkpoint at a pixel."""
         if self._ribbons is not None:
-            self._picked(checkpoint_at(self._plot, x, len(self._ribbons.steps)))
+            self._picked(checkpoint_at(self.plot, x, len(self._ribbons.steps)))
 
-    def _moved(self, x: int, y: int) -> None:
-        if self._ribbons is not None:
-            top, bottom = self._plot.top_and_bottom
-            index = checkpoint_at(self._plot, x, len(self._ribbons.steps))
-            self._pointed(self._ribbons.at(index, (bottom - y) / (bottom - top)))
+    def words_at(self, x: int, y: int) -> str | None:
+        """Say which class lies at a pixel, and how probable it is; None while there is none."""
+        if self._ribbons is None:
+            return None
+        top, bottom = self.plot.top_and_bottom
+        index = checkpoint_at(self.plot, x, len(self._ribbons.steps))
+        return self._ribbons.at(index, (bottom - y) / (bottom - top))
 
 
 def _draw_cursor(canvas: Any, plot: Plot, index: int) -> None:

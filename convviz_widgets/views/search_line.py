@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from typing import Any
 
@@ -31,10 +32,15 @@ class SearchLine(HBox):
         Called after every slice; `draw` is for it to call.
     width
         In pixels.
+
+    Attributes
+    ----------
+    search : what is to be done.
+    ticks : the clock of the page, which calls `tick` as long as it plays.
     """
 
     def __init__(self, search: DuplicateSearch, told: Callable[[], Any], width: int) -> None:
-        self._search, self._told = search, told
+        self.search, self._told = search, told
         self._began = False
         self.wanted = False
         """Whether the search is to go on as long as somebody looks."""
@@ -46,43 +52,43 @@ class SearchLine(HBox):
         self._text = Text(kind="quiet", flex="1 1 0", min_width="0")
         self._button = Button(layout=Layout(width="84px", height="24px", flex="0 0 auto"))
         self._button.on_click(lambda _button: self._pressed())
-        self._ticks = Play(
+        self.ticks = Play(
             interval=INTERVAL, max=10**9, playing=False, layout=Layout(display="none")
         )
-        self._ticks.observe(self._tick, names="value")
-        self._ticks._view_count = 0  # now the page says whenever it shows the clock
-        self._ticks.observe(self._seen, names="_view_count")
+        self.ticks.observe(lambda _change: self.tick(), names="value")
+        self.ticks._view_count = 0  # now the page says whenever it shows the clock
+        self.ticks.observe(self._seen, names="_view_count")
         still = Layout(width=f"{width}px", height="28px", flex="0 0 auto", overflow="hidden")
         still.align_items = "center"
-        super().__init__([self._bar, self._text, self._button, self._ticks], layout=still)
+        super().__init__([self._bar, self._text, self._button, self.ticks], layout=still)
 
     def begin(self) -> None:
         """Do the first slice; the rest follows unasked if it will be short."""
         if self._began:
             return
         self._began = True
-        self._search.work(SLICE)
-        self.wanted = self._search.done > 0 and self.seconds_left < SHORT
+        self.search.work(SLICE)
+        self.wanted = self.search.done > 0 and self.seconds_left < SHORT
 
     @property
     def seconds_left(self) -> float:
         """About how long the rest takes, as the first slice went."""
-        rate = max(1, self._search.done) / SLICE
-        return (self._search.total - self._search.done) / rate
+        rate = max(1, self.search.done) / SLICE
+        return (self.search.total - self.search.done) / rate
 
     def draw(self, summary: str, awake: bool) -> None:
         """Show how far the search is, or what it has found; tick if it is to go on."""
-        search = self._search
+        search = self.search
         going = not search.finished
         for part in (self._bar, self._button):
             part.layout.display = "" if going else "none"
         self._bar.value = min(search.done, self._bar.max)
         self._button.description = "Stop" if self.wanted else "Search"
         self._text.show(search.problem or (self._in_words() if going else summary))
-        self._ticks.playing = going and self.wanted and awake
+        self.ticks.playing = going and self.wanted and awake
 
     def _in_words(self) -> str:
-        count = f"{self._search.done:,} of {self._search.total:,} compared"
+        count = f"{self.search.done:,} of {self.search.total:,} compared"
         if self.wanted:
             return f"looking for duplicates: {count}"
         return f"duplicates: {count}, the rest takes about {_duration(self.seconds_left)}"
@@ -91,16 +97,22 @@ class SearchLine(HBox):
         self.wanted = not self.wanted
         self._told()
 
-    def _tick(self, _change: Any) -> None:
-        if self.wanted and not self._search.finished:
-            self._search.work(SLICE)
+    @property
+    def words(self) -> str:
+        """What the line says."""
+        return html.unescape(self._text.value)
+
+    def tick(self) -> None:
+        """Go on for a while, if that is wanted."""
+        if self.wanted and not self.search.finished:
+            self.search.work(SLICE)
             self._told()
 
     def _seen(self, _change: Any) -> None:
         """Start the page's clock anew: a page starts it only when it sees it begin to play."""
-        playing = self._ticks.playing
-        self._ticks.playing = False
-        self._ticks.playing = playing
+        playing = self.ticks.playing
+        self.ticks.playing = False
+        self.ticks.playing = playing
 
 
 def _duration(seconds: float) -> str:

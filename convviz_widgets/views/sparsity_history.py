@@ -43,6 +43,8 @@ class SparsityHistory(HistoryView):
     everywhere: small means local [CS231n, understanding-cnn]. Beside them the dead channels: those
     that are exactly zero everywhere on every probe image. A click on a curve moves the clock and
     selects the layer.
+
+    `curves` holds the two plots, once there is something to see.
     """
 
     title: ClassVar[str] = "Sparsity over training"
@@ -57,7 +59,7 @@ class SparsityHistory(HistoryView):
     def figures(self) -> Sequence[Widget]:
         """Return the two frames, side by side, and the list of layers."""
         width, height = self.frame
-        self._curves: list[LayerCurves] = []
+        self.curves: list[LayerCurves] = []
         self._frames = [
             VBox(layout=Layout(width=f"{width}px", height=f"{height}px", overflow="hidden"))
             for _ in range(2)
@@ -126,10 +128,10 @@ class SparsityHistory(HistoryView):
 
     def draw_picture(self, picture: SparsityPicture) -> None:
         """Send both plots, the list and the caption."""
-        if not self._curves:
+        if not self.curves:
             self._make_plots()
         shown = (picture.sparsity, picture.concentration)
-        for plot, frame, curves in zip(self._curves, self._frames, shown, strict=True):
+        for plot, frame, curves in zip(self.curves, self._frames, shown, strict=True):
             plot.show(curves, picture.layer, picture.index)
             self.reveal(frame, plot.overlay)
         options = list(zip(picture.rows, picture.sparsity.layers, strict=True))
@@ -141,8 +143,8 @@ class SparsityHistory(HistoryView):
     def _make_plots(self) -> None:
         for _frame in self._frames:
             plot = LayerCurves(*self.frame, picked=self._picked, pointed=self._pointed.show)
-            self._curves.append(plot)
-        self.listen_to(*(plot.overlay for plot in self._curves))
+            self.curves.append(plot)
+        self.listen_to(*(plot.overlay for plot in self.curves))
 
     # -- what the user does -------------------------------------------------------------------
 

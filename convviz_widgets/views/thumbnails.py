@@ -9,7 +9,7 @@ import numpy as np
 from ipywidgets import DOMWidget
 
 from convviz_widgets.instrument import ImageSet
-from convviz_widgets.tensors import Mosaic, rgb_png
+from convviz_widgets.tensors import Box, Mosaic, rgb_png
 from convviz_widgets.views.gallery_page import BAND, SIDE, stacked, tile
 from convviz_widgets.views.gallery_shelves import Sample
 from convviz_widgets.views.raster import EMPTY_PNG, Hold, Raster
@@ -30,6 +30,10 @@ class Thumbnails(Raster):
         Called with the image under the pointer, None for none.
     before, after, hold
         As for a `Raster`.
+
+    Attributes
+    ----------
+    images : those that are shown.
     """
 
     def __init__(
@@ -48,7 +52,6 @@ class Thumbnails(Raster):
         self._columns = columns
         self._picked, self._pointed = picked, pointed
         self.images: tuple[int, ...] = ()
-        """Those that are shown."""
         self._selected: int | None = None
         self.on_click(lambda x, y: self._pick(self._image_at(x, y)))
         self.on_move(lambda x, y: pointed(self._image_at(x, y)), lambda: pointed(None))
@@ -70,6 +73,10 @@ class Thumbnails(Raster):
             return next(iter(self.images), None)
         place = self.images.index(self._selected) + by
         return self.images[place] if 0 <= place < len(self.images) else None
+
+    def box_of(self, image: int) -> Box:
+        """Return where an image lies, in pixels."""
+        return self._mosaic().box(self.images.index(image))
 
     def _mosaic(self) -> Mosaic:
         return Mosaic(len(self.images), SIDE + BAND, SIDE, columns=self._columns)
