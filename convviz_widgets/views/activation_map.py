@@ -93,7 +93,7 @@ class ActivationMap(MosaicView):
         return picture.value_at(*self._place) if self._place else ""
 
     def _moved(self, x: int, y: int) -> None:
-        picture = self._picture  # another thread may paint a new one
+        picture = self.painted  # another thread may paint a new one
         if picture is not None:
             self._hovered, self._place = 0, (x, y)
             self._pointed.show(self.describe(0, picture))

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import html
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from inspect import Parameter, Signature, signature
 from time import perf_counter
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict, get_args, get_type_hints
 
 from ipywidgets import HBox, Layout, VBox, Widget
-from traitlets import Bool, Enum, Int, TraitError, Unicode
+from traitlets import Bool, Enum, Int, TraitError, Undefined, Unicode
 
 from convviz_widgets.errors import ConvVizError, InputError, in_one_line, unknown
 from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.views.text import Style, Text
 from convviz_widgets.views.widget_tree import close_tree, listen
+
+
+class ViewOptions(TypedDict, total=False):
+    """What every view takes beside its state.
+
+    A view with options of its own extends it: ``class FilterMosaicOptions(ViewOptions,
+    total=False)`` names each with its type, ``**options: Unpack[FilterMosaicOptions]`` in the
+    constructor lets editors complete and mypy check them. `View` spells them out, with their
+    defaults, in the signature of the class, by which notebooks complete; at run time it refuses
+    what it does not know.
+    """
+
+    layout: Layout | None
+    visible: bool
 
 
 class View(VBox):
@@ -23,6 +39,9 @@ class View(VBox):
     touches no widget; ``draw(result)`` sends and computes nothing. The base class does the rest:
     it subscribes, skips what did not change, does nothing while hidden or taken off the page,
     catches up when shown, and shows its own errors in place.
+
+    Code and tests read off a view what its user reads: `caption`, `note`, `pointed`, `problem`,
+    and `control`, which finds a button or a list by the name that it has on the page.
     """
 
     title: ClassVar[str] = ""
@@ -42,6 +61,13 @@ class View(VBox):
     visible = Bool(True, help="A hidden view computes nothing and catches up when shown.")
     redrawn = Int(0, help="Counts the redraws that no selection has caused.")
     problem = Unicode("", help="One line on what went wrong; empty while all is well.")
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        with suppress(NameError):  # hints may name what is there for a type checker alone
+            cls.__signature__ = _spelled_out(cls)
+
+    __signature__: ClassVar[Signature]
 
     def __init__(self, state: ModelState, *, layout: Layout | None = None, **options: Any) -> None:
         self.refuse_others(state)
@@ -105,6 +131,70 @@ class View(VBox):
     def draw(self, result: Any) -> None:
         """Send the result to the page; computes nothing."""
         raise NotImplementedError
+
+    # -- what a user reads and takes hold of --------------------------------------------------
+
+    @property
+    def caption(self) -> str:
+        """The line under the picture: n, step, scale, threshold.
+
+        >>> ActivationMosaic(state).caption
+        '0 · 4 channels of 6×6 · step 200 · n = 1 image · scale -0.747 to 0.747, blue-orange · ...'
+        """
+        return _said(self._caption)
+
+    @property
+    def note(self) -> str:
+        """The line beside the title: what is being computed; empty while nothing is."""
+        return _said(self._note)
+
+    @property
+    def pointed(self) -> str:
+        """The line about what is under the pointer; empty for a view that has none.
+
+        >>> view = ActivationMosaic(state)
+        >>> view.raster.point_at(5, 5)
+        >>> view.pointed
+        'channel 0: -0.747 to 0.13'
+        """
+        return "" if self._pointed is None else _said(self._pointed)
+
+    @property
+    def control_names(self) -> tuple[str, ...]:
+        """The names of all controls that are seen now, in the order of the page.
+
+        >>> ActivationMosaic(state).control_names
+        ('Colours', 'Show', 'own scale per map', 'previous channel', 'next channel')
+        """
+        return tuple(_name_of(control) for control in _controls_below(self))
+
+    def control(self, name: str) -> Any:
+        """Return the control of this name, to read it or to do with it what a user would.
+
+        Parameters
+        ----------
+        name
+            Its label, or for one without a label its tooltip.
+
+        Raises
+        ------
+        InputError
+            No control that is seen now has this name.
+
+        Examples
+        --------
+        >>> view = ActivationMosaic(state)
+        >>> view.control("Colours").value = "magma"
+        >>> view.control("next channel").click()
+        >>> view.colormap, state.channel
+        ('magma', 1)
+        """
+        for control in _controls_below(self):
+            if _name_of(control) == name:
+                return control
+        raise InputError(unknown("control", name, self.control_names, f"{type(self).__name__} has"))
+
+    _pointed: Any = None
 
     # -- what the base class does -------------------------------------------------------------
 
@@ -226,3 +316,49 @@ class View(VBox):
         for part in self._body.children:
             if not isinstance(part, HBox) and not part.has_trait("disabled"):
                 part.layout.visibility = shown
+
+
+def _said(text: Any) -> str:
+    """Return what a line says, which it holds escaped."""
+    return html.unescape(str(text.value))
+
+
+def _controls_below(box: Widget) -> Iterator[Widget]:
+    """Yield the controls below a box that are seen, in the order of the page."""
+    for child in getattr(box, "children", ()):
+        if child.layout.display == "none" or child.layout.visibility == "hidden":
+            continue
+        if _name_of(child):
+            yield child
+        else:
+            yield from _controls_below(child)
+
+
+def _name_of(control: Widget) -> str:
+    """Return what a control is called on the page; empty for what only shows something."""
+    return str(getattr(control, "description", "") or getattr(control, "tooltip", "") or "")
+
+
+def _spelled_out(kind: type[View]) -> Signature:
+    """Return the constructor's signature with a parameter for each of its typed options."""
+    written = [
+        each
+        for each in list(signature(kind.__init__, eval_str=True).parameters.values())[1:]
+        if each.kind != Parameter.VAR_KEYWORD
+    ]
+    (options, *_) = get_args(get_type_hints(kind.__init__).get("options")) or (ViewOptions,)
+    types = get_type_hints(options)
+    own_first = sorted(types, key=lambda name: name in ViewOptions.__annotations__)
+    spelled = [
+        Parameter(
+            name, Parameter.KEYWORD_ONLY, default=_default(kind, name), annotation=types[name]
+        )
+        for name in own_first
+        if name not in {each.name for each in written}
+    ]
+    return Signature([*written, *spelled])
+
+
+def _default(kind: type[View], name: str) -> Any:
+    value = getattr(getattr(kind, name, None), "default_value", None)
+    return None if value is Undefined else value

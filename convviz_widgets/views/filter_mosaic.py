@@ -118,7 +118,7 @@ class FilterMosaic(MosaicView):
 
     def pick(self, tile: int) -> None:
         """Select the channel that the tile belongs to."""
-        channel = self._picture.tiles.channels[tile] if self._picture else None
+        channel = self.painted.tiles.channels[tile] if self.painted else None
         if channel is not None:
             self.guarded(lambda: self.state.select(channel=channel))
 

@@ -185,7 +185,7 @@ class LatentTraversal(MosaicView):
 
     def pick(self, tile: int) -> None:
         """Select the factor as a channel of the layer that codes come from."""
-        strips = self._picture.tiles if self._picture else None
+        strips = self.painted.tiles if self.painted else None
         if isinstance(strips, Strips) and self._code is not None:
             self.state.select(layer=self._code, channel=strips.factors[tile // VALUES])
 

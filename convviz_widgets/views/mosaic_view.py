@@ -31,6 +31,8 @@ class MosaicView(View):
 
     The picture is painted again when a field in ``repaints`` changes; a change of anything else
     only moves the highlight.
+
+    `raster` is the picture on the page, to be read or clicked on; `painted` says what it shows.
     """
 
     repaints: ClassVar[frozenset[str]] = frozenset()
@@ -65,11 +67,11 @@ class MosaicView(View):
         self._controls = list(self.controls())
         self._pointed = PointerLine(self, self.frame[0], self.steps, self.step)
         before, after = last_control(self._controls), self._pointed.first_button()
-        self._raster = Raster(*self.frame, before=before, after=after, hold=self.state.hold)
-        self._raster.on_click(self._clicked)
-        self._raster.on_move(self._moved, self._left)
-        self._raster.on_arrow(self._arrow)
-        return [*self._controls, self._raster, self._pointed]
+        self.raster = Raster(*self.frame, before=before, after=after, hold=self.state.hold)
+        self.raster.on_click(self._clicked)
+        self.raster.on_move(self._moved, self._left)
+        self.raster.on_arrow(self._arrow)
+        return [*self._controls, self.raster, self._pointed]
 
     def controls(self) -> Sequence[Widget]:
         """Return the row of controls for the view's options."""
@@ -109,7 +111,7 @@ class MosaicView(View):
         picture, tile = result.picture, result.tile
         mosaic = picture.mosaic
         boxes = () if tile is None else (mosaic.box(tile),)
-        self._raster.show(picture.png, mosaic.width, mosaic.height, boxes)
+        self.raster.show(picture.png, mosaic.width, mosaic.height, boxes)
         self.say(picture.tiles.caption + picture.reduction)
         named = self._hovered if self._hovered is not None else tile
         known = named is not None and named < mosaic.count
@@ -123,16 +125,31 @@ class MosaicView(View):
             self.state.select(channel=moved)
 
     @property
-    def _picture(self) -> Picture | None:
-        """The picture on the page."""
+    def painted(self) -> Picture | None:
+        """What is on the page: the tiles with their values, and where in the frame each lies.
+
+        >>> view = ActivationMosaic(state)
+        >>> view.painted.tiles.values.shape, view.painted.mosaic.count
+        ((4, 6, 6), 4)
+        """
         return self._shown_now.picture if self._shown_now else None
+
+    @property
+    def highlighted(self) -> int | None:
+        """The tile that is outlined: the one that is selected, if it is among them.
+
+        >>> state.select(channel=3)
+        >>> ActivationMosaic(state).highlighted
+        3
+        """
+        return self._shown_now.tile if self._shown_now else None
 
     def _option_changed(self, change: Any) -> None:
         self._shown_now = None
         super()._option_changed(change)
 
     def _clicked(self, x: int, y: int) -> None:
-        tile = self._picture.mosaic.tile_at(x, y) if self._picture else None
+        tile = self.painted.mosaic.tile_at(x, y) if self.painted else None
         if tile is not None:
             self.guarded(lambda: self.pick(tile))
 
@@ -145,7 +162,7 @@ class MosaicView(View):
             self.guarded(lambda: self.pick(moved))
 
     def _moved(self, x: int, y: int) -> None:
-        picture = self._picture  # another thread may paint a new one
+        picture = self.painted  # another thread may paint a new one
         tile = picture.mosaic.tile_at(x, y) if picture else None
         if picture is not None and tile is not None and tile != self._hovered:
             self._hovered = tile

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache, partial
@@ -10,7 +11,9 @@ from typing import Any
 import numpy as np
 from ipycanvas import Canvas, hold_canvas
 from ipywidgets import Box as WidgetBox
-from ipywidgets import DOMWidget, GridBox, Image, Layout
+from ipywidgets import DOMWidget, GridBox, Layout
+from ipywidgets import Image as ImageWidget
+from PIL import Image
 
 from convviz_widgets.tensors import Box, rgb_png
 from convviz_widgets.views.text import ACCENT
@@ -21,11 +24,26 @@ Hold = Callable[[], AbstractContextManager[Any]]
 
 ARROWS = {"ArrowLeft": (-1, 0), "ArrowRight": (1, 0), "ArrowUp": (0, -1), "ArrowDown": (0, 1)}
 
+EVENTS = (
+    "mouse_move",
+    "mouse_down",
+    "mouse_up",
+    "mouse_out",
+    "touch_start",
+    "touch_move",
+    "touch_end",
+    "touch_cancel",
+    "key_down",
+)
+"""What a canvas is listened to for, as ipycanvas calls it."""
+
 EMPTY_PNG = rgb_png(np.zeros((1, 1, 4), np.uint8))
 
 
 class Overlay(GridBox):
     """A transparent canvas on a widget: it draws highlights and reports pointer and keys.
+
+    `click`, `point_at`, `leave`, `drag` and `press` do in code what a user does on the page.
 
     Parameters
     ----------
@@ -59,11 +77,19 @@ class Overlay(GridBox):
         self._size = (0, 0)
         self._pointer: tuple[int, int] | None = None
         self._drawing: Callable[[Canvas], None] = lambda canvas: None
-        self._canvas.on_client_ready(self._repaint)
-        self._canvas.on_mouse_move(self._follow)
-        self._canvas.on_mouse_out(self._forget)
+        self._canvas.on_client_ready(self.repaint)
+        self._callbacks: dict[str, list[Callable[..., Any]]] = {event: [] for event in EVENTS}
+        for event in EVENTS:
+            getattr(self._canvas, f"on_{event}")(partial(self._tell, event))
+        self._on("mouse_move", self._follow)
+        self._on("mouse_out", self._forget)
 
     # -- show ---------------------------------------------------------------------------------
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self._size
 
     def resize(self, width: int, height: int) -> None:
         """Give the widget and the canvas the same size in pixels; the drawing is forgotten."""
@@ -78,7 +104,8 @@ class Overlay(GridBox):
         self._drawing = drawing
         self._paint()
 
-    def _repaint(self) -> None:
+    def repaint(self) -> None:
+        """Draw the same again: a page that is ready has an empty canvas, and asks for it."""
         with self.hold():
             self._paint()
 
@@ -98,16 +125,16 @@ class Overlay(GridBox):
             # sight scrolls in between, and x and y are off. The move before was read right.
             callback(*(self._pointer or (int(x), int(y))))
 
-        self._canvas.on_mouse_down(pressed)
+        self._on("mouse_down", pressed)
 
     def on_release(self, callback: Pointer) -> None:
         """Call ``callback(x, y)`` with the pixel on which the button is let go."""
-        self._canvas.on_mouse_up(lambda x, y: callback(int(x), int(y)))
+        self._on("mouse_up", lambda x, y: callback(int(x), int(y)))
 
     def on_move(self, callback: Pointer, leave: Callable[[], None]) -> None:
         """Call ``callback(x, y)`` with the pixel under the pointer, ``leave()`` when it goes."""
-        self._canvas.on_mouse_move(lambda x, y: callback(int(x), int(y)))
-        self._canvas.on_mouse_out(lambda _x, _y: leave())
+        self._on("mouse_move", lambda x, y: callback(int(x), int(y)))
+        self._on("mouse_out", lambda _x, _y: leave())
 
     def on_stroke(
         self,
@@ -143,18 +170,12 @@ class Overlay(GridBox):
 
             return touched
 
-        canvas = self._canvas
-        canvas.on_mouse_down(lambda x, y: pressed(*(self._pointer or (x, y))))  # see on_click
-        canvas.on_mouse_move(moved)
-        canvas.on_touch_start(first(pressed))
-        canvas.on_touch_move(first(moved))
-        for ending in (
-            canvas.on_mouse_up,
-            canvas.on_mouse_out,
-            canvas.on_touch_end,
-            canvas.on_touch_cancel,
-        ):
-            ending(lifted)
+        self._on("mouse_down", lambda x, y: pressed(*(self._pointer or (x, y))))  # see on_click
+        self._on("mouse_move", moved)
+        self._on("touch_start", first(pressed))
+        self._on("touch_move", first(moved))
+        for ending in ("mouse_up", "mouse_out", "touch_end", "touch_cancel"):
+            self._on(ending, lifted)
 
     def on_arrow(self, callback: Pointer) -> None:
         """Call ``callback(dx, dy)`` for an arrow key; Tab and Escape leave the canvas."""
@@ -165,11 +186,57 @@ class Overlay(GridBox):
             elif key in ("Tab", "Escape"):
                 self._leave(onward=key == "Tab" and not shift)
 
-        self._canvas.on_key_down(pressed)
+        self._on("key_down", pressed)
 
     def focus(self) -> None:
         """Take the focus."""
         self._canvas.focus()
+
+    def _on(self, event: str, callback: Callable[..., Any]) -> None:
+        self._callbacks[event].append(callback)
+
+    def _tell(self, event: str, *what: Any) -> None:
+        for callback in self._callbacks[event]:
+            callback(*what)
+
+    # -- what a user does, in code ------------------------------------------------------------
+
+    def click(self, x: float, y: float) -> None:
+        """Move the pointer to a pixel, press the button there and let it go.
+
+        >>> view = ActivationMosaic(state)
+        >>> box = view.painted.mosaic.box(2)
+        >>> view.raster.click(box.x + 1, box.y + 1)
+        >>> state.channel
+        2
+        """
+        self.drag((x, y))
+
+    def point_at(self, x: float, y: float) -> None:
+        """Move the pointer to a pixel."""
+        self._tell("mouse_move", x, y)
+
+    def leave(self) -> None:
+        """Move the pointer away."""
+        self._tell("mouse_out", *(self._pointer or (0, 0)))
+
+    def drag(self, *places: tuple[float, float]) -> None:
+        """Press the button at the first of these pixels, go through the others, let go."""
+        self.point_at(*places[0])
+        self._tell("mouse_down", *places[0])
+        for place in places[1:]:
+            self.point_at(*place)
+        self._tell("mouse_up", *places[-1])
+
+    def press(self, key: str, *, shift: bool = False) -> None:
+        """Press a key while the canvas has the focus: "ArrowLeft", "Tab", "Escape".
+
+        >>> view = ActivationMosaic(state)
+        >>> view.raster.press("ArrowRight")
+        >>> state.channel
+        1
+        """
+        self._tell("key_down", key, shift, False, False)
 
     def _leave(self, onward: bool) -> None:
         control = (self.after or self.before) if onward else (self.before or self.after)
@@ -186,8 +253,11 @@ class Overlay(GridBox):
 class Raster(WidgetBox):
     """A frame of constant size that shows one picture, scrolls it, and follows the pointer.
 
-    The picture is an `Image`, so it survives a reload of the page. The kernel sends each pixel as
-    it is to be seen: the page never scales it down.
+    The picture is an image widget, so it survives a reload of the page. The kernel sends each
+    pixel as it is to be seen: the page never scales it down.
+
+    What is seen can be read (`png`, `pixels`, `size`, `boxes`), and what a user does to it can be
+    done in code, as on an `Overlay`: `click`, `point_at`, `leave`, `drag`, `press`.
 
     Parameters
     ----------
@@ -206,18 +276,44 @@ class Raster(WidgetBox):
         after: DOMWidget | None = None,
         hold: Hold = nullcontext,
     ) -> None:
-        self._image = Image(value=EMPTY_PNG, format="png")
+        self._image = ImageWidget(value=EMPTY_PNG, format="png")
         self._image.add_class("cvw-pixels")
         self._overlay = Overlay(self._image, before=before, after=after, hold=hold)
-        self.on_click = self._overlay.on_click
-        self.on_move = self._overlay.on_move
-        self.on_arrow = self._overlay.on_arrow
-        self.on_stroke = self._overlay.on_stroke
+        overlay = self._overlay
+        self.on_click, self.on_move = overlay.on_click, overlay.on_move
+        self.on_arrow, self.on_stroke = overlay.on_arrow, overlay.on_stroke
+        self.click, self.point_at, self.leave = overlay.click, overlay.point_at, overlay.leave
+        self.drag, self.press, self.repaint = overlay.drag, overlay.press, overlay.repaint
         self._shown: tuple[int, int, tuple[Box, ...]] = (0, 0, ())
         frame = Layout(width=f"{width}px", height=f"{height}px", flex="0 0 auto", margin="0")
         frame.overflow, frame.display = "auto", "block"
         super().__init__([self._overlay], layout=frame)
         self.add_class("cvw-frame")
+
+    @property
+    def png(self) -> bytes:
+        """The file of the picture that is seen."""
+        return bytes(self._image.value)
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """The picture that is seen: uint8 (height, width, 4), red, green, blue and opacity.
+
+        >>> view = ActivationMosaic(state)
+        >>> view.raster.pixels.shape[:2] == view.raster.size[::-1]
+        True
+        """
+        return np.asarray(Image.open(io.BytesIO(self.png)).convert("RGBA"))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the picture on the page, in CSS pixels."""
+        return self._overlay.size
+
+    @property
+    def boxes(self) -> tuple[Box, ...]:
+        """What is outlined in the picture, in its pixels."""
+        return self._shown[2]
 
     def show(self, png: bytes, width: int, height: int, boxes: Sequence[Box] = ()) -> None:
         """Show a picture of ``width`` × ``height`` pixels with these boxes highlighted."""
