@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from ipywidgets import BoundedIntText, Layout, Widget
 
-from convviz_widgets.state import Selection, channel_count
-from convviz_widgets.views.base import View
+from convviz_widgets.state import ModelState, Selection, channel_count
+from convviz_widgets.views.base import View, ViewOptions
 from convviz_widgets.views.option_controls import line, named
 from convviz_widgets.views.text import Text
 
@@ -21,6 +21,9 @@ class ChannelStepper(View):
     depends: ClassVar[frozenset[str]] = frozenset({"layer", "channel"})
     width: ClassVar[int] = 216
     instant: ClassVar[bool] = True
+
+    def __init__(self, state: ModelState, **options: Unpack[ViewOptions]) -> None:
+        super().__init__(state, **options)
 
     def build(self) -> Sequence[Widget]:
         """Return the number field."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from ipywidgets import IntSlider, Layout, Play, Widget
 
-from convviz_widgets.state import Selection
-from convviz_widgets.views.base import View
+from convviz_widgets.state import ModelState, Selection
+from convviz_widgets.views.base import View, ViewOptions
 from convviz_widgets.views.option_controls import icon_button, line, named
 from convviz_widgets.views.text import Text
 
@@ -21,6 +21,9 @@ class CheckpointClock(View):
     depends: ClassVar[frozenset[str]] = frozenset({"checkpoint", "step", "revision"})
     width: ClassVar[int] = 216
     instant: ClassVar[bool] = True
+
+    def __init__(self, state: ModelState, **options: Unpack[ViewOptions]) -> None:
+        super().__init__(state, **options)
 
     def build(self) -> Sequence[Widget]:
         """Return the buttons, the slider and the step."""

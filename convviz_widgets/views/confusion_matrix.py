@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 from ipywidgets import HTML, Box, Dropdown, Layout, VBox, Widget
@@ -24,7 +24,7 @@ from convviz_widgets.views.confusion_picture import (
     first_cell,
     why_empty,
 )
-from convviz_widgets.views.history_view import HistoryView, Seen
+from convviz_widgets.views.history_view import HistoryOptions, HistoryView, Seen
 from convviz_widgets.views.option_controls import choice, line
 from convviz_widgets.views.pointer_line import PointerLine
 from convviz_widgets.views.raster import Raster
@@ -35,10 +35,17 @@ from convviz_widgets.views.thumbnails import Thumbnails, tiles_of
 SHARES, ERRORS = "share of each class", "errors only"
 
 LISTED = 30
-"""Images of a cell that are painted."""
+"""Images of a cell that are shown."""
 
 OFFERED = 60
 """Cells that the drop-down offers."""
+
+
+class ConfusionMatrixOptions(HistoryOptions, total=False):
+    """Options of `ConfusionMatrix`."""
+
+    colour: str
+    most: int
 
 
 class ConfusionMatrix(HistoryView):
@@ -63,6 +70,9 @@ class ConfusionMatrix(HistoryView):
 
     colour = Enum((SHARES, ERRORS), SHARES, help="What the colours show.").tag(option=True)
     most = Int(MOST, min=1, help="How many images are answered at most.").tag(option=True)
+
+    def __init__(self, state: ModelState, **options: Unpack[ConfusionMatrixOptions]) -> None:
+        super().__init__(state, **options)
 
     def source(self, state: ModelState) -> Any:
         """Return what answers for all checkpoints."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 from ipywidgets import Layout, VBox, Widget
 from traitlets import Bool, Enum
@@ -17,7 +17,7 @@ from convviz_widgets.instrument import (
     WEIGHT_GRADIENTS,
     WEIGHTS,
 )
-from convviz_widgets.state import ACTIVATIONS, GRADIENTS, PARAMETERS, Selection
+from convviz_widgets.state import ACTIVATIONS, GRADIENTS, PARAMETERS, ModelState, Selection
 from convviz_widgets.tensors import SEQUENTIAL, Distribution
 from convviz_widgets.views.distribution_picture import (
     RANGES,
@@ -33,7 +33,7 @@ from convviz_widgets.views.distribution_plots import (
     DistributionPlots,
     percent,
 )
-from convviz_widgets.views.history_view import HistoryView
+from convviz_widgets.views.history_view import HistoryOptions, HistoryView
 from convviz_widgets.views.option_controls import choice, line, switch
 
 HEAT_MAP, BANDS = "heat map", "percentile bands"
@@ -56,6 +56,15 @@ PART_OF = {
     WEIGHT_GRADIENTS: GRADIENTS,
 }
 """What the history has to measure for each quantity."""
+
+
+class DistributionHistoryOptions(HistoryOptions, total=False):
+    """Options of `DistributionHistory`."""
+
+    quantity: str
+    show: str
+    values: str
+    normal: bool
 
 
 class DistributionHistory(HistoryView):
@@ -82,6 +91,9 @@ class DistributionHistory(HistoryView):
     normal = Bool(False, help="Lay a Normal of the same mean and std over the histogram.").tag(
         option=True
     )
+
+    def __init__(self, state: ModelState, **options: Unpack[DistributionHistoryOptions]) -> None:
+        super().__init__(state, **options)
 
     def parts(self) -> tuple[str, ...]:
         """Return the part that the quantity belongs to."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 from ipywidgets import Layout, VBox, Widget
@@ -16,10 +16,10 @@ from convviz_widgets.instrument import (
     WEIGHT_GRADIENTS,
     Measurement,
 )
-from convviz_widgets.state import GRADIENTS, UPDATES, Selection
+from convviz_widgets.state import GRADIENTS, UPDATES, ModelState, Selection
 from convviz_widgets.tensors import DepthSlope, depth_slope
 from convviz_widgets.views.depth_plot import MEAN, NORM, DepthPlot, DepthProfile, whole_decades
-from convviz_widgets.views.history_view import HistoryView
+from convviz_widgets.views.history_view import HistoryOptions, HistoryView
 from convviz_widgets.views.layer_curves import Curves, LayerCurves
 from convviz_widgets.views.legend import legend
 from convviz_widgets.views.option_controls import choice, line
@@ -40,6 +40,13 @@ class FlowPicture:
     curves: Curves
     selection: Selection
     images: int
+
+
+class GradientFlowOptions(HistoryOptions, total=False):
+    """Options of `GradientFlow`."""
+
+    of: str
+    over: str
 
 
 class GradientFlow(HistoryView):
@@ -65,6 +72,9 @@ class GradientFlow(HistoryView):
     over = Enum((NORMS, RATIOS, SLOPES), NORMS, help="What is shown over training.").tag(
         option=True
     )
+
+    def __init__(self, state: ModelState, **options: Unpack[GradientFlowOptions]) -> None:
+        super().__init__(state, **options)
 
     def parts(self) -> tuple[str, ...]:
         """Return the gradients, and for update ratios the neighbouring checkpoints' weights."""

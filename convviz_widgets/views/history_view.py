@@ -13,7 +13,7 @@ from traitlets import Bool
 
 from convviz_widgets.errors import InputError
 from convviz_widgets.state import ModelState, Progress, Selection
-from convviz_widgets.views.base import View
+from convviz_widgets.views.base import View, ViewOptions
 from convviz_widgets.views.option_controls import last_control
 from convviz_widgets.views.pointer_line import PointerLine
 from convviz_widgets.views.raster import Overlay
@@ -31,6 +31,12 @@ class Seen:
     progress: Progress
     picture: Any
     """None as long as nothing has been measured."""
+
+
+class HistoryOptions(ViewOptions, total=False):
+    """Options of every view over all checkpoints."""
+
+    stopped: bool
 
 
 class ProgressLine(HBox):

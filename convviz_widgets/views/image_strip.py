@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 from ipywidgets import BoundedIntText, Layout, Widget
 from PIL import Image
 
-from convviz_widgets.state import Selection
+from convviz_widgets.state import ModelState, Selection
+from convviz_widgets.views.base import ViewOptions
 from convviz_widgets.views.mosaic_view import MosaicView, Shown
 from convviz_widgets.views.option_controls import icon_button, line, named
 from convviz_widgets.views.picture import Picture, Tiles
@@ -33,6 +34,9 @@ class ImageStrip(MosaicView):
     frame: ClassVar[tuple[int, int]] = (216, 104)
     min_tile: ClassVar[int] = SIDE
     max_tile: ClassVar[int] = SIDE
+
+    def __init__(self, state: ModelState, **options: Unpack[ViewOptions]) -> None:
+        super().__init__(state, **options)
 
     def controls(self) -> Sequence[Widget]:
         """Return the number field and the buttons that turn the page."""

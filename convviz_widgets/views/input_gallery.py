@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 from ipywidgets import IntSlider, Layout, Widget
@@ -18,6 +18,7 @@ from convviz_widgets.instrument import ImageSet, loader_batches
 from convviz_widgets.instrument.duplicate_search import DuplicateSearch
 from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.tensors import Mosaic, rgb_png
+from convviz_widgets.views.base import ViewOptions
 from convviz_widgets.views.gallery_page import PAGE, page_mosaic, stacked, tile
 from convviz_widgets.views.gallery_shelves import BatchShelf, SetShelf, Shelf, as_image_set
 from convviz_widgets.views.mosaic_view import MosaicView, Shown
@@ -42,6 +43,13 @@ class GalleryTiles(Tiles):
     """Number of each sample."""
     lines: tuple[str, ...] = ()
     """What each sample is, in words."""
+
+
+class InputGalleryOptions(ViewOptions, total=False):
+    """Options of `InputGallery`."""
+
+    source: str
+    only: bool
 
 
 class InputGallery(MosaicView):
@@ -85,7 +93,7 @@ class InputGallery(MosaicView):
         *,
         validation: ImageSet | Tensor | Any = None,
         loader: DataLoader[Any] | None = None,
-        **options: Any,
+        **options: Unpack[InputGalleryOptions],
     ) -> None:
         if not isinstance(state, ModelState):
             raise InputError(f"InputGallery shows a ModelState, got {type(state).__name__}")

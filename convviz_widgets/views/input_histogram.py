@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from bqplot import Bars
 from ipywidgets import Widget
@@ -16,6 +16,7 @@ from convviz_widgets.instrument.input_counts import InputCounts, input_counts, t
 from convviz_widgets.instrument.input_statistics import LEAST
 from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.tensors import Histogram
+from convviz_widgets.views.base import ViewOptions
 from convviz_widgets.views.gallery_shelves import as_image_set
 from convviz_widgets.views.histogram_view import Counted, HistogramView, non_finite
 from convviz_widgets.views.option_controls import choice, line
@@ -23,6 +24,15 @@ from convviz_widgets.views.option_controls import choice, line
 IMAGES, VALIDATION = "images", "validation"
 TAKEN, UNDONE = "as the model takes them", "preprocessing undone"
 ALL = "all channels"
+
+
+class InputHistogramOptions(ViewOptions, total=False):
+    """Options of `InputHistogram`."""
+
+    source: str
+    side: str
+    channel: str
+    count_of: int
 
 
 class InputHistogram(HistogramView):
@@ -56,7 +66,11 @@ class InputHistogram(HistogramView):
     _bars: Bars | None = None  # also of a view that was refused before it was built
 
     def __init__(
-        self, state: ModelState, *, validation: ImageSet | Tensor | Any = None, **options: Any
+        self,
+        state: ModelState,
+        *,
+        validation: ImageSet | Tensor | Any = None,
+        **options: Unpack[InputHistogramOptions],
     ) -> None:
         if not isinstance(state, ModelState):
             raise InputError(f"InputHistogram shows a ModelState, got {type(state).__name__}")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from ipywidgets import Layout, Select, Widget
 from ipywidgets import Text as SearchBox
 
 from convviz_widgets.instrument import LayerInfo
-from convviz_widgets.state import Selection
-from convviz_widgets.views.base import View
+from convviz_widgets.state import ModelState, Selection
+from convviz_widgets.views.base import View, ViewOptions
 from convviz_widgets.views.option_controls import named
 
 
@@ -22,6 +22,9 @@ class LayerList(View):
     depends: ClassVar[frozenset[str]] = frozenset({"layer"})
     width: ClassVar[int] = 216
     instant: ClassVar[bool] = True
+
+    def __init__(self, state: ModelState, **options: Unpack[ViewOptions]) -> None:
+        super().__init__(state, **options)
 
     def build(self) -> Sequence[Widget]:
         """Return the search box and the list."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from time import monotonic
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from ipywidgets import Checkbox, Layout, Play, Widget
 from traitlets import Bool
 
-from convviz_widgets.state import Selection
-from convviz_widgets.views.base import View
+from convviz_widgets.state import ModelState, Selection
+from convviz_widgets.views.base import View, ViewOptions
 from convviz_widgets.views.widget_tree import listen
 
 INTERVAL = 1000
@@ -19,6 +19,12 @@ INTERVAL = 1000
 
 REST = 10
 """A refresh that took a second is not repeated for so many: looking must not slow training."""
+
+
+class LiveOptions(ViewOptions, total=False):
+    """Options of `Live`."""
+
+    ticking: bool
 
 
 class Live(View):
@@ -40,6 +46,9 @@ class Live(View):
     instant: ClassVar[bool] = True
 
     ticking = Bool(True, help="Whether to ask for what is new.").tag(option=True)
+
+    def __init__(self, state: ModelState, **options: Unpack[LiveOptions]) -> None:
+        super().__init__(state, **options)
 
     def build(self) -> Sequence[Widget]:
         """Return the switch and the hidden clock of the page."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from ipywidgets import Widget
 
@@ -12,7 +12,7 @@ from convviz_widgets.errors import InputError
 from convviz_widgets.record import Run
 from convviz_widgets.state import ModelState, Question, Selection
 from convviz_widgets.views.answer_wall import AnswerWall
-from convviz_widgets.views.history_view import HistoryView, Seen
+from convviz_widgets.views.history_view import HistoryOptions, HistoryView, Seen
 from convviz_widgets.views.picture_wall import PictureWall
 from convviz_widgets.views.pointer_line import PointerLine
 from convviz_widgets.views.recorded_outputs import RecordedOutputs
@@ -45,7 +45,9 @@ class OutputGallery(HistoryView):
     instant: ClassVar[bool] = False
     depends: ClassVar[frozenset[str]] = frozenset({"key", "checkpoint", "image", "revision"})
 
-    def __init__(self, state: ModelState, *, run: Run | None = None, **options: Any) -> None:
+    def __init__(
+        self, state: ModelState, *, run: Run | None = None, **options: Unpack[HistoryOptions]
+    ) -> None:
         if run is not None and not isinstance(run, Run):
             raise InputError(f"run: expected a Run, got {type(run).__name__}")
         self._run = run

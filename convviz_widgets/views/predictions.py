@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from traitlets import Int
 from convviz_widgets.errors import InputError
 from convviz_widgets.state import ModelState, Progress, Question, Selection, coarse_to_fine
 from convviz_widgets.views.class_names import class_name
-from convviz_widgets.views.history_view import HistoryView, Seen
+from convviz_widgets.views.history_view import HistoryOptions, HistoryView, Seen
 from convviz_widgets.views.ribbons import RibbonNames, RibbonPlot, Ribbons, chosen_classes
 from convviz_widgets.views.text import ACCENT
 
@@ -37,6 +37,12 @@ class Answer(Seen):
     """What was done to the image, which the ribbons show as it was; empty for nothing."""
 
 
+class PredictionsOptions(HistoryOptions, total=False):
+    """Options of `Predictions`."""
+
+    top: int
+
+
 class Predictions(HistoryView):
     """The top classes with their softmax probabilities; the true class is marked.
 
@@ -55,6 +61,9 @@ class Predictions(HistoryView):
     frame: ClassVar[tuple[int, int]] = (566, 230)
 
     top = Int(5, min=1, help="How many classes to show.").tag(option=True)
+
+    def __init__(self, state: ModelState, **options: Unpack[PredictionsOptions]) -> None:
+        super().__init__(state, **options)
 
     def source(self, state: ModelState) -> Any:
         """Return what answers for all checkpoints."""

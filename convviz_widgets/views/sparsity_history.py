@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 from ipywidgets import HBox, Layout, Select, VBox, Widget
 
 from convviz_widgets.instrument import CONCENTRATION, OUTPUTS, PRE_ACTIVATIONS, Measurement
-from convviz_widgets.state import ACTIVATIONS, Selection
+from convviz_widgets.state import ACTIVATIONS, ModelState, Selection
 from convviz_widgets.sweep import can_die
 from convviz_widgets.views.distribution_picture import layer_with
-from convviz_widgets.views.history_view import HistoryView
+from convviz_widgets.views.history_view import HistoryOptions, HistoryView
 from convviz_widgets.views.layer_curves import Curves, LayerCurves
 from convviz_widgets.views.option_controls import named
 from convviz_widgets.views.text import Text
@@ -51,6 +51,9 @@ class SparsityHistory(HistoryView):
     caption_lines: ClassVar[int] = 4
     depends: ClassVar[frozenset[str]] = frozenset({"key", "checkpoint", "layer", "revision"})
     frame: ClassVar[tuple[int, int]] = (282, 220)
+
+    def __init__(self, state: ModelState, **options: Unpack[HistoryOptions]) -> None:
+        super().__init__(state, **options)
 
     def parts(self) -> tuple[str, ...]:
         """Return the activations."""

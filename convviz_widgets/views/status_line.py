@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any, ClassVar
+from typing import ClassVar, Unpack
 
 from convviz_widgets.state import ModelState, Selection
-from convviz_widgets.views.base import View
+from convviz_widgets.views.base import View, ViewOptions
 
 
 class StatusLine(View):
@@ -17,7 +17,9 @@ class StatusLine(View):
     depends: ClassVar[frozenset[str]] = frozenset(field.name for field in fields(Selection))
     instant: ClassVar[bool] = True
 
-    def __init__(self, state: ModelState, *, views: Sequence[View] = (), **options: Any) -> None:
+    def __init__(
+        self, state: ModelState, *, views: Sequence[View] = (), **options: Unpack[ViewOptions]
+    ) -> None:
         self._views: list[View] = []
         super().__init__(state, **options)
         for view in views:
