@@ -13,20 +13,26 @@ from convviz_widgets.views.widget_tree import close_tree
 
 
 class StepClock(HBox):
-    """A slider over training steps; each state shows its last checkpoint at or before one."""
+    """A slider over training steps; each state shows its last checkpoint at or before one.
+
+    Attributes
+    ----------
+    link : what keeps the two states together.
+    slider : the control that is seen.
+    """
 
     def __init__(self, link: Link) -> None:
         self.link = link
         self._busy = False
-        self._slider = SelectionSlider(
+        self.slider = SelectionSlider(
             options=link.steps, readout=False, layout=Layout(width="520px", margin="2px 0")
         )
         self._line = Text(flex="1 1 auto")
         super().__init__(
-            [named(self._slider, "Training step"), self._line],
+            [named(self.slider, "Training step"), self._line],
             layout=Layout(align_items="center", grid_gap="12px", flex="0 0 auto"),
         )
-        self._slider.observe(self._moved, names="value")
+        self.slider.observe(self._moved, names="value")
         for state in link.states:
             state.observe(self._follow, names="selection")
         self._follow()
@@ -47,9 +53,9 @@ class StepClock(HBox):
         steps, step = self.link.steps, self.link.step
         self._busy = True
         try:
-            if tuple(self._slider.options) != steps:
-                self._slider.options = steps
-            self._slider.value = steps[at_or_before(steps, step)]
+            if tuple(self.slider.options) != steps:
+                self.slider.options = steps
+            self.slider.value = steps[at_or_before(steps, step)]
         finally:
             self._busy = False
         self._line.show(f"step {step:,} · {len(steps)} steps")

@@ -18,10 +18,10 @@ def state(steps, channels=4):
 def test_one_clock_moves_both_views_by_step():
     left, right = state((0, 100)), state((0, 50, 150))
     compared = cvw.Comparison(left, right, cvw.ActivationMosaic, names=("slow", "fast"))
-    compared.clock._slider.value = 100
+    compared.clock.slider.value = 100
     assert (left.selection.step, right.selection.step) == (100, 50)
-    assert "step 100" in compared.pairs[0][0]._caption.value
-    assert "step 50" in compared.pairs[0][1]._caption.value
+    assert "step 100" in compared.pairs[0][0].caption
+    assert "step 50" in compared.pairs[0][1].caption
     assert [text.value for text in compared._headings[0]] == ["slow · step 100", "fast · step 50"]
 
 

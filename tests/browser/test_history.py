@@ -82,7 +82,7 @@ def test_a_click_on_the_heat_map_moves_the_clock(opened, history):
 
 
 SENT = """__import__('base64').b64encode(
-    next(explorer.pages['History'].views())._plots._image.image.value).decode()"""
+    next(explorer.pages['History'].views()).plots.heat_map).decode()"""
 
 
 def test_the_page_shows_the_pixels_that_the_kernel_sent(opened, history):

@@ -4,6 +4,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from ipywidgets import HTML
 from PIL import Image
 from torch import nn
 
@@ -13,6 +14,7 @@ from convviz_widgets.instrument.responses import Responses
 from convviz_widgets.state import ModelState
 from convviz_widgets.views import ConfusionMatrix
 from convviz_widgets.views.class_cells import ClassCells
+from convviz_widgets.views.widget_tree import widget_tree
 
 PATIENCE = 60
 
@@ -51,7 +53,7 @@ COUNTS = [[2, 0, 2], [1, 2, 0], [0, 0, 1]]
 
 def test_rows_are_true_classes_and_columns_answers():
     state = answering(ANSWERS, LABELS)
-    found = shown(state)._painted.found
+    found = shown(state).painted.found
     assert found.counts.tolist() == COUNTS
     np.testing.assert_allclose(found.shares[0], [0.5, 0, 0.5])
     state.close()
@@ -59,7 +61,7 @@ def test_rows_are_true_classes_and_columns_answers():
 
 def test_the_caption_has_n_step_and_accuracy_with_its_standard_error():
     state = answering(ANSWERS, LABELS)
-    caption = shown(state)._caption.value
+    caption = shown(state).caption
     error = math.sqrt(5 / 8 * 3 / 8 / 8)
     assert "step 0 · n = 8 images" in caption
     assert f"accuracy 62.5% ± {error:.1%}" in caption
@@ -69,15 +71,16 @@ def test_the_caption_has_n_step_and_accuracy_with_its_standard_error():
 def test_a_click_on_a_cell_lists_its_images_and_one_on_an_image_selects_it():
     state = answering(ANSWERS, LABELS)
     view = shown(state)
-    assert view._thumbnails.images == (4, 5)  # the most errors
-    view._clicked(50, 150)  # row 1, column 0 of cells of 100 pixels
-    assert view._thumbnails.images == (6,)
-    assert "class 1, answered class 0: 1 images" in view._cell_heading.value
-    view._thumbnails._picked(6)
+    assert view.thumbnails.images == (4, 5)  # the most errors
+    view.raster.click(50, 150)  # row 1, column 0 of cells of 100 pixels
+    assert view.thumbnails.images == (6,)
+    assert "class 1, answered class 0: 1 images" in view.heading
+    box = view.thumbnails.box_of(6)
+    view.thumbnails.click(box.x + 1, box.y + 1)
     assert state.selection.image == 6
-    view._arrow(1, 0)
-    assert view._thumbnails.images == (2, 7)
-    view._pointed.buttons[1].click()
+    view.raster.press("ArrowRight")
+    assert view.thumbnails.images == (2, 7)
+    view.control("next image").click()
     assert state.selection.image == 2
     state.close()
 
@@ -85,7 +88,7 @@ def test_a_click_on_a_cell_lists_its_images_and_one_on_an_image_selects_it():
 def test_the_drop_down_offers_errors_first():
     state = answering(ANSWERS, LABELS, class_names=["cat", "dog", "owl"])
     view = shown(state)
-    labels = [label for label, _ in view._cell_choice.options]
+    labels = [label for label, _ in view.control("Cell").options]
     assert labels == [
         "cat → owl: 2",
         "dog → cat: 1",
@@ -93,14 +96,14 @@ def test_the_drop_down_offers_errors_first():
         "dog is dog: 2",
         "owl is owl: 1",
     ]
-    view._cell_choice.index = 1
-    assert view._thumbnails.images == (6,)
+    view.control("Cell").index = 1
+    assert view.thumbnails.images == (6,)
     state.close()
 
 
 def test_what_does_not_count_is_said():
     state = answering([0, None, 2, 1], [0, 0, None, 7])
-    caption = shown(state)._caption.value
+    caption = shown(state).caption
     assert "n = 1 images" in caption
     assert "1 without a label" in caption
     assert "1 with a label that has none of the 3 scores" in caption
@@ -111,8 +114,8 @@ def test_what_does_not_count_is_said():
 def test_images_without_labels_are_said_to_have_none():
     state = answering(ANSWERS, None)
     view = shown(state)
-    assert "None of n = 8 images has a label" in view._said.value
-    assert view._block.layout.visibility == "hidden"
+    assert "None of n = 8 images has a label" in view.message
+    assert view.matrix.layout.visibility == "hidden"
     state.close()
 
 
@@ -128,10 +131,10 @@ def test_the_answers_of_a_checkpoint_are_asked_once(state):
 def test_a_large_set_is_asked_in_part_and_in_whole_on_demand():
     state = answering([0, 1, 2] * 4, [0, 1, 2] * 4)
     view = shown(state, most=4)
-    assert "n = 4 images (4 asked of 12, evenly spread)" in view._caption.value
+    assert "n = 4 images (4 asked of 12, evenly spread)" in view.caption
     view.most = 12
     assert state.output_history.wait(PATIENCE)
-    assert "n = 12 images ·" in view._caption.value
+    assert "n = 12 images ·" in view.caption
     state.close()
 
 
@@ -163,8 +166,8 @@ def test_a_view_of_a_thousand_classes_draws():
     state = answering([0, 999, 5], [0, 1, 5], classes=1000)
     view = shown(state)
     assert view.problem == ""
-    assert "each pixel the largest of 4×4 cells" in view._caption.value
-    assert view._thumbnails.images == (1,)
+    assert "each pixel the largest of 4×4 cells" in view.caption
+    assert view.thumbnails.images == (1,)
     state.close()
 
 
@@ -202,12 +205,15 @@ def test_every_cell_is_found_in_the_middle_of_its_box(classes):
 )
 def test_a_model_without_classes_says_so(net, words, images):
     state = ModelState(net, images)
-    assert words in ConfusionMatrix(state)._problem.value
+    assert words in ConfusionMatrix(state).problem
     state.close()
 
 
 def test_names_of_classes_are_escaped():
     state = answering(ANSWERS, LABELS, class_names=["<i>cat", "dog", "owl"])
     view = shown(state)
-    assert "<i>" not in view._answers.value + view._truths.value + view._cell_heading.value
+    assert view.heading.startswith("<i>cat, answered owl")
+    written = [part.value for part in widget_tree(view) if isinstance(part, HTML)]
+    assert sum("&lt;i&gt;cat" in each for each in written) == 3  # beside, above, and the cell
+    assert "<i>" not in "".join(written)
     state.close()

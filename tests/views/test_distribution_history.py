@@ -27,7 +27,7 @@ def picture(view):
 
 
 def pixels(view):
-    image = Image.open(io.BytesIO(view._plots._image.image.value))
+    image = Image.open(io.BytesIO(view.plots.heat_map))
     return np.asarray(image.convert("RGBA"))
 
 
@@ -39,9 +39,9 @@ def test_the_histogram_is_that_of_the_weights_at_the_clock(state):
     assert (found.here.n, found.here.low, found.here.high) == (36, weights.min(), weights.max())
     expected = np.histogram(weights.astype(np.float64), found.edges)[0]
     np.testing.assert_array_equal(found.here.counted(found.edges), expected)
-    assert f"n = {weights.size} values" in view._caption.value
-    assert f"mean {weights.astype(np.float64).mean():.3g}" in view._caption.value
-    assert "step 100" in view._caption.value
+    assert f"n = {weights.size} values" in view.caption
+    assert f"mean {weights.astype(np.float64).mean():.3g}" in view.caption
+    assert "step 100" in view.caption
 
 
 def test_percentiles_of_all_checkpoints_are_those_of_numpy(state):
@@ -69,8 +69,8 @@ def test_percentiles_of_all_checkpoints_are_those_of_numpy(state):
 def test_every_quantity_is_measured_and_drawn(state, quantity, n):
     view = shown(state, quantity=quantity)
     assert picture(view).here.n == n
-    assert view._problem.layout.display == "none"
-    assert f"{quantity} of" in view._caption.value
+    assert view.problem == ""
+    assert f"{quantity} of" in view.caption
     assert pixels(view).shape == (ROWS, COLUMNS, 4)
 
 
@@ -80,16 +80,16 @@ def test_zeros_are_counted_in_words_and_not_drawn(state):
     here = picture(view).here
     assert here.zeros > 100
     assert here.counted(here.edges).sum() == here.n - here.zeros
-    assert f"exact zeros {here.zeros:,}" in view._caption.value
+    assert f"exact zeros {here.zeros:,}" in view.caption
 
 
 def test_a_layer_without_the_quantity_shows_a_neighbour_and_says_so(state):
     view = shown(state)
     state.select(layer="2")
-    assert "weights of 0 (2 has none)" in view._caption.value
+    assert "weights of 0 (2 has none)" in view.caption
     view.quantity = "pre-activations"
     state.history.wait(PATIENCE)
-    assert "pre-activations of 1 (2 has none)" in view._caption.value
+    assert "pre-activations of 1 (2 has none)" in view.caption
 
 
 def test_neighbours_are_the_next_activation_and_the_last_weights():
@@ -103,8 +103,8 @@ def test_neighbours_are_the_next_activation_and_the_last_weights():
 def test_a_click_on_a_column_moves_the_clock(state):
     view = shown(state)
     for index in range(3):
-        x = int(view._plots._all.to_pixel(index))
-        view._clicked(x, 100)
+        x = int(view.plots.plot.to_pixel(index))
+        view.plots.overlay.click(x, 100)
         assert state.selection.checkpoint == index
 
 
@@ -123,16 +123,16 @@ def test_scrubbing_measures_nothing_and_runs_no_forward(state):
         state.select(checkpoint=index)
     assert state.history.all("activations") == before
     assert state.forward_count == 0
-    assert view._problem.layout.display == "none"
+    assert view.problem == ""
 
 
 def test_the_pointer_tells_the_values_of_a_row(state):
     view = shown(state)
     edges, here = picture(view).edges, picture(view).here
     row = int(np.argmax(here.counted(edges)))
-    y = int(view._plots._all.top_and_bottom[1] - (row + 0.5) / (len(edges) - 1) * ROWS)
-    view._moved(int(view._plots._all.to_pixel(2)), y)
-    assert f"{here.counted(edges)[row]:.0f} of 36 values" in view._pointed.value
+    y = int(view.plots.plot.top_and_bottom[1] - (row + 0.5) / (len(edges) - 1) * ROWS)
+    view.plots.overlay.point_at(int(view.plots.plot.to_pixel(2)), y)
+    assert f"{here.counted(edges)[row]:.0f} of 36 values" in view.pointed
 
 
 def test_the_axis_may_be_that_of_one_step(state):
@@ -150,12 +150,12 @@ def test_the_middle_of_the_run_says_what_is_off_the_axis(state):
     outside = [each.finite - each.zeros - each.counted(edges).sum() for each in columns]
     state.select(checkpoint=int(np.argmax(outside)))
     assert max(outside) >= 1
-    assert f"{max(outside):,.0f} off the axis" in view._caption.value
+    assert f"{max(outside):,.0f} off the axis" in view.caption
 
 
 def test_the_normal_has_the_same_area_as_the_histogram(state):
     view = shown(state, normal=True, values="whole run")
-    curve = view._plots._normal
+    curve = view.plots.normal
     assert curve.visible
     rows = picture(view).edges
     area = np.trapezoid(curve.x, curve.y) / (rows[1] - rows[0])
@@ -181,12 +181,12 @@ def test_hiding_the_view_stops_the_measuring(state):
 def test_cancel_stops_and_continue_goes_on(state):
     view = DistributionHistory(state, quantity="outputs", stopped=True)
     assert state.history.progress("activations").done == 0
-    assert "cancelled: 0 of 3" in view._count.value
-    assert view._button.description == "Continue"
-    view._button.click()
+    assert "cancelled: 0 of 3" in view.progress.words
+    assert view.progress.button.description == "Continue"
+    view.control("Continue").click()
     assert state.history.wait(PATIENCE)
-    assert view._button.layout.display == "none"
-    assert "3 of 3 measured" in view._count.value
+    assert view.progress.button.layout.display == "none"
+    assert "3 of 3 measured" in view.progress.words
 
 
 def test_checkpoints_that_are_not_measured_are_hatched(state):
@@ -209,11 +209,11 @@ def test_checkpoints_that_are_not_measured_are_hatched(state):
 def test_gradients_without_labels_are_refused_in_place(images, series, make_net):
     state = ModelState(make_net(9), ImageSet(images.batch(range(5))), checkpoints=series)
     view = shown(state, quantity="output gradients")
-    assert "labels" in view._problem.value
-    assert view._bar.layout.display == "none"  # there is nothing to wait for
+    assert "labels" in view.problem
+    assert view.progress.bar.layout.display == "none"  # there is nothing to wait for
     view.quantity = "weights"
     state.history.wait(PATIENCE)
-    assert view._problem.layout.display == "none"
+    assert view.problem == ""
     state.close()
 
 
@@ -266,5 +266,5 @@ def test_what_is_measured_while_a_view_is_made_waits_until_it_is_whole(state, ca
     shown(state)
     view = Interrupted(state)
     assert caplog.records == []
-    assert "3 of 3 measured" in view._count.value
+    assert "3 of 3 measured" in view.progress.words
     assert view.draw_count == 1

@@ -44,10 +44,6 @@ def pixels(view):
     return np.asarray(Image.open(io.BytesIO(view._raster._image.value)).convert("RGBA"))
 
 
-def text(widget):
-    return widget.value
-
-
 @pytest.mark.parametrize("kind", ALL)
 def test_a_view_draws_once_when_everything_changes(state, kind):
     view = kind(state)
@@ -124,26 +120,27 @@ def test_a_channel_that_is_zero_on_this_image_is_hatched_and_counted(state):
 
 def test_the_clock_moves_the_state_and_the_state_the_clock(state):
     clock = CheckpointClock(state)
-    clock._slider.value = 1
+    clock.control("Checkpoint").value = 1
     assert state.checkpoint == 1
     state.checkpoint = 0
-    assert clock._slider.value == clock._play.value == 0
-    assert text(clock._step_line) == "step 0 · 1 of 3"
-    clock._next.click()
+    assert clock.control("Checkpoint").value == clock.play.value == 0
+    assert clock.place == "step 0 · 1 of 3"
+    clock.control("next checkpoint").click()
     assert state.checkpoint == 1
 
 
 def test_playing_starts_over_at_the_end_and_says_what_the_button_does(state):
     clock = CheckpointClock(state)
     assert state.checkpoint == 2
-    clock._start.click()
-    assert (state.checkpoint, clock._play.playing) == (0, True)
-    assert (clock._start.icon, clock._start.tooltip) == ("pause", "stop playing")
-    clock._play.playing = False  # as the page says at the last checkpoint
-    assert (clock._start.icon, clock._start.tooltip) == ("play", "play the checkpoints")
+    start = clock.control("play the checkpoints")
+    start.click()
+    assert (state.checkpoint, clock.play.playing) == (0, True)
+    assert (start.icon, start.tooltip) == ("pause", "stop playing")
+    clock.play.playing = False  # as the page says at the last checkpoint
+    assert (start.icon, start.tooltip) == ("play", "play the checkpoints")
     state.checkpoint = 2
-    clock._first.click()
-    assert (state.checkpoint, clock._first.disabled) == (0, True)
+    clock.control("first checkpoint").click()
+    assert (state.checkpoint, clock.control("first checkpoint").disabled) == (0, True)
 
 
 def test_a_control_shown_late_takes_the_states_value_not_the_other_way_round(state):
@@ -152,26 +149,30 @@ def test_a_control_shown_late_takes_the_states_value_not_the_other_way_round(sta
     stepper.visible = False
     state.select(layer="0", channel=1)
     stepper.visible = True
-    assert (state.channel, stepper._number.value, stepper._number.max) == (1, 1, 3)
+    assert (state.channel, stepper.control("Channel").value, stepper.control("Channel").max) == (
+        1,
+        1,
+        3,
+    )
 
 
 def test_the_layer_list_filters_by_every_word(state):
     layers = LayerList(state)
-    layers._search.value = "conv"
-    assert [name for _, name in layers._list.options] == ["0"]
-    layers._search.value = "nothing like it"
-    assert layers._list.options == ()
+    layers.control("Search layers by name or kind").value = "conv"
+    assert [name for _, name in layers.control("Layer").options] == ["0"]
+    layers.control("Search layers by name or kind").value = "nothing like it"
+    assert layers.control("Layer").options == ()
     assert state.layer == "0"
-    layers._search.value = ""
-    layers._list.value = "3"
+    layers.control("Search layers by name or kind").value = ""
+    layers.control("Layer").value = "3"
     assert state.layer == "3"
 
 
 def test_the_image_strip_turns_its_page(state):
     strip = ImageStrip(state)
-    strip._number.value = 4
+    strip.control("Image").value = 4
     assert state.image == 4
-    assert strip._shown_now.tile == 4
+    assert strip.highlighted == 4
 
 
 def test_the_histogram_counts_what_is_not_zero(state):

@@ -60,7 +60,7 @@ def test_the_slope_is_what_each_layer_multiplies_by(factor):
     slope = picture(view).slope
     assert slope.slope == pytest.approx(-math.log10(factor), abs=1e-5)
     assert slope.total == pytest.approx(-3 * math.log10(factor), abs=1e-4)
-    assert f"slope {slope.slope:.2f} decades a layer" in view._caption.value
+    assert f"slope {slope.slope:.2f} decades a layer" in view.caption
     places, heights = picture(view).profile.fit
     np.testing.assert_array_equal(places, [0, 1, 2, 3])
     np.testing.assert_allclose(heights, np.log10(picture(view).profile.norms[:4]), atol=1e-4)
@@ -76,7 +76,7 @@ def test_layers_without_a_gradient_are_left_out_and_named():
     assert found.slope.slope == pytest.approx(
         math.log10(found.profile.norms[3] / found.profile.norms[2])
     )
-    assert "exactly zero, left out: 0, 1" in view._caption.value
+    assert "exactly zero, left out: 0, 1" in view.caption
     state.close()
 
 
@@ -84,7 +84,7 @@ def test_values_that_are_not_finite_are_told_apart():
     state = chain(1.0, 1.0, float("nan"), 1.0)
     view = shown(state)
     assert [math.isinf(norm) for norm in picture(view).profile.norms[:4]] == [1, 1, 0, 0]
-    assert "not finite in 2 layers" in view._caption.value
+    assert "not finite in 2 layers" in view.caption
     state.close()
 
 
@@ -99,7 +99,7 @@ def test_update_ratios_are_those_of_neighbouring_checkpoints(state):
     ratios = [((b - a).norm() / a.norm()).item() for a, b in itertools.pairwise(weights)]
     assert math.isnan(curves.values[1, 0])
     np.testing.assert_allclose(10 ** curves.values[1, 1:], ratios, rtol=1e-5)
-    assert "between neighbouring checkpoints, here 100 steps apart" in view._caption.value
+    assert "between neighbouring checkpoints, here 100 steps apart" in view.caption
 
 
 def test_the_slope_over_training_is_one_curve(state):
@@ -114,25 +114,25 @@ def test_the_slope_over_training_is_one_curve(state):
 
 def test_a_click_on_a_layer_selects_it(state):
     view = shown(state)
-    view._depth._clicked(int(view._depth._plot.to_pixel(2)), 50)
+    view.depth.click(int(view.depth.plot.to_pixel(2)), 50)
     assert state.selection.layer == "2"
 
 
 def test_a_click_on_a_curve_moves_the_clock_and_selects_the_layer(state):
     view = shown(state)
-    curves, plot = picture(view).curves, view._time._plot
+    curves, plot = picture(view).curves, view.curves.plot
     top, bottom = plot.top_and_bottom
     height = (curves.values[3, 0] - plot.y.min) / (plot.y.max - plot.y.min)
-    view._time._clicked(int(plot.to_pixel(0)), int(bottom - height * (bottom - top)))
+    view.curves.click(int(plot.to_pixel(0)), int(bottom - height * (bottom - top)))
     assert (state.selection.checkpoint, state.selection.layer) == (0, "3")
 
 
 def test_a_click_far_from_any_curve_moves_the_clock_alone(state):
     view = shown(state)
-    curves = view._time._curves
-    view._time.show(type(curves)(curves.layers, curves.steps, curves.values - 50), "1", 2)
-    view._time._plot.y.min, view._time._plot.y.max = 0.0, 1.0
-    view._time._clicked(int(view._time._plot.to_pixel(1)), 100)
+    curves = view.curves.curves
+    view.curves.show(type(curves)(curves.layers, curves.steps, curves.values - 50), "1", 2)
+    view.curves.plot.y.min, view.curves.plot.y.max = 0.0, 1.0
+    view.curves.click(int(view.curves.plot.to_pixel(1)), 100)
     assert (state.selection.checkpoint, state.selection.layer) == (1, "0")
 
 
@@ -140,6 +140,6 @@ def test_one_checkpoint_has_no_updates(images, make_net):
     series = CheckpointSeries.from_state_dicts([(5, make_net(0).state_dict())])
     state = ModelState(make_net(1), images, checkpoints=series)
     view = shown(state, over="update ratios")
-    assert view._problem.layout.display == "none"
+    assert view.problem == ""
     assert picture(view).curves.layers == ()
     state.close()

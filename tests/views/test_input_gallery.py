@@ -1,11 +1,8 @@
 """The gallery shows every sample once, as it was, and says which ones are there more than once."""
 
-import io
-
-import numpy as np
 import pytest
 import torch
-from PIL import Image
+from ipywidgets import HTML
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -14,6 +11,7 @@ from convviz_widgets.instrument import ImageSet
 from convviz_widgets.state import ModelState
 from convviz_widgets.views import InputGallery
 from convviz_widgets.views.gallery_page import PAGE, SIDE
+from convviz_widgets.views.widget_tree import widget_tree
 
 LIVELY = (217, 72, 15, 255)
 """The accent."""
@@ -33,30 +31,30 @@ def state_of(inputs, labels=None, **facts):
 
 
 def shown(view):
-    return np.asarray(Image.open(io.BytesIO(view._raster._image.value)).convert("RGBA"))
+    return view.raster.pixels
 
 
 def thumbnail(view, tile):
-    box = view._picture.mosaic.box(tile)
+    box = view.painted.mosaic.box(tile)
     return shown(view)[box.y : box.y + SIDE, box.x : box.x + SIDE]
 
 
 def ticked(view):
     """Let the page tick until the search is over."""
-    view._searching.wanted = True
-    while not view._search.finished:
-        view._searching._tick(None)
+    view.search_line.wanted = True
+    while not view.search_line.search.finished:
+        view.search_line.tick()
     return view
 
 
 def framed(view):
-    tiles = view._picture.tiles
+    tiles = view.painted.tiles
     return [n for t, n in enumerate(tiles.numbers) if tuple(thumbnail(view, t)[0, 0]) == LIVELY]
 
 
 def test_a_thumbnail_has_the_colour_of_the_source():
     view = InputGallery(state_of(colours(10)))
-    assert view._problem.value == ""
+    assert view.problem == ""
     for index in range(10):
         expected = [3 * index, 3 * index + 1, 3 * index + 2, 255]
         assert thumbnail(view, index)[SIDE // 2, SIDE // 2].tolist() == expected
@@ -67,56 +65,56 @@ def test_duplicates_and_leaks_are_framed_and_named():
     inputs[7], inputs[60], validation[2] = inputs[3], inputs[3], inputs[5]
     view = ticked(InputGallery(state_of(inputs), validation=validation))
     assert framed(view) == [3, 5, 7]
-    assert view.describe(3, view._picture) == "image 3 · no label · equals image 7, 60"
-    assert view.describe(5, view._picture).endswith("equals validation image 2")
-    line = view._searching._text.value
+    assert view.describe(3, view.painted) == "image 3 · no label · equals image 7, 60"
+    assert view.describe(5, view.painted).endswith("equals validation image 2")
+    line = view.search_line.words
     assert "duplicates in 80 images: 2 surplus" in line
     assert "leak: 1 validation images" in line
     view.source = "validation"
     assert framed(view) == [2]
-    assert view.describe(2, view._picture).endswith("equals image 5")
+    assert view.describe(2, view.painted).endswith("equals image 5")
 
 
 def test_only_those_that_are_there_more_than_once():
     inputs = colours(80)
     inputs[7] = inputs[60] = inputs[3]
     view = ticked(InputGallery(state_of(inputs), only=True))
-    assert view._picture.tiles.numbers == (3, 7, 60)
+    assert view.painted.tiles.numbers == (3, 7, 60)
     view.step(1)
     view.step(1)
     assert view.state.selection.image == 7
-    assert ticked(InputGallery(state_of(colours(9)), only=True))._place.value == "none"
+    assert ticked(InputGallery(state_of(colours(9)), only=True)).place == "none"
 
 
 def test_the_slider_turns_pages_and_a_selection_elsewhere_too():
     view = InputGallery(state_of(colours(80)))
-    assert (view._slider.max, view._place.value) == (1, "1–55 of 80")
-    view._slider.value = 1
-    assert view._picture.tiles.numbers == tuple(range(PAGE, 80))
-    assert view._shown_now.tile is None
+    assert (view.control("Page").max, view.place) == (1, "1–55 of 80")
+    view.control("Page").value = 1
+    assert view.painted.tiles.numbers == tuple(range(PAGE, 80))
+    assert view.highlighted is None
     view.state.select(image=3)
-    assert (view._slider.value, view._shown_now.tile) == (0, 3)
+    assert (view.control("Page").value, view.highlighted) == (0, 3)
 
 
 def test_a_click_the_arrows_and_the_buttons_select_the_image():
     view = InputGallery(state_of(colours(80)))
-    box = view._picture.mosaic.box(13)
-    view._clicked(box.x + 5, box.y + 5)
+    box = view.painted.mosaic.box(13)
+    view.raster.click(box.x + 5, box.y + 5)
     assert view.state.selection.image == 13
-    view._arrow(1, 0)
+    view.raster.press("ArrowRight")
     assert view.state.selection.image == 14
-    view._pointed.buttons[0].click()
+    view.control("previous image").click()
     assert view.state.selection.image == 13
     view.state.select(image=PAGE - 1)
-    view._pointed.buttons[1].click()
-    assert (view.state.selection.image, view._slider.value) == (PAGE, 1)
+    view.control("next image").click()
+    assert (view.state.selection.image, view.control("Page").value) == (PAGE, 1)
 
 
 def test_a_sample_that_is_not_the_states_is_only_looked_at():
     view = InputGallery(state_of(colours(20)), validation=colours(20), source="validation")
     view.pick(4)
     assert view.state.selection.image == 0
-    assert view._shown_now.tile == 4
+    assert view.highlighted == 4
 
 
 def test_a_repeated_batch_of_the_loader_is_said_and_framed():
@@ -125,18 +123,18 @@ def test_a_repeated_batch_of_the_loader_is_said_and_framed():
     loader = DataLoader(TensorDataset(inputs, torch.arange(12) % 3), batch_sampler=order)
     view = InputGallery(state_of(inputs, class_names=["a", "b", "c"]), loader=loader)
     view.source = "loader"
-    assert view._problem.value == ""
+    assert view.problem == ""
     assert framed(view) == [0, 1, 2, 3, 8, 9, 10, 11]
-    assert "REPEATED: batch 0 = batch 2" in view._caption.value
-    assert view.describe(8, view._picture) == "batch 2, sample 0 · a · equals sample 3"
+    assert "REPEATED: batch 0 = batch 2" in view.caption
+    assert view.describe(8, view.painted) == "batch 2, sample 0 · a · equals sample 3"
 
 
 @pytest.mark.parametrize("source", ["validation", "loader"])
 def test_what_was_not_given_is_said_in_place(source):
     view = InputGallery(state_of(colours(5)), source=source)
-    assert f"there is no {source}" in view._problem.value
+    assert f"there is no {source}" in view.problem
     view.source = "images"
-    assert view._problem.value == ""
+    assert view.problem == ""
 
 
 def test_a_hidden_gallery_reads_nothing():
@@ -149,9 +147,9 @@ def test_a_hidden_gallery_reads_nothing():
 
     loader = DataLoader(Counting(colours(5)), batch_size=2)
     view = InputGallery(state_of(colours(5)), loader=loader, visible=False)
-    assert (view._search.done, Counting.read) == (0, 0)
+    assert (view.search_line.search.done, Counting.read) == (0, 0)
     view.visible = True
-    assert (view._search.done, Counting.read) == (5, 0)
+    assert (view.search_line.search.done, Counting.read) == (5, 0)
 
 
 class Odd:
@@ -170,14 +168,14 @@ def test_bad_samples_leave_the_others_and_say_why():
     net = nn.Sequential(nn.Conv2d(3, 2, 3))
     images = ImageSet(Odd(), class_names=["hen"], mean=0.0, std=1.0)
     view = ticked(InputGallery(ModelState(net, images)))
-    assert view._problem.value == ""
-    lines = view._picture.tiles.lines
+    assert view.problem == ""
+    lines = view.painted.tiles.lines
     assert lines[0] == "image 0 · hen"
     assert lines[1] == "image 1 · cannot be read: truncated file"
     assert "label 9 of image 2 has no name" in lines[2]
     assert lines[3] == "image 3 · no label"
-    assert "1 cannot be read" in view._caption.value
-    assert "1 unreadable" in view._searching._text.value
+    assert "1 cannot be read" in view.caption
+    assert "1 unreadable" in view.search_line.words
 
 
 @pytest.mark.parametrize(
@@ -186,21 +184,23 @@ def test_bad_samples_leave_the_others_and_say_why():
 )
 def test_any_number_of_channels_is_shown_and_said(channels, said):
     view = InputGallery(state_of(colours(5, channels)))
-    assert view._problem.value == ""
-    assert f"4×4, {said}" in view._caption.value
+    assert view.problem == ""
+    assert f"4×4, {said}" in view.caption
 
 
 def test_clipped_values_are_counted():
     inputs = colours(4)
     inputs[0] += 2
     view = InputGallery(state_of(inputs))
-    assert "clipped 25.00% of the n = 192 values" in view._caption.value
+    assert "clipped 25.00% of the n = 192 values" in view.caption
 
 
 def test_names_of_classes_are_text_whatever_they_hold():
     view = InputGallery(state_of(colours(3), [0, 1, 2], class_names=["<b>x</b>", "鶏", "ß" * 99]))
-    assert view._problem.value == ""
-    assert "&lt;b&gt;x&lt;/b&gt;" in view._pointed.value
+    assert view.problem == ""
+    written = [part.value for part in widget_tree(view) if isinstance(part, HTML)]
+    assert any("&lt;b&gt;x&lt;/b&gt;" in each for each in written)
+    assert not any("<b>" in each for each in written)
 
 
 def test_a_hundred_thousand_images_are_opened_at_once_and_searched_on():
@@ -209,26 +209,26 @@ def test_a_hundred_thousand_images_are_opened_at_once_and_searched_on():
     inputs[99_999] = inputs[4]
     state = ModelState(nn.Sequential(nn.Conv2d(1, 2, 2)), ImageSet(inputs, mean=0.0, std=1.0))
     view = InputGallery(state)
-    assert 0 < view._search.done < 100_000
-    assert "looking for duplicates" in view._searching._text.value
-    view._slider.value = view._slider.max
-    assert view._picture.tiles.numbers[-1] == 99_999
+    assert 0 < view.search_line.search.done < 100_000
+    assert "looking for duplicates" in view.search_line.words
+    view.control("Page").value = view.control("Page").max
+    assert view.painted.tiles.numbers[-1] == 99_999
     ticked(view)
-    assert "duplicates in 100,000 images: 1 surplus" in view._searching._text.value
+    assert "duplicates in 100,000 images: 1 surplus" in view.search_line.words
 
 
 def test_the_search_can_be_stopped_and_taken_up_again():
     inputs = torch.rand(100_000, 1, 2, 2)
     view = InputGallery(ModelState(nn.Sequential(nn.Conv2d(1, 2, 2)), ImageSet(inputs)))
-    view._searching._button.click()
-    done = view._search.done
-    view._searching._tick(None)
-    assert (view._search.done, view._searching._ticks.playing) == (done, False)
-    assert "the rest takes about" in view._searching._text.value
-    view._searching._button.click()
-    view._searching._tick(None)
-    assert view._search.done > done
-    assert view._searching._ticks.playing
+    view.control("Stop").click()
+    done = view.search_line.search.done
+    view.search_line.tick()
+    assert (view.search_line.search.done, view.search_line.ticks.playing) == (done, False)
+    assert "the rest takes about" in view.search_line.words
+    view.control("Search").click()
+    view.search_line.tick()
+    assert view.search_line.search.done > done
+    assert view.search_line.ticks.playing
 
 
 def test_what_does_not_fit_is_refused():

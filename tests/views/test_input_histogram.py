@@ -52,41 +52,41 @@ def test_what_a_wrong_std_puts_outside_is_counted_in_words():
     undone += 255 * torch.tensor(MEAN).view(3, 1, 1)
     below, above = int((undone < -0.5).sum()), int((undone > 255.5).sum())
     assert below > 0
-    assert f"{below:,} below, {above:,} above" in view._caption.value
+    assert f"{below:,} below, {above:,} above" in view.caption
 
 
 def test_the_view_shows_all_channels_or_one_and_says_n_and_limits():
     view = InputHistogram(state_of(images()), side="preprocessing undone")
-    assert view._problem.value == ""
+    assert view.problem == ""
     assert view._bars.y.sum() == 40 * 3 * 36
-    assert "n = 40 of 40 images, 4,320 values · 256 bins from -0.5 to 255.5" in view._caption.value
+    assert "n = 40 of 40 images, 4,320 values · 256 bins from -0.5 to 255.5" in view.caption
     view.channel = "channel 1"
     expected = np.bincount(pictures()[:, 1].flatten().numpy(), minlength=256)
     np.testing.assert_array_equal(view._bars.y, expected)
     view.side = "as the model takes them"
     assert len(view._bars.y) == 64
-    assert "mean" in view._caption.value
+    assert "mean" in view.caption
 
 
 def test_only_as_many_images_as_asked_are_counted():
     view = InputHistogram(state_of(images()), count_of=10)
-    assert "n = 10 of 40 images" in view._caption.value
+    assert "n = 10 of 40 images" in view.caption
     assert view._bars.y.sum() == 10 * 3 * 36
 
 
 def test_validation_is_counted_where_there_is_one():
     view = InputHistogram(state_of(images()), validation=torch.zeros(5, 3, 6, 6))
     view.source = "validation"
-    assert "n = 5 of 5 images" in view._caption.value
+    assert "n = 5 of 5 images" in view.caption
     lonely = InputHistogram(state_of(images()), source="validation")
-    assert "there is no validation set" in lonely._problem.value
+    assert "there is no validation set" in lonely.problem
 
 
 @pytest.mark.parametrize("channels", [1, 4, 17])
 def test_other_numbers_of_channels_are_counted(channels):
     view = InputHistogram(state_of(ImageSet(torch.rand(3, channels, 4, 4))))
     view.channel = f"channel {channels - 1}"
-    assert view._problem.value == ""
+    assert view.problem == ""
     assert view._bars.y.sum() == 3 * 16
 
 
@@ -94,7 +94,7 @@ def test_values_that_are_no_numbers_are_said():
     inputs = torch.rand(3, 1, 4, 4)
     inputs[0, 0, 0, :3] = torch.tensor([torch.nan, torch.inf, -torch.inf])
     view = InputHistogram(state_of(ImageSet(inputs, mean=0.0, std=1.0)))
-    assert "3 NaN or infinite" in view._caption.value
+    assert "3 NaN or infinite" in view.caption
 
 
 def test_what_does_not_fit_is_refused():

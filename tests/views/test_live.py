@@ -13,8 +13,8 @@ class Log:
 
 
 def tick(live):
-    live._rested = 0.0
-    live._ticks.value += 1
+    live.rested = 0.0
+    live.ticks.value += 1
 
 
 def test_a_tick_shows_what_was_captured(images, make_net):
@@ -22,16 +22,16 @@ def test_a_tick_shows_what_was_captured(images, make_net):
     state = ModelState(net, images)
     clock, live = CheckpointClock(state), Live(state)
     state.capture(10)
-    assert clock._slider.max == 0
+    assert clock.control("Checkpoint").max == 0
     tick(live)
-    assert clock._slider.max == 1
+    assert clock.control("Checkpoint").max == 1
     assert state.selection.step == 0
 
 
 def test_following_selects_the_newest(images, make_net):
     state = ModelState(make_net(), images)
     live = Live(state)
-    live._switch.value = True
+    live.control("follow newest").value = True
     for step in (10, 20):
         state.capture(step)
         tick(live)
@@ -42,7 +42,7 @@ def test_following_stays_where_the_user_goes_until_something_new_comes(images, m
     state = ModelState(make_net(), images)
     live = Live(state)
     state.follow = True
-    assert live._switch.value is True
+    assert live.control("follow newest").value is True
     state.capture(10)
     tick(live)
     state.checkpoint = 0
@@ -63,13 +63,13 @@ def test_a_slow_refresh_rests(images, make_net):
     state = ModelState(make_net(), images)
     live = Live(state)
     state.capture(10)
-    live._rested = float("inf")
-    live._ticks.value += 1
+    live.rested = float("inf")
+    live.ticks.value += 1
     assert state.steps == (0,)
 
 
 def test_a_switch_that_is_off_lets_the_page_rest(state):
     live = Live(state, ticking=False)
-    assert live._ticks.playing is False
-    live._switch.value = True
-    assert live._ticks.playing is True
+    assert live.ticks.playing is False
+    live.control("follow newest").value = True
+    assert live.ticks.playing is True

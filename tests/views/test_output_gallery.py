@@ -48,7 +48,7 @@ def shown(state, **options):
 
 
 def test_chroma_and_contrast_over_the_checkpoints_are_the_scale_of_the_outputs(fading):
-    page = shown(fading)._wall._shown
+    page = shown(fading).wall.shown
     assert page.steps == (0, 100, 200)
     assert [each.chroma for each in page.drifts] == pytest.approx([0.25, 0.6, 1.0], abs=1e-5)
     assert [each.contrast for each in page.drifts] == pytest.approx([0.25, 0.6, 1.0], abs=1e-5)
@@ -56,7 +56,7 @@ def test_chroma_and_contrast_over_the_checkpoints_are_the_scale_of_the_outputs(f
 
 def test_the_caption_has_step_scale_and_n(fading):
     fading.select(checkpoint=0)
-    caption = shown(fading)._caption.value
+    caption = shown(fading).caption
     assert "step 0 · image 0" in caption
     assert "chroma 0.25 (n = 11), contrast 0.25 (n = 11)" in caption
 
@@ -99,28 +99,28 @@ def test_outputs_with_nan_are_magenta_and_counted(pictures):
 
 def test_a_click_on_a_picture_selects_its_image(fading):
     view = shown(fading)
-    mosaic = view._wall._mosaic(view._wall._shown)
+    mosaic = view.wall.mosaic
     box = mosaic.box(2 * 8 + 5)  # output of the sixth
-    view._wall._clicked(box.x + 1, box.y + 1)
+    view.wall.page.click(box.x + 1, box.y + 1)
     assert fading.selection.image == 5
     for _ in range(3):
-        view._pointed.buttons[1].click()
+        view.control("next image").click()
     assert fading.selection.image == 8
-    assert view._wall._shown.images == (8, 9, 10)
+    assert view.wall.shown.images == (8, 9, 10)
 
 
 def test_a_click_on_the_drift_moves_the_clock(fading):
     view = shown(fading)
-    plot = view._wall._plot
-    plot._clicked(int(plot._plot.to_pixel(0)), 20)
+    plot = view.wall.drift
+    plot.click(int(plot.plot.to_pixel(0)), 20)
     assert fading.selection.checkpoint == 0
 
 
 def test_pictures_without_targets_are_compared_with_the_input(pictures):
     state = ModelState(scaling(0.5), ImageSet(pictures))
     view = shown(state)
-    assert "difference: output − input" in view._caption.value
-    assert "no target pictures: no drift" in view._caption.value
+    assert "difference: output − input" in view.caption
+    assert "no target pictures: no drift" in view.caption
     assert state.output_history.forward_count == 1  # the page
     state.close()
 
@@ -135,7 +135,7 @@ def test_a_run_that_keeps_few_checkpoints_has_its_outputs_shown(tmp_path, pictur
             recorder.step()
     run = Run(tmp_path)
     state = ModelState(model, images, checkpoints=run.checkpoints)
-    page = shown(state, run=run)._wall._shown
+    page = shown(state, run=run).wall.shown
     assert len(page.steps) > len(state.steps)
     expected = [0.2 + 0.8 * step / 30 for step in page.steps]
     assert [each.chroma for each in page.drifts] == pytest.approx(expected, abs=1e-4)
@@ -152,8 +152,8 @@ def test_outputs_of_other_images_are_not_taken_for_the_states(tmp_path, pictures
     run = Run(tmp_path)
     state = ModelState(model, ImageSet(pictures), checkpoints=run.checkpoints)
     view = shown(state, run=run)
-    assert "THE RUN WATCHED OTHER IMAGES" in view._caption.value
-    assert view._wall._shown.strip_steps == ()
+    assert "THE RUN WATCHED OTHER IMAGES" in view.caption
+    assert view.wall.shown.strip_steps == ()
     state.close()
 
 
@@ -161,10 +161,10 @@ def test_what_was_drawn_over_the_image_is_what_goes_in(fading):
     drawn = torch.full((3, 4, 4), 0.2)
     fading.select(drawing=drawn)
     view = shown(fading)
-    view_of_input = view._wall._shown.selected[0]
+    view_of_input = view.wall.shown.selected[0]
     middle = view_of_input[len(view_of_input) // 2, len(view_of_input) // 2]
     assert middle.tolist() == [51, 51, 51, 255]
-    assert "image 0, painted over" in view._caption.value
+    assert "image 0, painted over" in view.caption
 
 
 def test_something_else_than_a_run_is_refused(fading):
@@ -185,11 +185,12 @@ def classifying(labels):
 def test_wrong_answers_come_first_and_of_each_kind_the_most_certain():
     state = classifying([1, 1, 2, None])
     view = shown(state)
-    assert view._wall._thumbnails.images == (1, 3, 0, 2)
-    assert "1 of 3 labelled images answered wrong" in view._caption.value
-    view._wall._name(1)
-    assert "image 1 · is class 1 · answered class 0, 99.8%" in view._pointed.value
-    view._pointed.buttons[1].click()
+    assert view.wall.thumbnails.images == (1, 3, 0, 2)
+    assert "1 of 3 labelled images answered wrong" in view.caption
+    box = view.wall.thumbnails.box_of(1)
+    view.wall.thumbnails.point_at(box.x + 1, box.y + 1)
+    assert "image 1 · is class 1 · answered class 0, 99.8%" in view.pointed
+    view.control("next image").click()
     assert state.selection.image == 2  # after image 0, which was selected
     state.close()
 
@@ -197,8 +198,8 @@ def test_wrong_answers_come_first_and_of_each_kind_the_most_certain():
 def test_without_labels_no_answer_is_called_wrong():
     state = classifying(None)
     view = shown(state)
-    assert "no image has a label" in view._caption.value
-    assert view._wall._thumbnails.images == (0, 1, 2, 3)
+    assert "no image has a label" in view.caption
+    assert view.wall.thumbnails.images == (0, 1, 2, 3)
     state.close()
 
 
@@ -224,5 +225,5 @@ class Nested(nn.Module):
 def test_a_model_that_puts_out_a_tuple_says_so_in_one_line(pictures):
     state = ModelState(Nested(), ImageSet(pictures))
     view = OutputGallery(state)
-    assert "the model puts out a tuple of 2; expected class scores" in view._problem.value
+    assert "the model puts out a tuple of 2; expected class scores" in view.problem
     state.close()

@@ -45,13 +45,13 @@ def test_the_true_class_has_a_ribbon_however_small(images):
 
 def test_ribbons_are_sent_once_while_the_image_is_drawn_on(state):
     view = shown(state)
-    sent = view._plot._areas.y
+    sent = view.ribbons.plot.lines[0].y
     state.select(drawing=state.image_set.input(0)[0] + 1)
-    assert "painted over" in view._caption.value
-    assert view._plot._areas.y is sent
+    assert "painted over" in view.caption
+    assert view.ribbons.plot.lines[0].y is sent
     state.select(image=1)
     assert state.output_history.wait(PATIENCE)
-    assert view._plot._areas.y is not sent
+    assert view.ribbons.plot.lines[0].y is not sent
 
 
 def test_going_through_the_images_costs_one_pass_for_each_checkpoint_once(state):
@@ -62,16 +62,16 @@ def test_going_through_the_images_costs_one_pass_for_each_checkpoint_once(state)
         state.select(image=image)
         assert state.output_history.wait(PATIENCE)
     assert state.output_history.forward_count == passes + 3
-    assert view._count.value == "3 of 3 measured"
+    assert view.progress.words == "3 of 3 measured"
 
 
 def test_a_click_moves_the_clock_and_moving_it_asks_nothing_new(state):
     view = shown(state)
     passes = state.output_history.forward_count
-    left, right = view._plot._plot.to_pixel(0), view._plot._plot.to_pixel(1)
-    view._plot._clicked(int(left), 50)
+    left, right = view.ribbons.plot.to_pixel(0), view.ribbons.plot.to_pixel(1)
+    view.ribbons.click(int(left), 50)
     assert state.selection.checkpoint == 0
-    view._plot._clicked(int(right), 50)
+    view.ribbons.click(int(right), 50)
     assert state.selection.checkpoint == 1
     assert state.output_history.forward_count == passes
 
@@ -100,8 +100,8 @@ def test_the_classes_are_those_most_probable_on_average():
 def test_a_label_beyond_the_scores_is_said_to_have_none(make_net):
     state = ModelState(make_net(), ImageSet(torch.rand(1, 1, 6, 6), labels=[7]))
     view = shown(state)
-    assert "class 7, WHICH HAS NO SCORE AMONG 3" in view._caption.value
-    assert "✓" not in view._names.value
+    assert "class 7, WHICH HAS NO SCORE AMONG 3" in view.caption
+    assert "✓" not in view.names.value
     state.close()
 
 
@@ -109,8 +109,8 @@ def test_names_of_classes_are_escaped(make_net):
     names = ["<b>cat</b>", "dog", "owl"]
     state = ModelState(make_net(), ImageSet(torch.rand(1, 1, 6, 6), [0], class_names=names))
     view = shown(state)
-    assert "<b>" not in view._names.value + view._table.value
-    assert "&lt;b&gt;cat" in view._names.value
+    assert "<b>" not in view.names.value + view.table.value
+    assert "&lt;b&gt;cat" in view.names.value
     state.close()
 
 
@@ -126,7 +126,7 @@ class Named(nn.Module):
 def test_a_model_that_puts_out_a_dict_says_so_in_one_line():
     state = ModelState(Named(), torch.rand(2, 1, 6, 6))
     view = Predictions(state)
-    assert "the model puts out dict; class scores have the shape (N, K)" in view._problem.value
+    assert "the model puts out dict; class scores have the shape (N, K)" in view.problem
     assert state.output_history.forward_count == 0
     state.close()
 

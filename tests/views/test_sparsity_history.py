@@ -54,8 +54,8 @@ def test_dead_channels_are_counted_with_n_and_bound_beside():
     assert "dead 1 of 2" in first
     assert "sparsity 0.500" in first
     assert "dead 0 of 2" in second
-    assert "n = 4 images" in view._caption.value
-    assert "75.0%" in view._caption.value
+    assert "n = 4 images" in view.caption
+    assert "75.0%" in view.caption
     state.close()
 
 
@@ -67,21 +67,24 @@ def test_dead_does_not_apply_to_what_is_hardly_ever_zero():
 
 def test_a_layer_in_the_list_is_selected(state):
     view = shown(state)
-    view._list.value = "1"
+    view.control("Activation layers at the clock's step").value = "1"
     assert state.selection.layer == "1"
 
 
 def test_the_next_activation_stands_for_a_layer_that_is_none(state):
     view = shown(state)
     assert picture(view).layer == "1"
-    assert "the next activation after 0" in view._caption.value
+    assert "the next activation after 0" in view.caption
 
 
 def test_a_click_on_a_curve_moves_clock_and_layer(state):
     view = shown(state)
-    view._picked(0, "1")
+    plot, curves = view.curves[0].plot, view.curves[0].curves
+    top, bottom = plot.top_and_bottom
+    share = curves.values[0, 0] / plot.y.max
+    view.curves[0].click(int(plot.to_pixel(0)), int(bottom - share * (bottom - top)))
     assert (state.selection.checkpoint, state.selection.layer) == (0, "1")
-    view._picked(2, None)
+    view.curves[0].click(int(plot.to_pixel(2)), bottom - 1)  # far below the curve
     assert (state.selection.checkpoint, state.selection.layer) == (2, "1")
 
 
@@ -89,7 +92,7 @@ def test_a_model_without_activations_says_so(images):
     net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten())
     state = ModelState(net, images)
     view = shown(state)
-    assert "no layer of this model has pre-activations" in view._problem.value
+    assert "no layer of this model has pre-activations" in view.problem
     state.close()
 
 
