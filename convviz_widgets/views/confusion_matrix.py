@@ -62,6 +62,16 @@ class ConfusionMatrix(HistoryView):
     raster, row_names, column_names : the matrix, and the names beside and above it.
     matrix : all of them, with the images of the cell: hidden while there is nothing to see.
     thumbnails : the images of the cell.
+
+    Examples
+    --------
+    >>> view = cvw.ConfusionMatrix(state)
+    >>> state.output_history.wait(60)
+    True
+    >>> view.caption
+    'step 200 · n = 5 images · accuracy ... (binomial standard error) · ...'
+    >>> view.painted.found.counts.sum(axis=1)  # images of each class
+    array([2, 2, 1])
     """
 
     title: ClassVar[str] = "Confusion matrix"

@@ -79,6 +79,18 @@ class DistributionHistory(HistoryView):
     rows on the screen are made of whole bins. Percentiles are off by less than one bin.
 
     `plots` holds what is seen, once there is something to see.
+
+    Examples
+    --------
+    >>> view = cvw.DistributionHistory(state, quantity="outputs")
+    >>> state.history.wait(60)
+    True
+    >>> view.caption
+    'outputs of 0 · step 200 · n = 720 values of 5 images · mean ...'
+    >>> state.select(checkpoint=0).step
+    0
+    >>> view.caption
+    'outputs of 0 · step 0 · n = 720 values of 5 images · mean ...'
     """
 
     title: ClassVar[str] = "Distribution over training"

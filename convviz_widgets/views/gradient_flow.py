@@ -59,6 +59,16 @@ class GradientFlow(HistoryView):
     to the next.
 
     `depth` and `curves` are the two plots, once there is something to see.
+
+    Examples
+    --------
+    >>> view = cvw.GradientFlow(state)
+    >>> state.history.wait(60)
+    True
+    >>> view.caption
+    'slope ... decades a layer, ... · loss on n = 5 images, step 200 · exactly zero, left out: none'
+    >>> view.curves.curves.layers
+    ('0', '1', '2', '3')
     """
 
     title: ClassVar[str] = "Gradient flow"

@@ -75,6 +75,15 @@ class InputGallery(MosaicView):
     Attributes
     ----------
     search_line : the line that says what there is more than once.
+
+    Examples
+    --------
+    >>> view = cvw.InputGallery(state, validation=images)
+    >>> view.search_line.words
+    'duplicates in 5 images: none · ... · leak: 5 validation images'
+    >>> view.control("next image").click()
+    >>> view.pointed
+    'image 1 · class 1 · equals validation image 1'
     """
 
     title: ClassVar[str] = "Inputs"

@@ -19,7 +19,7 @@ from convviz_widgets.tensors import Histogram
 from convviz_widgets.views.base import ViewOptions
 from convviz_widgets.views.gallery_shelves import as_image_set
 from convviz_widgets.views.histogram_view import Counted, HistogramView, non_finite
-from convviz_widgets.views.option_controls import choice, line
+from convviz_widgets.views.option_controls import choice, line, named
 
 IMAGES, VALIDATION = "images", "validation"
 TAKEN, UNDONE = "as the model takes them", "preprocessing undone"
@@ -46,6 +46,12 @@ class InputHistogram(HistogramView):
         Its images are the first set.
     validation
         Another `ImageSet`, tensor or map-style data set of images.
+
+    Examples
+    --------
+    >>> view = cvw.InputHistogram(state, side="preprocessing undone")
+    >>> view.caption
+    'all channels of n = 5 of 5 images, 180 values · 256 bins from -0.5 to 255.5, ...'
     """
 
     title: ClassVar[str] = "Input values"
@@ -92,7 +98,7 @@ class InputHistogram(HistogramView):
             line(
                 choice(self, "source", "Of the", (IMAGES, VALIDATION), 160),
                 choice(self, "side", "Values", (TAKEN, UNDONE), 240),
-                choice(self, "channel", "", self._channels, 130),
+                named(choice(self, "channel", "", self._channels, 130), "Channel"),
             )
         ]
 

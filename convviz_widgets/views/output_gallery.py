@@ -38,6 +38,16 @@ class OutputGallery(HistoryView):
     run
         A `Run` that has watched the first images of the set (`Recorder.watch`): its outputs tell of
         the steps between two checkpoints, too.
+
+    Examples
+    --------
+    >>> view = cvw.OutputGallery(state)
+    >>> state.output_history.wait(60)
+    True
+    >>> view.caption
+    'step 200 · n = 5 images · ... of 5 labelled images answered wrong: first, and framed · ...'
+    >>> view.wall.shown.count
+    5
     """
 
     title: ClassVar[str] = "Outputs"

@@ -53,6 +53,17 @@ class Predictions(HistoryView):
     Of a model with one output, which has no classes to choose from: the output and its sigmoid.
 
     `table` and `names` are what is written, `ribbons` the plot, once there is something to see.
+
+    Examples
+    --------
+    >>> view = cvw.Predictions(state, top=2)
+    >>> view.caption
+    'softmax of 3 classes · step 200 · n = 1 image · true class: class 0'
+    >>> state.output_history.wait(60)
+    True
+    >>> view.ribbons.click(view.ribbons.plot.to_pixel(0), 50)  # the first of the checkpoints
+    >>> state.selection.step
+    0
     """
 
     title: ClassVar[str] = "Predicted classes"

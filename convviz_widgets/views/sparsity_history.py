@@ -45,6 +45,17 @@ class SparsityHistory(HistoryView):
     selects the layer.
 
     `curves` holds the two plots, once there is something to see.
+
+    Examples
+    --------
+    >>> view = cvw.SparsityHistory(state)
+    >>> state.history.wait(60)
+    True
+    >>> view.control("Activation layers at the clock's step").value = "1"
+    >>> state.layer
+    '1'
+    >>> view.caption
+    'after the nonlinearity · step 200 · n = 5 images · highlighted: 1 · ...'
     """
 
     title: ClassVar[str] = "Sparsity over training"
