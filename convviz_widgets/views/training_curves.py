@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
+from bqplot import Lines
 from ipywidgets import HBox, Layout, SelectMultiple, VBox, Widget
 from ipywidgets import Text as SearchBox
 from traitlets import Bool, Float, Tuple, Unicode
@@ -99,6 +100,7 @@ class TrainingCurves(View):
         self._place = VBox(layout=Layout(width=f"{width}px", height=f"{height}px", margin="0"))
         self._plot: Plot | None = None
         self._looks: tuple[tuple[str, str, bool], ...] = ()
+        self._marks: list[tuple[Lines, Lines]] = []
         self._curves: tuple[Curve, ...] | None = None
         self._prepared: tuple[tuple[Any, ...], tuple[Curve, ...]] | None = None
         return [controls, self._legend, self._place, HBox([self._filter, self._list])]
@@ -146,14 +148,18 @@ class TrainingCurves(View):
     def draw(self, result: Drawing) -> None:
         """Send the curves, the list and the cursor."""
         self._fill_list()
+        for part in (self._place, self._legend):
+            part.layout.display = "" if result.curves else "none"
+        if not result.curves:
+            self._curves, self._place.children = (), []
+            self.say(_what_would_fill_it(self.quantity, tuple(self._metrics())))
+            return
         plot = self._current_plot()
         if result.curves is not self._curves:
             self._curves = result.curves
             self._show_curves(plot, result)
         self._overlay.paint(partial(_cursor, plot=plot, step=result.step))
-        nothing = f"no metric has {self.quantity!r} in its name; choose one in the list"
-        caption = _caption(result, self.smoothing, self._span is not None)
-        self.say(caption if result.curves else nothing)
+        self.say(_caption(result, self.smoothing, self._span is not None))
 
     def _current_plot(self) -> Plot:
         if self._plot is None:
@@ -178,15 +184,17 @@ class TrainingCurves(View):
     def _shown(self, change: Any) -> None:
         # In a hidden tab a figure has no size: made there, when the page is reloaded, it fails.
         if self._plot is not None:
-            self._place.children = [self._overlay] if self.visible else []
+            self._place.children = [self._overlay] if self.visible and self._curves else []
         super()._shown(change)
 
     def _show_curves(self, plot: Plot, result: Drawing) -> None:
         looks = tuple((curve.tag, curve.colour, curve.dashed) for curve in result.curves)
         if looks != self._looks:
             self._looks = looks
-            for widget in (*plot.figure.marks, *self._legend.children):
-                close_tree(widget)
+            for mark in plot.figure.marks:
+                mark.close()  # alone: its scales are those of the axes
+            for key in self._legend.children:
+                close_tree(key)
             self._marks = [marks_of(curve, plot) for curve in result.curves]
             plot.figure.marks = [mark for marks in self._marks for mark in marks]
             self._legend.children = [_key(*look) for look in looks]
@@ -202,10 +210,9 @@ class TrainingCurves(View):
         self._list.value = tuple(tag for tag in self.shown_tags() if tag in found)
 
     def _option_changed(self, change: Any) -> None:
-        if change.name == "logarithmic":
-            self._plot, self._looks = None, ()  # another kind of scale needs another figure
-            for overlay in self._place.children:
-                close_tree(overlay)
+        if change.name == "logarithmic" and self._plot is not None:
+            close_tree(self._overlay)  # another kind of scale needs another figure
+            self._plot, self._curves, self._looks = None, None, ()
         super()._option_changed(change)
 
     # -- what the user does -------------------------------------------------------------------
@@ -253,6 +260,16 @@ def _cursor(canvas: Any, plot: Plot, step: int) -> None:
         top, bottom = plot.top_and_bottom
         canvas.line_width, canvas.stroke_style = 2, ACCENT
         canvas.stroke_line(x, top, x, bottom)
+
+
+def _what_would_fill_it(quantity: str, known: Sequence[str]) -> str:
+    """Say which metric a plot without curves waits for, and what can be shown meanwhile."""
+    more = f" and {len(known) - 3} more" if len(known) > 3 else ""
+    return (
+        f"nothing to draw yet: no metric of this run has {quantity!r} in its name. One that is "
+        f"logged under such a name appears here by itself; the list below shows any other "
+        f"({', '.join(known[:3])}{more})"
+    )
 
 
 def _caption(drawing: Drawing, smoothing: float, zoomed: bool) -> str:

@@ -127,3 +127,68 @@ def test_a_loss_evaluated_now_and_then_does_not_lag_behind_that_of_the_training(
     train, val = TrainingCurves(state, run=Run(tmp_path)).compute(state.selection).curves
     at = np.isin(train.smoothed_steps, val.smoothed_steps)
     np.testing.assert_allclose(val.smoothed, train.smoothed[at], atol=0.05)
+
+
+@pytest.mark.parametrize("tag", ["train/loss", "lr", "foo"])
+@pytest.mark.parametrize("quantity", ["loss", "acc"])
+def test_a_run_of_one_metric_is_drawn_or_what_would_fill_the_plot_is_said(
+    state, writer, tmp_path, tag, quantity
+):
+    for step in range(20):
+        writer.add_scalar(tag, 1 / (step + 1), step)
+    writer.flush()
+    view = TrainingCurves(state, run=Run(tmp_path), quantity=quantity)
+    assert view.problem == ""
+    if quantity in tag:
+        assert f"{tag} n = 20" in view._caption.value
+        assert view._place.children
+    else:
+        assert f"no metric of this run has &#x27;{quantity}&#x27;" in view._caption.value
+        assert tag in view._caption.value
+        assert not view._place.children  # an empty plot would look like one that failed
+    assert view._list.options == (tag,)
+
+
+def test_an_empty_plot_is_filled_by_the_list_and_by_a_metric_that_is_logged_later(
+    state, writer, tmp_path
+):
+    writer.add_scalar("lr", 0.1, 0)
+    writer.flush()
+    view = TrainingCurves(state, run=Run(tmp_path), quantity="acc")
+    view._list.value = ("lr",)
+    assert view._place.children == (view._overlay,)
+    view._list.value = ()
+    assert view._place.children == ()
+    for step in range(5):
+        writer.add_scalar("accuracy/val", step / 5, step)
+    writer.flush()
+    state.refresh()
+    assert view.problem == ""
+    assert view._place.children == (view._overlay,)
+    assert "accuracy/val n = 5" in view._caption.value
+
+
+def test_an_emptied_plot_changes_its_scale_and_closes_without_leaving_a_widget(state, run):
+    TrainingCurves(state, run=run).close()
+    before = set(_instances)
+    view = TrainingCurves(state, run=run)
+    view.quantity = "acc"
+    view.quantity = "nothing"
+    view.logarithmic = True
+    view.visible = False
+    view.visible = True
+    assert view._place.children == ()
+    view.quantity = "loss"
+    assert view._place.children == (view._overlay,)
+    assert view.problem == ""
+    view.close()
+    assert set(_instances) == before
+
+
+def test_other_metrics_are_drawn_on_the_same_axes(state, run):
+    view = TrainingCurves(state, run=run)
+    view._list.value = ("accuracy/val",)
+    assert view.problem == ""
+    assert [curve.tag for curve in view._curves] == ["accuracy/val"]
+    assert view._plot.x.comm is not None
+    assert (view._plot.y.min, view._plot.y.max) == pytest.approx((0, 1), abs=0.05)
