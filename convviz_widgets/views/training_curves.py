@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 from bqplot import Lines
@@ -16,7 +16,7 @@ from traitlets import Bool, Float, Tuple, Unicode
 from convviz_widgets.errors import InputError
 from convviz_widgets.record import Run, Series
 from convviz_widgets.state import ModelState, Selection
-from convviz_widgets.views.base import View
+from convviz_widgets.views.base import View, ViewOptions
 from convviz_widgets.views.curves import (
     Curve,
     heights,
@@ -48,6 +48,15 @@ class Drawing:
     step: int
 
 
+class TrainingCurvesOptions(ViewOptions, total=False):
+    """Options of `TrainingCurves`."""
+
+    tags: Sequence[str]
+    quantity: str
+    smoothing: float
+    logarithmic: bool
+
+
 class TrainingCurves(View):
     """Metrics of a run over its steps. The cursor is the clock: a click moves it.
 
@@ -55,6 +64,26 @@ class TrainingCurves(View):
     ----------
     run
         The `Run` whose metrics are shown; it is refreshed together with the state.
+
+    Attributes
+    ----------
+    curves : what is drawn; None before the first time.
+    plot, overlay : made when there is something to draw: the axes with their lines, and the canvas
+        above them, to be clicked on or dragged over in code.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as directory:
+    ...     with cvw.Recorder(model, directory) as recorder:
+    ...         for loss in (0.9, 0.5, 0.4):
+    ...             recorder.step(**{"loss/train": loss, "accuracy/train": 1 - loss})
+    ...     view = cvw.TrainingCurves(state, run=cvw.Run(directory))
+    >>> [curve.tag for curve in view.curves]
+    ['loss/train']
+    >>> view.control("Metrics to show").value = ["accuracy/train"]
+    >>> view.plot.labels, len(view.plot.lines)  # as recorded, and smoothed
+    (('step', 'value'), 2)
     """
 
     title: ClassVar[str] = "Training curves"
@@ -69,7 +98,9 @@ class TrainingCurves(View):
     smoothing = Float(0.9, help="TensorBoard's smoothing, 0 up to 1.").tag(option=True)
     logarithmic = Bool(False, help="Logarithmic values.").tag(option=True)
 
-    def __init__(self, state: ModelState, *, run: Run | None = None, **options: Any) -> None:
+    def __init__(
+        self, state: ModelState, *, run: Run | None = None, **options: Unpack[TrainingCurvesOptions]
+    ) -> None:
         self.refuse_others(state)
         if run is not None and not isinstance(run, Run):
             raise InputError(f"run: expected a Run, got {type(run).__name__}")
@@ -98,12 +129,17 @@ class TrainingCurves(View):
         self._legend = HBox(layout=Layout(overflow="hidden", flex="0 0 auto", min_height="22px"))
         width, height = self.frame
         self._place = VBox(layout=Layout(width=f"{width}px", height=f"{height}px", margin="0"))
-        self._plot: Plot | None = None
+        self.plot: Plot | None = None
         self._looks: tuple[tuple[str, str, bool], ...] = ()
         self._marks: list[tuple[Lines, Lines]] = []
-        self._curves: tuple[Curve, ...] | None = None
+        self.curves: tuple[Curve, ...] | None = None
         self._prepared: tuple[tuple[Any, ...], tuple[Curve, ...]] | None = None
         return [controls, self._legend, self._place, HBox([self._filter, self._list])]
+
+    @property
+    def figure(self) -> Overlay | None:
+        """What stands in the page; None while there is nothing to draw, or nobody looks."""
+        return next(iter(self._place.children), None)
 
     # -- compute ------------------------------------------------------------------------------
 
@@ -151,40 +187,40 @@ class TrainingCurves(View):
         for part in (self._place, self._legend):
             part.layout.display = "" if result.curves else "none"
         if not result.curves:
-            self._curves, self._place.children = (), []
+            self.curves, self._place.children = (), []
             self.say(_what_would_fill_it(self.quantity, tuple(self._metrics())))
             return
         plot = self._current_plot()
-        if result.curves is not self._curves:
-            self._curves = result.curves
+        if result.curves is not self.curves:
+            self.curves = result.curves
             self._show_curves(plot, result)
-        self._overlay.paint(partial(_cursor, plot=plot, step=result.step))
+        self.overlay.paint(partial(_cursor, plot=plot, step=result.step))
         self.say(_caption(result, self.smoothing, self._span is not None))
 
     def _current_plot(self) -> Plot:
-        if self._plot is None:
+        if self.plot is None:
             width, height = self.frame
-            self._plot = make_plot(width, height, "step", "value", logarithmic=self.logarithmic)
-            self._overlay = Overlay(
-                self._plot.figure, before=self._reset, after=self._filter, hold=self.state.hold
+            self.plot = make_plot(width, height, "step", "value", logarithmic=self.logarithmic)
+            self.overlay = Overlay(
+                self.plot.figure, before=self._reset, after=self._filter, hold=self.state.hold
             )
-            self._overlay.resize(width, height)
-            self._overlay.on_click(self._pressed)
-            self._overlay.on_release(self._released)
-            self._overlay.on_arrow(self._arrow)
-        self._place.children = [self._overlay]
-        return self._plot
+            self.overlay.resize(width, height)
+            self.overlay.on_click(self._pressed)
+            self.overlay.on_release(self._released)
+            self.overlay.on_arrow(self._arrow)
+        self._place.children = [self.overlay]
+        return self.plot
 
     def close(self) -> None:
         """Close the figure as well, which is not below the view while it is hidden."""
-        if getattr(self, "_plot", None) is not None:
-            close_tree(self._overlay)
+        if getattr(self, "plot", None) is not None:
+            close_tree(self.overlay)
         super().close()
 
     def _shown(self, change: Any) -> None:
         # In a hidden tab a figure has no size: made there, when the page is reloaded, it fails.
-        if self._plot is not None:
-            self._place.children = [self._overlay] if self.visible and self._curves else []
+        if self.plot is not None:
+            self._place.children = [self.overlay] if self.visible and self.curves else []
         super()._shown(change)
 
     def _show_curves(self, plot: Plot, result: Drawing) -> None:
@@ -210,9 +246,9 @@ class TrainingCurves(View):
         self._list.value = tuple(tag for tag in self.shown_tags() if tag in found)
 
     def _option_changed(self, change: Any) -> None:
-        if change.name == "logarithmic" and self._plot is not None:
-            close_tree(self._overlay)  # another kind of scale needs another figure
-            self._plot, self._curves, self._looks = None, None, ()
+        if change.name == "logarithmic" and self.plot is not None:
+            close_tree(self.overlay)  # another kind of scale needs another figure
+            self.plot, self.curves, self._looks = None, None, ()
         super()._option_changed(change)
 
     # -- what the user does -------------------------------------------------------------------
@@ -226,14 +262,14 @@ class TrainingCurves(View):
         self._from = x
 
     def _released(self, x: int, _y: int) -> None:
-        if self._plot is None:
+        if self.plot is None:
             return
         low, high = sorted((self._from, x))
         if high - low > CLICK:
-            self._zoom((self._plot.to_value(low), self._plot.to_value(high)))
+            self._zoom((self.plot.to_value(low), self.plot.to_value(high)))
         else:
             steps = np.asarray(self.state.steps)
-            nearest = int(np.abs(steps - self._plot.to_value(x)).argmin())
+            nearest = int(np.abs(steps - self.plot.to_value(x)).argmin())
             self.state.select(checkpoint=nearest)
 
     def _arrow(self, dx: int, _dy: int) -> None:

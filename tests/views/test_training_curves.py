@@ -34,36 +34,34 @@ def test_the_losses_are_shown_first_partners_in_one_colour(state, run):
 
 def test_scrubbing_moves_the_cursor_and_sends_no_curve(state, run):
     view = TrainingCurves(state, run=run)
-    curves = view._curves
+    curves = view.curves
     state.checkpoint = 0
-    assert view._curves is curves
-    assert "cursor: step 0" in view._caption.value
+    assert view.curves is curves
+    assert "cursor: step 0" in view.caption
 
 
 def test_a_click_moves_the_clock_to_the_nearest_checkpoint(state, run):
     view = TrainingCurves(state, run=run)
-    x = int(view._plot.to_pixel(90))
-    view._pressed(x, 50)
-    view._released(x + 1, 50)
+    x = int(view.plot.to_pixel(90))
+    view.overlay.drag((x, 50), (x + 1, 50))
     assert state.selection.step == 100
 
 
 def test_a_drag_zooms_and_the_button_shows_everything_again(state, run):
     view = TrainingCurves(state, run=run)
-    low, high = (int(view._plot.to_pixel(step)) for step in (50, 150))
-    view._pressed(low, 50)
-    view._released(high, 50)
-    assert (view._plot.x.min, view._plot.x.max) == pytest.approx((50, 150), abs=1)
+    low, high = (int(view.plot.to_pixel(step)) for step in (50, 150))
+    view.overlay.drag((low, 50), (high, 50))
+    assert (view.plot.x.min, view.plot.x.max) == pytest.approx((50, 150), abs=1)
     assert state.selection.step == 200  # a drag is no click
-    view._zoom(None)
-    assert (view._plot.x.min, view._plot.x.max) == (0, 200)
+    view.control("show all steps").click()
+    assert (view.plot.x.min, view.plot.x.max) == (0, 200)
 
 
 def test_the_filter_keeps_what_is_shown(state, run):
     view = TrainingCurves(state, run=run)
-    view._filter.value = "acc"
-    assert view._list.options == ("accuracy/val",)
-    view._list.value = ("accuracy/val",)
+    view.control("Filter metrics by name").value = "acc"
+    assert view.control("Metrics to show").options == ("accuracy/val",)
+    view.control("Metrics to show").value = ("accuracy/val",)
     assert set(view.tags) == {"loss/train", "loss/val", "accuracy/val"}
 
 
@@ -72,7 +70,7 @@ def test_new_points_appear_at_a_refresh(state, run, writer):
     writer.add_scalar("loss/train", 0.5, 300)
     writer.flush()
     state.refresh()
-    assert view._plot.x.max == 300
+    assert view.plot.x.max == 300
     assert view.compute(state.selection).curves[0].raw[-1] == 0.5
 
 
@@ -81,8 +79,8 @@ def test_a_logarithmic_plot_leaves_out_what_has_no_logarithm(state, run, writer)
     writer.flush()
     view = TrainingCurves(state, run=run, logarithmic=True)
     state.refresh()
-    assert view._problem.value == ""
-    assert view._plot.y.min > 0
+    assert view.problem == ""
+    assert view.plot.y.min > 0
 
 
 def test_a_million_points_are_drawn_by_a_few_thousand(state, run):
@@ -101,7 +99,7 @@ def test_a_million_points_are_drawn_by_a_few_thousand(state, run):
 
 
 def test_a_state_without_a_run_says_what_to_pass(state):
-    assert "pass run=" in TrainingCurves(state)._problem.value
+    assert "pass run=" in TrainingCurves(state).problem
 
 
 def test_redrawing_and_closing_leave_no_widget_behind(state, run):
@@ -140,13 +138,13 @@ def test_a_run_of_one_metric_is_drawn_or_what_would_fill_the_plot_is_said(
     view = TrainingCurves(state, run=Run(tmp_path), quantity=quantity)
     assert view.problem == ""
     if quantity in tag:
-        assert f"{tag} n = 20" in view._caption.value
-        assert view._place.children
+        assert f"{tag} n = 20" in view.caption
+        assert view.figure is not None
     else:
-        assert f"no metric of this run has &#x27;{quantity}&#x27;" in view._caption.value
-        assert tag in view._caption.value
-        assert not view._place.children  # an empty plot would look like one that failed
-    assert view._list.options == (tag,)
+        assert f"no metric of this run has '{quantity}'" in view.caption
+        assert tag in view.caption
+        assert view.figure is None  # an empty plot would look like one that failed
+    assert view.control("Metrics to show").options == (tag,)
 
 
 def test_an_empty_plot_is_filled_by_the_list_and_by_a_metric_that_is_logged_later(
@@ -155,17 +153,17 @@ def test_an_empty_plot_is_filled_by_the_list_and_by_a_metric_that_is_logged_late
     writer.add_scalar("lr", 0.1, 0)
     writer.flush()
     view = TrainingCurves(state, run=Run(tmp_path), quantity="acc")
-    view._list.value = ("lr",)
-    assert view._place.children == (view._overlay,)
-    view._list.value = ()
-    assert view._place.children == ()
+    view.control("Metrics to show").value = ("lr",)
+    assert view.figure is view.overlay
+    view.control("Metrics to show").value = ()
+    assert view.figure is None
     for step in range(5):
         writer.add_scalar("accuracy/val", step / 5, step)
     writer.flush()
     state.refresh()
     assert view.problem == ""
-    assert view._place.children == (view._overlay,)
-    assert "accuracy/val n = 5" in view._caption.value
+    assert view.figure is view.overlay
+    assert "accuracy/val n = 5" in view.caption
 
 
 def test_an_emptied_plot_changes_its_scale_and_closes_without_leaving_a_widget(state, run):
@@ -177,9 +175,9 @@ def test_an_emptied_plot_changes_its_scale_and_closes_without_leaving_a_widget(s
     view.logarithmic = True
     view.visible = False
     view.visible = True
-    assert view._place.children == ()
+    assert view.figure is None
     view.quantity = "loss"
-    assert view._place.children == (view._overlay,)
+    assert view.figure is view.overlay
     assert view.problem == ""
     view.close()
     assert set(_instances) == before
@@ -187,8 +185,8 @@ def test_an_emptied_plot_changes_its_scale_and_closes_without_leaving_a_widget(s
 
 def test_other_metrics_are_drawn_on_the_same_axes(state, run):
     view = TrainingCurves(state, run=run)
-    view._list.value = ("accuracy/val",)
+    view.control("Metrics to show").value = ("accuracy/val",)
     assert view.problem == ""
-    assert [curve.tag for curve in view._curves] == ["accuracy/val"]
-    assert view._plot.x.comm is not None
-    assert (view._plot.y.min, view._plot.y.max) == pytest.approx((0, 1), abs=0.05)
+    assert [curve.tag for curve in view.curves] == ["accuracy/val"]
+    assert view.plot.x.comm is not None
+    assert (view.plot.y.min, view.plot.y.max) == pytest.approx((0, 1), abs=0.05)
