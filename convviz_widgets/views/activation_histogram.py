@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal, Unpack
 
 from ipywidgets import Widget
 from traitlets import Enum
 
-from convviz_widgets.state import Selection
+from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.tensors import full_limits, histogram, to_display_array
+from convviz_widgets.views.base import ViewOptions
 from convviz_widgets.views.histogram_view import Counted, HistogramView, non_finite, widened
 from convviz_widgets.views.option_controls import SIDES, choice, line, side_choice
 
 SCOPES = ("channel", "layer")
+
+
+class ActivationHistogramOptions(ViewOptions, total=False):
+    """Options of `ActivationHistogram`."""
+
+    scope: Literal["channel", "layer"]
+    side: Literal["out", "in"]
 
 
 class ActivationHistogram(HistogramView):
@@ -31,6 +39,9 @@ class ActivationHistogram(HistogramView):
     side = Enum(tuple(SIDES.values()), "out", help="Output, or input of an activation.").tag(
         option=True
     )
+
+    def __init__(self, state: ModelState, **options: Unpack[ActivationHistogramOptions]) -> None:
+        super().__init__(state, **options)
 
     def controls(self) -> Sequence[Widget]:
         """Return scope and side."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal, Unpack
 
 import numpy as np
 from ipywidgets import Widget
 from traitlets import Bool, Enum
 
-from convviz_widgets.state import Selection
+from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.tensors import Mosaic, constant_maps
+from convviz_widgets.views.base import ViewOptions
 from convviz_widgets.views.mosaic_view import MosaicView
 from convviz_widgets.views.option_controls import SIDES, line, side_choice, switch
 from convviz_widgets.views.picture import (
@@ -23,6 +24,15 @@ from convviz_widgets.views.picture import (
     colour,
 )
 from convviz_widgets.views.words import not_finite
+
+
+class ActivationMapOptions(ViewOptions, total=False):
+    """Options of `ActivationMap`."""
+
+    colormap: str
+    overlay: bool
+    alone: bool
+    side: Literal["out", "in"]
 
 
 class ActivationMap(MosaicView):
@@ -46,6 +56,9 @@ class ActivationMap(MosaicView):
     side = Enum(tuple(SIDES.values()), "out", help="Output, or input of an activation.").tag(
         option=True
     )
+
+    def __init__(self, state: ModelState, **options: Unpack[ActivationMapOptions]) -> None:
+        super().__init__(state, **options)
 
     def controls(self) -> Sequence[Widget]:
         """Return the switches for the image below and for the scale, and the side."""

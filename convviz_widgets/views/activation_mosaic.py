@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal, Unpack
 
 import numpy as np
 from ipywidgets import Widget
 from traitlets import Bool, Enum
 
-from convviz_widgets.state import Selection
+from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.tensors import constant_maps, sparsity
+from convviz_widgets.views.base import ViewOptions
 from convviz_widgets.views.mosaic_view import MosaicView
 from convviz_widgets.views.option_controls import SIDES, choice, line, side_choice, switch
 from convviz_widgets.views.picture import AUTOMATIC, COLORMAPS, Picture, Tiles, as_maps, colour
 from convviz_widgets.views.words import not_finite, range_of
+
+
+class ActivationMosaicOptions(ViewOptions, total=False):
+    """Options of `ActivationMosaic`."""
+
+    colormap: str
+    per_channel: bool
+    side: Literal["out", "in"]
 
 
 class ActivationMosaic(MosaicView):
@@ -34,6 +43,9 @@ class ActivationMosaic(MosaicView):
     side = Enum(tuple(SIDES.values()), "out", help="Output, or input of an activation.").tag(
         option=True
     )
+
+    def __init__(self, state: ModelState, **options: Unpack[ActivationMosaicOptions]) -> None:
+        super().__init__(state, **options)
 
     def controls(self) -> Sequence[Widget]:
         """Return colour map, scale and side of the nonlinearity."""

@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any, ClassVar, TypedDict, get_args, get_type_hints
 
 from ipywidgets import HBox, Layout, VBox, Widget
-from traitlets import Bool, Enum, Int, TraitError, Undefined, Unicode
+from traitlets import Bool, DefaultHandler, Enum, Int, TraitError, Undefined, Unicode
 
 from convviz_widgets.errors import ConvVizError, InputError, in_one_line, unknown
 from convviz_widgets.state import ModelState, Selection
@@ -64,10 +64,12 @@ class View(VBox):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        with suppress(NameError):  # hints may name what is there for a type checker alone
+        try:
             cls.__signature__ = _spelled_out(cls)
+        except NameError:  # hints may name what is there for a type checker alone
+            cls.__signature__ = None
 
-    __signature__: ClassVar[Signature]
+    __signature__: ClassVar[Signature | None]
 
     def __init__(self, state: ModelState, *, layout: Layout | None = None, **options: Any) -> None:
         self.refuse_others(state)
@@ -360,5 +362,8 @@ def _spelled_out(kind: type[View]) -> Signature:
 
 
 def _default(kind: type[View], name: str) -> Any:
+    """Return the default of an option, None for one that depends on the state."""
+    generated = [each for each in vars(kind).values() if isinstance(each, DefaultHandler)]
     value = getattr(getattr(kind, name, None), "default_value", None)
-    return None if value is Undefined else value
+    is_fixed = value is not Undefined and name not in [each.trait_name for each in generated]
+    return value if is_fixed else None

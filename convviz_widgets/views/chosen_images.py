@@ -79,6 +79,11 @@ class ChosenImages(VBox):
         self._text = words
         self._draw()
 
+    @property
+    def words(self) -> str:
+        """What is said of the images, as HTML."""
+        return str(self._words.value)
+
     def _draw(self) -> None:
         shown = self._images[self._first : self._first + self._page]
         paged = len(self._images) > self._page

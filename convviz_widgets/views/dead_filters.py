@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Unpack
 
 import numpy as np
 from ipywidgets import BoundedIntText, Dropdown, HBox, Layout, Select, VBox, Widget
 from traitlets import Enum
 
-from convviz_widgets.state import Selection
+from convviz_widgets.state import ModelState, Selection
+from convviz_widgets.sweep import SweepResult
 from convviz_widgets.tensors import rgb_png
+from convviz_widgets.views.base import ViewOptions
 from convviz_widgets.views.firing_picture import (
     BORN,
     COLOURS,
@@ -46,6 +48,12 @@ NOT_SWEPT = (
 NOTHING = rgb_png(np.zeros((1, 1, 4), np.uint8))
 
 
+class DeadFiltersOptions(ViewOptions, total=False):
+    """Options of `DeadFilters`."""
+
+    order: Literal["rarest first", "by channel"]
+
+
 class DeadFilters(SweepView):
     """Firing rate of every channel of a layer at every checkpoint, over all images.
 
@@ -53,6 +61,8 @@ class DeadFilters(SweepView):
     fires on no image of the set; *dying*: on less than 1 % of them [CS231n, understanding-cnn].
     This applies to rectifiers alone: what GELU, SiLU or a sigmoid put out is hardly ever exactly
     zero. A click moves the clock and selects the channel.
+
+    `painted` says what is on the page, `raster` is the grid, to be read or clicked on.
     """
 
     title: ClassVar[str] = "Dead filters"
@@ -64,6 +74,15 @@ class DeadFilters(SweepView):
     """Width and height of the frame in pixels."""
 
     order = Enum(ORDERS, RAREST, help="Order of the rows.").tag(option=True)
+
+    def __init__(
+        self,
+        state: ModelState,
+        *,
+        sweep: SweepResult | None = None,
+        **options: Unpack[DeadFiltersOptions],
+    ) -> None:
+        super().__init__(state, sweep=sweep, **options)
 
     def controls(self) -> Sequence[Widget]:
         """Return the order, and what a click does by other means: the step and the channel."""
@@ -78,7 +97,8 @@ class DeadFilters(SweepView):
 
     def figures(self) -> Sequence[Widget]:
         """Return the grid with its ends, the legend, and the lists of layers and of changes."""
-        self._survey: FiringSurvey | None = None
+        self.painted: FiringSurvey | None = None
+        """What is on the page; None before anything has been swept."""
         self._ends = [Text(kind="quiet", flex="0 0 auto") for _ in range(2)]
         still = Layout(justify_content="space-between", flex="0 0 auto", overflow="hidden")
         self._axis = HBox(self._ends, layout=still)
@@ -87,18 +107,18 @@ class DeadFilters(SweepView):
         self._changes = _list("deaths, births and revivals in this layer")
         self._layers.observe(self._layer_chosen, names="value")
         self._changes.observe(self._change_chosen, names="value")
-        self._raster = Raster(
+        self.raster = Raster(
             *self.frame, before=self._channel, after=self._layers, hold=self.state.hold
         )
-        self._raster.on_click(self._clicked)
-        self._raster.on_move(self._moved, lambda: self._pointed.show(""))
-        self._raster.on_arrow(self._arrow)
+        self.raster.on_click(self._clicked)
+        self.raster.on_move(self._moved, lambda: self._pointed.show(""))
+        self.raster.on_arrow(self._arrow)
         lists = HBox(
             [_titled(each) for each in (self._layers, self._changes)],
             layout=Layout(flex="0 0 auto", overflow="hidden"),
         )
         colours = legend(*((name, f"rgb{colour}", "solid") for name, colour in LEGEND))
-        return [self._raster, self._axis, self._pointed, colours, lists]
+        return [self.raster, self._axis, self._pointed, colours, lists]
 
     # -- compute ------------------------------------------------------------------------------
 
@@ -124,18 +144,18 @@ class DeadFilters(SweepView):
         if all(each is None for each in results):
             return None
         layers, steps = self.state.layers, self.state.steps
-        return survey(results, steps, layers, selection, self.order, self.frame, self._survey)
+        return survey(results, steps, layers, selection, self.order, self.frame, self.painted)
 
     # -- draw ---------------------------------------------------------------------------------
 
     def draw_picture(self, picture: FiringSurvey | None) -> None:
         """Send the grid, the lists and the caption."""
-        self._survey = picture
+        self.painted = picture
         if picture is None or picture.grid is None:
-            self._raster.show(NOTHING, 1, 1)
+            self.raster.show(NOTHING, 1, 1)
         else:
             height, width = picture.grid.shape
-            self._raster.show(picture.png, width, height, picture.boxes)
+            self.raster.show(picture.png, width, height, picture.boxes)
             self._axis.layout.width = f"{width}px"
         self._show_ends(picture)
         self._pointed.show("")
@@ -162,25 +182,25 @@ class DeadFilters(SweepView):
 
     def _go(self, checkpoint: int, channel: int) -> None:
         """Move the clock and select a channel of the layer that is shown."""
-        survey = self._survey
+        survey = self.painted
         if survey is not None:
             where = {} if survey.channel is not None else {"layer": survey.layer}
             changes = {"checkpoint": checkpoint, "channel": channel, **where}
             self.guarded(lambda: self.state.select(**changes))
 
     def _clicked(self, x: int, y: int) -> None:
-        cell = self._survey.cell_at(x, y) if self._survey else None
+        cell = self.painted.cell_at(x, y) if self.painted else None
         if cell is not None:
             self._go(*cell)
 
     def _moved(self, x: int, y: int) -> None:
-        survey = self._survey  # another thread may draw a new one
+        survey = self.painted  # another thread may draw a new one
         cell = survey.cell_at(x, y) if survey else None
         if survey is not None and cell is not None:
             self._pointed.show(survey.describe(*cell))
 
     def _arrow(self, dx: int, dy: int) -> None:
-        cell = self._survey.beside(dx, dy) if self._survey else None
+        cell = self.painted.beside(dx, dy) if self.painted else None
         if cell is not None:
             self._go(*cell)
 

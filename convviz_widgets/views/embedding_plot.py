@@ -60,6 +60,13 @@ class EmbeddingPlot:
         Called with the row of the point under the pointer, or None, when that changes.
     surrounded
         Called with the rows inside the line that has been drawn.
+
+    Attributes
+    ----------
+    overlay
+        The canvas above the points: to be clicked on, or drawn around them, in code.
+    places : (n, 2)
+        Where the points are on it, across and down; NaN for one that has no place.
     """
 
     def __init__(
@@ -75,7 +82,7 @@ class EmbeddingPlot:
         self._picked, self._pointed, self._surrounded = picked, pointed, surrounded
         self._labels = np.zeros(0, np.int64)
         self._chosen: np.ndarray | None = None
-        self._pixels = np.zeros((0, 2))
+        self.places = np.zeros((0, 2))
         self._framed = Frame(0.0, 0.0, 1.0)
         self._highlights = Highlights()
         self._hovered: int | None = None
@@ -89,6 +96,11 @@ class EmbeddingPlot:
         self.overlay.on_release(self._release)
         self.overlay.on_arrow(self._arrow)
 
+    @property
+    def png(self) -> bytes:
+        """The file of the picture of the points."""
+        return bytes(self._image.value)
+
     # -- show ---------------------------------------------------------------------------------
 
     def show(self, positions: np.ndarray, labels: np.ndarray, frame: Frame) -> int:
@@ -96,8 +108,8 @@ class EmbeddingPlot:
         middle, edge = np.array([frame.x, frame.y]), EDGE * frame.half
         self._framed = frame
         pixels = self._to_pixels(positions)
-        if not (_same(pixels, self._pixels) and _same(labels, self._labels)):
-            self._pixels, self._labels = pixels, labels
+        if not (_same(pixels, self.places) and _same(labels, self._labels)):
+            self.places, self._labels = pixels, labels
             self._send()
         return int((np.abs(positions - middle) > edge).any(axis=1).sum())
 
@@ -131,7 +143,7 @@ class EmbeddingPlot:
     def _group(self, look: Look, rows: np.ndarray, opacity: float) -> Points:
         colour, shape = look
         red, green, blue = bytes.fromhex(colour.removeprefix("#"))
-        return Points(self._pixels[rows], (red, green, blue), shape, opacity)
+        return Points(self.places[rows], (red, green, blue), shape, opacity)
 
     # -- the canvas above the points ----------------------------------------------------------
 
@@ -167,15 +179,15 @@ class EmbeddingPlot:
             canvas.stroke_lines([*self._line, self._line[0]])
 
     def _pixel(self, row: int | None) -> tuple[float, float] | None:
-        if row is None or row >= len(self._pixels) or not np.isfinite(self._pixels[row]).all():
+        if row is None or row >= len(self.places) or not np.isfinite(self.places[row]).all():
             return None
-        x, y = self._pixels[row]
+        x, y = self.places[row]
         return float(x), float(y)
 
     # -- pointer and keys ---------------------------------------------------------------------
 
     def _nearest(self, x: float, y: float) -> int | None:
-        away = np.hypot(*(self._pixels - [x, y]).T)
+        away = np.hypot(*(self.places - [x, y]).T)
         if not np.isfinite(away).any():
             return None
         nearest = int(np.nanargmin(away))
@@ -209,7 +221,7 @@ class EmbeddingPlot:
             if nearest is not None:
                 self._picked(nearest)
         else:
-            self._surrounded(np.flatnonzero(inside(self._pixels, line)))
+            self._surrounded(np.flatnonzero(inside(self.places, line)))
         self._paint()
 
     def _hover(self, row: int | None) -> None:
@@ -221,7 +233,7 @@ class EmbeddingPlot:
     def _arrow(self, dx: int, dy: int) -> None:
         """Go to the nearest point within 45° of the way that the arrow points."""
         here = self._pixel(self._highlights.selected) or (self._side / 2,) * 2
-        way = self._pixels - here  # (n, 2)
+        way = self.places - here  # (n, 2)
         along, across = way @ [dx, dy], np.abs(way @ [dy, dx])
         away = np.where((along > 0) & (across <= along), np.hypot(*way.T), np.inf)
         if np.isfinite(away).any():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Unpack
 
 import numpy as np
 from ipywidgets import Dropdown, HBox, Layout, VBox, Widget
@@ -16,6 +17,7 @@ from convviz_widgets.state.codes import code_layer
 from convviz_widgets.state.embedding import METHODS, PCA, TSNE, Embedding, EmbeddingJob
 from convviz_widgets.state.history import coarse_to_fine
 from convviz_widgets.tensors.neighbour_map import has_scikit_learn
+from convviz_widgets.views.base import ViewOptions
 from convviz_widgets.views.chosen_images import ChosenImages
 from convviz_widgets.views.embedding_caption import sentences
 from convviz_widgets.views.embedding_plot import EmbeddingPlot, Highlights
@@ -60,6 +62,16 @@ class EmbeddingPicture:
         return images.index(self.selection.image) if self.selection.image in images else None
 
 
+class EmbeddingScatterOptions(ViewOptions, total=False):
+    """Options of `EmbeddingScatter`."""
+
+    method: Literal["pca", "t-sne"]
+    images: int
+    perplexity: int
+    reference: int | None
+    stopped: bool
+
+
 class EmbeddingScatter(HistoryView):
     """Images as points in the plane, by the codes of the selected layer after its activation.
 
@@ -70,6 +82,9 @@ class EmbeddingScatter(HistoryView):
 
     A click selects an image; a line drawn around points chooses them, as does the list "Choose".
     Arrow keys go from point to point.
+
+    `painted` says what is on the page; `plot`, made when there is something to see, can be clicked
+    on in code. Beside it are `portrait` and `legend`, below it the `strip` of the chosen images.
     """
 
     title: ClassVar[str] = "Embedding"
@@ -88,6 +103,9 @@ class EmbeddingScatter(HistoryView):
         help="Checkpoint that the others are turned to; None: the last when the view was made.",
     ).tag(option=True)
     chosen = List(Int(), help="Images that are listed below the plot.")
+
+    def __init__(self, state: ModelState, **options: Unpack[EmbeddingScatterOptions]) -> None:
+        super().__init__(state, **options)
 
     def source(self, state: ModelState) -> Any:
         """Return the embeddings of the state."""
@@ -115,22 +133,23 @@ class EmbeddingScatter(HistoryView):
 
     def figures(self) -> Sequence[Widget]:
         """Return the plot with the portrait and the legend beside it, and the chosen images."""
-        self._plot: EmbeddingPlot | None = None
-        self._shown_now: EmbeddingPicture | None = None
+        self.plot: EmbeddingPlot | None = None
+        self.painted: EmbeddingPicture | None = None
+        """What is on the page; None before it has been drawn."""
         self._hovered: int | None = None
         still = {"flex": "0 0 auto", "overflow": "hidden", "margin": "0"}
         self._frame = VBox(layout=Layout(width=f"{SIDE}px", height=f"{SIDE}px", **still))
         self._busy = Text(kind="busy wrap", min_height="38px")
-        self._portrait = Portrait(PORTRAIT, self.width - SIDE - 12)
-        self._legend = PointLegend(self.width - SIDE - 12, SIDE - PORTRAIT - 96)
+        self.portrait = Portrait(PORTRAIT, self.width - SIDE - 12)
+        self.legend = PointLegend(self.width - SIDE - 12, SIDE - PORTRAIT - 96)
         beside = VBox(
-            [self._portrait, self._legend, self._busy],
+            [self.portrait, self.legend, self._busy],
             layout=Layout(width=f"{self.width - SIDE - 12}px", height=f"{SIDE}px", **still),
         )
         beside.layout.margin = "0 0 0 12px"
         self._pointed = PointerLine(self, self.width, "image", self.step_image)
         self._pointed.show("click or arrow keys: select an image; draw around points: list them")
-        self._strip = ChosenImages(
+        self.strip = ChosenImages(
             self,
             self.width,
             2,
@@ -140,7 +159,12 @@ class EmbeddingScatter(HistoryView):
             clear=lambda: self.set_trait("chosen", []),
         )
         self.observe(lambda _change: self._list_chosen(), names="chosen")
-        return [HBox([self._frame, beside], layout=Layout(**still)), self._pointed, self._strip]
+        return [HBox([self._frame, beside], layout=Layout(**still)), self._pointed, self.strip]
+
+    @property
+    def waiting(self) -> str:
+        """What is said of the selected step while another is seen; empty once it is seen."""
+        return html.unescape(self._busy.value)
 
     # -- compute ------------------------------------------------------------------------------
 
@@ -233,21 +257,21 @@ class EmbeddingScatter(HistoryView):
 
     def draw_picture(self, picture: EmbeddingPicture) -> None:
         """Send the points, what is highlighted, the portrait and the captions."""
-        self._shown_now = picture
+        self.painted = picture
         found, selection = picture.found, picture.selection
         is_late = found is None or picture.checkpoint != selection.checkpoint
         self._busy.show(self._late(picture) if is_late else "")
-        if self._plot is None:
+        if self.plot is None:
             self._make_plot()
-        assert self._plot is not None
+        assert self.plot is not None
         self._frame.layout.visibility = "hidden" if found is None else "visible"
         if found is None:
             self.say("")
             return
-        beyond = self._plot.show(found.positions, found.labels, found.frame)
-        self._plot.highlight(Highlights(picture.row, picture.trail))
-        self.reveal(self._frame, self._plot.overlay)
-        self._legend.show(found.labels[found.shown], self.state.image_set.class_names)
+        beyond = self.plot.show(found.positions, found.labels, found.frame)
+        self.plot.highlight(Highlights(picture.row, picture.trail))
+        self.reveal(self._frame, self.plot.overlay)
+        self.legend.show(found.labels[found.shown], self.state.image_set.class_names)
         self._show_chosen()
         self._show_portrait()
         steps = self.state.steps
@@ -275,22 +299,22 @@ class EmbeddingScatter(HistoryView):
         return f"{said}; this is step {self.state.steps[picture.checkpoint]:,}"
 
     def _make_plot(self) -> None:
-        self._plot = EmbeddingPlot(
+        self.plot = EmbeddingPlot(
             SIDE, picked=self._picked, pointed=self._pointed_at, surrounded=self._surrounded
         )
-        overlay = self._plot.overlay
+        overlay = self.plot.overlay
         overlay.before, overlay.after = last_control(self._controls), self._pointed.first_button()
         overlay.hold = self.state.hold
 
     def _show_chosen(self) -> None:
         """List the chosen images, and let their points stand out."""
-        picture = self._shown_now
-        if picture is None or picture.found is None or self._plot is None:
+        picture = self.painted
+        if picture is None or picture.found is None or self.plot is None:
             return
         found = picture.found
         rows = np.flatnonzero(np.isin(found.images, self.chosen))
-        self._plot.choose(rows if self.chosen else None)
-        self._strip.show(self.chosen, self._chosen_in_words(found, rows), picture.selection.image)
+        self.plot.choose(rows if self.chosen else None)
+        self.strip.show(self.chosen, self._chosen_in_words(found, rows), picture.selection.image)
 
     def _chosen_in_words(self, found: Embedding, rows: np.ndarray) -> str:
         if not self.chosen:
@@ -304,13 +328,13 @@ class EmbeddingScatter(HistoryView):
 
     def _show_portrait(self) -> None:
         """Show the image under the pointer, else the selected one."""
-        picture = self._shown_now
+        picture = self.painted
         assert picture is not None
         found = picture.found
         row = picture.row if self._hovered is None else self._hovered
         if found is None or row is None or row >= len(found.images):
             image = picture.selection.image
-            self._portrait.show(None, f"image {image} is not among the points")
+            self.portrait.show(None, f"image {image} is not among the points")
             return
         image, name = found.images[row], self.state.image_set.name(found.images[row])
         called = "" if name == f"image {image}" else f" {name},"
@@ -321,7 +345,7 @@ class EmbeddingScatter(HistoryView):
             pixels = None
             label = f"cannot be read: {error}"
         kind = "selected" if self._hovered is None else "under the pointer"
-        self._portrait.show(pixels, f"image {image}, {kind}:{called} {label}")
+        self.portrait.show(pixels, f"image {image}, {kind}:{called} {label}")
 
     def _pixels(self, image: int) -> np.ndarray:
         with self.state.lock:  # another thread may be reading the same data set
@@ -331,7 +355,7 @@ class EmbeddingScatter(HistoryView):
 
     def step_image(self, by: int) -> None:
         """Select the next image: of the chosen ones, if there are some, else of all points."""
-        found = self._shown_now.found if self._shown_now else None
+        found = self.painted.found if self.painted else None
         images = self.chosen or list(() if found is None else found.images)
         now = self.state.selection.image
         there = images.index(now) + by if now in images else 0
@@ -342,17 +366,17 @@ class EmbeddingScatter(HistoryView):
         self.guarded(lambda: self.state.select(image=image))
 
     def _picked(self, row: int) -> None:
-        if self._shown_now and self._shown_now.found:
-            self._select(self._shown_now.found.images[row])
+        if self.painted and self.painted.found:
+            self._select(self.painted.found.images[row])
 
     def _pointed_at(self, row: int | None) -> None:
         self._hovered = row
-        if self._shown_now:
+        if self.painted:
             self._show_portrait()
 
     def _surrounded(self, rows: np.ndarray) -> None:
-        if self._shown_now and self._shown_now.found:
-            self.chosen = [self._shown_now.found.images[row] for row in rows]
+        if self.painted and self.painted.found:
+            self.chosen = [self.painted.found.images[row] for row in rows]
 
     def _list_chosen(self) -> None:
         with self.state.hold():
@@ -369,7 +393,7 @@ class EmbeddingScatter(HistoryView):
 
     def _group_chosen(self, change: Any) -> None:
         """Choose the images of a class, or those around the selected one; then wait again."""
-        picture = self._shown_now
+        picture = self.painted
         if change.new == -2 or picture is None or picture.found is None:
             return
         found = picture.found

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar, Literal, Unpack
 
 import numpy as np
 from ipywidgets import Widget
@@ -24,6 +24,7 @@ from convviz_widgets.tensors import (
     symmetric_limits,
     to_display_array,
 )
+from convviz_widgets.views.base import ViewOptions
 from convviz_widgets.views.filter_noise import FilterNoise
 from convviz_widgets.views.mosaic_view import MosaicView
 from convviz_widgets.views.narrow import narrowed
@@ -36,13 +37,24 @@ ORDERS = {"by number": "number", "coloured and slow first": "look"}
 SLICES = {"of the selected filter": "filter", "of one input channel": "input"}
 
 
+class FilterMosaicOptions(ViewOptions, total=False):
+    """Options of `FilterMosaic`."""
+
+    colormap: Literal["blue-orange", "purple-green", "gray"]
+    per_filter: bool
+    slices: Literal["filter", "input"]
+    order: Literal["number", "look"]
+    input_channel: int
+
+
 class FilterMosaic(MosaicView):
     """Filters of the selected layer at the selected checkpoint, zero in mid-grey.
 
     The first convolution shows its filters in colour, deeper ones by slice, fully connected
     layers as the map that feeds them, and a layer without weights those of the layer before it.
     Well-trained first-layer filters look smooth; noisy ones hint at too little training or
-    regularisation [CS231n, understanding-cnn]. How noisy they are, over training, stands below.
+    regularisation [CS231n, understanding-cnn]. How noisy they are, over training, stands below,
+    in `noise`.
     """
 
     title: ClassVar[str] = "Filters"
@@ -75,16 +87,16 @@ class FilterMosaic(MosaicView):
             ),
         ]
 
-    def __init__(self, state: ModelState, **options: Any) -> None:
+    def __init__(self, state: ModelState, **options: Unpack[FilterMosaicOptions]) -> None:
         super().__init__(state, **options)
-        self._noise = narrowed(FilterNoise, self.width)(state, visible=self.visible)
-        self.observe(lambda change: self._noise.set_trait("visible", change.new), names="visible")
-        self.children = [*self.children, self._noise]
+        self.noise = narrowed(FilterNoise, self.width)(state, visible=self.visible)
+        self.observe(lambda change: self.noise.set_trait("visible", change.new), names="visible")
+        self.children = [*self.children, self.noise]
 
     def close(self) -> None:
         """Stop listening to the state and its history, and let go of every widget."""
-        if hasattr(self, "_noise"):  # else the view was refused
-            self._noise.close()
+        if hasattr(self, "noise"):  # else the view was refused
+            self.noise.close()
         super().close()
 
     def tiles(self, selection: Selection) -> Tiles:

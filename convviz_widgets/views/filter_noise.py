@@ -46,6 +46,8 @@ class FilterNoise(HistoryView):
     Drawn are the share of noisy filters, that of filters whose change since step 0 is noisy, the
     cosine to the weights of step 0, and the variance entropy as a part of that of random kernels
     [CS231n, understanding-cnn; Gavrikov & Keuper, CVPR 2022]. A click goes to a checkpoint.
+
+    `plot` and its `overlay` are made when there is something to see.
     """
 
     title: ClassVar[str] = "Noise of the filters over training"
@@ -59,7 +61,7 @@ class FilterNoise(HistoryView):
 
     def figures(self) -> Sequence[Widget]:
         """Return the legend, the frame of the plot and the line below it."""
-        self._plot: Plot | None = None
+        self.plot: Plot | None = None
         self._lines: list[Lines] = []
         self._sent: Trajectory | None = None
         self._pointed = self.clock_line()
@@ -79,24 +81,24 @@ class FilterNoise(HistoryView):
 
     def draw_picture(self, picture: Noise) -> None:
         """Send the curves where they have changed, the cursor and the sentence."""
-        plot = self._plot or self._make_plot()
+        plot = self.plot or self._make_plot()
         if not picture.trajectory.draws_like(self._sent):
             self._draw_curves(picture.trajectory, plot)
         self._sent = picture.trajectory
-        self._overlay.paint(partial(draw_line, plot=plot, index=picture.index))
-        self.reveal(self._frame, self._overlay)
+        self.overlay.paint(partial(draw_line, plot=plot, index=picture.index))
+        self.reveal(self._frame, self.overlay)
         self.say(picture.trajectory.sentence(picture.index))
 
     def _make_plot(self) -> Plot:
-        plot = self._plot = make_plot(self.width, HEIGHT, "step", "", margin=MARGIN)
+        plot = self.plot = make_plot(self.width, HEIGHT, "step", "", margin=MARGIN)
         line = {"x": np.zeros(1), "y": np.zeros(1), "scales": {"x": plot.x, "y": plot.y}}
         self._lines = [Lines(colors=[each], stroke_width=2, **line) for each in COLOURS.values()]
         plot.figure.marks = self._lines
-        self._overlay = Overlay(plot.figure)
-        self._overlay.resize(self.width, HEIGHT)
-        self._overlay.on_click(self._clicked)
-        self._overlay.on_move(self._moved, lambda: self._pointed.show(""))
-        self.listen_to(self._overlay)
+        self.overlay = Overlay(plot.figure)
+        self.overlay.resize(self.width, HEIGHT)
+        self.overlay.on_click(self._clicked)
+        self.overlay.on_move(self._moved, lambda: self._pointed.show(""))
+        self.listen_to(self.overlay)
         return plot
 
     def _draw_curves(self, found: Trajectory, plot: Plot) -> None:
@@ -112,11 +114,11 @@ class FilterNoise(HistoryView):
                     mark.x, mark.y = as_lines(known.astype(float), row[known])
 
     def _clicked(self, x: int, _y: int) -> None:
-        if self._sent is not None and self._plot is not None:
-            self.go_to(checkpoint_at(self._plot, x, len(self._sent.steps)))
+        if self._sent is not None and self.plot is not None:
+            self.go_to(checkpoint_at(self.plot, x, len(self._sent.steps)))
 
     def _moved(self, x: int, _y: int) -> None:
-        found, plot = self._sent, self._plot
+        found, plot = self._sent, self.plot
         if found is None or plot is None:
             return
         index = checkpoint_at(plot, x, len(found.steps))

@@ -32,7 +32,10 @@ class Counted:
 
 
 class HistogramView(View):
-    """Show a `Histogram`; a subclass says of what."""
+    """Show a `Histogram`; a subclass says of what.
+
+    `counts` are the heights of its bars, `figure` is what is in the page while it is seen.
+    """
 
     width: ClassVar[int] = 286
     frame: ClassVar[tuple[int, int]] = (284, 272)
@@ -52,6 +55,20 @@ class HistogramView(View):
         size = {"width": f"{width}px", "height": f"{height}px"}
         self._frame = Box(layout=Layout(**size, flex="0 0 auto", overflow="hidden"))
         return [*self.controls(), self._frame]
+
+    @property
+    def counts(self) -> np.ndarray:
+        """How many values there are in each bar that is seen.
+
+        >>> int(WeightHistogram(state).counts.sum()) == state.weight().numel()
+        True
+        """
+        return np.zeros(0) if self._bars is None else np.asarray(self._bars.y)
+
+    @property
+    def figure(self) -> Figure | None:
+        """The figure in the page; None while the view is hidden."""
+        return next(iter(self._frame.children), None)
 
     def compute(self, selection: Selection) -> Counted:
         """Return what is to be drawn."""

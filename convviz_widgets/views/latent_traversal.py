@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Unpack
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from convviz_widgets.instrument.decoder import Decode
 from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.tensors import Mosaic
 from convviz_widgets.tensors.traversal import traversal_change, traversal_codes
+from convviz_widgets.views.base import ViewOptions
 from convviz_widgets.views.mosaic_view import MosaicView
 from convviz_widgets.views.option_controls import choice, line, number
 from convviz_widgets.views.picture import Picture, Tiles
@@ -47,6 +48,15 @@ class Strips(Tiles):
     """What the factor is set to, along a strip."""
     code: tuple[float, ...] = ()
     """The code that the others are held at, all factors."""
+
+
+class LatentTraversalOptions(ViewOptions, total=False):
+    """Options of `LatentTraversal`."""
+
+    order: Literal["change", "number"]
+    held: Literal["image", "zero"]
+    span: float
+    first: int
 
 
 class LatentTraversal(MosaicView):
@@ -94,8 +104,7 @@ class LatentTraversal(MosaicView):
         decode: Decode | None = None,
         size: int | None = None,
         code: str | None = None,
-        layout: Layout | None = None,
-        **options: Any,
+        **options: Unpack[LatentTraversalOptions],
     ) -> None:
         if not isinstance(state, ModelState) or decode is None:
             raise InputError(
@@ -105,7 +114,7 @@ class LatentTraversal(MosaicView):
         self._decoder = state.decoder(decode)
         self._code = code
         self._size = _checked_size(size, None if code is None else state.layer_info(code).shape)
-        super().__init__(state, layout=layout, **options)
+        super().__init__(state, **options)
 
     def controls(self) -> Sequence[Widget]:
         """Return what is held, the order, and which strips are shown."""

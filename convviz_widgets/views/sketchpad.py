@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 from ipywidgets import (
@@ -24,7 +24,7 @@ from traitlets import Bool, Enum, Int, Unicode, default, validate
 from convviz_widgets.instrument.picture_file import read_picture
 from convviz_widgets.state import Drawing, ModelState, Selection, Ticker
 from convviz_widgets.tensors import Brush, rgb_png
-from convviz_widgets.views.base import View
+from convviz_widgets.views.base import View, ViewOptions
 from convviz_widgets.views.easel import Easel
 from convviz_widgets.views.option_controls import choice, line, named, slider, switch
 from convviz_widgets.views.paints import BLACK, PAINTS, PICKED, WHITE, mixed, rgb
@@ -52,6 +52,15 @@ class Sheet:
     caption: str
 
 
+class SketchpadOptions(ViewOptions, total=False):
+    """Options of `Sketchpad`."""
+
+    paint: str
+    colour: str
+    size: int
+    soft: bool
+
+
 class Sketchpad(View):
     """Paint over the selected image with mouse or finger, on the pixels that the model sees.
 
@@ -60,7 +69,8 @@ class Sketchpad(View):
     values. Pointer events are only noted: once a frame all that were noted are painted, with one
     forward pass for them together.
 
-    Without a pointer a picture can be uploaded instead, or an image picked by its number.
+    Without a pointer a picture can be uploaded instead, or an image picked by its number. In code
+    `raster` is drawn on as with a mouse.
     """
 
     title: ClassVar[str] = "Sketchpad"
@@ -72,7 +82,7 @@ class Sketchpad(View):
     size = Int(min=1, help="Diameter of the brush in pixels of the picture.").tag(option=True)
     soft = Bool(False, help="Whether the brush fades towards its rim.").tag(option=True)
 
-    def __init__(self, state: ModelState, **options: Any) -> None:
+    def __init__(self, state: ModelState, **options: Unpack[SketchpadOptions]) -> None:
         self._easel, self._ticker = Easel(), Ticker(self._frame)
         self._scale = 1.0
         super().__init__(state, **options)
@@ -92,12 +102,10 @@ class Sketchpad(View):
         """Return the brush's controls, the sheet, and what else may be put on it."""
         soft = switch(self, "soft", "soft", 70)
         after = self._sources()
-        self._raster = Raster(
-            SIDE, SIDE, before=soft, after=after.children[0], hold=self.state.hold
-        )
-        self._raster.add_class("cvw-pad")
-        self._raster.on_stroke(self._pressed, self._moved, self._lifted)
-        self._raster.on_arrow(lambda _dx, _dy: None)  # but Tab and Escape lead out
+        self.raster = Raster(SIDE, SIDE, before=soft, after=after.children[0], hold=self.state.hold)
+        self.raster.add_class("cvw-pad")
+        self.raster.on_stroke(self._pressed, self._moved, self._lifted)
+        self.raster.on_arrow(lambda _dx, _dy: None)  # but Tab and Escape lead out
         most = max(1, min(LARGEST, min(self.state.image_set.shape[1:]) // 2))
         brush = line(
             choice(self, "paint", "Paint", list(PAINTS.items()), 214),
@@ -105,7 +113,7 @@ class Sketchpad(View):
             slider(self, "size", "Size", max(most, self.size), 204),
             soft,
         )
-        return [brush, HBox([self._raster, after], layout=Layout(flex="0 0 auto"))]
+        return [brush, HBox([self.raster, after], layout=Layout(flex="0 0 auto"))]
 
     def _picker(self) -> ColorPicker:
         """Return the field for a colour; whoever picks one paints with it."""
@@ -161,7 +169,7 @@ class Sketchpad(View):
     def draw(self, result: Sheet) -> None:
         """Send the picture and the number of the image."""
         self._scale = result.scale
-        self._raster.show(result.png, result.width, result.height)
+        self.raster.show(result.png, result.width, result.height)
         self._number.value = result.image
         self.say(result.caption)
 
@@ -179,7 +187,7 @@ class Sketchpad(View):
 
     def _show_problem(self, problem: str, hide: bool = False) -> None:
         super()._show_problem(problem, hide)
-        self._raster.layout.visibility = "hidden" if hide else "visible"
+        self.raster.layout.visibility = "hidden" if hide else "visible"
 
     # -- draw on it ---------------------------------------------------------------------------
 
@@ -207,6 +215,11 @@ class Sketchpad(View):
             as_taken = as_taken.to(self.state.input(selection=selection))
             drawing = Drawing(selection.image, as_taken, f"replaced by {name[:40]}")
             self.state.select(drawing=drawing)
+
+    @property
+    def scale(self) -> float:
+        """Screen pixels for each pixel of the picture."""
+        return self._scale
 
     @property
     def frames(self) -> int:

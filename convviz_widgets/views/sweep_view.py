@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import html
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, ClassVar
@@ -39,6 +40,70 @@ class Seen:
     offers: tuple[Offer, ...]
     picture: Any
     """None where nothing has been swept that could be shown."""
+
+
+class SweepLine(HBox):
+    """How far a sweep is, with a button to cancel it; else what there is, and sweeps on offer.
+
+    Parameters
+    ----------
+    taken
+        Called with the offer whose button is pressed.
+    cancelled
+        Called by the button that cancels.
+    """
+
+    def __init__(self, taken: Callable[[Offer], Any], cancelled: Callable[[], Any]) -> None:
+        self._taken = taken
+        self._offers: tuple[Offer, ...] = ()
+        self._bar = IntProgress(
+            layout=Layout(width="150px", height="14px", flex="0 0 auto", margin="0 8px 0 2px"),
+            style={"bar_color": ACCENT},
+        )
+        self._words = Text(kind="quiet", flex="1 1 auto")
+        self._buttons = [Button(layout=Layout(height="24px")) for _ in range(OFFERS)]
+        self._cancel = Button(description="Cancel", layout=Layout(width="84px", height="24px"))
+        for place, button in enumerate(self._buttons):
+            button.on_click(lambda _button, place=place: self._take(place))
+        self._cancel.on_click(lambda _button: cancelled())
+        for part in (self._bar, *self._buttons, self._cancel):
+            part.layout.display = "none"
+            part.layout.flex = "0 0 auto"
+        still = Layout(height="28px", flex="0 0 auto", overflow="hidden", align_items="center")
+        super().__init__([self._bar, self._words, *self._buttons, self._cancel], layout=still)
+
+    @property
+    def words(self) -> str:
+        """What the line says."""
+        return html.unescape(self._words.value)
+
+    @property
+    def offers(self) -> tuple[str, ...]:
+        """What the buttons that are seen would run, as they are called."""
+        return tuple(b.description for b in self._buttons if b.layout.display != "none")
+
+    def show(self, seen: Seen) -> None:
+        """Show how far the running sweep is, or the words and the offers."""
+        running = seen.running
+        for part in (self._bar, self._cancel):
+            part.layout.display = "" if running else "none"
+        self._offers = seen.offers
+        for place, button in enumerate(self._buttons):
+            offered = running is None and place < len(seen.offers)
+            button.layout.display = "" if offered else "none"
+            if offered:
+                label = seen.offers[place].label
+                button.description, button.layout.width = label, f"{24 + 7 * len(label)}px"
+        if running:
+            self._bar.max, self._bar.value = max(1, running.total), running.done
+            so_far = f"{running.done:,} of {running.total:,} images"
+            self._words.show(f"sweeping: {so_far}" if running.done else "getting ready to sweep …")
+        else:
+            self._words.show(seen.words)
+
+    def _take(self, place: int) -> None:
+        if place < len(self._offers):
+            self._taken(self._offers[place])
 
 
 class SweepView(View):
@@ -98,24 +163,10 @@ class SweepView(View):
     def build(self) -> Sequence[Widget]:
         """Return the controls, the line of progress and the figures."""
         self._told = 0.0
-        self._offers: tuple[Offer, ...] = ()
-        self._bar = IntProgress(
-            layout=Layout(width="150px", height="14px", flex="0 0 auto", margin="0 8px 0 2px"),
-            style={"bar_color": ACCENT},
-        )
-        self._count = Text(kind="quiet", flex="1 1 auto")
-        self._buttons = [Button(layout=Layout(height="24px")) for _ in range(OFFERS)]
-        self._cancel = Button(description="Cancel", layout=Layout(width="84px", height="24px"))
-        for place, button in enumerate(self._buttons):
-            button.on_click(lambda _button, place=place: self._take(place))
-        self._cancel.on_click(lambda _button: self.sweeps.cancel())
-        for part in (self._bar, *self._buttons, self._cancel):
-            part.layout.display = "none"
-            part.layout.flex = "0 0 auto"
-        still = Layout(height="28px", flex="0 0 auto", overflow="hidden", align_items="center")
-        line = HBox([self._bar, self._count, *self._buttons, self._cancel], layout=still)
+        self.progress = SweepLine(self._take, self.sweeps.cancel)
+        """The line that says how far a sweep is, and offers what is missing."""
         self._controls = list(self.controls())
-        return [*self._controls, line, *self.figures()]
+        return [*self._controls, self.progress, *self.figures()]
 
     def compute(self, selection: Selection) -> Seen:
         """Return the picture of what has been swept, and what could be."""
@@ -124,7 +175,7 @@ class SweepView(View):
 
     def draw(self, result: Seen) -> None:
         """Show the picture and the line above it."""
-        self._show_line(result)
+        self.progress.show(result)
         self.draw_picture(result.picture)
 
     def close(self) -> None:
@@ -137,30 +188,10 @@ class SweepView(View):
         offers = tuple(self.offers(selection))[:OFFERS]
         return Seen(self.sweeps.running, self.words(selection), offers, picture)
 
-    def _show_line(self, seen: Seen) -> None:
-        running = seen.running
-        for part in (self._bar, self._cancel):
-            part.layout.display = "" if running else "none"
-        self._offers = seen.offers
-        for place, button in enumerate(self._buttons):
-            offered = running is None and place < len(seen.offers)
-            button.layout.display = "" if offered else "none"
-            if offered:
-                label = seen.offers[place].label
-                button.description, button.layout.width = label, f"{24 + 7 * len(label)}px"
-        if running:
-            self._bar.max, self._bar.value = max(1, running.total), running.done
-            so_far = f"{running.done:,} of {running.total:,} images"
-            self._count.show(f"sweeping: {so_far}" if running.done else "getting ready to sweep …")
-        else:
-            self._count.show(seen.words)
-
-    def _take(self, place: int) -> None:
+    def _take(self, offer: Offer) -> None:
         """Run the sweep that a button offers."""
-        if place < len(self._offers):
-            offer = self._offers[place]
-            self.guarded(lambda: self.sweeps.ask(*offer.checkpoints, direction=offer.direction))
-            self._tell_line()
+        self.guarded(lambda: self.sweeps.ask(*offer.checkpoints, direction=offer.direction))
+        self._tell_line()
 
     def _swept(self) -> None:
         """Draw what is new, called by the thread that sweeps after every batch."""
@@ -174,7 +205,7 @@ class SweepView(View):
     def _tell_line(self) -> None:
         with self.state.hold() as selection:
             self._told = perf_counter()
-            self._show_line(self._seen(selection))
+            self.progress.show(self._seen(selection))
 
     def _shown(self, change: Any) -> None:
         if self.awake and self.sweeps.revision != self._drawn_revision:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Unpack
 
 import numpy as np
 from ipywidgets import (
@@ -22,7 +22,9 @@ from ipywidgets import (
 from traitlets import Bool, Enum
 
 from convviz_widgets.errors import ConvVizError
-from convviz_widgets.state import Selection
+from convviz_widgets.state import ModelState, Selection
+from convviz_widgets.sweep import SweepResult
+from convviz_widgets.views.base import ViewOptions
 from convviz_widgets.views.nine import BLOCK, COLUMNS, HEIGHT, RIGHT, WIDTH, tile_at
 from convviz_widgets.views.option_controls import choice, last_control, line, switch
 from convviz_widgets.views.pointer_line import PointerLine
@@ -48,6 +50,14 @@ FIELD, WHOLE = "receptive field", "whole image"
 SEEDS = 1_000_000
 
 
+class TopImagesOptions(ViewOptions, total=False):
+    """Options of `TopImages`."""
+
+    method: Literal["deconvnet", "guided", "gradient"]
+    show: Literal["receptive field", "whole image"]
+    own_scale: bool
+
+
 class TopImages(SweepView):
     """Nine patches that excite the selected channel most, beside their reconstructions.
 
@@ -61,6 +71,8 @@ class TopImages(SweepView):
     Below each patch stands the unit's value, below each reconstruction what is new since the
     checkpoint before: another picture, or another pattern in the same. A random direction of the
     layer can take the channel's place, to compare.
+
+    `painted` says what is on the page, `overlay` can be clicked on in code.
 
     Parameters
     ----------
@@ -80,6 +92,15 @@ class TopImages(SweepView):
     ).tag(option=True)
     show = Enum((FIELD, WHOLE), FIELD, help="What of each image is shown.").tag(option=True)
     own_scale = Bool(False, help="Scale each reconstruction by its own values.").tag(option=True)
+
+    def __init__(
+        self,
+        state: ModelState,
+        *,
+        sweep: SweepResult | None = None,
+        **options: Unpack[TopImagesOptions],
+    ) -> None:
+        super().__init__(state, sweep=sweep, **options)
 
     # -- widgets ------------------------------------------------------------------------------
 
@@ -113,7 +134,8 @@ class TopImages(SweepView):
 
     def figures(self) -> Sequence[Widget]:
         """Return the two titles, the tiles with their labels, and the line about one of them."""
-        self._on_page: TopPicture | None = None
+        self.painted: TopPicture | None = None
+        """What is on the page; None before it has been drawn."""
         self._image = Image(value=EMPTY_PNG, format="png")
         self._image.add_class("cvw-pixels")
         self._labels = TileLabels()
@@ -123,17 +145,17 @@ class TopImages(SweepView):
             part.layout.grid_area, part.layout.margin = "1 / 1", "0"
         under = GridBox([self._image, self._labels], layout=still)
         self._pointed = PointerLine(self, WIDTH, "of the nine", lambda by: self._arrow(by, 0))
-        self._overlay = Overlay(
+        self.overlay = Overlay(
             under,
             before=last_control(self._controls),
             after=self._pointed.first_button(),
             hold=self.state.hold,
         )
-        self._overlay.resize(WIDTH, HEIGHT)
-        self._overlay.on_click(self._clicked)
-        self._overlay.on_move(self._moved, lambda: self._point(None))
-        self._overlay.on_arrow(self._arrow)
-        frame = VBox([self._overlay], layout=still)
+        self.overlay.resize(WIDTH, HEIGHT)
+        self.overlay.on_click(self._clicked)
+        self.overlay.on_move(self._moved, lambda: self._point(None))
+        self.overlay.on_arrow(self._arrow)
+        frame = VBox([self.overlay], layout=still)
         frame.add_class("cvw-frame")
         self._titles = (
             Text("images, the strongest first", "quiet", width=f"{RIGHT}px"),
@@ -244,7 +266,7 @@ class TopImages(SweepView):
 
     def draw_picture(self, picture: TopPicture) -> None:
         """Send the tiles, their labels and outlines, and the caption."""
-        self._on_page = picture
+        self.painted = picture
         selection = self.state.selection
         self._aside.value = selection.direction is not None
         if selection.direction is not None:
@@ -261,14 +283,14 @@ class TopImages(SweepView):
             self._slot.options = options
         self._slot.value = picture.selected
         self._slot.layout.visibility = "visible" if slots else "hidden"
-        self._overlay.paint(partial(draw_outlines, picture=picture))
+        self.overlay.paint(partial(draw_outlines, picture=picture))
         self._point(None)
         self.say(picture.caption)
 
     # -- what the user does -------------------------------------------------------------------
 
     def _pick(self, slot: int) -> None:
-        picture = self._on_page
+        picture = self.painted
         if picture is not None and slot < len(picture.slots):
             self.guarded(lambda: self.state.select(image=picture.slots[slot].image))
 
@@ -281,14 +303,14 @@ class TopImages(SweepView):
         self._point(tile_at(x, y))
 
     def _arrow(self, dx: int, dy: int) -> None:
-        picture = self._on_page
+        picture = self.painted
         if picture is not None:
             now = -1 if picture.selected is None else picture.selected
             self._pick(max(0, now + dx + dy * COLUMNS))
 
     def _point(self, slot: int | None) -> None:
         """Say what a slot is, by default that of the selected image."""
-        picture = self._on_page
+        picture = self.painted
         if picture is None:
             self._pointed.show("")
             return

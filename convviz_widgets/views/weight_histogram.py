@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal, Unpack
 
 from ipywidgets import Widget
 from traitlets import Enum
 
-from convviz_widgets.state import Selection
+from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.tensors import full_limits, histogram, summary, to_display_array
+from convviz_widgets.views.base import ViewOptions
 from convviz_widgets.views.histogram_view import Counted, HistogramView, non_finite, widened
 from convviz_widgets.views.option_controls import choice, line
 from convviz_widgets.views.weights import as_filters, filter_layer, shown_as
 
 SCOPES = ("layer", "filter")
+
+
+class WeightHistogramOptions(ViewOptions, total=False):
+    """Options of `WeightHistogram`."""
+
+    scope: Literal["layer", "filter"]
 
 
 class WeightHistogram(HistogramView):
@@ -32,6 +39,9 @@ class WeightHistogram(HistogramView):
     scope = Enum(SCOPES, "layer", help="All weights, or those of the channel's filter.").tag(
         option=True
     )
+
+    def __init__(self, state: ModelState, **options: Unpack[WeightHistogramOptions]) -> None:
+        super().__init__(state, **options)
 
     def controls(self) -> Sequence[Widget]:
         """Return the scope."""
