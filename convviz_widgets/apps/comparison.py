@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from typing import Any
 
@@ -89,6 +90,11 @@ class Comparison(VBox):
             state.observe(self._head, names="selection")
         self._head()
         listen(self)
+
+    @property
+    def headings(self) -> list[tuple[str, ...]]:
+        """What stands above the views of each pair: whose they are, and what they show."""
+        return [tuple(html.unescape(each.value) for each in pair) for pair in self._headings]
 
     def close(self) -> None:
         """Part the two states again, and close every view and widget; the states stay open."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, ClassVar, Unpack
+from typing import Any, ClassVar, Literal, Unpack
 
 import numpy as np
 from ipywidgets import HTML, Box, Dropdown, Layout, VBox, Widget
@@ -44,7 +44,7 @@ OFFERED = 60
 class ConfusionMatrixOptions(HistoryOptions, total=False):
     """Options of `ConfusionMatrix`."""
 
-    colour: str
+    colour: Literal["share of each class", "errors only"]
     most: int
 
 

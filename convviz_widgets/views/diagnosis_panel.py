@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from ipywidgets import Button, HBox, IntProgress, Layout, Select, Textarea, Widget
 from traitlets import Bool, Unicode
@@ -14,7 +14,7 @@ from convviz_widgets.diagnosis import ERROR, REMARK, WARNING, Finding, Report
 from convviz_widgets.record import Run
 from convviz_widgets.state import Examination, ModelState, Progress, Selection
 from convviz_widgets.sweep import SweepResult
-from convviz_widgets.views.base import View
+from convviz_widgets.views.base import View, ViewOptions
 from convviz_widgets.views.option_controls import choice, line
 from convviz_widgets.views.text import ACCENT, Text
 
@@ -33,6 +33,13 @@ class Chart:
     """The findings that the filter keeps."""
     progress: Progress
     running: bool
+
+
+class DiagnosisPanelOptions(ViewOptions, total=False):
+    """Options of `DiagnosisPanel`."""
+
+    rule: str
+    stopped: bool
 
 
 class DiagnosisPanel(View):
@@ -64,7 +71,7 @@ class DiagnosisPanel(View):
         images: Any = None,
         validation: Any = None,
         loader: Any = None,
-        **options: Any,
+        **options: Unpack[DiagnosisPanelOptions],
     ) -> None:
         self.refuse_others(state)
         if isinstance(run, Run):

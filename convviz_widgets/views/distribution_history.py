@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Unpack
+from typing import ClassVar, Literal, Unpack
 
 from ipywidgets import Layout, VBox, Widget
 from traitlets import Bool, Enum
@@ -61,9 +61,16 @@ PART_OF = {
 class DistributionHistoryOptions(HistoryOptions, total=False):
     """Options of `DistributionHistory`."""
 
-    quantity: str
-    show: str
-    values: str
+    quantity: Literal[
+        "weights",
+        "biases",
+        "pre-activations",
+        "outputs",
+        "output gradients",
+        "weight gradients",
+    ]
+    show: Literal["heat map", "percentile bands"]
+    values: Literal["whole run", "middle 99 %", "this step"]
     normal: bool
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Unpack
+from typing import Any, ClassVar, Literal, Unpack
 
 import numpy as np
 from ipywidgets import Layout, VBox, Widget
@@ -45,8 +45,8 @@ class FlowPicture:
 class GradientFlowOptions(HistoryOptions, total=False):
     """Options of `GradientFlow`."""
 
-    of: str
-    over: str
+    of: Literal["output gradients", "weight gradients"]
+    over: Literal["gradient norms", "update ratios", "slope over depth"]
 
 
 class GradientFlow(HistoryView):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Unpack
+from typing import Any, ClassVar, Literal, Unpack
 
 import numpy as np
 from ipywidgets import IntSlider, Layout, Widget
@@ -48,7 +48,7 @@ class GalleryTiles(Tiles):
 class InputGalleryOptions(ViewOptions, total=False):
     """Options of `InputGallery`."""
 
-    source: str
+    source: Literal["images", "validation", "loader"]
     only: bool
 
 

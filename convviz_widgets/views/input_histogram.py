@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Unpack
+from typing import Any, ClassVar, Literal, Unpack
 
 from bqplot import Bars
 from ipywidgets import Widget
@@ -29,8 +29,8 @@ ALL = "all channels"
 class InputHistogramOptions(ViewOptions, total=False):
     """Options of `InputHistogram`."""
 
-    source: str
-    side: str
+    source: Literal["images", "validation"]
+    side: Literal["as the model takes them", "preprocessing undone"]
     channel: str
     count_of: int
 

@@ -22,7 +22,7 @@ def test_one_clock_moves_both_views_by_step():
     assert (left.selection.step, right.selection.step) == (100, 50)
     assert "step 100" in compared.pairs[0][0].caption
     assert "step 50" in compared.pairs[0][1].caption
-    assert [text.value for text in compared._headings[0]] == ["slow · step 100", "fast · step 50"]
+    assert compared.headings == [("slow · step 100", "fast · step 50")]
 
 
 def test_a_wide_mosaic_is_narrowed_and_other_wide_views_lie_below_each_other():
@@ -37,7 +37,7 @@ def test_a_wide_mosaic_is_narrowed_and_other_wide_views_lie_below_each_other():
 def test_what_the_other_lacks_is_said():
     compared = cvw.Comparison(state((0,), channels=8), state((0,)), cvw.ActivationMosaic)
     compared.link.states[0].select(channel=7)
-    assert compared._headings[0][1].value == "right · step 0 · has channel 3 instead"
+    assert compared.headings[0][1] == "right · step 0 · has channel 3 instead"
 
 
 def test_a_pair_of_options_gives_each_side_its_own():

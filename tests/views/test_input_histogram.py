@@ -58,20 +58,20 @@ def test_what_a_wrong_std_puts_outside_is_counted_in_words():
 def test_the_view_shows_all_channels_or_one_and_says_n_and_limits():
     view = InputHistogram(state_of(images()), side="preprocessing undone")
     assert view.problem == ""
-    assert view._bars.y.sum() == 40 * 3 * 36
+    assert view.counts.sum() == 40 * 3 * 36
     assert "n = 40 of 40 images, 4,320 values · 256 bins from -0.5 to 255.5" in view.caption
     view.channel = "channel 1"
     expected = np.bincount(pictures()[:, 1].flatten().numpy(), minlength=256)
-    np.testing.assert_array_equal(view._bars.y, expected)
+    np.testing.assert_array_equal(view.counts, expected)
     view.side = "as the model takes them"
-    assert len(view._bars.y) == 64
+    assert len(view.counts) == 64
     assert "mean" in view.caption
 
 
 def test_only_as_many_images_as_asked_are_counted():
     view = InputHistogram(state_of(images()), count_of=10)
     assert "n = 10 of 40 images" in view.caption
-    assert view._bars.y.sum() == 10 * 3 * 36
+    assert view.counts.sum() == 10 * 3 * 36
 
 
 def test_validation_is_counted_where_there_is_one():
@@ -87,7 +87,7 @@ def test_other_numbers_of_channels_are_counted(channels):
     view = InputHistogram(state_of(ImageSet(torch.rand(3, channels, 4, 4))))
     view.channel = f"channel {channels - 1}"
     assert view.problem == ""
-    assert view._bars.y.sum() == 3 * 16
+    assert view.counts.sum() == 3 * 16
 
 
 def test_values_that_are_no_numbers_are_said():

@@ -10,18 +10,7 @@ import convviz_widgets as cvw
 from convviz_widgets.views import View
 from convviz_widgets.views.base import ViewOptions
 
-VIEWS = [
-    cvw.ActivationHistogram,
-    cvw.ActivationMap,
-    cvw.ActivationMosaic,
-    cvw.DeadFilters,
-    cvw.EmbeddingScatter,
-    cvw.FilterMosaic,
-    cvw.LatentTraversal,
-    cvw.Sketchpad,
-    cvw.TopImages,
-    cvw.WeightHistogram,
-]
+VIEWS = [each for each in vars(cvw).values() if isinstance(each, type) and issubclass(each, View)]
 
 
 def typed(view):
@@ -57,7 +46,18 @@ def test_a_notebook_sees_every_option_with_its_default(view):
 
 
 def test_the_default_that_is_seen_is_the_one_that_is_taken(state):
-    for view in (cvw.ActivationMosaic, cvw.FilterMosaic, cvw.TopImages, cvw.DeadFilters):
+    for view in (
+        cvw.ActivationMosaic,
+        cvw.ConfusionMatrix,
+        cvw.DeadFilters,
+        cvw.DistributionHistory,
+        cvw.FilterMosaic,
+        cvw.GradientFlow,
+        cvw.InputGallery,
+        cvw.InputHistogram,
+        cvw.Predictions,
+        cvw.TopImages,
+    ):
         made = view(state)
         for name in view.class_trait_names(option=True):
             assert signature(view).parameters[name].default == getattr(made, name)
