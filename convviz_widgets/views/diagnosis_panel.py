@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
@@ -233,6 +234,21 @@ class DiagnosisPanel(View):
         if index is None or not 0 <= index < len(self._findings):
             return None
         return self._findings[index]
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Those that are listed."""
+        return self._findings
+
+    @property
+    def message(self) -> str:
+        """What is said of the finding that is looked at, or where there is none."""
+        return html.unescape(self._message.value)
+
+    @property
+    def summary(self) -> str:
+        """What was checked and is fine, and what could not be checked."""
+        return html.unescape(self._summary.value)
 
     def show_evidence(self) -> None:
         """Move the selection to the evidence of the finding, and tell who asked for it."""

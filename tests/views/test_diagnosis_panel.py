@@ -5,11 +5,13 @@ from contextlib import closing
 import numpy as np
 import pytest
 import torch
+from ipywidgets import HTML
 from torch import nn
 
 import convviz_widgets as cvw
 from convviz_widgets.record.event_log import EventLog
 from convviz_widgets.views.diagnosis_panel import DiagnosisPanel
+from convviz_widgets.views.widget_tree import widget_tree
 
 PATIENCE = 60
 
@@ -56,45 +58,45 @@ def panel(state, run):
 
 
 def rules(panel):
-    return [finding.rule for finding in panel._findings]
+    return [finding.rule for finding in panel.findings]
 
 
 def pick(panel, rule):
-    panel._list.index = rules(panel).index(rule)
+    panel.control("Findings").index = rules(panel).index(rule)
 
 
 def test_the_findings_of_diagnose_are_listed_in_its_order(panel, state, run):
     assert rules(panel) == [finding.rule for finding in cvw.diagnose(state, run=run)]
     assert rules(panel)[:2] == ["dead-layer", "loss-surge"]
-    assert len(panel._list.options) == len(rules(panel))
+    assert len(panel.control("Findings").options) == len(rules(panel))
     assert panel.problem == ""
 
 
 def test_show_me_moves_clock_layer_and_channel(panel, state):
     pick(panel, "dead-layer")
-    panel._show.click()
+    panel.control("Show me").click()
     chosen = state.selection
     assert (chosen.checkpoint, chosen.layer, chosen.channel) == (1, "1", 2)
 
 
 def test_copy_code_gives_lines_that_compute_the_number(panel, state, run):
-    for index, finding in enumerate(panel._findings):
-        panel._list.index = index
-        panel._copy.click()
+    for index, finding in enumerate(panel.findings):
+        panel.control("Findings").index = index
+        panel.control("Copy code").click()
         names = {"state": state, "run": run}
-        exec(panel._code.value, names)
+        exec(panel.control("Code of the finding").value, names)
         assert names["value"] == pytest.approx(finding.value, rel=1e-3)
 
 
 def test_the_filter_keeps_one_rule(panel):
-    panel._filter.value = "loss-surge"
+    panel.control("Rule").value = "loss-surge"
     assert rules(panel) == ["loss-surge"]
     panel.rule = ""
     assert len(rules(panel)) > 1
 
 
 def test_what_is_fine_and_what_was_not_checked_is_said(panel):
-    said = panel._summary.value
+    said = panel.summary
     fine, unchecked = said.split("Not checked")
     assert "loss-jump" in fine
     assert "overfit: needs a run with accuracies" in unchecked
@@ -103,7 +105,7 @@ def test_what_is_fine_and_what_was_not_checked_is_said(panel):
 def test_a_panel_without_a_run_says_what_the_curves_need(state):
     panel = DiagnosisPanel(state)
     assert panel.examination.wait(PATIENCE)
-    assert "loss-surge" in panel._summary.value.split("Not checked")[1]
+    assert "loss-surge" in panel.summary.split("Not checked")[1]
     assert rules(panel)[0] == "dead-layer"
     panel.close()
 
@@ -124,7 +126,7 @@ def test_new_metrics_are_judged_after_a_refresh(panel, state, tmp_path):
     state.refresh()
     assert panel.examination.wait(PATIENCE)
     assert rules(panel)[0] == "non-finite"
-    panel._show.click()
+    panel.control("Show me").click()
 
 
 def test_names_are_escaped(panel):
@@ -132,4 +134,6 @@ def test_names_are_escaped(panel):
 
     panel.examination.latest = Report((Finding("overfit", "warning", "<img src=x>", layer="<b>"),))
     panel.redraw()
-    assert panel._message.value == "&lt;img src=x&gt;"
+    assert panel.message == "<img src=x>"
+    written = [part.value for part in widget_tree(panel) if isinstance(part, HTML)]
+    assert "&lt;img src=x&gt;" in written
