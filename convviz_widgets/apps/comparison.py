@@ -54,6 +54,14 @@ class Comparison(VBox):
     ------
     InputError
         Something else than two different states, than views, or than two names is given.
+
+    Examples
+    --------
+    >>> other = cvw.ModelState(model, images)
+    >>> compared = cvw.Comparison(state, other, cvw.FilterMosaic, names=("recorded", "now"))
+    >>> compared.headings
+    [('recorded · step 200', 'now · step 0')]
+    >>> compared.close()
     """
 
     def __init__(

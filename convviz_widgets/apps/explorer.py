@@ -46,6 +46,14 @@ class Explorer(VBox):
         Another `ImageSet`, tensor or map-style data set, to look at beside the state's images.
     loader
         A `torch.utils.data.DataLoader`, whose batches are looked at without disturbing it.
+
+    Examples
+    --------
+    >>> explorer = cvw.Explorer(state)
+    >>> explorer.tabs.selected_index = list(explorer.pages).index("Filters")
+    >>> [type(view).__name__ for view in explorer.pages["Filters"].views()]
+    ['FilterMosaic', 'WeightHistogram']
+    >>> explorer.close()
     """
 
     def __init__(

@@ -53,6 +53,16 @@ class DiagnosisPanel(View):
     ----------
     run, sweep, images, validation, loader
         As `convviz_widgets.diagnose` takes them.
+
+    Examples
+    --------
+    >>> panel = cvw.DiagnosisPanel(state)
+    >>> panel.examination.wait(60)
+    True
+    >>> "Checked and fine" in panel.summary
+    True
+    >>> [finding.rule for finding in panel.findings] == [each.rule for each in cvw.diagnose(state)]
+    True
     """
 
     title: ClassVar[str] = "Diagnosis"
