@@ -109,12 +109,14 @@ def openings(count: int, rounds: int) -> tuple[Samples, float]:
         begun = perf_counter()
         gallery = InputGallery(state)
         taken["open the gallery"].append(1000 * (perf_counter() - begun))
-        place = gallery._slider.max * (number + 1) // rounds
+        slider = gallery.control("Page")
+        place = slider.max * (number + 1) // rounds
         begun = perf_counter()
-        gallery._slider.value = place
+        slider.value = place
         taken["turn a page"].append(1000 * (perf_counter() - begun))
-        while not gallery._search.finished:
-            gallery._search.work(0.01)
+        search = gallery.search_line.search
+        while not search.finished:
+            search.work(0.01)
             most = max(most, memory() - before)
         gallery.close()
     return taken, most
