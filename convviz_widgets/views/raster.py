@@ -278,8 +278,8 @@ class Raster(WidgetBox):
     ) -> None:
         self._image = ImageWidget(value=EMPTY_PNG, format="png")
         self._image.add_class("cvw-pixels")
-        self._overlay = Overlay(self._image, before=before, after=after, hold=hold)
-        overlay = self._overlay
+        self.overlay = Overlay(self._image, before=before, after=after, hold=hold)
+        overlay = self.overlay
         self.on_click, self.on_move = overlay.on_click, overlay.on_move
         self.on_arrow, self.on_stroke = overlay.on_arrow, overlay.on_stroke
         self.click, self.point_at, self.leave = overlay.click, overlay.point_at, overlay.leave
@@ -287,7 +287,7 @@ class Raster(WidgetBox):
         self._shown: tuple[int, int, tuple[Box, ...]] = (0, 0, ())
         frame = Layout(width=f"{width}px", height=f"{height}px", flex="0 0 auto", margin="0")
         frame.overflow, frame.display = "auto", "block"
-        super().__init__([self._overlay], layout=frame)
+        super().__init__([self.overlay], layout=frame)
         self.add_class("cvw-frame")
 
     @property
@@ -308,7 +308,7 @@ class Raster(WidgetBox):
     @property
     def size(self) -> tuple[int, int]:
         """Width and height of the picture on the page, in CSS pixels."""
-        return self._overlay.size
+        return self.overlay.size
 
     @property
     def boxes(self) -> tuple[Box, ...]:
@@ -317,18 +317,18 @@ class Raster(WidgetBox):
 
     def show(self, png: bytes, width: int, height: int, boxes: Sequence[Box] = ()) -> None:
         """Show a picture of ``width`` × ``height`` pixels with these boxes highlighted."""
-        self._overlay.resize(width, height)
+        self.overlay.resize(width, height)
         self._image.value = png
         if self._shown != (width, height, tuple(boxes)):
             self._shown = (width, height, tuple(boxes))
-            self._overlay.paint(partial(_outline, boxes=tuple(boxes)))
+            self.overlay.paint(partial(_outline, boxes=tuple(boxes)))
 
     def highlight(self, *boxes: Box) -> None:
         """Outline these boxes, in pixels of the picture, instead of those before."""
         width, height, before = self._shown
         if boxes != before:
             self._shown = (width, height, boxes)
-            self._overlay.paint(partial(_outline, boxes=boxes))
+            self.overlay.paint(partial(_outline, boxes=boxes))
 
 
 @cache

@@ -1,11 +1,8 @@
 """DeadFilters: pixels, counts and clicks, on filters whose fate is written in their biases."""
 
-import io
-
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import nn
 
 from convviz_widgets.checkpoints import CheckpointSeries
@@ -73,12 +70,20 @@ def result():
 
 
 def pixels(view):
-    return np.asarray(Image.open(io.BytesIO(view._raster._image.value)).convert("RGBA"))
+    return view.raster.pixels
+
+
+def layers(view):
+    return view.control("layers at the clock's step")
+
+
+def changes(view):
+    return view.control("deaths, births and revivals in this layer")
 
 
 def centre(view, checkpoint, channel):
     """Return the pixel in the middle of a cell, as (x, y)."""
-    grid, row = view._survey.grid, list(view._survey.order).index(channel)
+    grid, row = view.painted.grid, list(view.painted.order).index(channel)
     x = MARGIN + checkpoint * grid.width + grid.width // 2
     return x, MARGIN + row * grid.height + grid.height // 2
 
@@ -116,11 +121,11 @@ def test_dead_and_dying_are_counted_at_the_step_with_n_and_the_bound(state, resu
     counts = {}
     for index, step in enumerate(STEPS):
         state.select(checkpoint=index)
-        caption = view._caption.value
+        caption = view.caption
         assert f"step {step}" in caption
         assert "n = 200 images" in caption
         assert "1.50%" in caption  # 3/200
-        counts[step] = caption.split("dead (never fired): ")[1][:6], view._survey.layers[0][0]
+        counts[step] = caption.split("dead (never fired): ")[1][:6], view.painted.layers[0][0]
     assert [dead for dead, _ in counts.values()] == ["1 of 4", "3 of 4", "2 of 4", "1 of 4"]
     assert counts[30][1].split(maxsplit=1) == ["1", "dead 1, dying 1 of 4"]
     assert state.forward_count == 0
@@ -130,20 +135,20 @@ def test_the_picture_shows_who_died_and_a_click_goes_there(state, result):
     view = DeadFilters(state, sweep=result)
     x, y = centre(view, 1, 1)
     assert tuple(pixels(view)[y, x][:3]) == COLOURS[DEAD]
-    view._clicked(x, y)
+    view.raster.click(x, y)
     assert (state.selection.checkpoint, state.selection.channel) == (1, 1)
-    view._moved(x, y)
-    assert view._pointed.value == (
+    view.raster.point_at(x, y)
+    assert view.pointed == (
         "step 10 (dead 3, dying 0 of 4) · channel 1 fires on 0 of 200 images, 0.0% · died"
     )
-    view._clicked(0, 0)
+    view.raster.click(0, 0)
     assert (state.selection.checkpoint, state.selection.channel) == (1, 1)
 
 
 def test_clock_and_channel_are_outlined(state, result):
     view = DeadFilters(state, sweep=result)
     state.select(checkpoint=2, channel=3)
-    column, row = view._raster._shown[2]
+    column, row = view.raster.boxes
     x, y = centre(view, 2, 3)
     for box in (column, row):
         assert box.x <= x < box.x + box.width
@@ -154,21 +159,24 @@ def test_clock_and_channel_are_outlined(state, result):
 
 def test_arrows_and_controls_do_what_a_click_does(state, result):
     view = DeadFilters(state, sweep=result, order="by channel")
-    view._arrow(1, 0)
-    view._arrow(0, 1)
-    view._arrow(-9, 0)
+    view.raster.press("ArrowRight")
+    view.raster.press("ArrowDown")
+    view.raster.press("ArrowLeft")
+    assert (state.selection.checkpoint, state.selection.channel) == (0, 1)
+    view.raster.press("ArrowLeft")  # before the first checkpoint there is none
+    view.raster.press("ArrowRight")
     assert (state.selection.checkpoint, state.selection.channel) == (1, 1)
-    view._step.value = 3
-    view._channel.value = 2
+    view.control("Step").value = 3
+    view.control("Channel").value = 2
     assert (state.selection.checkpoint, state.selection.channel) == (3, 2)
-    view._changes.value = (1, 3)
+    changes(view).value = (1, 3)
     assert (state.selection.checkpoint, state.selection.channel) == (1, 3)
-    assert view.draw_count == 1 + 2 + 2 + 1
+    assert view.draw_count == 1 + 4 + 2 + 1
 
 
 def test_every_change_is_listed_in_order_of_time(state, result):
     view = DeadFilters(state, sweep=result)
-    assert [" ".join(text.split()) for text, _ in view._changes.options] == [
+    assert [" ".join(text.split()) for text, _ in changes(view).options] == [
         "step 10 channel 1 died",
         "step 10 channel 3 died",
         "step 20 channel 2 first fired",
@@ -178,49 +186,46 @@ def test_every_change_is_listed_in_order_of_time(state, result):
 
 def test_those_that_fire_least_come_first_or_all_by_number(state, result):
     view = DeadFilters(state, sweep=result)
-    assert view._survey.order.tolist() == [1, 3, 2, 0]
+    assert view.painted.order.tolist() == [1, 3, 2, 0]
     view.order = "by channel"
-    assert view._survey.order.tolist() == [0, 1, 2, 3]
+    assert view.painted.order.tolist() == [0, 1, 2, 3]
 
 
 def test_dead_does_not_apply_to_what_is_hardly_ever_zero(state, result):
     view = DeadFilters(state, sweep=result)
     state.select(layer="4")
-    assert "“dead” does not apply to GELU" in view._caption.value
+    assert "“dead” does not apply to GELU" in view.caption
     assert pixels(view).shape[:2] == (1, 1)
-    assert "does not apply" in view._layers.options[1][0]
-    view._layers.value = "1"
-    assert (state.selection.layer, view._survey.layer) == ("1", "1")
+    assert "does not apply" in layers(view).options[1][0]
+    layers(view).value = "1"
+    assert (state.selection.layer, view.painted.layer) == ("1", "1")
 
 
 def test_the_activation_of_a_layer_stands_for_it(state, result):
     view = DeadFilters(state, sweep=result)
     state.select(layer="0", channel=3)
-    assert view._survey.channel == 3
-    assert "1 (the activation of 0)" in view._caption.value
-    view._go(1, 1)
+    assert view.painted.channel == 3
+    assert "1 (the activation of 0)" in view.caption
+    view.raster.click(*centre(view, 1, 1))
     assert (state.selection.layer, state.selection.channel) == ("0", 1)
 
 
 def test_a_checkpoint_that_was_not_swept_is_hatched_and_can_be(state):
     part = sweep(net(), ImageSet(IMAGES), checkpoints=series(), progress=False)
     view = DeadFilters(state, sweep=part.at(1))
-    assert "not swept at this step" in view._caption.value
-    assert "1 of 4 checkpoints swept, 200 images" in view._count.value
-    assert [button.description for button in view._buttons] == [
-        "Sweep 3 steps",
-        "Sweep this step",
-    ]
-    view._moved(*centre(view, 0, 1))
-    assert view._pointed.value == "step 0 · channel 1: not known"
+    assert "not swept at this step" in view.caption
+    assert "1 of 4 checkpoints swept, 200 images" in view.progress.words
+    assert view.progress.offers == ("Sweep 3 steps", "Sweep this step")
+    view.raster.point_at(*centre(view, 0, 1))
+    assert view.pointed == "step 0 · channel 1: not known"
 
 
 def test_without_a_sweep_a_button_makes_one(state):
     view = DeadFilters(state)
-    assert "Not swept yet" in view._caption.value
-    view._buttons[0].click()
+    assert "Not swept yet" in view.caption
+    view.control("Sweep 4 steps").click()
     assert state.sweeps.wait(30)
-    assert view._survey.life.dead.sum(0).tolist() == [1, 3, 2, 1]
+    assert view.painted.life.dead.sum(0).tolist() == [1, 3, 2, 1]
 
 
 def test_a_sweep_of_something_else_is_refused(state):
@@ -233,7 +238,7 @@ def test_a_model_without_activations_says_so():
     plain = nn.Sequential(nn.Conv2d(1, 2, 1))
     state = ModelState(plain, ImageSet(IMAGES[:3]))
     view = DeadFilters(state, sweep=sweep(plain, ImageSet(IMAGES[:3]), progress=False))
-    assert "no activation layer" in view._problem.value
+    assert "no activation layer" in view.problem
     state.close()
 
 
@@ -241,7 +246,7 @@ def test_a_model_without_activations_says_so():
 def test_keys_leave_the_grid_for_the_control_beside_it(key, reached):
     state = ModelState(net(), ImageSet(IMAGES), checkpoints=series())
     view, focused = DeadFilters(state), []
-    for name, control in {"last": view._channel, "next": view._layers}.items():
+    for name, control in {"last": view.control("Channel"), "next": layers(view)}.items():
         control.focus = lambda name=name: focused.append(name)
-    view._raster._overlay._canvas._key_down_callbacks(key, False, False, False)
+    view.raster.press(key)
     assert focused == [reached]

@@ -1,13 +1,11 @@
 """Each part draws what the selection says, exactly once, and its control selects."""
 
-import io
 from dataclasses import fields, is_dataclass
 
 import numpy as np
 import pytest
 import torch
 from ipywidgets.widgets.widget import _instances
-from PIL import Image
 from torch import nn
 
 from convviz_widgets.state import ModelState
@@ -23,6 +21,7 @@ from convviz_widgets.views import (
     Predictions,
     StatusLine,
     WeightHistogram,
+    widget_tree,
 )
 
 ALL = [
@@ -41,13 +40,13 @@ ALL = [
 
 
 def pixels(view):
-    return np.asarray(Image.open(io.BytesIO(view._raster._image.value)).convert("RGBA"))
+    return view.raster.pixels
 
 
 @pytest.mark.parametrize("kind", ALL)
 def test_a_view_draws_once_when_everything_changes(state, kind):
     view = kind(state)
-    assert view._problem.value == ""
+    assert view.problem == ""
     state.select(checkpoint=0, image=3, layer="3", channel=2)
     # What is measured meanwhile, in a thread of its own, is redrawn beside it.
     assert view.draw_count - view.redrawn == 1
@@ -65,11 +64,11 @@ def test_a_closed_view_leaves_no_widget_behind(state, kind):
 def test_a_histogram_has_its_figure_in_the_page_only_while_it_is_visible(state, kind):
     before = set(_instances)
     view = kind(state)
-    assert len(view._frame.children) == 1
+    assert view.figure in set(widget_tree(view))
     view.visible = False
-    assert view._frame.children == ()
+    assert view.figure is None
     view.visible = True
-    assert len(view._frame.children) == 1
+    assert view.figure in set(widget_tree(view))
     view.visible = False
     view.close()
     assert set(_instances) == before
@@ -77,29 +76,29 @@ def test_a_histogram_has_its_figure_in_the_page_only_while_it_is_visible(state, 
 
 def test_the_mosaic_shows_one_tile_a_channel_and_a_click_picks_it(state):
     view = ActivationMosaic(state)
-    mosaic = view._picture.mosaic
+    mosaic = view.painted.mosaic
     assert mosaic.count == 4
     assert pixels(view).shape[:2] == (mosaic.height, mosaic.width)
     box = mosaic.box(2)
-    view._clicked(box.x + 1, box.y + 1)
+    view.raster.click(box.x + 1, box.y + 1)
     assert state.channel == 2
-    assert view._raster._shown[2] == (box,)
+    assert view.raster.boxes == (box,)
 
 
 def test_arrow_keys_move_the_selected_tile_and_stop_at_the_ends(state):
     view = ActivationMosaic(state)
-    view._arrow(1, 0)
+    view.raster.press("ArrowRight")
     assert state.channel == 1
-    view._arrow(-1, 0)
-    view._arrow(-1, 0)
+    view.raster.press("ArrowLeft")
+    view.raster.press("ArrowLeft")
     assert state.channel == 0
 
 
 def test_another_channel_does_not_paint_the_mosaic_again(state):
     view = ActivationMosaic(state)
-    picture = view._picture
+    picture = view.painted
     state.channel = 3
-    assert view._picture is picture
+    assert view.painted is picture
 
 
 def test_another_checkpoint_changes_the_pixels(state):
@@ -113,9 +112,9 @@ def test_a_channel_that_is_zero_on_this_image_is_hatched_and_counted(state):
     state.select(layer="1")
     view = ActivationMosaic(state)
     dead = [not state.activation()[channel].any() for channel in range(4)]
-    assert list(view._picture.tiles.hatched) == dead
+    assert list(view.painted.tiles.hatched) == dead
     said = f"{sum(dead)} zero everywhere on this image" if any(dead) else "none hatched"
-    assert said in view._caption.value
+    assert said in view.caption
 
 
 def test_the_clock_moves_the_state_and_the_state_the_clock(state):
@@ -179,22 +178,22 @@ def test_the_histogram_counts_what_is_not_zero(state):
     state.select(layer="1")
     view = ActivationHistogram(state, scope="layer")
     values = state.activation()
-    assert int(view._bars.y.sum()) == int((values != 0).sum())
+    assert int(view.counts.sum()) == int((values != 0).sum())
 
 
 def test_a_layer_without_weights_shows_those_that_feed_it(state):
     state.select(layer="1", channel=2)
     histogram, mosaic = WeightHistogram(state), FilterMosaic(state)
-    assert int(histogram._bars.y.sum()) == state.weight("0").numel()
-    assert "0 (feeds 1, which has no filters)" in histogram._caption.value
-    assert "0 (feeds 1, which has no filters)" in mosaic._caption.value
-    assert mosaic._shown_now.tile == 2
+    assert int(histogram.counts.sum()) == state.weight("0").numel()
+    assert "0 (feeds 1, which has no filters)" in histogram.caption
+    assert "0 (feeds 1, which has no filters)" in mosaic.caption
+    assert mosaic.highlighted == 2
 
 
 def test_a_model_without_weights_says_so(images):
     state = ModelState(nn.Sequential(nn.ReLU(), nn.AvgPool2d(2)), images)
     view = WeightHistogram(state)
-    assert view._problem.value == "0 has no filters to show; layers with filters: none"
+    assert view.problem == "0 has no filters to show; layers with filters: none"
 
 
 @pytest.mark.parametrize("kind", ALL)
@@ -228,27 +227,29 @@ def test_computing_for_another_selection_leaves_what_the_pointer_reads(state):
     state.select(layer="0", image=0)
     view = ActivationMap(state)
     view.compute(asked)
-    view._moved(3, 3)
-    assert view._pointed.value == f"row 0, column 0: {float(state.activation()[0, 0, 0]):.4g}"
+    view.raster.point_at(3, 3)
+    assert view.pointed == f"row 0, column 0: {float(state.activation()[0, 0, 0]):.4g}"
 
 
 def test_the_value_under_a_resting_pointer_is_the_new_checkpoints(state):
     view = ActivationMap(state)
-    view._moved(3, 3)
+    view.raster.point_at(3, 3)
     for checkpoint in (0, 1):
         state.checkpoint = checkpoint
         value = float(state.activation()[0, 0, 0])
-        assert view._pointed.value == f"row 0, column 0: {value:.4g}"
-    view._left()
+        assert view.pointed == f"row 0, column 0: {value:.4g}"
+    view.raster.leave()
     state.checkpoint = 2
-    assert view._pointed.value == ""
+    assert view.pointed == ""
 
 
 @pytest.mark.parametrize("kind", [ActivationMap, ActivationMosaic, FilterMosaic])
 def test_the_buttons_below_a_picture_step_through_the_channels(state, kind):
     view = kind(state)
-    back, onward = view._pointed.buttons
-    assert (back.tooltip, onward.tooltip) == ("previous channel", "next channel")
+    back, onward = view.control("previous channel"), view.control("next channel")
+    assert view.control_names.index("previous channel") + 1 == view.control_names.index(
+        "next channel"
+    )
     onward.click()
     onward.click()
     assert state.channel == 2
@@ -266,13 +267,13 @@ def test_predictions_are_the_softmax_best_first(state):
 
 def test_the_value_under_the_pointer_is_the_maps(state):
     view = ActivationMap(state)
-    box = view._picture.mosaic.box(0)
-    view._moved(box.x, box.y)
+    box = view.painted.mosaic.box(0)
+    view.raster.point_at(box.x, box.y)
     value = float(state.activation()[0, 0, 0])
-    assert view._pointed.value == f"row 0, column 0: {value:.4g}"
+    assert view.pointed == f"row 0, column 0: {value:.4g}"
 
 
 def test_filters_of_a_layer_fed_by_a_map_take_its_shape(state):
     state.select(layer="3")
     view = FilterMosaic(state)
-    assert view._picture.tiles.values.shape == (4, 6, 6)
+    assert view.painted.tiles.values.shape == (4, 6, 6)

@@ -44,7 +44,7 @@ def shown():
 
 
 def said(view):
-    return view._noise._caption.value
+    return view.noise.caption
 
 
 def test_noise_that_was_there_at_the_start_is_told_from_learned_noise(shown):
@@ -77,13 +77,15 @@ def test_kernels_of_one_position_have_no_noisiness(shown):
 def test_scrubbing_measures_nothing(shown, monkeypatch):
     state, view = shown(noise(0), noise(1), noise(2), steps=(0, 10, 20))
     monkeypatch.setattr(measurer, "measure_filters", None)
-    curves = [line.y for line in view._noise._lines]
+    curves = [line.y for line in view.noise.plot.figure.marks]
     for checkpoint in (0, 1, 2, 0):
         state.select(checkpoint=checkpoint)
     assert state.history.progress(FILTERS).complete
-    assert view._noise.problem == ""
+    assert view.noise.problem == ""
     # Only the cursor has moved: no curve was sent again.
-    assert all(line.y is before for line, before in zip(view._noise._lines, curves, strict=True))
+    assert all(
+        line.y is before for line, before in zip(view.noise.plot.figure.marks, curves, strict=True)
+    )
 
 
 def test_a_hidden_mosaic_measures_nothing_until_it_is_seen():
@@ -103,9 +105,9 @@ def test_coloured_slow_filters_come_before_grey_fast_ones(shown):
     weights = fast.expand(8, 3, 5, 5).clone()
     weights[5] = torch.tensor([1.0, -1.0, 0.0])[:, None, None]
     _, view = shown(weights, steps=(0,), order="look")
-    picture = view._picture
+    picture = view.painted
     assert picture.tiles.channels[0] == 5
     assert picture.tiles.labels[0] == "filter 5"
     assert "ordered by colour and frequency" in picture.tiles.caption
     view.order = "number"
-    assert view._picture.tiles.channels == tuple(range(8))
+    assert view.painted.tiles.channels == tuple(range(8))

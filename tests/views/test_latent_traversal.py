@@ -58,14 +58,14 @@ def test_a_click_selects_the_factor_as_a_channel():
     state, view = shown(code="code", span=1.0)
     view.pick(3)
     assert (state.layer, state.channel) == ("code", 1)
-    assert view.selected_tile(state.selection, view._picture) == 7  # of −1, −0.8, … 1: 0.4
-    assert view.describe(0, view._picture) == "factor z1 = -1.00; 0.40 in the code"
+    assert view.selected_tile(state.selection, view.painted) == 7  # of −1, −0.8, … 1: 0.4
+    assert view.describe(0, view.painted) == "factor z1 = -1.00; 0.40 in the code"
 
 
 def test_without_a_code_the_others_are_held_at_zero():
     state, view = shown(size=2)
     assert strips(view, state).code == (0.0, 0.0)
-    assert "held at zero" in view._caption.value
+    assert "held at zero" in view.caption
 
 
 def test_a_decoder_of_another_size_is_said_in_one_line():
@@ -81,6 +81,6 @@ def test_a_decoder_of_another_size_is_said_in_one_line():
 def test_a_decoder_of_ones_own_says_that_the_clock_does_not_change_it():
     state, _ = shown(size=2)
     view = cvw.LatentTraversal(state, decode=lambda codes: codes[:, :1, None, None], size=2)
-    assert "THE CLOCK DOES NOT CHANGE THIS DECODER" in view._caption.value
+    assert "THE CLOCK DOES NOT CHANGE THIS DECODER" in view.caption
     with pytest.raises(InputError, match="a ModelState and a decoder"):
         cvw.LatentTraversal(state)

@@ -1,11 +1,8 @@
 """What the pictures show, and what is said of them, in the cases at the edge."""
 
-import io
-
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import nn
 
 from convviz_widgets.instrument import ImageSet
@@ -24,7 +21,7 @@ from convviz_widgets.views.picture import colour
 
 def pixels(view: MosaicView) -> np.ndarray:
     """Return the picture of a view: uint8 (height, width, 4)."""
-    return np.asarray(Image.open(io.BytesIO(view._raster._image.value)).convert("RGBA"))
+    return view.raster.pixels
 
 
 def on(net: nn.Module, *shape: int) -> ModelState:
@@ -35,8 +32,8 @@ def on(net: nn.Module, *shape: int) -> ModelState:
 
 def test_a_map_lies_over_an_image_larger_than_the_frame():
     view = ActivationMap(on(nn.Sequential(nn.AvgPool2d(100)), 3, 600, 600), overlay=True)
-    assert view._problem.value == ""
-    mosaic = view._picture.mosaic
+    assert view.problem == ""
+    mosaic = view.painted.mosaic
     assert mosaic.reduce > 1
     assert pixels(view).shape == (mosaic.height, mosaic.width, 4)
 
@@ -44,9 +41,9 @@ def test_a_map_lies_over_an_image_larger_than_the_frame():
 def test_the_value_under_the_pointer_is_the_maps_over_an_image_too():
     state = on(nn.Sequential(nn.AvgPool2d(3)), 3, 6, 9)
     view = ActivationMap(state, overlay=True)
-    box = view._picture.mosaic.box(0)
-    view._moved(box.x + box.width - 1, box.y + box.height - 1)
-    assert view._pointed.value == f"row 1, column 2: {float(state.activation()[0, 1, 2]):.4g}"
+    box = view.painted.mosaic.box(0)
+    view.raster.point_at(box.x + box.width - 1, box.y + box.height - 1)
+    assert view.pointed == f"row 1, column 2: {float(state.activation()[0, 1, 2]):.4g}"
 
 
 def test_a_constant_map_is_hatched_over_an_image_too():
@@ -54,7 +51,7 @@ def test_a_constant_map_is_hatched_over_an_image_too():
     nn.init.zeros_(net[0].weight)
     nn.init.ones_(net[0].bias)
     view = ActivationMap(on(net, 3, 60, 60), overlay=True)
-    box = view._picture.mosaic.box(0)
+    box = view.painted.mosaic.box(0)
     stripes = pixels(view)[box.y : box.y + box.height, box.x : box.x + box.width]
     assert {(64, 64, 64, 255), (190, 190, 190, 255)} <= set(map(tuple, stripes.reshape(-1, 4)))
 
@@ -66,9 +63,9 @@ def test_a_layer_fed_by_another_fully_connected_one_is_drawn_as_rows():
     state = on(net, 3, 6, 6)
     view = FilterMosaic(state)
     state.select(layer="2")
-    assert view._picture.tiles.values.shape == (4, 4, 4)
+    assert view.painted.tiles.values.shape == (4, 4, 4)
     state.select(layer="4")
-    assert view._picture.tiles.values.shape == (1, 10, 64)
+    assert view.painted.tiles.values.shape == (1, 10, 64)
 
 
 @pytest.mark.parametrize(
@@ -90,16 +87,16 @@ def test_the_mosaic_says_why_maps_are_hatched():
         net[0].weight[1:] = 0
         net[0].bias.copy_(torch.tensor([0.0, 0.0, 5.0]))
     view = ActivationMosaic(on(net, 3, 6, 6))
-    assert "2 hatched: 1 zero everywhere on this image, 1 constant" in view._caption.value
+    assert "2 hatched: 1 zero everywhere on this image, 1 constant" in view.caption
 
 
 def test_only_the_layer_that_the_image_feeds_is_in_colour():
     state = on(nn.Sequential(nn.Conv2d(3, 3, 3), nn.Conv2d(3, 5, 3)), 3, 8, 8)
     view = FilterMosaic(state, slices="input")
-    assert view._picture.tiles.colouring is None
+    assert view.painted.tiles.colouring is None
     state.select(layer="1")
-    assert view._picture.tiles.values.shape == (5, 3, 3)
-    assert view._picture.tiles.channels == (0, 1, 2, 3, 4)
+    assert view.painted.tiles.values.shape == (5, 3, 3)
+    assert view.painted.tiles.channels == (0, 1, 2, 3, 4)
 
 
 @pytest.mark.parametrize(
@@ -114,14 +111,14 @@ def test_only_the_layer_that_the_image_feeds_is_in_colour():
 def test_the_readers_of_one_input_are_counted_within_its_group(layer, tiles):
     state = on(nn.Sequential(layer), 4, 6, 6)
     view = FilterMosaic(state, slices="input", input_channel=1)
-    assert view._problem.value == ""
-    assert len(view._picture.tiles.values) == tiles
+    assert view.problem == ""
+    assert len(view.painted.tiles.values) == tiles
 
 
 def test_an_input_channel_beyond_the_last_is_the_last():
     view = FilterMosaic(on(nn.Sequential(nn.Conv2d(4, 2, 3)), 4, 6, 6), slices="input")
     view.input_channel = 9
-    assert "read input 3, the last one (9 asked)" in view._caption.value
+    assert "read input 3, the last one (9 asked)" in view.caption
 
 
 @pytest.mark.parametrize("norm", [nn.BatchNorm2d(2), nn.LayerNorm([6, 6]), nn.LayerNorm([2, 6, 6])])
@@ -129,34 +126,34 @@ def test_the_scales_of_a_normalisation_are_no_filters(norm):
     state = on(nn.Sequential(nn.Conv2d(3, 2, 3), norm), 3, 8, 8)
     state.select(layer="1")
     for view in (FilterMosaic(state), WeightHistogram(state)):
-        assert "0 (feeds 1, which has no filters)" in view._caption.value
-        assert "n = 54 weights" in view._caption.value
+        assert "0 (feeds 1, which has no filters)" in view.caption
+        assert "n = 54 weights" in view.caption
 
 
 def test_the_one_weight_of_an_activation_is_no_filter():
     state = on(nn.Sequential(nn.Conv2d(3, 4, 3), nn.PReLU()), 3, 8, 8)
     state.select(layer="1", channel=2)
     view = WeightHistogram(state, scope="filter")
-    assert "0 (feeds 1, which has no filters), filter 2" in view._caption.value
-    assert "n = 27 weights" in view._caption.value
+    assert "0 (feeds 1, which has no filters), filter 2" in view.caption
+    assert "n = 27 weights" in view.caption
 
 
 def test_a_pixel_of_a_reduced_map_is_called_the_extreme_of_its_block():
     view = ActivationMap(on(nn.Sequential(nn.AvgPool2d(1)), 1, 600, 600))
-    size = view._picture.mosaic.reduce
-    box = view._picture.mosaic.box(0)
-    view._moved(box.x + 1, box.y)
+    size = view.painted.mosaic.reduce
+    box = view.painted.mosaic.box(0)
+    view.raster.point_at(box.x + 1, box.y)
     rows, columns = f"rows 0 to {size - 1}", f"columns {size} to {2 * size - 1}"
     largest = float(view.state.activation()[0, size - 1, 2 * size - 1])  # values rise
-    assert view._pointed.value == f"{rows}, {columns}: extreme {largest:.4g}"
-    assert f"each pixel the extreme of {size}×{size}" in view._caption.value
+    assert view.pointed == f"{rows}, {columns}: extreme {largest:.4g}"
+    assert f"each pixel the extreme of {size}×{size}" in view.caption
 
 
 def test_a_pixel_of_reduced_colours_is_called_their_mean():
     net = nn.Sequential(nn.Conv2d(3, 2, 600))
     view = FilterMosaic(on(net, 3, 600, 600))
-    assert view._picture.mosaic.reduce > 1
-    assert "each pixel the mean of" in view._caption.value
+    assert view.painted.mosaic.reduce > 1
+    assert "each pixel the mean of" in view.caption
 
 
 def holed(*values: float) -> nn.Sequential:
@@ -171,27 +168,27 @@ def holed(*values: float) -> nn.Sequential:
 def test_values_that_are_no_numbers_are_counted_in_words():
     state = on(holed(1.0, float("nan"), float("inf")), 1, 2, 2)
     mosaic, map_ = ActivationMosaic(state), ActivationMap(state)
-    assert "8 NaN or infinite" in mosaic._caption.value
-    said = [mosaic.describe(tile, mosaic._picture) for tile in range(3)]
+    assert "8 NaN or infinite" in mosaic.caption
+    said = [mosaic.describe(tile, mosaic.painted) for tile in range(3)]
     assert said == [
         "channel 0: 1 to 1",
         "channel 1: no finite value",
         "channel 2: no finite value",
     ]
-    map_._moved(5, 5)
+    map_.raster.point_at(5, 5)
     state.channel = 1
-    assert map_._pointed.value == "row 0, column 0: not a number"
-    assert "4 NaN or infinite" in map_._caption.value
+    assert map_.pointed == "row 0, column 0: not a number"
+    assert "4 NaN or infinite" in map_.caption
     state.channel = 2
-    assert map_._pointed.value == "row 0, column 0: infinite"
+    assert map_.pointed == "row 0, column 0: infinite"
 
 
 def test_weights_that_are_no_numbers_are_counted_in_words():
     net = holed(0.0, 0.0, 0.0)
     nn.init.constant_(net[0].weight, float("nan"))
     state = on(net, 1, 2, 2)
-    assert "3 NaN or infinite" in FilterMosaic(state)._caption.value
-    caption = WeightHistogram(state)._caption.value
+    assert "3 NaN or infinite" in FilterMosaic(state).caption
+    caption = WeightHistogram(state).caption
     assert "3 NaN or infinite, not drawn · no finite value" in caption
     assert "nan " not in caption
 
@@ -208,8 +205,8 @@ def scoring(*scores: float) -> ModelState:
 def test_scores_that_are_no_numbers_are_no_probabilities():
     view = Predictions(scoring(1.0, float("nan"), float("inf")))
     said = "2 of 3 outputs are NaN or infinite at step 0: there are no probabilities"
-    assert view._problem.value == said
-    assert "nan" not in view._table.value
+    assert view.problem == said
+    assert "nan" not in view.table.value
 
 
 def test_a_class_ruled_out_by_an_infinite_score_has_no_share():
@@ -219,16 +216,16 @@ def test_a_class_ruled_out_by_an_infinite_score_has_no_share():
 
 def test_one_output_is_no_choice_between_classes():
     view = Predictions(scoring(2.0))
-    assert "one output: 2, the bar is its sigmoid" in view._caption.value
-    assert "softmax" not in view._caption.value
-    assert "88.1%" in view._table.value
-    assert "✓" not in view._table.value
+    assert "one output: 2, the bar is its sigmoid" in view.caption
+    assert "softmax" not in view.caption
+    assert "88.1%" in view.table.value
+    assert "✓" not in view.table.value
 
 
 def test_of_two_classes_of_one_name_one_is_true():
     images = ImageSet(torch.rand(1, 1, 2, 2), labels=[1], class_names=["crane", "crane", "dog"])
     view = Predictions(ModelState(nn.Sequential(nn.Flatten(), nn.Linear(4, 3)), images))
-    assert view._table.value.count("✓") == 1
+    assert view.table.value.count("✓") == 1
 
 
 class OneBroken:
@@ -246,8 +243,8 @@ class OneBroken:
 def test_an_unreadable_image_leaves_the_others_in_the_strip():
     images = ImageSet(OneBroken(), mean=0.0, std=1.0, names=["hen", "lost", "image 2"])
     strip = ImageStrip(ModelState(nn.Sequential(nn.Conv2d(3, 2, 3)), images))
-    assert strip._problem.value == ""
-    assert list(strip._picture.tiles.hatched) == [False, True, False]
-    assert strip._caption.value == "cannot be read: image 1 (truncated file)"
-    said = [strip.describe(tile, strip._picture) for tile in range(3)]
+    assert strip.problem == ""
+    assert list(strip.painted.tiles.hatched) == [False, True, False]
+    assert strip.caption == "cannot be read: image 1 (truncated file)"
+    said = [strip.describe(tile, strip.painted) for tile in range(3)]
     assert said == ["image 0 · hen", "image 1 cannot be read", "image 2"]

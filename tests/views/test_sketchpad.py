@@ -5,10 +5,13 @@ import io
 import numpy as np
 import pytest
 import torch
+from ipycanvas import Canvas
+from ipywidgets import HTML
 from PIL import Image
 from torch import nn
 
 from convviz_widgets import ActivationMap, ImageSet, InputError, ModelState, Predictions
+from convviz_widgets.views import widget_tree
 from convviz_widgets.views.image_strip import ImageStrip
 from convviz_widgets.views.sketchpad import Sketchpad
 
@@ -17,12 +20,13 @@ def event(pad, kind, x=0.0, y=0.0):
     content = {"event": kind, "x": x, "y": y}
     if kind.startswith("touch"):
         content = {"event": kind, "touches": [{"x": x, "y": y}]}
-    pad._raster._overlay._canvas._handle_custom_msg(content, [])
+    canvas = next(each for each in widget_tree(pad.raster) if isinstance(each, Canvas))
+    canvas._handle_custom_msg(content, [])
 
 
 def stroke(pad, *cells):
     """Draw with the mouse through the middles of these pixels (column, row) of the picture."""
-    scale = pad._scale
+    scale = pad.scale
     places = [((column + 0.5) * scale, (row + 0.5) * scale) for column, row in cells]
     event(pad, "mouse_move", *places[0])
     event(pad, "mouse_down", *places[0])
@@ -30,6 +34,11 @@ def stroke(pad, *cells):
         event(pad, "mouse_move", *place)
     event(pad, "mouse_up", *places[-1])
     assert pad.wait(20)
+
+
+def on_the_page(pad):
+    """Return the HTML of every line of the page."""
+    return [each.value for each in widget_tree(pad) if isinstance(each, HTML)]
 
 
 @pytest.fixture
@@ -47,7 +56,7 @@ def test_a_stroke_changes_the_pixels_below_it_and_no_others(pad, state):
     assert found[0, 2, 1:5].tolist() == [1, 1, 1, 1]
     found[0, 2, 1:5] = before[0, 2, 1:5]
     assert torch.equal(found, before)
-    assert "image 0, painted over · 6 × 6 pixels, 4 of them other" in pad._caption.value
+    assert "image 0, painted over · 6 × 6 pixels, 4 of them other" in pad.caption
 
 
 @pytest.mark.parametrize("soft", [False, True])
@@ -84,24 +93,24 @@ def test_each_paint_leaves_what_it_says():
         pad.paint = paint
         stroke(pad, (3, 3))
         torch.testing.assert_close(state.input()[:, 3, 3], torch.tensor(values).float())
-    assert "as they are" not in pad._caption.value
-    assert "0 of them other" in pad._caption.value
+    assert "as they are" not in pad.caption
+    assert "0 of them other" in pad.caption
     pad.close()
 
 
 def test_every_view_follows_and_says_so(pad, state):
     views = [Predictions(state), ActivationMap(state, overlay=True), ImageStrip(state)]
-    shown = [views[0]._table.value, views[1]._raster._image.value, views[2]._raster._image.value]
+    shown = [views[0].table.value, views[1].raster.png, views[2].raster.png]
     stroke(pad, *[(column, row) for row in range(6) for column in (0, 5)])
-    now = [views[0]._table.value, views[1]._raster._image.value, views[2]._raster._image.value]
+    now = [views[0].table.value, views[1].raster.png, views[2].raster.png]
     assert all(old != new for old, new in zip(shown, now, strict=True))
-    assert "n = 1 image, painted over" in views[0]._caption.value
-    assert "true class: class 0" in views[0]._caption.value
-    assert "image 0, painted over ·" in views[1]._caption.value
-    assert "image 0, painted over" in views[2].describe(0, views[2]._picture)
+    assert "n = 1 image, painted over" in views[0].caption
+    assert "true class: class 0" in views[0].caption
+    assert "image 0, painted over ·" in views[1].caption
+    assert "image 0, painted over" in views[2].describe(0, views[2].painted)
     assert state.output_history.wait(20)
     state.select(drawing=None)
-    assert views[2]._raster._image.value == shown[2]
+    assert views[2].raster.png == shown[2]
     for view in views:
         view.close()
 
@@ -109,7 +118,7 @@ def test_every_view_follows_and_says_so(pad, state):
 def test_five_hundred_pointer_events_are_a_pass_a_frame_and_the_last_is_painted(pad, state):
     view = ActivationMap(state)
     before = state.forward_count
-    scale = pad._scale
+    scale = pad.scale
     event(pad, "mouse_down", 1, 1)
     for number in range(500):
         event(pad, "mouse_move", (number % 6 + 0.5) * scale, (number // 84 + 0.5) * scale)
@@ -118,7 +127,7 @@ def test_five_hundred_pointer_events_are_a_pass_a_frame_and_the_last_is_painted(
     assert 1 <= passes <= pad.frames <= 250
     event(pad, "mouse_up")
     assert state.input().tolist() == torch.ones(1, 6, 6).tolist()
-    assert view._drawn is state.selection
+    assert view.drew_for(state.selection)
     view.close()
 
 
@@ -138,7 +147,7 @@ def test_the_pointer_draws_only_while_it_is_down(pad, state):
 
 
 def test_a_finger_draws_as_a_mouse_does(pad, state):
-    scale = pad._scale
+    scale = pad.scale
     event(pad, "touch_start", 0.5 * scale, 0.5 * scale)
     event(pad, "touch_move", 2.5 * scale, 0.5 * scale)
     event(pad, "touch_end")
@@ -147,7 +156,7 @@ def test_a_finger_draws_as_a_mouse_does(pad, state):
 
 
 def test_a_stroke_ends_where_another_image_is_selected(pad, state):
-    scale = pad._scale
+    scale = pad.scale
     event(pad, "mouse_down", 1, 1)
     assert pad.wait(20)
     state.select(image=2)
@@ -164,7 +173,7 @@ def test_strokes_lie_on_each_other_and_the_image_comes_back(pad, state):
     assert state.input()[0, 0, :2].tolist() == [1, 0]
     state.select(drawing=None)
     assert torch.equal(state.input(), state.image_set.input(0)[0])
-    assert "as they are" in pad._caption.value
+    assert "as they are" in pad.caption
 
 
 def test_clear_leaves_a_sheet_that_the_brush_shows_on(pad, state):
@@ -181,7 +190,8 @@ def test_an_uploaded_picture_takes_the_place_of_the_image(pad, state):
     Image.fromarray(pixels).save(out, "PNG")
     upload(pad, "<b>seven.png", out.getvalue())
     torch.testing.assert_close(state.input()[0], torch.from_numpy(pixels / 255).float())
-    assert "image 0, replaced by &lt;b&gt;seven.png ·" in pad._caption.value
+    assert "image 0, replaced by <b>seven.png ·" in pad.caption
+    assert any("replaced by &lt;b&gt;seven.png ·" in line for line in on_the_page(pad))
     stroke(pad, (0, 0))
     stroke(pad, (1, 0))
     assert state.selection.image_name == "image 0, replaced by <b>seven.png, painted over"
@@ -189,24 +199,26 @@ def test_an_uploaded_picture_takes_the_place_of_the_image(pad, state):
 
 def test_a_file_that_is_no_picture_is_refused_in_place(pad, state):
     upload(pad, "notes.txt", b"hello")
-    assert "&#x27;notes.txt&#x27; cannot be read as a picture" in pad._problem.value
+    assert "'notes.txt' cannot be read as a picture" in pad.problem
+    assert any("&#x27;notes.txt&#x27; cannot be read" in line for line in on_the_page(pad))
     assert state.selection.drawing is None
     pad.clear()
-    assert pad._raster.layout.visibility == "visible"
+    assert pad.raster.layout.visibility == "visible"
 
 
 def upload(pad, name, content):
     facts = {"name": name, "type": "image/png", "size": len(content), "last_modified": 0}
     raw = [{**facts, "content": memoryview(content)}]
-    pad._upload.set_state({"value": raw})
-    assert pad._upload.value == ()
+    pad.control("Upload").set_state({"value": raw})
+    assert pad.control("Upload").value == ()
 
 
 def test_a_colour_that_is_picked_is_painted_with(pad):
-    pad._body.children[0].children[1].value = "#00ff00"
+    pad.control("Colour").value = "#00ff00"
     assert (pad.paint, pad.colour) == ("picked", "#00ff00")
-    pad._body.children[0].children[1].value = "teal"
-    assert "&#x27;teal&#x27;: expected #rrggbb" in pad._problem.value
+    pad.control("Colour").value = "teal"
+    assert "'teal': expected #rrggbb" in pad.problem
+    assert any("&#x27;teal&#x27;: expected #rrggbb" in line for line in on_the_page(pad))
     assert pad.colour == "#00ff00"
 
 
@@ -223,10 +235,10 @@ def test_an_image_that_cannot_be_read_is_said_so_and_the_next_is_shown(make_net)
     state = ModelState(make_net(), ImageSet(Broken()))
     pad = Sketchpad(state)
     state.select(image=1)
-    assert "KeyError" in pad._problem.value
-    assert pad._raster.layout.visibility == "hidden"
+    assert "KeyError" in pad.problem
+    assert pad.raster.layout.visibility == "hidden"
     state.select(image=2)
-    assert pad._raster.layout.visibility == "visible"
+    assert pad.raster.layout.visibility == "visible"
     pad.close()
 
 
@@ -234,9 +246,9 @@ def test_an_image_that_cannot_be_read_is_said_so_and_the_next_is_shown(make_net)
 def test_pictures_of_any_size_fit_the_frame(shape):
     state = ModelState(nn.Sequential(nn.Conv2d(17, 1, 1)), torch.zeros(1, 17, *shape))
     pad = Sketchpad(state, size=5)  # one screen pixel is several of the picture
-    size = pad._raster._overlay._size
+    size = pad.raster.size
     assert max(size) <= 296
-    assert size == pytest.approx((shape[1] * pad._scale, shape[0] * pad._scale), abs=1)
+    assert size == pytest.approx((shape[1] * pad.scale, shape[0] * pad.scale), abs=1)
     stroke(pad, (shape[1] - 1, shape[0] - 1))
     assert state.input()[:, -1, -1].eq(1).all()
     pad.close()

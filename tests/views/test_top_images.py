@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 import torch
+from ipywidgets import HTML
 from PIL import Image
 from torch import nn
 
@@ -14,7 +15,7 @@ from convviz_widgets.instrument import FieldBox, ImageSet
 from convviz_widgets.state import Direction, ModelState
 from convviz_widgets.sweep import sweep
 from convviz_widgets.tensors import Limits
-from convviz_widgets.views import TopImages
+from convviz_widgets.views import TopImages, widget_tree
 from convviz_widgets.views.nine import TILE, Window, painted, place
 
 PATIENCE = 60
@@ -61,16 +62,13 @@ def state_of(*nets, images=None, **options):
 def test_without_a_sweep_it_says_so_and_offers_one():
     state = state_of(follower(CENTRE), follower(CORNER))
     view = TopImages(state)
-    assert "step 0: not swept yet" in view._count.value
-    assert [button.description for button in view._buttons] == [
-        "Sweep this step",
-        "Sweep all 2 steps",
-    ]
+    assert "step 0: not swept yet" in view.progress.words
+    assert view.progress.offers == ("Sweep this step", "Sweep all 2 steps")
     assert shown(view).slots == ()
-    view._buttons[0].click()
+    view.control("Sweep this step").click()
     assert state.sweeps.wait(PATIENCE)
     assert len(shown(view).slots) == 3
-    assert "3 of 3 images swept" in view._count.value
+    assert "3 of 3 images swept" in view.progress.words
     assert [state.sweeps.at(index) is not None for index in (0, 1)] == [True, False]
     state.close()
 
@@ -176,7 +174,7 @@ def test_at_a_step_that_is_not_swept_it_says_whose_images_these_are():
     assert [slot.map for slot in picture.slots] == [None] * 3
     assert "STEP 10 IS NOT SWEPT" in picture.caption
     assert any("nothing to" in label.text for label in picture.labels)
-    assert view._buttons[0].layout.display == ""
+    assert "Sweep this step" in view.control_names
     state.close()
 
 
@@ -214,26 +212,26 @@ def test_a_click_and_the_list_select_the_image():
     state = state_of(follower(CENTRE))
     view = swept(state)
     x, y = place(1, True)
-    view._clicked(x + 5, y + 5)
+    view.overlay.click(x + 5, y + 5)
     assert state.image == 2
-    view._slot.value = 0
+    view.control("Select").value = 0
     assert state.image == 1
-    assert view._on_page.selected == 0
-    view._arrow(1, 0)
+    assert view.painted.selected == 0
+    view.overlay.press("ArrowRight")
     assert state.image == 2
-    view._clicked(283, 5)  # between the two sides
+    view.overlay.click(283, 5)  # between the two sides
     assert state.image == 2
 
 
 def test_a_direction_takes_the_channels_place():
     state = state_of(follower(CENTRE, CORNER))
     view = swept(state)
-    view._seed.value = 1
+    view.control("Seed of the direction").value = 1
     assert state.direction is None
-    view._aside.value = True
+    view.control("a random direction, seed").value = True
     assert state.direction == 1
-    assert "not swept yet" in view._count.value
-    view._buttons[0].click()
+    assert "not swept yet" in view.progress.words
+    view.control("Rank this step").click()
     assert state.sweeps.wait(PATIENCE)
     picture = shown(view)
     assert "RANDOM DIRECTION 1, not a channel" in picture.caption
@@ -242,7 +240,7 @@ def test_a_direction_takes_the_channels_place():
         (hit.image, hit.position) for hit in hits
     ]
     assert [slot.value for slot in picture.slots] == pytest.approx([hit.value for hit in hits])
-    view._aside.value = False
+    view.control("a random direction, seed").value = False
     assert state.direction is None
     assert [slot.value for slot in shown(view).slots] == [6, 4, 2]
     state.close()
@@ -261,8 +259,10 @@ def test_a_file_with_a_hostile_name_is_text():
     images = ImageSet(dots(), names=["<b>1", "<b>2", "<b>3"])
     state = ModelState(follower(CENTRE), images, layer="1", image=1)
     view = swept(state)
-    assert "&lt;b&gt;2" in view._pointed.value
-    assert "<b>" not in view._pointed.value
+    assert "<b>2" in view.pointed
+    lines = [each.value for each in widget_tree(view) if isinstance(each, HTML)]
+    assert any("&lt;b&gt;2" in line for line in lines)
+    assert not any("<b>" in line for line in lines)
     state.close()
 
 
@@ -271,16 +271,16 @@ def test_a_file_with_a_hostile_name_is_text():
     [("Tab", False, "next"), ("Tab", True, "last"), ("Escape", False, "last")],
 )
 def test_keys_leave_the_tiles_for_the_control_beside_them(key, shift, reached):
-    view, focused = TopImages(state_of(follower(CENTRE))), []
-    for name, control in {"last": view._slot, "next": view._pointed.buttons[0]}.items():
-        control.focus = lambda name=name: focused.append(name)
-    view._overlay._canvas._key_down_callbacks(key, shift, False, False)
+    view, focused = swept(state_of(follower(CENTRE))), []
+    for name, control in {"last": "Select", "next": "previous of the nine"}.items():
+        view.control(control).focus = lambda name=name: focused.append(name)
+    view.overlay.press(key, shift=shift)
     assert focused == [reached]
 
 
 def test_buttons_step_through_the_nine():
     view = swept(state_of(follower(CENTRE)))  # strongest first: images 1, 2, 0
-    previous, following = view._pointed.buttons
+    previous, following = map(view.control, ("previous of the nine", "next of the nine"))
     view.state.select(image=1)
     selected = []
     for button in (following, following, following, previous):

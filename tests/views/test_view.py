@@ -1,13 +1,14 @@
 import threading
 
 import pytest
-from ipywidgets import Label
+from ipycanvas import Canvas
+from ipywidgets import HTML, Label
 from ipywidgets.widgets.widget import _instances
 from traitlets import Bool
 
 import convviz_widgets as cvw
 from convviz_widgets.errors import InputError
-from convviz_widgets.views import ActivationMosaic, FilterMosaic, View
+from convviz_widgets.views import ActivationMosaic, FilterMosaic, View, widget_tree
 
 
 class Named(View):
@@ -28,8 +29,15 @@ class Named(View):
         self.label.value = result
 
 
-def problem(view):
-    return view._problem.value if view._problem.layout.display != "none" else ""
+def on_the_page(view):
+    """Return the HTML of every line that is seen."""
+    lines = [each for each in widget_tree(view) if isinstance(each, HTML)]
+    return [each.value for each in lines if each.layout.display != "none"]
+
+
+def canvas_of(view):
+    """Return the canvas above the picture, which takes the events of the page."""
+    return next(each for each in widget_tree(view.raster) if isinstance(each, Canvas))
 
 
 def test_a_view_draws_once_for_a_select_of_several_fields(state):
@@ -81,11 +89,11 @@ def test_an_option_that_does_not_fit_is_refused_in_one_line(state, option, messa
     assert "\n" not in str(refused.value)
     assert set(_instances) == before
     view = ActivationMosaic(state)
-    picture, ((name, value),) = view._picture, option.items()
+    picture, ((name, value),) = view.painted, option.items()
     with pytest.raises(InputError, match=message):
         setattr(view, name, value)
     assert getattr(view, name) != value
-    assert view._picture is picture
+    assert view.painted is picture
 
 
 def test_a_closed_view_draws_no_more_whoever_asks(state):
@@ -143,21 +151,20 @@ def test_what_is_slow_is_announced_before_it_is_computed(state, kind, asked, mon
     announced, compute = [], view.compute
 
     def recording(selection):
-        announced.append(view._note.value)
+        announced.append(view.note)
         return compute(selection)
 
     view.compute = recording
     state.checkpoint = 0
     assert announced == ["computing step 0 …"]
-    assert view._note.value == ""
+    assert view.note == ""
 
 
 def test_a_page_that_is_ready_is_painted_between_publications(state):
     view, painting = ActivationMosaic(state), []
-    overlay = view._raster._overlay
-    overlay.paint(lambda canvas: painting.append(state.publishing_here()))
+    view.raster.overlay.paint(lambda canvas: painting.append(state.publishing_here()))
     painting.clear()
-    overlay._canvas._handle_custom_msg({"event": "client_ready"}, [])
+    canvas_of(view)._handle_custom_msg({"event": "client_ready"}, [])
     assert painting == [True]
 
 
@@ -167,10 +174,9 @@ def test_a_page_that_is_ready_is_painted_between_publications(state):
 )
 def test_keys_leave_a_picture_for_the_control_beside_it(state, key, shift, reached):
     view, focused = ActivationMosaic(state), []
-    controls = {"last": view._controls[0].children[-1], "next": view._pointed.buttons[0]}
-    for name, control in controls.items():
-        control.focus = lambda name=name: focused.append(name)
-    view._raster._overlay._canvas._key_down_callbacks(key, shift, False, False)
+    for name, control in {"last": "own scale per map", "next": "previous channel"}.items():
+        view.control(control).focus = lambda name=name: focused.append(name)
+    view.raster.press(key, shift=shift)
     assert focused == [reached]
 
 
@@ -178,11 +184,13 @@ def test_an_error_is_shown_in_place_escaped_and_leaves_the_others_alone(state):
     broken, fine = Named(state), Named(state)
     fine.compute = lambda selection: "fine"
     state.select(image=4)
-    assert problem(broken) == "image 4 is &lt;b&gt;odd&lt;/b&gt;"
+    assert broken.problem == "image 4 is <b>odd</b>"
+    assert "image 4 is &lt;b&gt;odd&lt;/b&gt;" in on_the_page(broken)
     assert broken.label.layout.visibility == "hidden"
     assert fine.label.value == "fine"
     state.select(image=3)
-    assert problem(broken) == ""
+    assert broken.problem == ""
+    assert not any("odd" in line for line in on_the_page(broken))
     assert broken.label.value == "3/0"
 
 
@@ -190,7 +198,8 @@ def test_a_foreign_error_is_named(state):
     view = Named(state)
     view.compute = lambda selection: {}["x"]
     state.select(image=1)
-    assert problem(view) == "KeyError: &#x27;x&#x27;"
+    assert view.problem == "KeyError: 'x'"
+    assert "KeyError: &#x27;x&#x27;" in on_the_page(view)
 
 
 def test_closing_a_view_leaves_no_widget_behind(state):
@@ -221,10 +230,10 @@ def test_what_is_no_option_draws_nothing(state):
 def test_a_refused_wish_leaves_picture_and_controls_and_is_forgotten_after_the_next(state):
     view = Named(state)
     view.guarded(lambda: state.select(image=99))
-    assert "image 99 is out of range" in problem(view)
+    assert "image 99 is out of range" in view.problem
     assert view.label.layout.visibility != "hidden"
     view.guarded(lambda: state.select(channel=1))
-    assert problem(view) == ""
+    assert view.problem == ""
 
 
 def test_an_interrupted_view_is_not_taken_for_drawn(state):
