@@ -14,6 +14,7 @@ from traitlets import Bool, DefaultHandler, Enum, Int, TraitError, Undefined, Un
 
 from convviz_widgets.errors import ConvVizError, InputError, in_one_line, unknown
 from convviz_widgets.state import ModelState, Selection
+from convviz_widgets.views.page_reload import serve_reloads
 from convviz_widgets.views.text import Style, Text
 from convviz_widgets.views.widget_tree import close_tree, listen
 
@@ -73,6 +74,7 @@ class View(VBox):
 
     def __init__(self, state: ModelState, *, layout: Layout | None = None, **options: Any) -> None:
         self.refuse_others(state)
+        serve_reloads()
         self.state = state
         known = [*self.trait_names(option=True), "visible"]
         for name in options:

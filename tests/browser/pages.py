@@ -39,6 +39,11 @@ RUN_CELL = """async index => {
     await jupyterapp.commands.execute('notebook:run-cell')
 }"""
 
+START_CELL = """index => {
+    jupyterapp.shell.currentWidget.content.activeCellIndex = index
+    jupyterapp.commands.execute('notebook:run-cell')
+}"""
+
 SAVE = "async () => { await jupyterapp.commands.execute('docmanager:save') }"
 
 CHANGE_THEME = """async theme => {
@@ -167,6 +172,11 @@ class NotebookPage(WidgetPage):
     def start_all(self) -> None:
         """Run all cells, and return while they run."""
         self.page.evaluate(RUN_ALL)
+
+    def start_cell(self, index: int) -> None:
+        """Run one cell, and return while it runs."""
+        self.page.evaluate(START_CELL, index)
+        self.page.wait_for_function(f"{KERNEL}?.status === 'busy'")
 
     def run_cell(self, index: int) -> None:
         """Run one cell, and wait until it has been run."""

@@ -1,0 +1,56 @@
+"""What a page that is loaded again is told; tests/browser/test_reload.py loads it."""
+
+import threading
+
+import ipywidgets as widgets
+import pytest
+
+from convviz_widgets.views.page_reload import state_of, states_of_all
+
+
+def test_every_widget_is_told_as_ipywidgets_would():
+    label = widgets.Label("here")
+    told = states_of_all()[label.model_id]
+    assert told == {
+        "model_name": "LabelModel",
+        "model_module": "@jupyter-widgets/controls",
+        "model_module_version": "2.0.0",
+        "state": label.get_state(),
+    }
+    label.close()
+
+
+def test_a_closed_widget_is_not_told():
+    label = widgets.Label()
+    model_id = label.model_id
+    label.close()
+    assert model_id not in states_of_all()
+
+
+def test_what_refers_to_a_closed_widget_is_left_out_and_the_rest_is_told():
+    gone = widgets.Label()
+    box = widgets.Box([gone])
+    gone.close()
+    with pytest.raises(AttributeError):
+        box.get_state()
+    assert "children" not in state_of(box)
+    assert state_of(box)["_model_name"] == "BoxModel"
+    assert "children" not in states_of_all()[box.model_id]["state"]
+    box.close()
+
+
+def test_widgets_that_come_and_go_meanwhile_do_not_keep_the_others_from_being_told():
+    label, ended = widgets.Label("here"), threading.Event()
+
+    def come_and_go():
+        while not ended.is_set():
+            widgets.Label().close()
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    try:
+        assert all(label.model_id in states_of_all() for _ in range(50))
+    finally:
+        ended.set()
+        thread.join()
+        label.close()
