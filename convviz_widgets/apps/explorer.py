@@ -8,7 +8,8 @@ from typing import Any
 from ipywidgets import HBox, Layout, Tab, VBox
 
 from convviz_widgets.apps.page import Page
-from convviz_widgets.apps.pages import CHAPTERS, EVIDENCE, PAGES, Material
+from convviz_widgets.apps.pages import CHAPTERS, PAGES, Material
+from convviz_widgets.apps.show_me import place_of
 from convviz_widgets.diagnosis import Finding
 from convviz_widgets.record import Run
 from convviz_widgets.state import ModelState
@@ -83,7 +84,8 @@ class Explorer(VBox):
         self.status = StatusLine(state)
         for control in self.controls:
             self._take_up(control)
-        self.pages = self._pages(Material(state, run, validation, loader))
+        self._material = Material(state, run, validation, loader)
+        self.pages = self._pages(self._material)
         self.tabs = Tab(
             list(self.pages.values()),
             titles=list(self.pages),
@@ -124,11 +126,14 @@ class Explorer(VBox):
             view.on_show(self._turn_to_evidence)
 
     def _turn_to_evidence(self, finding: Finding) -> None:
-        """Show the tab and the chapter where the evidence of a finding is seen."""
-        title, chapter = EVIDENCE.get(finding.rule, ("", ""))
-        if title in self.pages:
-            self.pages[title].turn_to(chapter)
-            self.tabs.selected_index = list(self.pages).index(title)
+        """Show the evidence of a finding: the tab, the chapter, and the views' options."""
+        place = place_of(finding, self._material)
+        page = self.pages.get(place.tab)
+        if page is not None:
+            page.turn_to(place.chapter)
+            self.tabs.selected_index = list(self.pages).index(place.tab)
+            place.prepare(page.views(), self.state)
+            listen(self.tabs)
 
     def _show_selected_tab(self) -> None:
         for place, page in enumerate(self.pages.values()):

@@ -128,30 +128,3 @@ CHAPTERS = {
     "History": ("Distributions", "Sparsity", "Gradients"),
 }
 """Names of the rows of a page of which one is shown at a time."""
-
-EVIDENCE = {
-    "dead-layer": ("Units", "Dead filters"),
-    "dead-filter": ("Units", "Dead filters"),
-    "dying-filter": ("Units", "Dead filters"),
-    "noisy-filter": ("Filters", ""),
-    "loss-jump": ("Training", ""),
-    "loss-surge": ("Training", ""),
-    "slow-learning": ("Training", ""),
-    "overfit": ("Training", ""),
-    "abnormal-weight": ("History", "Distributions"),
-    "abnormal-bias": ("History", "Distributions"),
-    "skewed-pre-activation": ("History", "Distributions"),
-    "vanishing-gradient": ("History", "Gradients"),
-    "exploding-gradient": ("History", "Gradients"),
-    "update-ratio": ("History", "Gradients"),
-    "input-not-centred": ("Inputs", "Values"),
-    "input-scale": ("Inputs", "Values"),
-    "unequal-input-scales": ("Inputs", "Values"),
-    "wrong-preprocessing": ("Inputs", "Values"),
-    "repeated-batch": ("Inputs", "Images"),
-    "duplicate-sample": ("Inputs", "Images"),
-    "train-validation-leak": ("Inputs", "Images"),
-    "washed-out-output": ("Outputs", "Gallery"),
-    "stuck-output": ("Outputs", "Confusion"),
-}
-"""Tab and chapter that show what a rule of the diagnosis has found."""

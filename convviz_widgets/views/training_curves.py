@@ -251,6 +251,11 @@ class TrainingCurves(View):
             self.plot, self.curves, self._looks = None, None, ()
         super()._option_changed(change)
 
+    def show_all_steps(self) -> None:
+        """Leave the part of the run that was zoomed to."""
+        if self._span is not None:
+            self._zoom(None)
+
     # -- what the user does -------------------------------------------------------------------
 
     def _chosen(self, change: Any) -> None:

@@ -1,0 +1,260 @@
+"""Show me: where in the explorer the evidence of a finding is seen, and with which options.
+
+==========================  ===================================================================
+rule                        where its number can be seen
+==========================  ===================================================================
+non-finite                  Training: the metric that is not finite first; else History,
+                            Distributions: the values of the layer that are not
+train-validation-leak,      Inputs, Images: those that there are more than once, alone
+duplicate-sample
+repeated-batch              Inputs, Images: the loader's batches, what repeats is framed
+wrong-preprocessing         Inputs, Values: preprocessing undone
+input-scale,                Inputs, Values: as the model takes them, all channels
+input-not-centred
+unequal-input-scales        Inputs, Values: as the model takes them, one channel, to go on from
+exploding-gradient          Training: the gradient norms that leap; else History, Gradients: the
+                            slope over depth of the gradients by the outputs
+vanishing-gradient          History, Gradients: the same slope
+loss-jump, loss-surge,      Training: the training loss, whole run; as smooth as the rule sees it
+slow-learning
+overfit                     Training: both losses, both accuracies
+update-ratio                Training: the recorded ratios of the layer; else History, Gradients:
+                            update ratios between checkpoints
+dead-layer, dead-filter,    Units, Dead filters: the checkpoint is swept, unless it has been
+dying-filter
+washed-out-output           Outputs, Gallery: the image that lost most
+stuck-output                Outputs, Confusion: shares of each class
+abnormal-weight             History, Distributions: weights, whole run
+abnormal-bias               History, Distributions: biases, whole run
+skewed-pre-activation       History, Distributions: pre-activations, beside a Normal
+noisy-filter                Filters: the layer, with its noise over the training below
+==========================  ===================================================================
+
+Clock, layer, channel and image are selected before, by the finding itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from convviz_widgets.apps.pages import Material
+from convviz_widgets.diagnosis import Curve, Finding, RunCurves, has_update_ratios, run_curves
+from convviz_widgets.instrument import (
+    BIASES,
+    OUTPUT_GRADIENTS,
+    OUTPUTS,
+    PRE_ACTIVATIONS,
+    QUANTITIES,
+    WEIGHTS,
+)
+from convviz_widgets.state import ACTIVATIONS, PARAMETERS, ModelState
+from convviz_widgets.views import (
+    ConfusionMatrix,
+    DeadFilters,
+    DistributionHistory,
+    FilterMosaic,
+    GradientFlow,
+    InputGallery,
+    InputHistogram,
+    OutputGallery,
+    TrainingCurves,
+    View,
+)
+from convviz_widgets.views.confusion_matrix import SHARES
+from convviz_widgets.views.distribution_picture import WHOLE_RUN
+from convviz_widgets.views.firing_survey import RAREST
+from convviz_widgets.views.gradient_flow import RATIOS, SLOPES
+from convviz_widgets.views.input_gallery import IMAGES, LOADER
+from convviz_widgets.views.input_histogram import ALL, TAKEN, UNDONE
+
+Options = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A tab, its chapter, and how the views of a kind in it show the evidence."""
+
+    tab: str
+    chapter: str
+    kind: type[View]
+    options: tuple[Options, ...] = ({},)
+    """Of each view of the kind, in the order in which they lie on the page."""
+    needs_sweep: bool = False
+    """Whether there is nothing to see before the clock's checkpoint has been swept."""
+
+    def prepare(self, views: Iterable[View], state: ModelState) -> None:
+        """Give the views of the page the options, and have measured what they show."""
+        fitting = [view for view in views if isinstance(view, self.kind)]
+        for view, options in zip(fitting, self.options, strict=False):
+            for name, value in options.items():
+                setattr(view, name, value)
+            if isinstance(view, TrainingCurves):
+                view.show_all_steps()
+        checkpoint = state.selection.checkpoint
+        if self.needs_sweep and state.sweeps.at(checkpoint) is None:
+            state.sweeps.ask(checkpoint)
+
+
+def place_of(finding: Finding, material: Material) -> Place:
+    """Return where the evidence of a finding is seen in an explorer of this material."""
+    return EVIDENCE[finding.rule](finding, material)
+
+
+# -- Units, Filters, Outputs: one place each --------------------------------------------------
+
+Finder = Callable[[Finding, Material], Place]
+
+
+def _always(place: Place) -> Finder:
+    return lambda _finding, _material: place
+
+
+DEAD = Place("Units", "Dead filters", DeadFilters, ({"order": RAREST},), needs_sweep=True)
+FILTERS = Place("Filters", "", FilterMosaic)
+PICTURES = Place("Outputs", "Gallery", OutputGallery, ({"stopped": False},))
+CONFUSED = Place("Outputs", "Confusion", ConfusionMatrix, ({"colour": SHARES, "stopped": False},))
+
+
+# -- Inputs -----------------------------------------------------------------------------------
+
+
+def _values(side: str, channel: str = ALL) -> Place:
+    options = {"source": IMAGES, "side": side, "channel": channel}
+    return Place("Inputs", "Values", InputHistogram, (options,))
+
+
+def _samples(_finding: Finding, material: Material) -> Place:
+    """Show the samples that are there more than once, where these are the state's images.
+
+    Samples of a loader's data set are compared instead where there is one; the gallery does not
+    know them, and would show none.
+    """
+    options = {"source": IMAGES, "only": material.loader is None}
+    return Place("Inputs", "Images", InputGallery, (options,))
+
+
+BATCHES = Place("Inputs", "Images", InputGallery, ({"source": LOADER, "only": False},))
+
+
+# -- Training ---------------------------------------------------------------------------------
+
+
+def _curves(material: Material) -> RunCurves:
+    return RunCurves() if material.run is None else run_curves(material.run.metrics)
+
+
+def _metrics(*plots: Iterable[Curve | None], **options: Any) -> Place:
+    """Show these metrics, plot by plot; what a run lacks is left out."""
+    tags = [tuple(curve.name for curve in plot if curve is not None) for plot in plots]
+    shown = tuple({"tags": each, **options} for each in tags)
+    return Place("Training", "", TrainingCurves, shown)
+
+
+def _loss(_finding: Finding, material: Material, smoothing: float) -> Place:
+    return _metrics([_curves(material).loss], smoothing=smoothing)
+
+
+def _overfit(_finding: Finding, material: Material) -> Place:
+    curves = _curves(material)
+    losses = [curves.loss, curves.validation_loss]
+    return _metrics(losses, [curves.accuracy, curves.validation_accuracy])
+
+
+def _of_layer(curves: Mapping[str, Curve], layer: str | None) -> list[Curve]:
+    """Return the curves of a layer's parameters; of all, where none belongs to it."""
+    own = [curve for name, curve in curves.items() if layer in (name, name.rpartition(".")[0])]
+    return own or list(curves.values())
+
+
+# -- History ----------------------------------------------------------------------------------
+
+
+def _distribution(quantity: str, *, normal: bool = False) -> Place:
+    options = {"quantity": quantity, "values": WHOLE_RUN, "normal": normal, "stopped": False}
+    return Place("History", "Distributions", DistributionHistory, (options,))
+
+
+def _gradients(over: str) -> Place:
+    options = {"of": OUTPUT_GRADIENTS, "over": over, "stopped": False}
+    return Place("History", "Gradients", GradientFlow, (options,))
+
+
+def _exploding(finding: Finding, material: Material) -> Place:
+    """Show the slope over depth; a leap from step to step is of no layer."""
+    norms = _curves(material).gradient_norms
+    return _gradients(SLOPES) if finding.layer else _metrics(norms.values())
+
+
+def _ratios(finding: Finding, material: Material) -> Place:
+    run = material.run
+    if run is None or not has_update_ratios(run.metrics):
+        return _gradients(RATIOS)
+    return _metrics(_of_layer(_curves(material).update_ratios, finding.layer))
+
+
+def _non_finite(finding: Finding, material: Material) -> Place:
+    """Show what is not finite at the finding's step: a gradient, a tensor, or the loss."""
+    curves = _curves(material)
+    gradients = [each for each in curves.gradient_norms.values() if _ends(each, finding.step)]
+    if gradients:
+        return _metrics(gradients, smoothing=0.0)
+    quantity = _quantity_not_finite(finding, material.state)
+    if quantity is None and curves.loss is not None and _ends(curves.loss, finding.step):
+        return _metrics([curves.loss], smoothing=0.0)
+    return _distribution(quantity or OUTPUTS)
+
+
+def _ends(curve: Curve, step: int | None) -> bool:
+    """Tell whether a curve is not finite from this step on."""
+    odd = curve.steps[~np.isfinite(curve.values)]
+    return bool(odd.size) and int(odd[0]) == step
+
+
+def _quantity_not_finite(finding: Finding, state: ModelState) -> str | None:
+    """Return which values of the layer are not finite at the finding's step, if that is known."""
+    if finding.step not in state.steps:
+        return None
+    index = state.steps.index(finding.step)
+    measured = [state.history.get(part, index) for part in (PARAMETERS, ACTIVATIONS)]
+    odd = {
+        quantity
+        for each in measured
+        if each is not None
+        for (layer, quantity), counted in each.distributions.items()
+        if layer == finding.layer and counted.non_finite
+    }
+    return next((quantity for quantity in QUANTITIES if quantity in odd), None)
+
+
+EVIDENCE: dict[str, Finder] = {
+    "non-finite": _non_finite,
+    "train-validation-leak": _samples,
+    "repeated-batch": _always(BATCHES),
+    "duplicate-sample": _samples,
+    "wrong-preprocessing": _always(_values(UNDONE)),
+    "input-scale": _always(_values(TAKEN)),
+    "exploding-gradient": _exploding,
+    "loss-jump": partial(_loss, smoothing=0.9),
+    "dead-layer": _always(DEAD),
+    "vanishing-gradient": _always(_gradients(SLOPES)),
+    "loss-surge": partial(_loss, smoothing=0.0),
+    "overfit": _overfit,
+    "slow-learning": partial(_loss, smoothing=0.9),
+    "washed-out-output": _always(PICTURES),
+    "update-ratio": _ratios,
+    "stuck-output": _always(CONFUSED),
+    "abnormal-weight": _always(_distribution(WEIGHTS)),
+    "abnormal-bias": _always(_distribution(BIASES)),
+    "input-not-centred": _always(_values(TAKEN)),
+    "unequal-input-scales": _always(_values(TAKEN, "channel 0")),
+    "noisy-filter": _always(FILTERS),
+    "skewed-pre-activation": _always(_distribution(PRE_ACTIVATIONS, normal=True)),
+    "dead-filter": _always(DEAD),
+    "dying-filter": _always(DEAD),
+}
+"""Where each rule's evidence is seen."""
