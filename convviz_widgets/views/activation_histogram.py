@@ -29,6 +29,12 @@ class ActivationHistogram(HistogramView):
 
     The axis spans the layer's values, so that channels can be compared. Exact zeros are counted
     in words instead of a bar, which would dwarf all others.
+
+    Examples
+    --------
+    >>> view = cvw.ActivationHistogram(state, scope="layer")
+    >>> int(view.counts.sum())  # 4 channels of 6×6, none of the values is zero
+    144
     """
 
     title: ClassVar[str] = "Activation values"

@@ -39,6 +39,16 @@ class ActivationMap(MosaicView):
     """One activation map, with the value under the pointer.
 
     The scale is the layer's, so that a weak channel looks weak; the switch says when it is not.
+
+    Examples
+    --------
+    >>> view = cvw.ActivationMap(state, colormap="magma")
+    >>> view.raster.point_at(140, 140)
+    >>> view.pointed
+    'row 3, column 3: ...'
+    >>> view.raster.press("ArrowRight")
+    >>> view.caption
+    "0, channel 1 · step 200 · image 0 · layer's scale -0.747 to 0.747, magma · zeros 0%"
     """
 
     title: ClassVar[str] = "Selected channel"

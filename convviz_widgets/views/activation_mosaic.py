@@ -31,6 +31,15 @@ class ActivationMosaic(MosaicView):
 
     Constant maps are hatched: one that is zero everywhere is dead *on this image*, which proves
     nothing about the channel [CS231n, understanding-cnn].
+
+    Examples
+    --------
+    >>> view = cvw.ActivationMosaic(state, side="out", per_channel=True)
+    >>> view.caption
+    '0 · 4 channels of 6×6 · step 200 · n = 1 image · scale EACH TILE ON ITS OWN SCALE, ...'
+    >>> view.control("next channel").click()
+    >>> state.channel
+    1
     """
 
     title: ClassVar[str] = "Activation maps"

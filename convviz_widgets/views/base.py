@@ -142,7 +142,7 @@ class View(VBox):
     def caption(self) -> str:
         """The line under the picture: n, step, scale, threshold.
 
-        >>> ActivationMosaic(state).caption
+        >>> cvw.ActivationMosaic(state).caption
         '0 · 4 channels of 6×6 · step 200 · n = 1 image · scale -0.747 to 0.747, blue-orange · ...'
         """
         return _said(self._caption)
@@ -156,7 +156,7 @@ class View(VBox):
     def pointed(self) -> str:
         """The line about what is under the pointer; empty for a view that has none.
 
-        >>> view = ActivationMosaic(state)
+        >>> view = cvw.ActivationMosaic(state)
         >>> view.raster.point_at(5, 5)
         >>> view.pointed
         'channel 0: -0.747 to 0.13'
@@ -167,7 +167,7 @@ class View(VBox):
     def control_names(self) -> tuple[str, ...]:
         """The names of all controls that are seen now, in the order of the page.
 
-        >>> ActivationMosaic(state).control_names
+        >>> cvw.ActivationMosaic(state).control_names
         ('Colours', 'Show', 'own scale per map', 'previous channel', 'next channel')
         """
         return tuple(_name_of(control) for control in _controls_below(self))
@@ -187,7 +187,7 @@ class View(VBox):
 
         Examples
         --------
-        >>> view = ActivationMosaic(state)
+        >>> view = cvw.ActivationMosaic(state)
         >>> view.control("Colours").value = "magma"
         >>> view.control("next channel").click()
         >>> view.colormap, state.channel

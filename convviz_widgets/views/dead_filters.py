@@ -63,6 +63,17 @@ class DeadFilters(SweepView):
     zero. A click moves the clock and selects the channel.
 
     `painted` says what is on the page, `raster` is the grid, to be read or clicked on.
+
+    Examples
+    --------
+    >>> view = cvw.DeadFilters(state, sweep=sweep)
+    >>> state.select(layer="1").step
+    200
+    >>> view.caption
+    '1 · step 200 · dead (never fired): ...'
+    >>> view.control("Step").value = 0
+    >>> state.selection.step
+    0
     """
 
     title: ClassVar[str] = "Dead filters"

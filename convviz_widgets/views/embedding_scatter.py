@@ -17,11 +17,10 @@ from convviz_widgets.state.codes import code_layer
 from convviz_widgets.state.embedding import METHODS, PCA, TSNE, Embedding, EmbeddingJob
 from convviz_widgets.state.history import coarse_to_fine
 from convviz_widgets.tensors.neighbour_map import has_scikit_learn
-from convviz_widgets.views.base import ViewOptions
 from convviz_widgets.views.chosen_images import ChosenImages
 from convviz_widgets.views.embedding_caption import sentences
 from convviz_widgets.views.embedding_plot import EmbeddingPlot, Highlights
-from convviz_widgets.views.history_view import HistoryView, Seen
+from convviz_widgets.views.history_view import HistoryOptions, HistoryView, Seen
 from convviz_widgets.views.option_controls import choice, last_control, line, number
 from convviz_widgets.views.point_looks import PointLegend, class_name
 from convviz_widgets.views.pointer_line import PointerLine
@@ -62,14 +61,13 @@ class EmbeddingPicture:
         return images.index(self.selection.image) if self.selection.image in images else None
 
 
-class EmbeddingScatterOptions(ViewOptions, total=False):
+class EmbeddingScatterOptions(HistoryOptions, total=False):
     """Options of `EmbeddingScatter`."""
 
     method: Literal["pca", "t-sne"]
     images: int
     perplexity: int
     reference: int | None
-    stopped: bool
 
 
 class EmbeddingScatter(HistoryView):
@@ -85,6 +83,18 @@ class EmbeddingScatter(HistoryView):
 
     `painted` says what is on the page; `plot`, made when there is something to see, can be clicked
     on in code. Beside it are `portrait` and `legend`, below it the `strip` of the chosen images.
+
+    Examples
+    --------
+    >>> view = cvw.EmbeddingScatter(state, method="pca", images=100)
+    >>> state.embeddings.wait(60)
+    True
+    >>> view.caption
+    "codes of 1 (the activation after 0): 4 channels, ... · n = 5 images · PCA: ..."
+    >>> x, y = view.plot.places[3]
+    >>> view.plot.overlay.click(x, y)
+    >>> state.image
+    3
     """
 
     title: ClassVar[str] = "Embedding"

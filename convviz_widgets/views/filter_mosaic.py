@@ -55,6 +55,16 @@ class FilterMosaic(MosaicView):
     Well-trained first-layer filters look smooth; noisy ones hint at too little training or
     regularisation [CS231n, understanding-cnn]. How noisy they are, over training, stands below,
     in `noise`.
+
+    Examples
+    --------
+    >>> view = cvw.FilterMosaic(state)
+    >>> view.caption
+    '0 · ... · step 200 · n = 36 weights · scale ...'
+    >>> state.history.wait(60)
+    True
+    >>> view.noise.caption
+    '0 · step 200 · ...'
     """
 
     title: ClassVar[str] = "Filters"

@@ -60,7 +60,7 @@ class HistogramView(View):
     def counts(self) -> np.ndarray:
         """How many values there are in each bar that is seen.
 
-        >>> int(WeightHistogram(state).counts.sum()) == state.weight().numel()
+        >>> int(cvw.WeightHistogram(state).counts.sum()) == state.weight().numel()
         True
         """
         return np.zeros(0) if self._bars is None else np.asarray(self._bars.y)

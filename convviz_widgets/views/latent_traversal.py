@@ -82,6 +82,15 @@ class LatentTraversal(MosaicView):
     ------
     InputError
         There is no decoder, or no telling how many factors a code has.
+
+    Examples
+    --------
+    >>> decoder = nn.Sequential(nn.Linear(3, 16), nn.Sigmoid(), nn.Unflatten(1, (1, 4, 4)))
+    >>> view = cvw.LatentTraversal(state, decode=decoder, size=3, span=2.0)
+    >>> view.painted.mosaic.count  # 3 factors, 11 pictures each
+    33
+    >>> len(view.painted.tiles.factors)
+    3
     """
 
     title: ClassVar[str] = "Latent factors"

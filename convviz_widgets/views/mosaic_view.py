@@ -128,7 +128,7 @@ class MosaicView(View):
     def painted(self) -> Picture | None:
         """What is on the page: the tiles with their values, and where in the frame each lies.
 
-        >>> view = ActivationMosaic(state)
+        >>> view = cvw.ActivationMosaic(state)
         >>> view.painted.tiles.values.shape, view.painted.mosaic.count
         ((4, 6, 6), 4)
         """
@@ -138,8 +138,8 @@ class MosaicView(View):
     def highlighted(self) -> int | None:
         """The tile that is outlined: the one that is selected, if it is among them.
 
-        >>> state.select(channel=3)
-        >>> ActivationMosaic(state).highlighted
+        >>> state.channel = 3
+        >>> cvw.ActivationMosaic(state).highlighted
         3
         """
         return self._shown_now.tile if self._shown_now else None

@@ -204,7 +204,7 @@ class Overlay(GridBox):
     def click(self, x: float, y: float) -> None:
         """Move the pointer to a pixel, press the button there and let it go.
 
-        >>> view = ActivationMosaic(state)
+        >>> view = cvw.ActivationMosaic(state)
         >>> box = view.painted.mosaic.box(2)
         >>> view.raster.click(box.x + 1, box.y + 1)
         >>> state.channel
@@ -231,7 +231,7 @@ class Overlay(GridBox):
     def press(self, key: str, *, shift: bool = False) -> None:
         """Press a key while the canvas has the focus: "ArrowLeft", "Tab", "Escape".
 
-        >>> view = ActivationMosaic(state)
+        >>> view = cvw.ActivationMosaic(state)
         >>> view.raster.press("ArrowRight")
         >>> state.channel
         1
@@ -299,7 +299,7 @@ class Raster(WidgetBox):
     def pixels(self) -> np.ndarray:
         """The picture that is seen: uint8 (height, width, 4), red, green, blue and opacity.
 
-        >>> view = ActivationMosaic(state)
+        >>> view = cvw.ActivationMosaic(state)
         >>> view.raster.pixels.shape[:2] == view.raster.size[::-1]
         True
         """

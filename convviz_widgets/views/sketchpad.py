@@ -71,6 +71,18 @@ class Sketchpad(View):
 
     Without a pointer a picture can be uploaded instead, or an image picked by its number. In code
     `raster` is drawn on as with a mouse.
+
+    Examples
+    --------
+    >>> view = cvw.Sketchpad(state, paint="#ffffff", size=1)
+    >>> view.raster.drag((1, 1), (2 * view.scale, 1))
+    >>> view.wait(60)
+    True
+    >>> view.caption
+    'image 0, painted over · 6 × 6 pixels, ... of them other than in the image · n = 1 image'
+    >>> view.control("Back to the image").click()
+    >>> state.selection.drawing is None
+    True
     """
 
     title: ClassVar[str] = "Sketchpad"

@@ -78,6 +78,16 @@ class TopImages(SweepView):
     ----------
     sweep
         A `SweepResult` of the state's images; without one the view offers to make it.
+
+    Examples
+    --------
+    >>> view = cvw.TopImages(state, sweep=sweep, method="guided")
+    >>> hits = sweep.at(2).top("0", 0)
+    >>> [slot.image for slot in view.painted.slots] == [hit.image for hit in hits]
+    True
+    >>> view.control("Select").value = 1  # the second of the nine
+    >>> state.image == view.painted.slots[1].image
+    True
     """
 
     title: ClassVar[str] = "Top images"

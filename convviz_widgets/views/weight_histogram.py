@@ -28,6 +28,12 @@ class WeightHistogram(HistogramView):
     """Histogram of the weights of the selected layer's filters at the selected checkpoint.
 
     For a layer without filters, a normalisation too: those of the layer that feeds it.
+
+    Examples
+    --------
+    >>> view = cvw.WeightHistogram(state, scope="filter")
+    >>> view.caption
+    '0, filter 0 · step 200 · n = 9 weights · mean ... · std ...'
     """
 
     title: ClassVar[str] = "Weights"

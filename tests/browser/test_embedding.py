@@ -40,7 +40,7 @@ def corner(view):
 
 def points(opened):
     """Return where the images are, in pixels of the plot."""
-    return [tuple(map(float, each)) for each in opened.ask("view._plot._pixels.tolist()")]
+    return [tuple(map(float, each)) for each in opened.ask("view.plot.places.tolist()")]
 
 
 def test_every_image_has_a_point_where_the_kernel_says(opened, view):

@@ -39,7 +39,7 @@ def test_a_click_on_a_patch_selects_its_image(opened, view):
 
 
 def _ninth(opened):
-    return opened.ask("str(top._on_page.slots[8].image)").strip("'")
+    return opened.ask("str(top.painted.slots[8].image)").strip("'")
 
 
 def test_a_dead_channel_is_called_dead(opened, view):

@@ -247,9 +247,7 @@ def test_the_value_under_a_resting_pointer_is_the_new_checkpoints(state):
 def test_the_buttons_below_a_picture_step_through_the_channels(state, kind):
     view = kind(state)
     back, onward = view.control("previous channel"), view.control("next channel")
-    assert view.control_names.index("previous channel") + 1 == view.control_names.index(
-        "next channel"
-    )
+    assert " · previous channel · next channel" in " · ".join(view.control_names)
     onward.click()
     onward.click()
     assert state.channel == 2

@@ -77,15 +77,14 @@ def test_kernels_of_one_position_have_no_noisiness(shown):
 def test_scrubbing_measures_nothing(shown, monkeypatch):
     state, view = shown(noise(0), noise(1), noise(2), steps=(0, 10, 20))
     monkeypatch.setattr(measurer, "measure_filters", None)
-    curves = [line.y for line in view.noise.plot.figure.marks]
+    lines = view.noise.plot.lines
+    curves = [line.y for line in lines]
     for checkpoint in (0, 1, 2, 0):
         state.select(checkpoint=checkpoint)
     assert state.history.progress(FILTERS).complete
     assert view.noise.problem == ""
     # Only the cursor has moved: no curve was sent again.
-    assert all(
-        line.y is before for line, before in zip(view.noise.plot.figure.marks, curves, strict=True)
-    )
+    assert all(line.y is before for line, before in zip(lines, curves, strict=True))
 
 
 def test_a_hidden_mosaic_measures_nothing_until_it_is_seen():
