@@ -271,3 +271,41 @@ def test_anything_but_a_state_is_refused_by_name():
 def test_a_view_of_anything_but_a_state_is_refused_in_one_line(view):
     with pytest.raises(cvw.InputError, match=f"{view.__name__} shows a ModelState, got int"):
         view(3)
+
+
+def test_controls_are_found_by_the_name_they_have_on_the_page_while_they_are_seen(state):
+    view = ActivationMosaic(state)
+    assert view.control_names[:3] == ("Colours", "Show", "own scale per map")
+    view.control("own scale per map").value = True
+    assert view.per_channel
+    expected = (
+        "unknown control 'Colour'; did you mean 'Colours'. ActivationMosaic has Colours, Show"
+    )
+    with pytest.raises(InputError, match=expected):
+        view.control("Colour")
+    swept = cvw.DeadFilters(state)
+    assert "Cancel" not in swept.control_names  # nothing is being swept
+    assert "Sweep this step" in swept.control_names
+
+
+def test_lines_are_read_as_they_are_seen(state):
+    view = Named(state)
+    view.say("n < 3 & more")
+    assert view.caption == "n < 3 & more"
+    assert "n &lt; 3 &amp; more" in on_the_page(view)
+    assert (view.note, view.pointed, view.problem) == ("", "", "")
+
+
+def test_a_raster_is_acted_on_as_by_a_pointer_and_read_as_it_is_seen(state):
+    view = ActivationMosaic(state)
+    first, third = (view.painted.mosaic.box(tile) for tile in (0, 2))
+    assert view.raster.boxes == (first,)
+    assert view.raster.pixels.shape == (*view.raster.size[::-1], 4)
+    view.raster.point_at(third.x + 1, third.y + 1)
+    assert view.pointed.startswith("channel 2: ")
+    assert (state.channel, view.highlighted) == (0, 0)
+    view.raster.click(third.x + 1, third.y + 1)
+    assert (state.channel, view.highlighted, view.raster.boxes) == (2, 2, (third,))
+    view.raster.press("ArrowLeft")
+    view.raster.press("x")  # a key that means nothing
+    assert state.channel == 1
