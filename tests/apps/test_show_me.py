@@ -309,7 +309,7 @@ def test_show_me_leads_to_what_the_rule_has_judged(
         assert getattr(view, name) == value, name
     for name, value in finding.select.items():
         assert getattr(state.selection, name) == value, name
-    assert caption in view._caption.value
+    assert caption in view.caption
 
 
 def disarrange(explorer):
@@ -338,16 +338,17 @@ def press_show_me(explorer, finding):
     assert panel.examination.wait(PATIENCE)
     panel.examination.latest = Report((finding,))
     panel.redraw()
-    panel._show.click()
+    panel.control("Show me").click()
     assert panel.problem == ""
 
 
 def test_a_curve_that_was_zoomed_to_shows_the_whole_run_again(bare):
     press_show_me(bare, find("loss-surge", step=55))
     curves, _ = bare.pages["Training"].views()
-    curves._zoom((1.0, 5.0))
+    curves.overlay.drag(*((curves.plot.to_pixel(step), 50) for step in (1, 5)))
+    assert curves.plot.x.max < 6
     press_show_me(bare, find("loss-surge", step=55))
-    assert curves._plot.x.max == 60
+    assert curves.plot.x.max == 60
 
 
 def test_the_second_plot_shows_both_accuracies_of_an_overfitting_run(bare):
@@ -360,8 +361,8 @@ def test_the_dead_filter_is_the_first_row_of_the_grid_that_was_swept_for_it(bare
     press_show_me(bare, find("dead-filter", layer="1", channel=2, step=50))
     assert bare.state.sweeps.wait(PATIENCE)
     view = next(v for v in bare.pages["Units"].views() if type(v).__name__ == "DeadFilters")
-    assert view._survey.order[0] == 2
-    assert view._survey.channel == 2
+    assert view.painted.order[0] == 2
+    assert view.painted.channel == 2
 
 
 def test_a_place_that_the_explorer_lacks_leaves_it_where_it_is(pictures):
@@ -372,9 +373,9 @@ def test_a_place_that_the_explorer_lacks_leaves_it_where_it_is(pictures):
 def test_the_copied_samples_alone_are_on_the_page_and_the_first_is_selected(bare):
     press_show_me(bare, find("duplicate-sample", image=3))
     gallery = next(v for v in bare.pages["Inputs"].views() if type(v).__name__ == "InputGallery")
-    gallery._search.work(PATIENCE)  # what the ticks of the page would have done
+    gallery.search_line.search.work(PATIENCE)  # what the ticks of the page would have done
     gallery.redraw()
-    tiles = gallery._shown_now.picture.tiles
+    tiles = gallery.painted.tiles
     assert tiles.numbers == (3, 7)
     assert "equals image 7" in tiles.lines[0]
     assert bare.state.image == 3
