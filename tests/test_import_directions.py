@@ -49,6 +49,7 @@ MAY_BE_IMPORTED_BY = {
     "safetensors": {"checkpoints"},
     "matplotlib": {"tensors"},
     "skimage": {"demo"},
+    "filelock": {"demo"},
     "notebooks": set(),
     "tests": set(),
 }

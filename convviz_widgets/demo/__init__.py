@@ -7,10 +7,8 @@ from convviz_widgets.demo.digit_classifier import (
     load_digit_classifier,
 )
 from convviz_widgets.demo.digits import DigitRun, DigitVae, load_digits
-from convviz_widgets.demo.network import PatchNet
+from convviz_widgets.demo.patches import RECIPES, DemoRun, PatchNet, Recipe, load
 from convviz_widgets.demo.photographs import PHOTOGRAPHS, Photograph
-from convviz_widgets.demo.recipe import RECIPES, Recipe
-from convviz_widgets.demo.runs import DemoRun, load
 
 __all__ = [
     "PHOTOGRAPHS",

@@ -13,15 +13,20 @@ from tqdm.auto import tqdm
 import convviz_widgets as cvw
 from convviz_widgets.checkpoints import write_checkpoint
 from convviz_widgets.demo.digits import digit_images
-from convviz_widgets.demo.runs import cache_folder
-from convviz_widgets.demo.training import accuracy, checkpoint_name
+from convviz_widgets.demo.runs import (
+    accuracy,
+    cache_folder,
+    checkpoint_name,
+    one_thread,
+    train_once,
+)
 
 STEPS, EVERY = 600, 30
 BATCH_SIZE = 64
 HELD_OUT = 5
 """Every fifth digit is for validation. Its writer may have written others that are not."""
 
-VERSION = "1"
+VERSION = "2"
 """Raised when the training changes, so that an older run is not taken for this one."""
 
 
@@ -61,12 +66,11 @@ class DigitClassifierRun:
 
 
 def load_digit_classifier() -> DigitClassifierRun:
-    """Return the run; train it first where that was not done (a few seconds on two cores)."""
+    """Return the run; train it first where that was not done (some seconds on one core)."""
     images, validation = _split()
     directory = cache_folder() / f"digit-classifier-{VERSION}-{STEPS}"
-    if not (directory / checkpoint_name(STEPS)).is_file():  # written last
-        directory.mkdir(parents=True, exist_ok=True)
-        _train(images, directory)
+    last = directory / checkpoint_name(STEPS)
+    train_once(directory, last.is_file, lambda: _train(images, directory))
     checkpoints = cvw.CheckpointSeries.from_directory(directory)
     model = _new_network().eval()
     model.load_state_dict(checkpoints.load(len(checkpoints) - 1))
@@ -92,6 +96,7 @@ def _split() -> tuple[cvw.ImageSet, cvw.ImageSet]:
 
 
 @torch.enable_grad()
+@one_thread()
 def _train(images: cvw.ImageSet, directory: Path) -> None:
     network, generator = _new_network(), torch.Generator().manual_seed(0)
     optimizer = torch.optim.AdamW(network.parameters(), 2e-3, weight_decay=0.01)

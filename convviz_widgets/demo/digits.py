@@ -16,8 +16,12 @@ from tqdm.auto import tqdm
 
 import convviz_widgets as cvw
 from convviz_widgets.checkpoints import write_checkpoint
-from convviz_widgets.demo.runs import cache_folder
-from convviz_widgets.demo.training import checkpoint_name
+from convviz_widgets.demo.runs import (
+    cache_folder,
+    checkpoint_name,
+    one_thread,
+    train_once,
+)
 
 FACTORS = 10
 """Latent factors of a code; training leaves some of them without effect."""
@@ -27,7 +31,7 @@ BATCH_SIZE = 128
 DIVERGENCE_WEIGHT = 0.3
 """Below one: sharper digits and more factors in use, codes less like a Normal."""
 
-VERSION = "2"
+VERSION = "3"
 """Raised when the training changes, so that an older run is not taken for this one."""
 
 
@@ -82,12 +86,11 @@ class DigitRun:
 
 
 def load_digits() -> DigitRun:
-    """Return the run; train it first where that was not done (half a minute on two cores)."""
+    """Return the run; train it first where that was not done (some seconds on one core)."""
     images = digit_images()
     directory = cache_folder() / f"digits-{VERSION}-{STEPS}"
-    if not (directory / checkpoint_name(STEPS)).is_file():  # written last
-        directory.mkdir(parents=True, exist_ok=True)
-        _train(images, directory)
+    last = directory / checkpoint_name(STEPS)
+    train_once(directory, last.is_file, lambda: _train(images, directory))
     checkpoints = cvw.CheckpointSeries.from_directory(directory)
     model = _new_network().eval()
     model.load_state_dict(checkpoints.load(len(checkpoints) - 1))
@@ -110,6 +113,7 @@ def digit_images() -> cvw.ImageSet:
 
 
 @torch.enable_grad()
+@one_thread()
 def _train(images: cvw.ImageSet, directory: Path) -> None:
     network, generator = _new_network(), torch.Generator().manual_seed(0)
     optimizer = torch.optim.Adam(network.parameters(), 1e-3)

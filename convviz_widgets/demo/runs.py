@@ -1,63 +1,21 @@
-"""The demonstration's runs: trained once on this machine, then read from its cache folder."""
+"""The runs of the demonstration: where they are kept, and what all their trainings share.
+
+A training is run once on a machine, by one process and in one thread; then it is read from disk.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
+from filelock import AcquireReturnProxy, FileLock, Timeout
+from torch import Tensor, nn
 
 import convviz_widgets as cvw
-from convviz_widgets.demo.network import PatchNet, build_network
-from convviz_widgets.demo.photographs import PHOTOGRAPHS, Patches, cut_patches
-from convviz_widgets.demo.recipe import RECIPES, Recipe
-from convviz_widgets.demo.training import accuracy, checkpoint_name, train
-
-FINISHED = "recipe.json"
-"""Written last: a folder without it holds half a training, which is done again."""
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class DemoRun:
-    """A finished training of the demonstration network."""
-
-    model: PatchNet
-    """The network after its last step, in eval mode."""
-    images: cvw.ImageSet
-    """The training patches, normalised: from the left 75 % of each photograph."""
-    validation: cvw.ImageSet
-    """Patches from the right 25 % of each photograph; they share no pixel with ``images``."""
-    checkpoints: cvw.CheckpointSeries
-    directory: Path
-    accuracy: float
-    """Share of ``validation`` that the last checkpoint classifies rightly. The photographs'
-    right edges look different from the rest; that explains a part of the errors."""
-
-
-def load(name: str = "demo") -> DemoRun:
-    """Return a run, ``"demo"`` or ``"undertrained"``; train it first where that was not done.
-
-    Raises ``InputError`` for another name. The training takes a minute or two on two cores.
-    """
-    if name not in RECIPES:
-        raise cvw.InputError(f"unknown run {name!r}; the demonstration has {', '.join(RECIPES)}")
-    recipe = RECIPES[name]
-    return load_recipe(recipe, cache_folder() / f"{name}-{recipe.fingerprint}")
-
-
-def load_recipe(recipe: Recipe, directory: Path) -> DemoRun:
-    """Return the run of any recipe, kept in ``directory``; train it first where needed."""
-    images, validation = image_sets(recipe)
-    if not _is_finished(recipe, directory):
-        _train(recipe, images, directory)
-    checkpoints = cvw.CheckpointSeries.from_directory(directory)
-    model = build_network(len(PHOTOGRAPHS), seed=recipe.seed).eval()
-    model.load_state_dict(checkpoints.load(len(checkpoints) - 1))
-    right = accuracy(model, validation)
-    return DemoRun(model, images, validation, checkpoints, directory, right)
 
 
 def cache_folder() -> Path:
@@ -66,39 +24,58 @@ def cache_folder() -> Path:
     return (base if base.is_absolute() else Path.home() / ".cache") / "convviz_widgets"
 
 
-def image_sets(recipe: Recipe) -> tuple[cvw.ImageSet, cvw.ImageSet]:
-    """Return training and validation patches, both normalised by the training patches."""
-    training = cut_patches("train", at_most=recipe.patches, seed=recipe.seed)
-    validation = cut_patches("validation", at_most=recipe.patches // 3, seed=recipe.seed)
-    unit = training.pixels / 255.0  # (N, H, W, C)
-    mean, std = unit.mean(axis=(0, 1, 2)), unit.std(axis=(0, 1, 2))
-    return _image_set(training, mean, std), _image_set(validation, mean, std)
+def checkpoint_name(step: int) -> str:
+    """Return the file name of a step's checkpoint."""
+    return f"step-{step:06d}.safetensors"
 
 
-def _image_set(patches: Patches, mean: Any, std: Any) -> cvw.ImageSet:
-    normalised = (patches.pixels / 255.0 - mean) / std  # (N, H, W, C)
-    inputs = torch.from_numpy(normalised.astype(np.float32)).permute(0, 3, 1, 2).contiguous()
-    classes = [photograph.name for photograph in PHOTOGRAPHS]
-    return cvw.ImageSet(
-        inputs,
-        patches.labels,
-        class_names=classes,
-        mean=mean.tolist(),
-        std=std.tolist(),
-        names=patches.names,
-        groups=[classes[label] for label in patches.labels],
-    )
+def train_once(directory: Path, is_finished: Callable[[], bool], train: Callable[[], None]) -> None:
+    """Run a training whose results lie in ``directory``, unless it is finished.
 
-
-def _train(recipe: Recipe, images: cvw.ImageSet, directory: Path) -> None:
+    Where another process is at it already, wait for that one: two would take twice as long.
+    ``directory`` exists when the training begins.
+    """
+    if is_finished():
+        return
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / FINISHED).unlink(missing_ok=True)
-    train(recipe, images, directory)
-    temporary = directory / f".{FINISHED}.{os.getpid()}.tmp"
-    temporary.write_text(recipe.to_json() + "\n", encoding="utf-8")
-    temporary.replace(directory / FINISHED)
+    with _lock(directory):
+        if not is_finished():
+            train()
 
 
-def _is_finished(recipe: Recipe, directory: Path) -> bool:
-    names = [FINISHED, *map(checkpoint_name, recipe.checkpoint_steps)]
-    return all((directory / name).is_file() for name in names)
+def _lock(directory: Path) -> AcquireReturnProxy:
+    lock = FileLock(directory.with_name(f".{directory.name}.lock"))
+    try:
+        return lock.acquire(timeout=0)
+    except Timeout:
+        print(f"{directory.name}: waiting for the process that is training it", file=sys.stderr)
+        return lock.acquire()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute in one thread; the caller's number of threads is given back.
+
+    A training is then alike on every machine: how sums are split among threads shows in the
+    weights. And it is fast on a busy one: of two threads each waits for the other at every step,
+    so a network this small trains several times slower when another process wants the cores.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@torch.no_grad()
+def accuracy(network: nn.Module, images: cvw.ImageSet) -> float:
+    """Return the share of labelled images that the network classifies rightly."""
+    batches = torch.arange(len(images)).split(128)
+    predicted = [network(images.batch(batch.tolist())).argmax(dim=1) for batch in batches]
+    return (torch.cat(predicted) == labels_of(images)).double().mean().item()
+
+
+def labels_of(images: cvw.ImageSet) -> Tensor:
+    """Return the labels (N,) of all images."""
+    return torch.tensor([images.label(index) for index in range(len(images))])

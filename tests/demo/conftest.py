@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from convviz_widgets.demo import RECIPES, runs
+from convviz_widgets.demo import RECIPES, patches
 
 
 @pytest.fixture(scope="session")
@@ -15,4 +15,4 @@ def tiny():
 
 @pytest.fixture(scope="session")
 def image_sets(tiny):
-    return runs.image_sets(tiny)
+    return patches.image_sets(tiny)

@@ -1,95 +1,19 @@
+"""What all trainings share: the cache folder, one thread, one process at a time, the command."""
+
 import dataclasses
-import shutil
+import subprocess
+import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-import convviz_widgets as cvw
-from convviz_widgets import demo
 from convviz_widgets.demo import __main__ as command
-from convviz_widgets.demo import runs
-from convviz_widgets.demo.photographs import PHOTOGRAPHS, read_photograph
-
-
-@pytest.fixture(scope="module")
-def run(tiny, tmp_path_factory):
-    return runs.load_recipe(tiny, tmp_path_factory.mktemp("demo") / "run")
-
-
-@pytest.fixture
-def folder(run, tmp_path):
-    """A copy of the run's folder, to be damaged."""
-    return shutil.copytree(run.directory, tmp_path / "run")
-
-
-def no_training(*_):
-    raise AssertionError("this run was trained already")
-
-
-def test_a_run_is_ready_to_look_at(run, tiny):
-    assert run.checkpoints.steps == tiny.checkpoint_steps
-    assert run.directory.joinpath("recipe.json").is_file()
-    assert not run.model.training
-    last = run.checkpoints.load(len(run.checkpoints) - 1)
-    torch.testing.assert_close(last, run.model.state_dict(), rtol=0, atol=0)
-
-
-def test_a_run_cannot_be_changed(run):
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        run.accuracy = 1.0
-
-
-def test_images_carry_names_labels_and_sources(run):
-    assert run.images.class_names == tuple(photograph.name for photograph in PHOTOGRAPHS)
-    assert [run.images.label(index) for index in range(12)] == list(range(12))
-    assert run.images.name(4).startswith("coffee ")
-    assert run.images.groups[4] == "coffee"
-
-
-def test_training_images_are_normalised(run):
-    inputs = run.images.batch(range(len(run.images)))
-    torch.testing.assert_close(inputs.mean((0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
-    torch.testing.assert_close(
-        inputs.std((0, 2, 3), correction=0), torch.ones(3), atol=1e-5, rtol=0
-    )
-
-
-@pytest.mark.parametrize("index", [0, 11])
-def test_normalisation_is_undone_to_the_photograph(run, index):
-    x, y = map(int, run.validation.name(index).split()[1].split(","))
-    photograph = read_photograph(PHOTOGRAPHS[run.validation.label(index)])
-    np.testing.assert_array_equal(run.validation.display(index), photograph[y : y + 32, x : x + 32])
-
-
-def test_a_finished_run_is_not_trained_again(run, tiny, monkeypatch):
-    monkeypatch.setattr(runs, "train", no_training)
-    assert runs.load_recipe(tiny, run.directory).accuracy == run.accuracy
-
-
-@pytest.mark.parametrize("lost", ["recipe.json", "step-000002.safetensors"])
-def test_half_a_training_is_done_again(run, folder, tiny, lost):
-    (folder / lost).unlink()
-    again = runs.load_recipe(tiny, folder).checkpoints
-    assert again.steps == (0, 2, 4)
-    torch.testing.assert_close(again.load(1), run.checkpoints.load(1), rtol=0, atol=0)
-
-
-def test_a_training_that_stops_leaves_no_result(folder, tiny, monkeypatch):
-    def stop(*_):
-        raise KeyboardInterrupt
-
-    (folder / "step-000004.safetensors").unlink()
-    monkeypatch.setattr(runs, "train", stop)
-    with pytest.raises(KeyboardInterrupt):
-        runs.load_recipe(tiny, folder)
-    assert not (folder / "recipe.json").exists()
-
-
-def test_an_unknown_run_names_the_choices():
-    with pytest.raises(cvw.InputError, match=r"unknown run 'dmeo'.*demo, undertrained"):
-        demo.load("dmeo")
+from convviz_widgets.demo import digit_classifier, digits, patches, ward
+from convviz_widgets.demo.runs import accuracy, cache_folder, train_once
+from convviz_widgets.demo.ward.patient import admit_case
 
 
 @pytest.mark.parametrize(
@@ -102,13 +26,150 @@ def test_an_unknown_run_names_the_choices():
 )
 def test_runs_lie_in_the_cache_folder_of_the_user(monkeypatch, variable, expected):
     monkeypatch.setenv("XDG_CACHE_HOME", variable)
-    assert runs.cache_folder() == expected
+    assert cache_folder() == expected
 
 
-def test_the_command_makes_every_run_and_says_where(tiny, tmp_path, monkeypatch, capsys):
+# -- one thread
+
+
+def train_patches(recipe, folder):
+    patches.load_recipe(recipe, folder)
+
+
+def train_digits(_, folder):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        patch.setattr(digits, "STEPS", 1)
+        digits.load_digits()
+
+
+def train_digit_classifier(_, folder):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        patch.setattr(digit_classifier, "STEPS", 1)
+        digit_classifier.load_digit_classifier()
+
+
+def train_patient(_, folder):
+    case = dataclasses.replace(ward.HEALTHY["sgd"], steps=1, every=1, patches=2)
+    admit_case(case, 0, folder)
+
+
+@pytest.fixture
+def threads_of_steps():
+    """The number of torch's threads at each step of any optimizer."""
+    seen = []
+    hook = register_optimizer_step_pre_hook(lambda *_: seen.append(torch.get_num_threads()))
+    yield seen
+    hook.remove()
+
+
+@pytest.mark.parametrize("before", [1, 3])
+@pytest.mark.parametrize(
+    "training", [train_patches, train_digits, train_digit_classifier, train_patient]
+)
+def test_every_training_takes_one_thread_and_gives_the_others_back(
+    training, before, threads_of_steps, tiny, tmp_path
+):
+    usual = torch.get_num_threads()
+    try:
+        torch.set_num_threads(before)
+        training(tiny, tmp_path / "run")
+        assert torch.get_num_threads() == before
+    finally:
+        torch.set_num_threads(usual)
+    assert set(threads_of_steps) == {1}
+
+
+def test_a_run_is_the_same_from_one_thread_and_from_three(tiny, tmp_path):
+    usual, weights = torch.get_num_threads(), []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            weights.append(patches.load_recipe(tiny, tmp_path / str(threads)).model.state_dict())
+    finally:
+        torch.set_num_threads(usual)
+    torch.testing.assert_close(*weights, rtol=0, atol=0)
+
+
+# -- one process at a time
+
+ANOTHER_PROCESS = """
+import sys
+from pathlib import Path
+from convviz_widgets.demo.runs import train_once
+
+run, finished = map(Path, sys.argv[1:])
+train_once(run, finished.is_file, lambda: sys.exit("it was trained twice"))
+"""
+
+
+def test_a_second_process_waits_for_the_first_and_reads_what_it_trained(tmp_path):
+    run, finished = tmp_path / "run", tmp_path / "finished"
+    others = []
+
+    def train():
+        arguments = [sys.executable, "-c", ANOTHER_PROCESS, run, finished]
+        others.append(subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True))
+        said = others[0].stderr.readline()
+        assert said == "run: waiting for the process that is training it\n"
+        finished.touch()
+
+    train_once(run, finished.is_file, train)
+    _, errors = others[0].communicate(timeout=60)
+    assert (others[0].returncode, errors) == (0, "")
+
+
+def test_a_training_that_failed_is_tried_again(tmp_path):
+    def fail():
+        raise OSError("the disk is full")
+
+    for _ in range(2):  # the lock was given back
+        with pytest.raises(OSError, match="full"):
+            train_once(tmp_path / "run", lambda: False, fail)
+
+
+# -- python -m convviz_widgets.demo
+
+
+@pytest.fixture
+def two_runs(tiny, tmp_path, monkeypatch):
+    """Two short recipes, kept below a new cache folder; returns the folders of both."""
+    other = dataclasses.replace(tiny, name="other", seed=1)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    for module in (command, runs):
-        monkeypatch.setattr(module, "RECIPES", {"tiny": tiny})
-    assert command.main() == 0
-    folder = tmp_path / "convviz_widgets" / f"tiny-{tiny.fingerprint}"
-    assert f"tiny: 3 checkpoints in {folder}" in capsys.readouterr().out
+    for module in (command, patches):
+        monkeypatch.setattr(module, "RECIPES", {"tiny": tiny, "other": other})
+    return [
+        tmp_path / "convviz_widgets" / f"{recipe.name}-{recipe.fingerprint}"
+        for recipe in (tiny, other)
+    ]
+
+
+def test_the_command_makes_every_run_and_says_where(two_runs, capsys):
+    assert command.main(["--all"]) == 0
+    said = capsys.readouterr().out
+    assert f"tiny: 3 checkpoints in {two_runs[0]}" in said
+    assert f"other: 3 checkpoints in {two_runs[1]}" in said
+
+
+def test_the_command_makes_the_first_run_alone_and_says_how_many_there_are(two_runs, capsys):
+    assert command.main([]) == 0
+    said = capsys.readouterr().out
+    assert f"network 1 of 2, tiny: 3 checkpoints in {two_runs[0]}" in said
+    assert "network 2 of 2, other: trained when first loaded" in said
+    assert not two_runs[1].exists()
+    patches.load("other")
+    assert two_runs[1].is_dir()
+
+
+# -- accuracy
+
+
+def test_accuracy_counts_the_images_that_are_right(image_sets):
+    class AlwaysBrick(nn.Module):
+        def forward(self, inputs):
+            return nn.functional.one_hot(torch.ones(len(inputs), dtype=torch.long), 12)
+
+    _, validation = image_sets
+    bricks = sum(validation.label(index) == 1 for index in range(len(validation)))
+    assert accuracy(AlwaysBrick(), validation) == pytest.approx(bricks / len(validation))

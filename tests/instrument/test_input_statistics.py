@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from convviz_widgets.demo.patches import RECIPES, image_sets
 from convviz_widgets.demo.photographs import cut_patches
-from convviz_widgets.demo.recipe import RECIPES
-from convviz_widgets.demo.runs import image_sets
 from convviz_widgets.errors import InputError
 from convviz_widgets.instrument import ImageSet, input_statistics
 

@@ -5,8 +5,7 @@
 >>> findings = cvw.diagnose(patient.state(), run=patient.run, validation=patient.validation)
 """
 
-from convviz_widgets.demo.ward.cases import HEALTHY, ILLNESSES
+from convviz_widgets.demo.ward.cases import HEALTHY, ILLNESSES, Case
 from convviz_widgets.demo.ward.patient import Patient, admit
-from convviz_widgets.demo.ward.recipe import Case
 
 __all__ = ["HEALTHY", "ILLNESSES", "Case", "Patient", "admit"]

@@ -19,7 +19,7 @@ from convviz_widgets.demo.photographs import (
     TRAINING_SHARE,
     read_photograph,
 )
-from convviz_widgets.demo.ward.recipe import Case
+from convviz_widgets.demo.ward.cases import Case
 
 SIZE = 16
 PLANTED = 60

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from convviz_widgets.demo.ward.recipe import Case
+from convviz_widgets.demo.ward.cases import Case
 
 CHANNELS = (16, 24, 32)
 

@@ -1,25 +1,34 @@
-"""A patient: a finished run of the ward, and everything that it can be examined with."""
+"""A patient: a finished run of the ward, and everything that it can be examined with.
+
+The run is trained here, with a place in the loop for each planted fault.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 import convviz_widgets as cvw
 from convviz_widgets.demo.photographs import PHOTOGRAPHS
-from convviz_widgets.demo.ward.cases import HEALTHY, ILLNESSES
-from convviz_widgets.demo.ward.data import prepare
+from convviz_widgets.demo.runs import one_thread, train_once
+from convviz_widgets.demo.ward.cases import HEALTHY, ILLNESSES, Case
+from convviz_widgets.demo.ward.data import Data, prepare
 from convviz_widgets.demo.ward.networks import build
-from convviz_widgets.demo.ward.recipe import Case
-from convviz_widgets.demo.ward.training import loss_of, train
 
 FINISHED = "finished"
 """Written last: a folder without it holds half a training, which is done again."""
+
+JUMP = 30.0
+"""Factor on the learning rate in the second half of a run whose rate jumps."""
+EVALUATED = 480
+"""Training images that the accuracy is evaluated on, in the same way as on validation."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -87,10 +96,14 @@ def admit_case(case: Case, seed: int, directory: Path) -> Patient:
     """Return the patient of any case, whose run lies in ``directory``."""
     data = prepare(case, seed)
     model = build(case, len(PHOTOGRAPHS), seed)
-    if not (directory / FINISHED).is_file():
+    finished = directory / FINISHED
+
+    def fill() -> None:
         _forget(directory)
         train(case, model, data, directory, seed)
-        (directory / FINISHED).touch()
+        finished.touch()
+
+    train_once(directory, finished.is_file, fill)
     run = cvw.Run(directory)
     model.load_state_dict(run.checkpoints.load(len(run.checkpoints) - 1))
     return Patient(
@@ -110,3 +123,118 @@ def _forget(directory: Path) -> None:
     """Remove what a training that broke off has left: a recorder would go on behind it."""
     for path in sorted(directory.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
+
+
+@torch.enable_grad()
+@one_thread()
+def train(case: Case, network: nn.Module, data: Data, directory: Path, seed: int) -> None:
+    """Train a network as a case says, recorded in ``directory`` as a user would record it."""
+    optimizer = _optimizer(case, network)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _schedule(case))
+    generator = torch.Generator().manual_seed(seed + 1)
+    held = _held(data)
+    with cvw.Recorder(network, directory, every=case.every, optimizer=optimizer) as recorder:
+        for step, (inputs, expected) in enumerate(_batches(case, data), start=1):
+            if case.flip:
+                mirrored = torch.rand(len(inputs), generator=generator) < 0.5
+                inputs = _mirrored(inputs, mirrored)
+                expected = _mirrored(expected, mirrored) if case.is_autoencoder else expected
+            if case.fault == "bad-batch" and step == case.steps // 2:
+                expected = (expected + 1) % int(expected.max() + 1)
+            loss = _loss(case, network(inputs), expected)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            metrics = {"loss/train": loss.item()}
+            if step % case.every == 0:
+                metrics |= _evaluated(case, network, held)
+            recorder.step(**metrics)
+            schedule.step()
+
+
+def loss_of(case: Case) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the loss that a case is judged by: of pictures, or of classes."""
+    return nn.functional.mse_loss if case.is_autoencoder else nn.functional.cross_entropy
+
+
+Held = dict[str, tuple[Tensor, Tensor]]
+
+
+def _held(data: Data) -> Held:
+    """Return inputs and expected outputs to evaluate on, by role."""
+    sets = {"train": (data.images, EVALUATED), "val": (data.validation, len(data.validation))}
+    held = {}
+    for role, (images, at_most) in sets.items():
+        indices = range(min(at_most, len(images)))
+        expected = images.expected(indices)
+        assert expected is not None
+        held[role] = images.batch(indices), expected
+    return held
+
+
+@torch.no_grad()
+def _evaluated(case: Case, network: nn.Module, held: Held) -> dict[str, float]:
+    """Return the loss on the validation set and accuracies on both, the network in eval mode."""
+    network.eval()
+    metrics = {}
+    for role, (inputs, expected) in held.items():
+        output = network(inputs)
+        if role == "val":
+            metrics["loss/val"] = _loss(case, output, expected).item()
+        if not case.is_autoencoder:
+            right = output.argmax(dim=1) == expected
+            metrics[f"accuracy/{role}"] = right.double().mean().item()
+    network.train()
+    return metrics
+
+
+def _loss(case: Case, output: Tensor, expected: Tensor) -> Tensor:
+    if case.fault == "grey-loss":
+        output, expected = output.mean(dim=1), expected.mean(dim=1)
+    return loss_of(case)(output, expected)
+
+
+def _optimizer(case: Case, network: nn.Module) -> torch.optim.Optimizer:
+    if case.optimizer == "sgd":
+        return torch.optim.SGD(network.parameters(), case.rate, momentum=case.momentum)
+    return torch.optim.AdamW(network.parameters(), case.rate, weight_decay=case.decay)
+
+
+def _schedule(case: Case) -> Callable[[int], float]:
+    """Return the factor on the learning rate at each step, counted from 0."""
+    if case.schedule == "jump":
+        return lambda step: JUMP if step >= case.steps // 2 else 1.0
+    if case.schedule == "warm-up":
+        return lambda step: min(1.0, (step + 1) / (0.2 * case.steps))
+    if case.schedule == "cosine":
+        return lambda step: _cosine(step / case.steps)
+    if case.schedule == "one-cycle":
+        return lambda step: _one_cycle(step / case.steps)
+    return lambda step: 1.0
+
+
+def _cosine(share: float) -> float:
+    """Return 1 at the start of a run and 0 at its end (Loshchilov & Hutter, ICLR 2017)."""
+    return 0.5 + 0.5 * float(torch.cos(torch.tensor(torch.pi * share)))
+
+
+def _one_cycle(share: float) -> float:
+    """Return 0.04 at the start, 1 after 30 % of a run, 0 at its end (Smith & Topin, 2018)."""
+    if share < 0.3:
+        return 1 - 0.96 * _cosine(share / 0.3)
+    return _cosine((share - 0.3) / 0.7)
+
+
+def _batches(case: Case, data: Data) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield as many batches as the case has steps, epoch after epoch."""
+
+    def endless() -> Iterator[tuple[Tensor, Tensor]]:
+        while True:
+            yield from data.loader
+
+    return islice(endless(), case.steps)
+
+
+def _mirrored(pictures: Tensor, chosen: Tensor) -> Tensor:
+    """Return pictures (B, C, H, W), the chosen ones (B,) mirrored."""
+    return torch.where(chosen[:, None, None, None], pictures.flip(3), pictures)
