@@ -1,4 +1,4 @@
-# make demo     install, train the demonstration once, open the tour in JupyterLab
+# make demo     install, train the tour's network once, open the tour in JupyterLab
 # make test     install what the tests need, run all of them, print the seconds each part took
 # make bench    run the benchmarks; a quiet machine, please
 # make torture  kill a thousand processes while they record, look at what they leave
@@ -43,11 +43,12 @@ test-unit:
 	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --ignore=tests/notebooks --ignore=tests/browser
 
 test-notebooks:
-	@$(PYTHON) -m convviz_widgets.demo
 	@$(PYTHON) -m pytest tests/notebooks
 
 # A machine that stands still for seconds makes a browser time out: once more, and it is reported.
+# All networks are trained before: two at once in the two halves would each take twice as long.
 test-browser:
+	@TQDM_MININTERVAL=10 $(PYTHON) -m convviz_widgets.demo --all
 	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist loadfile --reruns 1 -rR tests/browser
 
 bench: $(VENV)/installed-test browser
@@ -62,8 +63,7 @@ browser: $(VENV)/installed-test
 
 $(VENV)/installed-%: $(REQUIREMENTS) | $(VENV)/bin/pip
 	@echo "installing convviz_widgets[$*] into $(VENV)"
-	@$(PYTHON) -m pip install --disable-pip-version-check -c constraints.txt -e '.[$*]' \
-	    | { grep -v '^Requirement already satisfied' || true; }
+	@$(PYTHON) .ci/pip -c constraints.txt -e '.[$*]'
 	@touch $@
 
 $(VENV)/bin/pip:
