@@ -4,6 +4,12 @@ Training scripts save their settings beside the weights: an ``argparse.Namespace
 numbers. PyTorch's safe unpickler then refuses the whole file. Here such objects become inert
 placeholders, whatever the pickle does with them is left out, and the tensors are made from the
 file's bytes.
+
+PyTorch could be told to put a placeholder for each foreign name (``safe_globals``), and would read
+such a file too, but not all of them: it sets items of its own dictionaries alone, so not of a
+class that extends ``dict``; it refuses names from ``os`` whatever they stand for; and it calls some
+builtins itself, so that one ``bytearray(10**11)`` takes the memory. Its list of names also holds
+for every thread of the process.
 """
 
 from __future__ import annotations
