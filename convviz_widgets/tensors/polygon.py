@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.path import Path
 
 
 def inside(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
     """Tell which points (n, 2) lie inside the closed polygon (m, 2), by the even-odd rule.
 
-    A polygon of fewer than three corners holds nothing.
+    A point on a side may lie inside or outside. Points that are not finite lie outside, and a
+    polygon of fewer than three corners holds nothing.
     """
-    held = np.zeros(len(points), bool)
-    if len(polygon) < 3:
-        return held
-    x, y = points.T
-    for (x0, y0), (x1, y1) in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
-        if y0 == y1:
-            continue
-        crosses = (y0 <= y) != (y1 <= y)  # a ray to the right meets this side
-        held ^= crosses & (x < x0 + (y - y0) * (x1 - x0) / (y1 - y0))
-    return held
+    return Path(polygon).contains_points(points)
