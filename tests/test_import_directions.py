@@ -44,6 +44,7 @@ MAY_BE_IMPORTED_BY = {
     "threading": {"state", "checkpoints.series"},
     "tensorboard": {"record"},
     "torch.utils.tensorboard": {"record"},
+    "google_crc32c": {"record"},
     "dask": {"sweep"},
     "distributed": {"sweep"},
     "safetensors": {"checkpoints"},

@@ -2,11 +2,12 @@ import io
 import random
 import struct
 
+import numpy as np
 import pytest
-from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
+from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c as of_tensorboard
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from convviz_widgets.record.records import find_records
+from convviz_widgets.record.records import find_records, masked_crc32c
 
 PAYLOADS = [b"", b"a", b"bc" * 200, b"d" * 70_000, b"last"]
 
@@ -52,7 +53,7 @@ def test_one_damaged_record_costs_that_record_alone(place, what):
 
 def test_a_length_beyond_belief_is_damage_although_its_sum_is_right():
     header = struct.pack("<Q", 2**40)
-    part = header + struct.pack("<I", masked_crc32c(header)) + framed([b"next"])
+    part = header + struct.pack("<I", of_tensorboard(header)) + framed([b"next"])
     assert payloads(part) == [b"next"]
     assert find_records(part).damaged == [(0, 12)]
 
@@ -72,3 +73,18 @@ def test_any_two_damaged_bytes_leave_all_other_records():
         left = payloads(damaged_at(damaged_at(part, first), second))
         assert set(left) <= set(whole)
         assert len(left) >= 18
+
+
+@pytest.mark.parametrize("length", [0, 1, 8, 31, 32, 33, 255, 256, 257, 1000, 40_000])
+def test_checksums_equal_tensorboards(length):
+    data = np.random.default_rng(length).bytes(length)
+    assert masked_crc32c(data) == struct.pack("<I", of_tensorboard(data))
+
+
+def test_a_header_is_found_wherever_the_damage_ends():
+    behind = framed([b"next"])
+    for lost in range(1, 40):
+        for filling in (b"\0", b"\1"):
+            records = find_records(filling * lost + behind)
+            assert records.damaged == [(0, lost)]
+            assert records.payloads == [(lost + 12, lost + 16)]
