@@ -146,7 +146,7 @@ def two_runs(tiny, tmp_path, monkeypatch):
 
 
 def test_the_command_makes_every_run_and_says_where(two_runs, capsys):
-    assert command.main(["--all"]) == 0
+    assert command.main(["tiny", "other"]) == 0
     said = capsys.readouterr().out
     assert f"tiny: 3 checkpoints in {two_runs[0]}" in said
     assert f"other: 3 checkpoints in {two_runs[1]}" in said
@@ -156,10 +156,16 @@ def test_the_command_makes_the_first_run_alone_and_says_how_many_there_are(two_r
     assert command.main([]) == 0
     said = capsys.readouterr().out
     assert f"network 1 of 2, tiny: 3 checkpoints in {two_runs[0]}" in said
-    assert "network 2 of 2, other: trained when first loaded" in said
+    assert "network 2 of 2, other: trained when it is first loaded" in said
     assert not two_runs[1].exists()
     patches.load("other")
     assert two_runs[1].is_dir()
+
+
+def test_the_command_names_the_choices_where_it_knows_no_such_run(two_runs, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        command.main(["tyni"])
+    assert "unknown run 'tyni'; the demonstration has tiny, other" in capsys.readouterr().err
 
 
 # -- accuracy
