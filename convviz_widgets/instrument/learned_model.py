@@ -26,6 +26,7 @@ class LearnedModel(LoadedModel):
     model : is only read.
     example : (N, C, H, W), images as the model takes them; the first one is used.
     device : where the replica lives.
+    may_draw : whether random functions may draw; else they raise.
 
     Attributes
     ----------
@@ -33,9 +34,11 @@ class LearnedModel(LoadedModel):
     classes : number of class scores, where the model puts out one row (N, K) of them, else None.
     """
 
-    def __init__(self, model: nn.Module, example: Tensor, device: str | torch.device) -> None:
+    def __init__(
+        self, model: nn.Module, example: Tensor, device: str | torch.device, *, may_draw: bool
+    ) -> None:
         self._image_shape = _image_shape(example)
-        super().__init__(model, device)
+        super().__init__(model, device, may_draw=may_draw)
         with self._plain_mode():
             self._learn(example[:1], memory_of(unwrapped(model)))
 

@@ -22,6 +22,7 @@ class LoadedModel:
     ----------
     model : is only read.
     device : where the replica lives.
+    may_draw : whether random functions may draw; else they raise.
 
     Attributes
     ----------
@@ -29,14 +30,16 @@ class LoadedModel:
     original : a state_dict to go back to, None where none was kept.
     """
 
-    def __init__(self, model: nn.Module, device: str | torch.device) -> None:
+    def __init__(
+        self, model: nn.Module, device: str | torch.device, *, may_draw: bool = False
+    ) -> None:
         self.key: Hashable | None = None
         self.original: Mapping[str, Any] | None = None
         self._device = torch.device(device)
         with self._plain_mode():
             self._replica = private_replica(model, self._device)
             self._own = self._replica.state_dict()  # aliases: always what is loaded now
-            self._wiring = Wiring(self._replica)
+            self._wiring = Wiring(self._replica, may_draw=may_draw)
 
     def load(self, state_dict: Mapping[str, Any], key: Hashable | None = None) -> None:
         """Copy a checkpoint's values into the replica, after checking that all of them fit.

@@ -18,7 +18,6 @@ class ObservingTape(Tape):
     ----------
     modules : the qualified names of all modules.
     containers : the layers that are containers.
-    images : what the model is given.
     observe : takes a layer's name and the first tensor that it returned; must not change it.
     """
 
@@ -27,7 +26,6 @@ class ObservingTape(Tape):
         modules: Collection[str],
         *,
         containers: Container[str],
-        images: Tensor,
         observe: Callable[[str, Tensor], None],
     ) -> None:
         super().__init__(modules)

@@ -15,6 +15,7 @@ from convviz_widgets.instrument.forward_tape import ForwardTape
 from convviz_widgets.instrument.gradient_tape import GradientTape
 from convviz_widgets.instrument.gradients import gradients_of, image_gradient_of
 from convviz_widgets.instrument.learned_model import LearnedModel
+from convviz_widgets.instrument.observing_tape import ObservingTape
 from convviz_widgets.instrument.recording import Gradients, Recording
 from convviz_widgets.instrument.tape import Tape
 from convviz_widgets.instrument.weight_check import refuse_if_weights_are_ignored
@@ -35,6 +36,7 @@ class Probe(LearnedModel):
     example_input : (N, C, H, W), images as the model takes them; the first one is used.
     device : where the replica lives.
     keep_original : keep the weights of now for `restore`, at the price of one more copy of them.
+    may_draw : let a model draw random numbers in eval mode; the caller gives the generators back.
 
     Attributes
     ----------
@@ -61,8 +63,9 @@ class Probe(LearnedModel):
         *,
         device: str | torch.device = "cpu",
         keep_original: bool = True,
+        may_draw: bool = False,
     ) -> None:
-        super().__init__(model, example_input, device)
+        super().__init__(model, example_input, device, may_draw=may_draw)
         self.forward_count = 0
         self.backward_count = 0
         with self._plain_mode():
@@ -145,6 +148,23 @@ class Probe(LearnedModel):
                 gradient = image_gradient_of(value, leaf)
         self.backward_count += 1
         return gradient
+
+    def observe(self, images: Tensor, see: Callable[[str, Tensor], None]) -> Any:
+        """Show the output of each layer while it is there, and return the model's own output.
+
+        Nothing is kept, and nothing cloned, so that large batches fit.
+
+        Parameters
+        ----------
+        images : (N, C, H, W), on any device; never changed.
+        see : takes a layer's name and the first tensor that it returned; must not change it.
+        """
+        self._check_images(images)
+        tape = ObservingTape(self._wiring.names, containers=self._origins, observe=see)
+        with self._plain_mode():
+            result = self._wiring.run(tape, self._own_copy(images), self._image_shape)
+        self.forward_count += 1
+        return result
 
     def follow(self, images: Tensor, tape: Callable[..., AnyTape]) -> AnyTape:
         """Return a tape of the caller's kind that one forward pass was written on.

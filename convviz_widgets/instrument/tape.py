@@ -27,7 +27,14 @@ class Tape(TorchFunctionMode):
     Parameters
     ----------
     modules : the qualified names of all modules.
+
+    Attributes
+    ----------
+    origins : layer → where it comes from.
+    may_draw : set by an owner who gives the generators back, so that random functions run.
     """
+
+    may_draw = False
 
     def __init__(self, modules: Collection[str]) -> None:
         super().__init__()
@@ -119,7 +126,7 @@ class Tape(TorchFunctionMode):
     ) -> Any:
         if func in DROPOUTS:
             return _first_argument(args, kwargs)
-        if func in RANDOM and draws(func, args, kwargs):
+        if func in RANDOM and not self.may_draw and draws(func, args, kwargs):
             refuse(func)
         enclosing, hidden_in = self._running[-1] if self._running else ("", None)
         if hidden_in is not None or func not in ACTIVATION_FUNCTIONS:

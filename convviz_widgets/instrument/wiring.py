@@ -28,10 +28,16 @@ class _Reel:
 
 
 class Wiring:
-    """Hooks that stay on: adding them for each pass costs 17 to 36 % of a forward."""
+    """Hooks that stay on: adding them for each pass costs 17 to 36 % of a forward.
 
-    def __init__(self, replica: nn.Module) -> None:
+    Parameters
+    ----------
+    may_draw : whether random functions of the replica may draw; else they raise.
+    """
+
+    def __init__(self, replica: nn.Module, *, may_draw: bool = False) -> None:
         self._replica = replica
+        self._may_draw = may_draw
         self.names = dict(replica.named_modules())
         self._reel = _Reel()
         for name, module in self.names.items():
@@ -51,6 +57,7 @@ class Wiring:
             In one line, when the model raises.
         """
         self._reel.tape = tape
+        tape.may_draw = self._may_draw
         try:
             with tape:
                 return self._replica(images)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import torch
 from torch import Tensor
 
 from convviz_widgets.errors import ModelError
 from convviz_widgets.instrument import Probe
-from convviz_widgets.instrument.observing_tape import ObservingTape
 from convviz_widgets.sweep import bins
 from convviz_widgets.sweep.maps import MapSummary, Peaks, summarise
 from convviz_widgets.sweep.plan import Plan
@@ -78,8 +75,7 @@ class Reader:
                 some = maps[sampled.to(maps.device)]
                 self._bins.add(layer, some, finite=found[layer].finite)
 
-        filled = _filled(images, self._plan.batch_size)
-        self._probe.follow(filled, partial(ObservingTape, observe=observe))
+        self._probe.observe(_filled(images, self._plan.batch_size), observe)
         for layer in self._plan.slices:
             if layer not in found:
                 raise ModelError(f"layer {layer!r} did not run for image {int(indices[0])}")

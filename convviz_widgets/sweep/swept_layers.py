@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from functools import partial
 
 import torch
 from torch import Tensor
 
 from convviz_widgets.errors import InputError, ModelError, UnknownLayerError, unknown
 from convviz_widgets.instrument import LayerInfo, Probe
-from convviz_widgets.instrument.observing_tape import ObservingTape
 
 
 def swept_layers(
@@ -47,7 +45,7 @@ def _one_output_an_image(probe: Probe, image: Tensor) -> set[str]:
     def observe(layer: str, output: Tensor) -> None:
         shapes[layer] = tuple(output.shape)
 
-    probe.follow(torch.cat([image, image]), partial(ObservingTape, observe=observe))
+    probe.observe(torch.cat([image, image]), observe)
     return {
         layer.name
         for layer in probe.layers

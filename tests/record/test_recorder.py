@@ -359,6 +359,69 @@ def test_activations_are_watched_at_every_checkpoint(tmp_path):
     }
 
 
+class Functional(nn.Module):
+    """A convolution by 1 and by -1, a ReLU that is no module, and a sum that no module returns."""
+
+    def __init__(self):
+        super().__init__()
+        self.block = nn.Sequential(nn.Conv2d(1, 2, 1, bias=False), nn.Identity())
+        with torch.no_grad():
+            self.block[0].weight.copy_(torch.tensor([1.0, -1.0]).reshape(2, 1, 1, 1))
+
+    def forward(self, x):
+        return nn.functional.relu(self.block(x)) + torch.relu(x)
+
+
+def watched(net, directory, images):
+    with Recorder(net, directory) as recorder:
+        recorder.watch(images)
+    return {name: float(series.values[0]) for name, series in Run(directory).metrics.items()}
+
+
+def test_functional_activations_are_watched_too(tmp_path):
+    metrics = watched(Functional(), tmp_path, torch.full((3, 1, 2, 2), 4.0))
+    assert metrics["activation_mean/block.0"] == 0.0  # 4 and -4
+    assert {name: value for name, value in metrics.items() if name.endswith("relu")} == {
+        "activation_mean/relu": 2.0,
+        "activation_std/relu": 2.0,
+        "activation_zeros/relu": 0.5,
+        "activation_dead/relu": 0.5,
+    }
+    assert metrics["activation_mean/relu_1"] == 4.0
+    assert metrics["activation_dead/relu_1"] == 0.0
+
+
+def test_a_single_layer_is_watched_under_no_name(tmp_path):
+    layer = nn.Conv2d(1, 1, 1, bias=False)
+    nn.init.constant_(layer.weight, 3.0)
+    with Recorder(layer, tmp_path, every=1) as recorder:
+        recorder.watch(torch.ones(2, 1, 2, 2))
+        nn.init.constant_(layer.weight, 5.0)
+        recorder.step()
+    metrics = Run(tmp_path).metrics
+    assert metrics["activation_mean/"].values.tolist() == [3.0, 5.0]
+    assert sum("activation" in name for name in metrics) == 4
+
+
+def test_a_model_that_draws_is_watched_and_its_numbers_given_back(tmp_path):
+    class Drawing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(1, 1, 1)
+
+        def forward(self, x):
+            x = self.conv(x)
+            return x + torch.randn_like(x)
+
+    net = Drawing()
+    before = torch.get_rng_state()
+    with Recorder(net, tmp_path, every=1) as recorder:
+        recorder.watch(torch.ones(2, 1, 2, 2))
+        recorder.step()
+    assert torch.equal(torch.get_rng_state(), before)
+    assert Run(tmp_path).metrics["activation_mean/conv"].steps.tolist() == [0, 1]
+
+
 def test_what_cannot_be_watched_is_refused(tmp_path):
     class Uncopyable(nn.Identity):
         def __deepcopy__(self, memo):
@@ -371,6 +434,6 @@ def test_what_cannot_be_watched_is_refused(tmp_path):
     net = nn.Sequential(nn.Linear(1, 1), Uncopyable())
     with (
         Recorder(net, tmp_path / "b") as recorder,
-        pytest.raises(ModelError, match="cannot be copied to watch it: no"),
+        pytest.raises(ModelError, match="the model cannot be copied: no; give its class a __deep"),
     ):
         recorder.watch(torch.zeros(1, 1, 1, 1))
