@@ -86,6 +86,12 @@ def in_one_line(error: Exception) -> str:
     return text if isinstance(error, ConvVizError) else f"{type(error).__name__}: {text}"
 
 
+def one_line(error: BaseException) -> str:
+    """Return the first line of an error's text, at most 200 characters; its class without one."""
+    text = str(error).strip().split("\n")[0]
+    return (text[:197] + "..." if len(text) > 200 else text) or type(error).__name__
+
+
 def unknown(what: str, name: object, choices: Iterable[object], owner: str) -> str:
     """Return one line for a name that is not among ``choices``, the nearest match first.
 

@@ -1,6 +1,6 @@
 """Looks into an ``nn.Module`` through a private replica, and holds the images shown to it."""
 
-from convviz_widgets.instrument.attribution import Attributions, attribute, attributions
+from convviz_widgets.instrument.attribution import Attributions, Unit, attribute, attributions
 from convviz_widgets.instrument.census import measure_census
 from convviz_widgets.instrument.duplicates import (
     Duplicates,
@@ -20,7 +20,7 @@ from convviz_widgets.instrument.filter_measuring import (
 )
 from convviz_widgets.instrument.image_set import ImageSet
 from convviz_widgets.instrument.input_statistics import InputStatistics, input_statistics
-from convviz_widgets.instrument.layers import LayerInfo, list_layers
+from convviz_widgets.instrument.layers import LayerInfo
 from convviz_widgets.instrument.loader_batches import LoaderBatch, LoaderBatches, loader_batches
 from convviz_widgets.instrument.measurement import (
     BIASES,
@@ -41,11 +41,10 @@ from convviz_widgets.instrument.measuring import (
     measure_updates,
     weights_of,
 )
-from convviz_widgets.instrument.probe import Probe
+from convviz_widgets.instrument.probe import Probe, list_layers
 from convviz_widgets.instrument.receptive import FieldBox, ReceptiveFields
 from convviz_widgets.instrument.recording import Gradients, Recording
 from convviz_widgets.instrument.sample_hashes import sample_digests
-from convviz_widgets.instrument.unit import Unit
 
 __all__ = [
     "BIASES",

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from time import perf_counter
 
-from convviz_widgets.errors import ConvVizError
+from convviz_widgets.errors import ConvVizError, one_line
 from convviz_widgets.instrument.duplicates import Compared, comparing
-from convviz_widgets.instrument.failures import one_line
 from convviz_widgets.instrument.samples import Source
 
 

@@ -1,10 +1,14 @@
-"""What a layer is: a module call or a functional activation, in execution order."""
+"""What a layer is, and which modules and functions of torch are activations."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.utils.parametrize import type_before_parametrizations
 
 
@@ -49,31 +53,57 @@ def describe(name: str, op: str | None, module: nn.Module | None, output: Tensor
     )
 
 
-def list_layers(model: nn.Module, example_input: Tensor) -> tuple[LayerInfo, ...]:
-    """Return the layers that run for ``example_input``, in execution order.
+ACTIVATION_MODULES: tuple[type[nn.Module], ...] = (
+    nn.ReLU,
+    nn.ReLU6,
+    nn.LeakyReLU,
+    nn.PReLU,
+    nn.RReLU,
+    nn.ELU,
+    nn.SELU,
+    nn.CELU,
+    nn.GELU,
+    nn.SiLU,
+    nn.Mish,
+    nn.Sigmoid,
+    nn.LogSigmoid,
+    nn.Tanh,
+    nn.Softplus,
+    nn.Softsign,
+    nn.Hardswish,
+    nn.Hardsigmoid,
+    nn.Hardtanh,
+    nn.Hardshrink,
+    nn.Softshrink,
+    nn.Tanhshrink,
+    nn.Threshold,
+    nn.GLU,
+    nn.Softmax,
+    nn.Softmax2d,
+    nn.Softmin,
+    nn.LogSoftmax,
+)
 
-    Leaf modules, functional activations, and those containers whose output no layer inside
-    returned (a residual block that ends in the sum). The model is only read.
+_OPS = tuple(cls.__name__.lower() for cls in ACTIVATION_MODULES)
+_SPELLINGS = {
+    **{op: op for op in _OPS},
+    "leaky_relu": "leaky_relu",
+    "log_softmax": "log_softmax",
+    "log_sigmoid": "logsigmoid",
+    "expit": "sigmoid",
+}
+_HOMES = (torch, torch.Tensor, F, torch.special, torch._C._nn)
 
-    Parameters
-    ----------
-    example_input : (N, C, H, W), as the model takes it.
 
-    Raises
-    ------
-    ModelError
-        The model cannot be copied, raises, or ignores its weights.
-    InputError
-        The images do not fit the model.
+def _activation_functions() -> dict[Callable[..., Any], str]:
+    return {
+        getattr(home, spelling + suffix): op
+        for home in _HOMES
+        for spelling, op in _SPELLINGS.items()
+        for suffix in ("", "_")
+        if hasattr(home, spelling + suffix)
+    }
 
-    Examples
-    --------
-    >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU())
-    >>> for info in cvw.list_layers(model, torch.zeros(1, 1, 8, 8)):
-    ...     print(info.name, info.kind, info.shape)
-    0 Conv2d (4, 6, 6)
-    1 ReLU (4, 6, 6)
-    """
-    from convviz_widgets.instrument.probe import Probe  # the probe is made of layers
 
-    return Probe(model, example_input, keep_original=False).layers
+ACTIVATION_FUNCTIONS = _activation_functions()
+"""Every spelling of every activation (``F.relu``, ``torch.relu_``, ``Tensor.relu``) → its name."""

@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from convviz_widgets.errors import InputError
+from convviz_widgets.errors import InputError, one_line
 from convviz_widgets.instrument.borrowed_randomness import borrowed_randomness
-from convviz_widgets.instrument.failures import one_line
 from convviz_widgets.instrument.samples import first_image
 
 

@@ -8,8 +8,7 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps
 
-from convviz_widgets.errors import InputError
-from convviz_widgets.instrument.failures import one_line
+from convviz_widgets.errors import InputError, one_line
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 """What is read; of the other formats that Pillow knows some start programs or open other files."""

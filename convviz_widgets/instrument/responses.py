@@ -11,8 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convviz_widgets.errors import InputError
-from convviz_widgets.instrument.failures import one_line
+from convviz_widgets.errors import InputError, one_line
 from convviz_widgets.instrument.image_set import ImageSet
 from convviz_widgets.instrument.pictures import as_pictures, chroma, contrast
 from convviz_widgets.instrument.probe import Probe

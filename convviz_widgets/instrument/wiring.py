@@ -1,16 +1,21 @@
-"""Permanent hooks on a replica, which tell the running tape what each module takes and returns."""
+"""Permanent hooks on a replica tell the running tape what each module takes and returns.
+
+And where a model raises: in one line, which layer it was, what it was given and what it expects.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Mapping
+from types import FrameType
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList
 
-from convviz_widgets.errors import ConvVizError
-from convviz_widgets.instrument.activations import ACTIVATION_MODULES
-from convviz_widgets.instrument.failures import explain
+from convviz_widgets.errors import ConvVizError, InputError, ModelError, one_line
+from convviz_widgets.instrument.image_kinds import channels_last, channels_last_hint
+from convviz_widgets.instrument.layers import ACTIVATION_MODULES
 from convviz_widgets.instrument.tape import Tape
 
 Enter = Callable[[Tape, str, tuple[Any, ...], dict[str, Any]], None]
@@ -19,6 +24,12 @@ Role = tuple[Enter | None, Leave]
 
 _OURS = -1
 """The number of our hooks on each module; PyTorch counts its own up from 0."""
+
+_EXPECTS = {  # attribute of a module → which dimension of its input, and what stands there
+    "in_channels": (1, "channels"),
+    "num_features": (1, "channels"),
+    "in_features": (-1, "features"),
+}
 
 
 class _Reel:
@@ -64,7 +75,7 @@ class Wiring:
         except ConvVizError:
             raise
         except Exception as error:
-            raise explain(error, tuple(images.shape[1:]), known_shape, self.names) from error
+            raise explained(error, tuple(images.shape[1:]), known_shape, self.names) from error
         finally:
             self._reel.tape = None
 
@@ -107,3 +118,62 @@ def _is_container(module: nn.Module) -> bool:
 def _inside_parametrization(name: str) -> bool:
     path = name.split(".")
     return "parametrizations" in path[:-2]
+
+
+def explained(
+    error: Exception,
+    shape: tuple[int, ...],
+    known: tuple[int, ...] | None,
+    layers: Mapping[str, nn.Module],
+) -> ConvVizError:
+    """Return the error to raise for a model that raised on images of ``shape``.
+
+    Parameters
+    ----------
+    error : what the model raised, with its traceback.
+    shape : of one image, without the batch.
+    known : the shape that the model is known to take; None for the first pass.
+    layers : qualified name → module.
+    """
+    name, mismatch = _where(error, {module: name for name, module in layers.items()})
+    place = f" in layer {name!r}" if name else ""
+    what = mismatch or f"{type(error).__name__}{place}: {one_line(error)}"
+    if known is not None and shape != known:
+        return InputError(f"got images of shape {shape}, expected {known}: {what}")
+    if mismatch:
+        order = f"; this looks like {channels_last_hint(4)}" if channels_last(shape) else ""
+        return InputError(
+            f"got images of shape {shape}, which do not fit the model: {mismatch}{order}"
+        )
+    return ModelError(f"the model raised on images of shape {shape}: {what}")
+
+
+def _where(error: Exception, names: Mapping[nn.Module, str]) -> tuple[str, str]:
+    """Return the innermost module that was running, and how its input does not fit it."""
+    name, forward = "", None
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        owner = frame.f_locals.get("self")
+        if not isinstance(owner, nn.Module) or owner not in names:
+            continue
+        if frame.f_code.co_name == "forward":
+            forward = frame
+        elif names[owner] != name:
+            forward = None  # entered, and not yet, or never, in its forward
+        name = names[owner]
+    return name, _mismatch(name, forward) if forward is not None else ""
+
+
+def _mismatch(name: str, forward: FrameType) -> str:
+    module: Any = forward.f_locals["self"]
+    given = next((value for value in forward.f_locals.values() if isinstance(value, Tensor)), None)
+    if given is None or given.ndim < 2:
+        return ""
+    layer = f"layer {name!r} ({type(module).__name__})"
+    for attribute, (dimension, what) in _EXPECTS.items():
+        expected, got = getattr(module, attribute, None), given.shape[dimension]
+        if isinstance(expected, int) and got != expected:
+            return f"{layer} expects {expected} {what}, got {got}"
+    weight = getattr(module, "weight", None)
+    if isinstance(weight, Tensor) and weight.dtype != given.dtype:
+        return f"{layer} expects {weight.dtype}, got {given.dtype}"
+    return ""

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from convviz_widgets.instrument import LayerInfo
-from convviz_widgets.instrument.activations import ACTIVATION_MODULES
+from convviz_widgets.instrument.layers import ACTIVATION_MODULES
 
 PROBABILITIES = {"softmax", "softmax2d", "softmin", "logsoftmax", "log_softmax"}
 """Activations that end a classifier rather than make a code."""

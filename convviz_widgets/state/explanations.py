@@ -8,8 +8,8 @@ from torch import Tensor
 
 from convviz_widgets.errors import InputError, unknown
 from convviz_widgets.instrument import Attributions
+from convviz_widgets.instrument.attribution import Position
 from convviz_widgets.instrument.decoder import Decode, Decoder
-from convviz_widgets.instrument.unit import Position
 from convviz_widgets.state.named_unit import NamedUnit
 from convviz_widgets.state.readings import Readings
 from convviz_widgets.state.selection import Selection

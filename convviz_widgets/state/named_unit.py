@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from convviz_widgets.instrument import Unit
-from convviz_widgets.instrument.direction import random_direction
-from convviz_widgets.instrument.unit import Position
+from convviz_widgets.instrument.attribution import Position, random_direction
 
 
 @dataclass(frozen=True)

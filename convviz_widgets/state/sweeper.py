@@ -11,7 +11,7 @@ from torch import Tensor
 
 from convviz_widgets.errors import InputError
 from convviz_widgets.instrument import ImageSet, LayerInfo, Probe
-from convviz_widgets.instrument.direction import random_direction
+from convviz_widgets.instrument.attribution import random_direction
 from convviz_widgets.state.own_probe import OwnProbe, fitting
 from convviz_widgets.state.timeline import Entry
 from convviz_widgets.sweep import SweepResult

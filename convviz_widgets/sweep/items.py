@@ -9,9 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from convviz_widgets.errors import InputError
+from convviz_widgets.errors import InputError, one_line
 from convviz_widgets.instrument import ImageSet
-from convviz_widgets.instrument.failures import one_line
 from convviz_widgets.instrument.image_set import MapDataset
 from convviz_widgets.instrument.randomness import NoRandomness
 

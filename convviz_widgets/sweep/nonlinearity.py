@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from convviz_widgets.instrument import LayerInfo
-from convviz_widgets.instrument.activations import ACTIVATION_FUNCTIONS, ACTIVATION_MODULES
+from convviz_widgets.instrument.layers import ACTIVATION_FUNCTIONS, ACTIVATION_MODULES
 
 RECTIFIERS = frozenset({"relu", "relu6", "threshold"})
 """Kinds of activation, in lower case, that can be dead: the others are hardly ever exactly zero."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from convviz_widgets.errors import InputError, SelectionError, UnknownLayerError, unknown
 from convviz_widgets.instrument import LayerInfo, ReceptiveFields
-from convviz_widgets.instrument.unit import within
+from convviz_widgets.instrument.attribution import within
 from convviz_widgets.sweep import bins
 from convviz_widgets.sweep.hit import Hit
 from convviz_widgets.sweep.part import Part

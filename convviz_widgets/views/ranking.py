@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from convviz_widgets.instrument import FieldBox
-from convviz_widgets.instrument.unit import Position
+from convviz_widgets.instrument.attribution import Position
 from convviz_widgets.state import Direction, Selection, Sweeps
 from convviz_widgets.sweep import Hit, SweepResult
 

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from convviz_widgets.instrument import Attributions, FieldBox
-from convviz_widgets.instrument.unit import Position
+from convviz_widgets.instrument.attribution import Position
 from convviz_widgets.views.ranking import Ranking
 
 SAME = 0.9

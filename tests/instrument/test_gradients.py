@@ -87,7 +87,7 @@ def test_nothing_is_left_on_the_replica_and_the_pass_is_counted_apart():
     probe = Probe(plain(), images(3))
     probe.backward(images(3), squared)
     assert (probe.forward_count, probe.backward_count) == (0, 1)
-    assert all(parameter.grad is None for parameter in probe._replica.parameters())
+    assert all(parameter.grad is None for parameter in probe._replica.module.parameters())
 
 
 def test_a_loss_that_cannot_be_differentiated_is_told():

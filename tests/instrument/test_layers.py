@@ -7,7 +7,7 @@ from torch import nn
 
 from convviz_widgets.errors import UnknownLayerError
 from convviz_widgets.instrument import LayerInfo, Probe, list_layers
-from convviz_widgets.instrument.call_names import CallNames
+from convviz_widgets.instrument.tape import CallNames
 
 from .nets import Residual, Structured, Twice, images, plain, residual
 

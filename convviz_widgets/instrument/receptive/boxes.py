@@ -10,10 +10,10 @@ from typing import Any
 from torch import Tensor
 
 from convviz_widgets.errors import InputError, UnknownLayerError, unknown
+from convviz_widgets.instrument.attribution import within
 from convviz_widgets.instrument.probe import Probe
 from convviz_widgets.instrument.receptive.field import Field
 from convviz_widgets.instrument.receptive.tape import FieldTape
-from convviz_widgets.instrument.unit import within
 
 
 @dataclass(frozen=True)
