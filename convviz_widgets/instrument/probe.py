@@ -78,7 +78,9 @@ class Probe:
         with self._replica.plain_mode():
             self._learned = _LearnedLayers(self._replica, self._wiring, example, model)
             refuse_if_weights_are_ignored(
-                self._replica.module, self._unrecorded, self._replica.own_copy(example)
+                self._replica.module,
+                lambda images: self._run(self._learned.tape(layers=()), images),
+                self._replica.own_copy(example),
             )
         self.layers: tuple[LayerInfo, ...] = self._learned.infos
         self.classes: int | None = self._learned.classes
@@ -117,11 +119,13 @@ class Probe:
 
     def weight(self, layer: str) -> Tensor | None:
         """Return a copy of the layer's weight as it is loaded now, None without one."""
-        return self._copy_of("weight", layer)
+        with self._replica.plain_mode():
+            return self._learned.copy_of("weight", layer)
 
     def bias(self, layer: str) -> Tensor | None:
         """Return a copy of the layer's bias as it is loaded now, None without one."""
-        return self._copy_of("bias", layer)
+        with self._replica.plain_mode():
+            return self._learned.copy_of("bias", layer)
 
     def twin(self, example_input: Tensor) -> Probe:
         """Return a probe of a replica of its own, for another thread to look through."""
@@ -151,7 +155,7 @@ class Probe:
         for layer in layers or ():
             self._learned.origin(layer)
         while True:
-            tape = self._forward_tape(layers)
+            tape = self._learned.tape(layers)
             result = self._run(tape, images)
             self.forward_count += 1
             overwritten = tape.overwritten()
@@ -246,20 +250,6 @@ class Probe:
         # A clone, because an in-place operation must not write into a leaf.
         return leaf, tape, self._wiring.run(tape, leaf.clone(), shape)
 
-    def _unrecorded(self, images: Tensor) -> Any:
-        return self._wiring.run(self._forward_tape(()), self._replica.own_copy(images))
-
-    def _forward_tape(self, layers: Collection[str] | None) -> ForwardTape:
-        learned = self._learned
-        return ForwardTape(
-            self._wiring.names, safe=learned.safe, layers=layers, containers=learned.origins
-        )
-
-    def _copy_of(self, parameter: str, layer: str) -> Tensor | None:
-        with self._replica.plain_mode():
-            value = getattr(self._learned.module(layer), parameter, None)
-            return value.clone() if isinstance(value, Tensor) else None
-
 
 class _LearnedLayers:
     """What one pass of an example taught: which layers run, and which outputs are overwritten.
@@ -314,6 +304,15 @@ class _LearnedLayers:
         """Return the module that a layer is a call of, None for a functional activation."""
         name, op = self.origin(layer)
         return self._modules[name] if op is None else None
+
+    def tape(self, layers: Collection[str] | None) -> ForwardTape:
+        """Return a new tape that keeps all layers, or those named."""
+        return ForwardTape(self._modules, safe=self.safe, layers=layers, containers=self.origins)
+
+    def copy_of(self, parameter: str, layer: str) -> Tensor | None:
+        """Return a copy of one parameter of a layer as it is loaded now, None without one."""
+        value = getattr(self.module(layer), parameter, None)
+        return value.clone() if isinstance(value, Tensor) else None
 
     def parameters(self, name: str) -> dict[str, Tensor]:
         """Return layer → its parameter of this name, for the layers that have one."""
