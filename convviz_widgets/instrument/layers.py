@@ -40,6 +40,11 @@ class LayerInfo:
     groups: int
 
 
+def can_die(layer: LayerInfo) -> bool:
+    """Tell whether "dead" applies: whether the layer is an activation with exact zeros."""
+    return layer.kind.lower() in CAN_DIE
+
+
 def describe(name: str, op: str | None, module: nn.Module | None, output: Tensor) -> LayerInfo:
     """Return the facts of a layer: of ``module``, or of the functional activation ``op``."""
     weight = getattr(module, "weight", None)
@@ -83,6 +88,14 @@ ACTIVATION_MODULES: tuple[type[nn.Module], ...] = (
     nn.Softmin,
     nn.LogSoftmax,
 )
+
+CAN_DIE = frozenset({"relu", "relu6", "threshold", "hardswish", "hardsigmoid"})
+"""Kinds of activation, in lower case, that put out exact zeros for all inputs below some point.
+
+There the gradient is zero as well, and a channel that has fallen below on every image stays there:
+it is dead. GELU, SiLU and sigmoids come close to zero and hardly ever reach it; a hardtanh is zero
+at one point alone, and shrinkage only around zero.
+"""
 
 _OPS = tuple(cls.__name__.lower() for cls in ACTIVATION_MODULES)
 _SPELLINGS = {

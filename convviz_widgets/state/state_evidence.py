@@ -24,7 +24,6 @@ from convviz_widgets.instrument import (
     RANKED_FILTERS,
     UPDATE_RATIO,
     WEIGHTS,
-    LayerInfo,
     Measurement,
 )
 from convviz_widgets.instrument import answers as answer
@@ -37,12 +36,9 @@ from convviz_widgets.state.job import (
     UPDATES,
 )
 from convviz_widgets.state.model_state import ModelState
-from convviz_widgets.sweep import SweepResult
+from convviz_widgets.sweep import SweepResult, can_die
 from convviz_widgets.tensors import Distribution
 from convviz_widgets.tensors.noisiness import has_full_power
-
-CAN_BE_ZERO = {"relu", "relu6", "threshold", "hardtanh", "hardswish", "hardsigmoid"}
-"""Kinds of activations that put out exact zeros; "dead" does not apply to the others."""
 
 
 class StateEvidence:
@@ -59,7 +55,7 @@ class StateEvidence:
             for part in (ACTIVATIONS, CENSUS)
             for step, each in self._measured(part)
             for layer, fired in each.fired.items()
-            if can_be_zero(self._kinds[layer])
+            if can_die(self._kinds[layer])
         ]
         for step, result in zip(self.state.steps, self.state.sweeps.all(), strict=False):
             found += [] if result is None else firing_of(result, step)
@@ -135,18 +131,13 @@ class StateEvidence:
         return GradientDepth(step, tuple(counted), tuple(norms), found.images)
 
 
-def can_be_zero(layer: LayerInfo) -> bool:
-    """Tell whether an activation puts out exact zeros, as ReLU does."""
-    return layer.kind.lower().strip("_") in CAN_BE_ZERO
-
-
 def firing_of(result: SweepResult, step: int | None = None) -> list[Firing]:
     """Return the counts of a sweep, of one checkpoint or several."""
     parts = [result.at(i) for i in range(len(result.steps))] if result.series else [result]
     found = []
     for part in parts:
         at = part.steps[0] if part.steps else step or 0
-        for layer in filter(can_be_zero, part.layers):
+        for layer in filter(can_die, part.layers):
             found.append(Firing(layer.name, at, part.fired(layer).numpy(), part.count))
     return found
 

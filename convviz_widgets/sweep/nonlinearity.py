@@ -7,16 +7,8 @@ from collections.abc import Sequence
 from convviz_widgets.instrument import LayerInfo
 from convviz_widgets.instrument.layers import ACTIVATION_FUNCTIONS, ACTIVATION_MODULES
 
-RECTIFIERS = frozenset({"relu", "relu6", "threshold"})
-"""Kinds of activation, in lower case, that can be dead: the others are hardly ever exactly zero."""
-
 _NONLINEARITIES = {cls.__name__.lower() for cls in ACTIVATION_MODULES}
 _NONLINEARITIES |= set(ACTIVATION_FUNCTIONS.values())
-
-
-def can_die(layer: LayerInfo) -> bool:
-    """Tell whether a channel of the layer can be exactly zero everywhere on every image."""
-    return layer.kind.lower() in RECTIFIERS
 
 
 def nonlinearity_of(name: str, layers: Sequence[LayerInfo]) -> LayerInfo | None:

@@ -59,8 +59,8 @@ class DeadFilters(SweepView):
 
     A channel fires on an image if its map after the nonlinearity is not zero everywhere. *Dead*: it
     fires on no image of the set; *dying*: on less than 1 % of them [CS231n, understanding-cnn].
-    This applies to rectifiers alone: what GELU, SiLU or a sigmoid put out is hardly ever exactly
-    zero. A click moves the clock and selects the channel.
+    This applies to ReLU and its like alone: what GELU, SiLU or a sigmoid put out is hardly ever
+    exactly zero. A click moves the clock and selects the channel.
 
     `painted` says what is on the page, `raster` is the grid, to be read or clicked on.
 

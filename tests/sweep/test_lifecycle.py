@@ -103,7 +103,7 @@ def test_the_nonlinearity_of_a_layer_is_the_one_that_its_channels_go_through():
     assert nonlinearity_of("0", list_layers(nn.Sequential(nn.Conv2d(3, 2, 3)), pictures(1))) is None
 
 
-def test_only_rectifiers_can_be_dead():
+def test_only_relu_and_its_like_can_be_dead():
     kinds = [nn.ReLU(), nn.ReLU6(), nn.GELU(), nn.SiLU(), nn.Sigmoid(), nn.LeakyReLU()]
     layers = list_layers(nn.Sequential(nn.Conv2d(3, 2, 3), *kinds), pictures(1))
     assert [can_die(layer) for layer in layers[1:]] == [True, True, False, False, False, False]
