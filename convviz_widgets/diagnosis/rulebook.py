@@ -34,6 +34,7 @@ from convviz_widgets.diagnosis.rules.slow import slow_learning
 from convviz_widgets.diagnosis.rules.surge import loss_surge
 from convviz_widgets.diagnosis.rules.updates import update_ratio
 from convviz_widgets.diagnosis.run_curves import total_norm
+from convviz_widgets.tensors.noisiness import FULL_POWER
 
 Applied = list[Finding] | None
 """What a rule found; None where it lacks what it needs."""
@@ -172,7 +173,7 @@ RULES = (
     Rule("unequal-input-scales", f"{IMAGES} images", _of_inputs(unequal_input_scales)),
     Rule(
         "noisy-filter",
-        "a state with kernels of 4×4 or more",
+        f"a state with kernels of {FULL_POWER}×{FULL_POWER} or more",
         lambda e: noisy_filter(e.filters) if e.filters else None,
     ),
     Rule(

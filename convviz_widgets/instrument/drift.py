@@ -8,9 +8,6 @@ import numpy as np
 
 from convviz_widgets.instrument.answers import LEAST
 
-CHROMA_LIMIT, CONTRAST_LIMIT = 0.7, 0.5
-"""Below these shares output pictures are washed out."""
-
 
 @dataclass(frozen=True)
 class Drift:

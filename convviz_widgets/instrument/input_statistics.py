@@ -19,6 +19,9 @@ LEAST = 256
 NEAR = 0.02
 """How far from a whole number an undone value of an 8-bit source may lie, of 255."""
 
+CLIPPED = -0.5, 255.5
+"""Undone values beyond these round to what no 8-bit picture holds."""
+
 LOOKED_AT = 4096
 """Values of a channel of an image, at most, that its levels are sought among."""
 
@@ -91,6 +94,12 @@ def input_statistics(images: ImageSet, count: int = 2 * LEAST) -> InputStatistic
     return sums.statistics(failures)
 
 
+def is_clipped(undone: Tensor) -> Tensor:
+    """Return which values, undone to [0, 255], round to less than 0 or more than 255."""
+    low, high = CLIPPED
+    return (undone < low) | (undone > high)
+
+
 def spread_indices(size: int, count: int) -> list[int]:
     """Return at most ``count`` indices, spread evenly over a set, its ends included."""
     places = np.linspace(0, size - 1, min(count, size)).round().astype(int)
@@ -124,7 +133,7 @@ class _Sums:
         self._low = self._low.minimum(rows.where(finite, torch.tensor(torch.inf)).amin(1))
         self._high = self._high.maximum(rows.where(finite, torch.tensor(-torch.inf)).amax(1))
         undone = 255 * (rows * self._scale + self._shift)[finite]
-        self._clipped += int(((undone < -0.5) | (undone > 255.5)).sum())
+        self._clipped += int(is_clipped(undone).sum())
         self._whole += int(((undone - undone.round()).abs() <= NEAR).sum())
         few = rows[:, :: max(1, rows.shape[1] // LOOKED_AT)]
         for channel, seen in enumerate(self._distinct):

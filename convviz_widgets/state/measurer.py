@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from convviz_widgets.diagnosis.rules.firing import IMAGES
 from convviz_widgets.instrument import (
     ImageSet,
     Measurement,
@@ -42,7 +43,7 @@ FORWARD_BYTES = 2**28
 BACKWARD_BYTES = 2**30
 """Activations and gradients of one backward pass, which cannot be cut: fewer images take part."""
 
-CENSUS_IMAGES = 256, 1024
+CENSUS_IMAGES = IMAGES, 1024
 """Images that a census looks at, at least and at most, where there are so many."""
 
 CENSUS_VALUES = 2**24

@@ -13,11 +13,12 @@ from convviz_widgets.tensors.colormap import (
     quantize,
     to_rgba,
 )
-from convviz_widgets.tensors.curves import smooth, thin
+from convviz_widgets.tensors.curves import SMOOTHING, smooth, thin
 from convviz_widgets.tensors.depth_slope import DepthSlope, depth_slope
 from convviz_widgets.tensors.display import to_display_array
 from convviz_widgets.tensors.distribution import (
     PERCENTILES,
+    SIGMAS,
     Distribution,
     distribution,
     merged,
@@ -63,6 +64,8 @@ __all__ = [
     "NOT_A_NUMBER",
     "PERCENTILES",
     "SEQUENTIAL",
+    "SIGMAS",
+    "SMOOTHING",
     "Box",
     "Brush",
     "DepthSlope",

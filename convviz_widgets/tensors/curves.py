@@ -6,11 +6,14 @@ import numpy as np
 
 from convviz_widgets.errors import InputError
 
+SMOOTHING = 0.9
+"""Weight of what came before, in the curves that are judged and in those that are shown."""
+
 BLOCK = 256
 """Points that are smoothed by one matrix product; between blocks one number is carried over."""
 
 
-def smooth(values: np.ndarray, weight: float = 0.9) -> np.ndarray:
+def smooth(values: np.ndarray, weight: float = SMOOTHING) -> np.ndarray:
     """Return the debiased exponential moving average, as TensorBoard shows it.
 
     ``s_t = Σ_k weight^k x_{t-k} / Σ_k weight^k`` over the finite values so far: causal, so that

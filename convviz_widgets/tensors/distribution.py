@@ -13,8 +13,10 @@ from convviz_widgets.tensors.binning import bin_of, binned, finest_exponent
 from convviz_widgets.tensors.display import Numbers, as_real
 from convviz_widgets.tensors.moments import Moments, moments
 
+SIGMAS = (0.5, 1.0, 1.5)
+
 PERCENTILES = (0.0, 6.68, 15.87, 30.85, 50.0, 69.15, 84.13, 93.32, 100.0)
-"""TensorBoard's levels: minimum, median, maximum, and ±0.5, 1, 1.5 σ of a Normal."""
+"""TensorBoard's levels: minimum, median, maximum, and ± `SIGMAS` of a Normal."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from ipywidgets import BoundedIntText, Dropdown, HBox, Layout, Select, VBox, Wid
 from traitlets import Enum
 
 from convviz_widgets.state import ModelState, Selection
+from convviz_widgets.sweep import DYING as DYING_RATE
 from convviz_widgets.sweep import SweepResult
 from convviz_widgets.tensors import rgb_png
 from convviz_widgets.views.base import ViewOptions
@@ -32,7 +33,7 @@ from convviz_widgets.views.text import Text
 LEGEND = (
     ("fires on 0 %", (GREY_ENDS[0],) * 3),
     ("100 %", (GREY_ENDS[1],) * 3),
-    ("dying, < 1 %", COLOURS[DYING]),
+    (f"dying, < {100 * DYING_RATE:g} %", COLOURS[DYING]),
     ("dead", COLOURS[DEAD]),
     ("died", COLOURS[DIED]),
     ("first fired", COLOURS[BORN]),

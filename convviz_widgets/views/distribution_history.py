@@ -18,7 +18,7 @@ from convviz_widgets.instrument import (
     WEIGHTS,
 )
 from convviz_widgets.state import ACTIVATIONS, GRADIENTS, PARAMETERS, ModelState, Selection
-from convviz_widgets.tensors import SEQUENTIAL, Distribution
+from convviz_widgets.tensors import SEQUENTIAL, SIGMAS, Distribution
 from convviz_widgets.views.distribution_picture import (
     RANGES,
     WHOLE_RUN,
@@ -37,6 +37,8 @@ from convviz_widgets.views.history_view import HistoryOptions, HistoryView
 from convviz_widgets.views.option_controls import choice, line, switch
 
 HEAT_MAP, BANDS = "heat map", "percentile bands"
+
+IF_NORMAL = f"±{', '.join(f'{each:g}' for each in SIGMAS)} σ if Normal"
 
 LABELS = {
     "weights": WEIGHTS,
@@ -223,7 +225,7 @@ def _counts(here: Distribution, picture: DistributionPicture) -> list[str]:
 
 def _scale(picture: DistributionPicture, here: Distribution, show: str) -> list[str]:
     if show == BANDS:
-        return [f"bands between percentiles, ± {here.width:.2g}; ±0.5, 1, 1.5 σ if Normal"]
+        return [f"bands between percentiles, ± {here.width:.2g}; {IF_NORMAL}"]
     low, high = picture.limits
     column = "checkpoint" if picture.group == 1 else f"{picture.group} checkpoints"
     return [

@@ -18,7 +18,7 @@ from convviz_widgets.instrument import (
     Measurement,
 )
 from convviz_widgets.tensors.filter_quality import cause_of
-from convviz_widgets.tensors.noisiness import NOISY, PERMUTATIONS, has_full_power
+from convviz_widgets.tensors.noisiness import FULL_POWER, NOISY, PERMUTATIONS, has_full_power
 
 SHOWN = {
     NOISY_FILTERS: "noisy filters",
@@ -27,6 +27,8 @@ SHOWN = {
     RELATIVE_ENTROPY: "entropy / random",
 }
 """What is drawn, and its name; all of it hardly leaves 0 to 1."""
+
+LOW_POWER = f"; low power: kernels below {FULL_POWER}×{FULL_POWER}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +60,7 @@ class Trajectory:
             return f"{at} · noisiness means nothing for 1×1, depthwise and fully connected weights"
         share, update, cosine, entropy = self.values[:, index]
         size = tuple(self.info.weight_shape or ())[-2:]
-        low = "" if has_full_power(size) else "; low power: kernels below 4×4"
+        low = "" if has_full_power(size) else LOW_POWER
         said = [
             at,
             f"{share:.0%} of n = {count} filters are noisy: {NOISY:.0%} or more of {PERMUTATIONS} "

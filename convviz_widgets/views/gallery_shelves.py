@@ -16,6 +16,7 @@ from convviz_widgets.instrument import (
     find_repeated_batches,
     sample_digests,
 )
+from convviz_widgets.instrument.input_statistics import is_clipped
 from convviz_widgets.instrument.preprocessing import Preprocessing
 
 Groups = dict[int, tuple[int, ...]]
@@ -191,7 +192,7 @@ def _sample(image: Tensor, preprocessing: Preprocessing, label: str, line: str) 
     image = image if image.ndim == 3 else image.reshape(1, *image.shape[-2:])
     values = image.float() * preprocessing.scale.reshape(-1, 1, 1)
     undone = 255 * (values + preprocessing.shift.reshape(-1, 1, 1))
-    clipped = int(((undone < -0.5) | (undone > 255.5)).sum())
+    clipped = int(is_clipped(undone).sum())
     return Sample(preprocessing.undone(image), label, line, undone.numel(), clipped)
 
 

@@ -11,6 +11,12 @@ import numpy as np
 from ipywidgets import Layout, VBox, Widget
 from traitlets import Enum
 
+from convviz_widgets.diagnosis.rules.gradients import (
+    EXPLODING_DECADES,
+    EXPLODING_SLOPE,
+    VANISHING_DECADES,
+    VANISHING_SLOPE,
+)
 from convviz_widgets.instrument import (
     OUTPUT_GRADIENTS,
     WEIGHT_GRADIENTS,
@@ -26,6 +32,12 @@ from convviz_widgets.views.option_controls import choice, line
 from convviz_widgets.views.text import ACCENT, QUIET
 
 OF = {"layer outputs": OUTPUT_GRADIENTS, "weights": WEIGHT_GRADIENTS}
+
+LIMITS = (
+    f"vanishing: ≥ {VANISHING_SLOPE:g} and ≥ {VANISHING_DECADES:g}; "
+    f"exploding: ≤ −{-EXPLODING_SLOPE:g} and ≤ −{-EXPLODING_DECADES:g}"
+)
+"""Decades a layer, and in all, at which the diagnosis raises an alarm."""
 
 NORMS, RATIOS, SLOPES = "gradient norms", "update ratios", "slope over depth"
 
@@ -217,8 +229,7 @@ class GradientFlow(HistoryView):
         odd = sum(not math.isfinite(norm) for norm in profile.norms)
         return [
             f"slope {slope.slope:.2f} decades a layer, {slope.total:.1f} in all, over the outputs "
-            f"of {slope.used} layers with weights (positive: shrinks towards the input; vanishing: "
-            "≥ 0.2 and ≥ 3; exploding: ≤ −0.25 and ≤ −1.5)",
+            f"of {slope.used} layers with weights (positive: shrinks towards the input; {LIMITS})",
             f"loss on n = {picture.images} images, {step}",
             f"exactly zero, left out: {', '.join(zero) or 'none'}",
             *([f"not finite in {odd} layers"] if odd else []),

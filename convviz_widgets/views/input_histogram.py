@@ -13,7 +13,7 @@ from traitlets import Enum, Int, Unicode
 from convviz_widgets.errors import InputError, unknown
 from convviz_widgets.instrument import ImageSet
 from convviz_widgets.instrument.input_counts import InputCounts, input_counts, together
-from convviz_widgets.instrument.input_statistics import LEAST
+from convviz_widgets.instrument.input_statistics import LEAST, NEAR
 from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.tensors import Histogram
 from convviz_widgets.views.base import ViewOptions
@@ -135,7 +135,8 @@ class InputHistogram(HistogramView):
             f"{counted.n:,} values · {len(counted.counts)} bins from {edges[0]:.4g} to "
             f"{edges[-1]:.4g}{non_finite(counted)}",
             f"as the model takes them: mean {mean:.3g}, std {std:.3g}, RMS {rms:.3g}",
-            f"undone: {found.clipped:.2%} clipped, {found.whole:.1%} within 0.02 of whole numbers",
+            f"undone: {found.clipped:.2%} clipped, {found.whole:.1%} within {NEAR:g} of whole "
+            "numbers",
         ]
         if self.side == UNDONE:
             said[0] += f", {counted.below:,} below, {counted.above:,} above"

@@ -16,6 +16,7 @@ from traitlets import Bool, Float, Tuple, Unicode
 from convviz_widgets.errors import InputError
 from convviz_widgets.record import Run, Series
 from convviz_widgets.state import ModelState, Selection
+from convviz_widgets.tensors import SMOOTHING
 from convviz_widgets.views.base import View, ViewOptions
 from convviz_widgets.views.curves import (
     Curve,
@@ -33,7 +34,7 @@ from convviz_widgets.views.raster import Overlay
 from convviz_widgets.views.text import ACCENT, Text
 from convviz_widgets.views.widget_tree import close_tree
 
-SMOOTHINGS = (0.0, 0.6, 0.9, 0.99)
+SMOOTHINGS = (0.0, 0.6, SMOOTHING, 0.99)
 
 CLICK = 4
 """Pixels that the pointer may move between press and release, and still it was a click."""
@@ -95,7 +96,7 @@ class TrainingCurves(View):
     quantity = Unicode("loss", help="What the metrics shown at first have in their names.").tag(
         option=True
     )
-    smoothing = Float(0.9, help="TensorBoard's smoothing, 0 up to 1.").tag(option=True)
+    smoothing = Float(SMOOTHING, help="TensorBoard's smoothing, 0 up to 1.").tag(option=True)
     logarithmic = Bool(False, help="Logarithmic values.").tag(option=True)
 
     def __init__(

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from convviz_widgets.instrument.activations import ACTIVATION_MODULES
 from torch import nn
 
 import convviz_widgets as cvw
 from convviz_widgets.instrument import list_layers
+from convviz_widgets.instrument.layers import ACTIVATION_MODULES
 from convviz_widgets.sweep import can_die
 
 OTHER_ARGUMENTS = {nn.Threshold: (0.0, 0.0)}

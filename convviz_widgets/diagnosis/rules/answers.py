@@ -8,6 +8,9 @@ from convviz_widgets.diagnosis.code import chroma_code, contrast_code, stuck_cod
 from convviz_widgets.diagnosis.finding import WARNING, Finding
 from convviz_widgets.diagnosis.measurements import AnswerFacts
 
+CHROMA_LIMIT, CONTRAST_LIMIT = 0.7, 0.5
+"""Shares of the targets' chroma and contrast below which output pictures are washed out."""
+
 IMAGES = 32
 """Fewer could be of one class by chance."""
 
@@ -39,7 +42,10 @@ def stuck_output(
 
 
 def washed_out_output(
-    answers: Sequence[AnswerFacts], *, chroma: float = 0.7, contrast: float = 0.5
+    answers: Sequence[AnswerFacts],
+    *,
+    chroma: float = CHROMA_LIMIT,
+    contrast: float = CONTRAST_LIMIT,
 ) -> list[Finding]:
     """Find output pictures with less colour, or less contrast, than their targets.
 

@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from convviz_widgets.diagnosis.code import noise_code
 from convviz_widgets.diagnosis.finding import REMARK, Finding
 from convviz_widgets.diagnosis.measurements import FilterNoise
+from convviz_widgets.tensors.filter_quality import MANY, STILL_INITIAL
 
 
 def noisy_filter(
     layers: Sequence[FilterNoise],
     *,
-    share: float = 0.25,
-    cosine: float = 0.5,
-    update_share: float = 0.25,
+    share: float = MANY,
+    cosine: float = STILL_INITIAL,
+    update_share: float = MANY,
 ) -> list[Finding]:
     """Find layers whose filters are no smoother than their weights at shuffled positions.
 

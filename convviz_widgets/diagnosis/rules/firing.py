@@ -9,6 +9,7 @@ import numpy as np
 from convviz_widgets.diagnosis.code import channel_code, dead_code
 from convviz_widgets.diagnosis.finding import ERROR, REMARK, WARNING, Finding
 from convviz_widgets.diagnosis.measurements import Firing
+from convviz_widgets.sweep import DYING, rate_bound
 
 IMAGES = 256
 """One image proves nothing: of a random net's channels 50 % are silent on one, 25 % on 256."""
@@ -93,7 +94,7 @@ def dead_filter(
 
 
 def dying_filter(
-    firing: Sequence[Firing], *, rate: float = 0.01, images: int = IMAGES
+    firing: Sequence[Firing], *, rate: float = DYING, images: int = IMAGES
 ) -> list[Finding]:
     """Find channels that fire on fewer than ``rate`` of the images, but on some."""
     found = []
@@ -111,7 +112,7 @@ def _channel(rule: str, each: Firing, channel: int, threshold: float) -> Finding
     else:
         what = (
             f"is zero everywhere on n = {images:,} images; its firing rate is below "
-            f"{3 / images:.2%}, with 95 % confidence"
+            f"{rate_bound(images):.2%}, with 95 % confidence"
         )
     return Finding(
         rule,

@@ -14,9 +14,18 @@ from convviz_widgets.diagnosis.measurements import GradientDepth
 from convviz_widgets.diagnosis.windows import preceding
 from convviz_widgets.tensors import DepthSlope, depth_slope
 
+VANISHING_SLOPE, VANISHING_DECADES = 0.2, 3.0
+"""Decades a layer, and in all, by which gradients shrink towards the input, at least."""
+
+EXPLODING_SLOPE, EXPLODING_DECADES = -0.25, -1.5
+"""The same of gradients that grow towards it, at most."""
+
 
 def vanishing_gradient(
-    profiles: Sequence[GradientDepth], *, decades: float = 3.0, slope: float = 0.2
+    profiles: Sequence[GradientDepth],
+    *,
+    decades: float = VANISHING_DECADES,
+    slope: float = VANISHING_SLOPE,
 ) -> list[Finding]:
     """Find gradients that shrink on their way to the input.
 
@@ -49,8 +58,8 @@ def exploding_gradient(
     profiles: Sequence[GradientDepth] = (),
     gradient_norm: Curve | None = None,
     *,
-    slope: float = -0.25,
-    decades: float = -1.5,
+    slope: float = EXPLODING_SLOPE,
+    decades: float = EXPLODING_DECADES,
     times: float = 100.0,
     window: int = 100,
     least: int = 2,

@@ -11,13 +11,11 @@ from convviz_widgets.diagnosis.code import (
 )
 from convviz_widgets.diagnosis.finding import REMARK, WARNING, Finding
 from convviz_widgets.instrument import InputStatistics
-
-IMAGES = 256
-"""One picture says nothing of a data set."""
+from convviz_widgets.instrument.input_statistics import LEAST
 
 
 def input_not_centred(
-    inputs: InputStatistics, *, stds: float = 0.5, images: int = IMAGES
+    inputs: InputStatistics, *, stds: float = 0.5, images: int = LEAST
 ) -> list[Finding]:
     """Find inputs whose mean is far from zero: a remark, standard digit pipelines reach 0.8."""
     mean, std, _ = inputs.overall
@@ -39,7 +37,7 @@ def input_not_centred(
 
 
 def input_scale(
-    inputs: InputStatistics, *, low: float = 0.05, high: float = 5.0, images: int = IMAGES
+    inputs: InputStatistics, *, low: float = 0.05, high: float = 5.0, images: int = LEAST
 ) -> list[Finding]:
     """Find inputs that are far too large or too small: 0 to 255 with SGD kills layers [Hui]."""
     _, _, rms = inputs.overall
@@ -60,7 +58,7 @@ def input_scale(
 
 
 def unequal_input_scales(
-    inputs: InputStatistics, *, times: float = 3.0, images: int = IMAGES
+    inputs: InputStatistics, *, times: float = 3.0, images: int = LEAST
 ) -> list[Finding]:
     """Find channels of the input whose standard deviations are far apart: a remark."""
     stds = inputs.std.tolist()

@@ -16,8 +16,6 @@ from convviz_widgets.diagnosis.windows import (
 )
 from convviz_widgets.tensors import smooth
 
-SMOOTHING = 0.9
-
 
 def loss_jump(
     loss: Curve,
@@ -46,7 +44,7 @@ def loss_jump(
         Smallest σ, as a share of the loss.
     """
     curve = loss.finite
-    smoothed = smooth(curve.values, SMOOTHING)
+    smoothed = smooth(curve.values)
     before = lowest_before(smoothed)
     spread = preceding(curve.values - smoothed, window, LEAST).sigma
     sigma = np.fmax(spread, floor * np.abs(before))

@@ -12,8 +12,6 @@ from convviz_widgets.diagnosis.curve import Curve
 from convviz_widgets.diagnosis.finding import REMARK, WARNING, Finding
 from convviz_widgets.tensors import smooth
 
-SMOOTHING = 0.9
-
 
 def slow_learning(
     loss: Curve,
@@ -51,7 +49,7 @@ def slow_learning(
     curve = loss.finite
     if len(curve) < least:
         return []
-    smoothed = smooth(curve.values, SMOOTHING)
+    smoothed = smooth(curve.values)
     start = float(np.median(curve.values[:10]))
     if classes is not None and classes > 1:
         start = min(start, math.log(classes))

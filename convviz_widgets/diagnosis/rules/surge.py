@@ -52,14 +52,15 @@ def loss_surge(
         step, worst = int(curve.steps[first]), float(heights[places].max())
         after = heights[first + 1 : first + 1 + recovery]
         recovered = bool((after < sigmas / 2).any())
-        cause, layer = _surge_cause(step, recovered, recovery, update_ratios or {}, sigmas, window)
+        rose = first_to_rise(update_ratios or {}, step, recovery, sigmas, window, floor)
+        cause, layer = _surge_cause(rose, bool(update_ratios), recovered, recovery)
         found.append(
             Finding(
                 "loss-surge",
                 WARNING,
                 f"{curve.name} surged at step {step:,} to {curve.values[first]:.3g}, {worst:.1f} "
                 f"robust σ above the {window} recorded steps before (threshold {sigmas:g}): "
-                f"{cause}{_norm_beside(gradient_norm, step)}",
+                f"{cause}{_norm_beside(gradient_norm, step, window)}",
                 layer=layer,
                 step=step,
                 value=worst,
@@ -72,21 +73,15 @@ def loss_surge(
 
 
 def _surge_cause(
-    step: int,
-    recovered: bool,
-    recovery: int,
-    ratios: Mapping[str, Curve],
-    sigmas: float,
-    window: int,
+    rose: tuple[str, int] | None, has_ratios: bool, recovered: bool, recovery: int
 ) -> tuple[str, str | None]:
     back = f"it was back within {recovery} recorded steps" if recovered else "it did not recover"
-    if not ratios:
+    if not has_ratios:
         return (
             f"{back}; without update ratios a bad batch and a learning rate that is too high "
             "cannot be told apart",
             None,
         )
-    rose = first_to_rise(ratios, step, recovery, sigmas, window)
     if rose is not None:
         name, at = rose
         return (
@@ -99,7 +94,12 @@ def _surge_cause(
 
 
 def first_to_rise(
-    ratios: Mapping[str, Curve], step: int, before: int, sigmas: float, window: int
+    ratios: Mapping[str, Curve],
+    step: int,
+    before: int,
+    sigmas: float,
+    window: int,
+    floor: float,
 ) -> tuple[str, int] | None:
     """Return the weight whose update ratio left its level first before ``step``, and when."""
     rises = []
@@ -108,7 +108,7 @@ def first_to_rise(
         early = (known.steps < step) & (known.values > 0)
         steps, logs = known.steps[early], np.log(known.values[early])
         level = preceding(logs, window, LEAST)
-        heights = (logs - level.median) / np.fmax(level.sigma, 0.05)
+        heights = (logs - level.median) / np.fmax(level.sigma, floor)
         recent = np.flatnonzero((heights >= sigmas) & (steps >= step - before))
         if recent.size:
             place = recent[0]
@@ -116,11 +116,11 @@ def first_to_rise(
     return (min(rises)[2], min(rises)[0]) if rises else None
 
 
-def _norm_beside(norm: Curve | None, step: int) -> str:
+def _norm_beside(norm: Curve | None, step: int, window: int) -> str:
     if norm is None or not len(norm):
         return ""
     place = int(np.searchsorted(norm.steps, step, side="right")) - 1
     if place < 1:
         return ""
-    usual = float(np.median(norm.values[max(0, place - 50) : place]))
+    usual = float(np.median(norm.values[max(0, place - window) : place]))
     return f" (gradient norm {norm.values[place]:.3g}, usually {usual:.3g})"

@@ -13,6 +13,9 @@ from convviz_widgets.diagnosis.curve import Curve
 from convviz_widgets.diagnosis.finding import WARNING, Finding
 from convviz_widgets.diagnosis.measurements import layer_of
 
+TYPICAL = "typical 1e-3 to 2e-2"
+"""Of ‖ΔW‖/‖W‖ in a step; 1e-3 is CS231n's rule of thumb ("Neural Networks 3")."""
+
 
 def update_ratio(
     ratios: Mapping[str, Curve],
@@ -26,10 +29,10 @@ def update_ratio(
 ) -> list[Finding]:
     """Find weights that move too much in a step, or not at all.
 
-    ‖ΔW‖/‖W‖ is typically 1e-3 to 2e-2; 1e-3 is CS231n's rule of thumb ("Neural Networks 3"). Too
-    high where it is above ``high`` at ``times`` recorded steps, and at ``share`` of those so far;
-    too low where its median over the run is below ``low``, the tail in which the learning rate has
-    decayed to below a hundredth of its largest left out (the second half, where it is unknown).
+    Too high where ‖ΔW‖/‖W‖ is above ``high`` at ``times`` recorded steps, and at ``share`` of those
+    so far; too low where its median over the run is below ``low``, the tail in which the learning
+    rate has decayed to below a hundredth of its largest left out (the second half, where it is
+    unknown).
 
     Parameters
     ----------
@@ -77,7 +80,7 @@ def _too_high(name: str, curve: Curve, first: int, high: float) -> Finding:
         "update-ratio",
         WARNING,
         f"{name} moves by more than {high:g} of itself a step at {above:,} of {len(curve):,} "
-        f"points (up to {curve.values.max():.2g}; typical 1e-3 to 2e-2): steps too large",
+        f"points (up to {curve.values.max():.2g}; {TYPICAL}): steps too large",
         step=int(curve.steps[first]),
         value=float(curve.values.max()),
         threshold=high,
@@ -90,8 +93,8 @@ def _too_low(name: str, curve: Curve, median: float, low: float) -> Finding:
     return Finding(
         "update-ratio",
         WARNING,
-        f"{name} moves by {median:.1e} of itself a step (median; threshold {low:g}, typical 1e-3 "
-        "to 2e-2): it is frozen, gets no gradient, or the learning rate is too low: cannot tell",
+        f"{name} moves by {median:.1e} of itself a step (median; threshold {low:g}, {TYPICAL}): "
+        "it is frozen, gets no gradient, or the learning rate is too low: cannot tell",
         step=int(curve.steps[-1]),
         value=median,
         threshold=low,
