@@ -4,7 +4,7 @@ from convviz_widgets.diagnosis.curve import Curve
 from convviz_widgets.diagnosis.evidence import Evidence
 from convviz_widgets.diagnosis.finding import ERROR, REMARK, SEVERITIES, WARNING, Finding
 from convviz_widgets.diagnosis.measurements import (
-    AnswerFacts,
+    Answered,
     FilterNoise,
     Firing,
     GradientDepth,
@@ -21,7 +21,7 @@ __all__ = [
     "RULES",
     "SEVERITIES",
     "WARNING",
-    "AnswerFacts",
+    "Answered",
     "Curve",
     "Evidence",
     "FilterNoise",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,19 @@ class Curve:
     """(n,), ascending."""
     values: NDArray[np.float64]
     """(n,); may hold NaN and infinities."""
+
+    @classmethod
+    def of_updates(cls, name: str, steps: NDArray[np.int64], ratios: Sequence[float]) -> Curve:
+        """Return ‖ΔW‖/‖W‖ between checkpoints, each divided by the steps between the two.
+
+        Parameters
+        ----------
+        steps
+            Of the checkpoints, (n + 1,).
+        ratios
+            From each checkpoint but the last to the next, (n,).
+        """
+        return cls(name, steps[1:], np.asarray(ratios, np.float64) / np.diff(steps))
 
     def __len__(self) -> int:
         return len(self.steps)

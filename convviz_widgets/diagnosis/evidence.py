@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from convviz_widgets.diagnosis.curve import Curve
 from convviz_widgets.diagnosis.measurements import (
-    AnswerFacts,
+    Answered,
     FilterNoise,
     Firing,
     GradientDepth,
@@ -37,7 +37,7 @@ class Evidence:
     checkpoint_ratios: Mapping[str, Curve] = field(default_factory=dict)
     """Layer → ‖W − W₀‖/‖W₀‖ from the checkpoint before, divided by the steps between them."""
     filters: tuple[FilterNoise, ...] = ()
-    answers: tuple[AnswerFacts, ...] = ()
+    answers: tuple[Answered, ...] = ()
     inputs: InputStatistics | None = None
     states_preprocessing: bool = False
     """Whether a mean and std are stated, which the inputs can be held against."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -9,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convviz_widgets.diagnosis.curve import Curve
+from convviz_widgets.instrument import BIASES, WEIGHTS, AnswerFacts, FilterFacts
+from convviz_widgets.tensors import Distribution
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +52,13 @@ class GradientDepth:
     """Infinite where a value of the gradient is not finite."""
     images: int
 
+    @classmethod
+    def of(cls, step: int, gradients: Mapping[str, Distribution], images: int) -> GradientDepth:
+        """Return the norms of the gradients by the outputs of layers, input first."""
+        counted = gradients.values()
+        norms = [math.inf if each.non_finite else each.moments.norm for each in counted]
+        return cls(step, tuple(gradients), tuple(norms), images)
+
 
 @dataclass(frozen=True)
 class TensorFacts:
@@ -64,8 +74,44 @@ class TensorFacts:
     std: float
     skew: float
     median: float
+    """NaN for what is neither weights nor biases."""
     low: float
     high: float
+
+    @classmethod
+    def of(cls, layer: str, what: str, step: int, counted: Distribution) -> TensorFacts:
+        """Return the facts of what was counted."""
+        moments = counted.moments
+        is_parameter = what in (WEIGHTS, BIASES)
+        return cls(
+            layer=layer,
+            what=what,
+            step=step,
+            n=counted.n,
+            non_finite=counted.non_finite,
+            mean=moments.mean,
+            std=moments.std,
+            skew=moments.skew,
+            median=float(counted.percentiles([50.0])[0]) if is_parameter else math.nan,
+            low=counted.low,
+            high=counted.high,
+        )
+
+    @property
+    def size(self) -> float:
+        """The largest magnitude."""
+        return max(-self.low, self.high)
+
+    @property
+    def deviation(self) -> float:
+        """Of the value farthest from the median, in standard deviations."""
+        far = max(self.high - self.median, self.median - self.low)
+        return far / self.std if self.std > 0 else 0.0
+
+    @property
+    def offset(self) -> float:
+        """|mean| in standard deviations, 0 for a constant."""
+        return abs(self.mean) / self.std if self.std > 0 else 0.0
 
 
 def layer_of(parameter: str) -> str:
@@ -75,40 +121,19 @@ def layer_of(parameter: str) -> str:
 
 @dataclass(frozen=True)
 class FilterNoise:
-    """How noisy the filters of a layer are at one checkpoint, and how they came to be.
+    """How noisy the filters of a layer are at one checkpoint.
 
     Of kernels from 4×4 up: smaller ones have too few positions for the percentiles to mean much.
     """
 
     layer: str
     step: int
-    share: float
-    """Of filters at or above the percentile, see `tensors.noisiness`."""
-    count: int
-    """Filters that can be ranked."""
-    cosine: float = float("nan")
-    """Between the weights and those of step 0; NaN without."""
-    update_share: float = float("nan")
-    """Share of noisy filters in what has changed since step 0; NaN without."""
+    facts: FilterFacts
 
 
 @dataclass(frozen=True)
-class AnswerFacts:
+class Answered:
     """What the model answers to many images at one checkpoint."""
 
     step: int
-    images: int
-    commonest: int | None = None
-    """Class that is answered most often; None for a model that puts out something else."""
-    share: float = float("nan")
-    """Of the images to which it is answered."""
-    label_share: float = float("nan")
-    """Largest share of one label among these images; NaN without labels."""
-    pictures: int = 0
-    """Pairs of output and target picture, those of a grey target left out."""
-    chroma: float = float("nan")
-    """Mean chroma of the outputs, divided by that of the targets."""
-    contrast: float = float("nan")
-    """Median over the images: luminance std of the output, divided by that of the target."""
-    worst: int | None = None
-    """Index of the image that lost most."""
+    facts: AnswerFacts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -118,12 +119,12 @@ def _preprocessing(e: Evidence) -> Applied:
 
 
 def _stuck(e: Evidence) -> Applied:
-    labelled = any(each.label_share == each.label_share for each in e.answers)
+    labelled = any(not math.isnan(each.facts.label_share) for each in e.answers)
     return stuck_output(e.answers) if labelled else None
 
 
 def _washed_out(e: Evidence) -> Applied:
-    return washed_out_output(e.answers) if any(each.pictures for each in e.answers) else None
+    return washed_out_output(e.answers) if any(each.facts.pictures for each in e.answers) else None
 
 
 CHECKPOINTS = "a state with checkpoints"

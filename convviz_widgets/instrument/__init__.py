@@ -9,15 +9,7 @@ from convviz_widgets.instrument.duplicates import (
     find_leak,
     find_repeated_batches,
 )
-from convviz_widgets.instrument.filter_measuring import (
-    INITIAL_COSINE,
-    NOISY_FILTERS,
-    NOISY_UPDATES,
-    RANKED_FILTERS,
-    RELATIVE_ENTROPY,
-    VARIANCE_ENTROPY,
-    measure_filters,
-)
+from convviz_widgets.instrument.filter_measuring import measure_filters
 from convviz_widgets.instrument.image_set import ImageSet
 from convviz_widgets.instrument.input_statistics import InputStatistics, input_statistics
 from convviz_widgets.instrument.layers import LayerInfo
@@ -30,15 +22,17 @@ from convviz_widgets.instrument.measurement import (
     QUANTITIES,
     WEIGHT_GRADIENTS,
     WEIGHTS,
+    AnswerFacts,
+    FilterFacts,
     Measurement,
 )
 from convviz_widgets.instrument.measuring import (
-    CONCENTRATION,
-    UPDATE_RATIO,
+    fired_images,
     measure_activations,
     measure_gradients,
     measure_parameters,
     measure_updates,
+    relative_change,
     weights_of,
 )
 from convviz_widgets.instrument.probe import Probe, list_layers
@@ -48,23 +42,17 @@ from convviz_widgets.instrument.sample_hashes import sample_digests
 
 __all__ = [
     "BIASES",
-    "CONCENTRATION",
-    "INITIAL_COSINE",
-    "NOISY_FILTERS",
-    "NOISY_UPDATES",
     "OUTPUTS",
     "OUTPUT_GRADIENTS",
     "PRE_ACTIVATIONS",
     "QUANTITIES",
-    "RANKED_FILTERS",
-    "RELATIVE_ENTROPY",
-    "UPDATE_RATIO",
-    "VARIANCE_ENTROPY",
     "WEIGHTS",
     "WEIGHT_GRADIENTS",
+    "AnswerFacts",
     "Attributions",
     "Duplicates",
     "FieldBox",
+    "FilterFacts",
     "Gradients",
     "ImageSet",
     "InputStatistics",
@@ -82,6 +70,7 @@ __all__ = [
     "find_duplicates",
     "find_leak",
     "find_repeated_batches",
+    "fired_images",
     "input_statistics",
     "list_layers",
     "loader_batches",
@@ -91,6 +80,7 @@ __all__ = [
     "measure_gradients",
     "measure_parameters",
     "measure_updates",
+    "relative_change",
     "sample_digests",
     "weights_of",
 ]

@@ -12,6 +12,7 @@ from convviz_widgets.instrument.answers import Answers
 from convviz_widgets.instrument.filter_measuring import measure_filters
 from convviz_widgets.instrument.image_set import ImageSet
 from convviz_widgets.instrument.measurement import Measurement
+from convviz_widgets.instrument.measuring import fired_images
 from convviz_widgets.instrument.probe import Probe
 
 
@@ -38,15 +39,19 @@ def measure_census(
     measured as well, against the ``initial`` weights where those are known.
     """
     fired: dict[str, np.ndarray] = {}
-    answers, count = Answers(images), 0
+    answers = Answers(images)
     for batch in batches:
         recording = probe.record(batch.inputs)
-        count += len(batch.inputs)
         answers.add(batch.indices, recording.result, batch.expected)
         for layer in recording.inputs:
             maps = recording.outputs[layer]  # (N, C, ...)
             if maps.ndim >= 2:
-                here = (maps.reshape(*maps.shape[:2], -1) != 0).any(dim=2).sum(dim=0)
-                fired[layer] = fired.get(layer, 0) + here.cpu().numpy()
-    filters = measure_filters(probe, initial)
-    return Measurement(count, numbers={**answers.numbers, **filters.numbers}, fired=fired)
+                fired[layer] = fired.get(layer, 0) + fired_images(maps)
+    facts = answers.facts
+    filters = measure_filters(probe, initial).filters
+    return Measurement(facts.images, fired=fired, filters=filters, answers=facts)
+
+
+def spread_over(size: int, count: int) -> tuple[int, ...]:
+    """Return ``count`` of ``size`` images, spread evenly over them, the first included."""
+    return tuple(index * size // count for index in range(count))

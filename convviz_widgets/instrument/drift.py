@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convviz_widgets.instrument.answers import LEAST
+LEAST = 0.02
+"""Targets that are less colourful, or less contrasted, than this say nothing."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Drift:
     def of(cls, table: np.ndarray) -> Drift:
         """Sum up a table (N, 4): chroma of output and target, contrast of output and target.
 
-        Targets below 0.02 say nothing, nor do outputs that are not finite.
+        Targets below `LEAST` say nothing, nor do outputs that are not finite.
         """
         finite = np.isfinite(table)
         coloured = table[finite[:, :2].all(axis=1) & (table[:, 1] >= LEAST)]

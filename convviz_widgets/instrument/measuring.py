@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -23,9 +24,6 @@ from convviz_widgets.instrument.measurement import (
 from convviz_widgets.instrument.probe import Probe
 from convviz_widgets.instrument.recording import Recording, storage_of
 from convviz_widgets.tensors import Distribution, concentration, distribution, to_display_array
-
-CONCENTRATION = "concentration"
-UPDATE_RATIO = "update ratio"
 
 
 def measure_parameters(probe: Probe) -> Measurement:
@@ -61,21 +59,21 @@ def measure_activations(probe: Probe, batches: Iterable[Tensor]) -> Measurement:
             maps = to_display_array(recording.outputs[layer])  # (N, C, ...)
             if maps.ndim < 2:
                 continue
-            fired[layer] = fired.get(layer, 0) + _fired(maps)
+            fired[layer] = fired.get(layer, 0) + fired_images(recording.outputs[layer])
             if maps.ndim > 2:
                 shares.setdefault(layer, []).append(
                     concentration(maps.reshape(-1, *maps.shape[2:]))
                 )
-    numbers = {(layer, CONCENTRATION): _mean(parts) for layer, parts in shares.items()}
-    distributions = {name: _compact(part) for name, part in counts.items()}
-    return Measurement(images, distributions, numbers, fired)
+    return Measurement(
+        images,
+        {name: _compact(part) for name, part in counts.items()},
+        fired,
+        concentration={layer: _mean(parts) for layer, parts in shares.items()},
+    )
 
 
 def measure_gradients(probe: Probe, images: Tensor, loss: Callable[[Any], Tensor]) -> Measurement:
-    """Count the gradients of the loss on one batch by every layer's output and weights.
-
-    Their mean magnitudes stand in the numbers, under (layer, quantity).
-    """
+    """Count the gradients of the loss on one batch by every layer's output and weights."""
     gradients = probe.backward(images, loss)
     counts: dict[Name, Distribution] = {}
     means: dict[Name, float] = {}
@@ -87,8 +85,7 @@ def measure_gradients(probe: Probe, images: Tensor, loss: Callable[[Any], Tensor
             values = to_display_array(gradient)
             counts[layer, quantity] = _compact(distribution(values))
             means[layer, quantity] = _mean([np.abs(values).ravel()])
-    means["", "loss"] = gradients.loss
-    return Measurement(len(images), counts, means)
+    return Measurement(len(images), counts, magnitudes=means, loss=gradients.loss)
 
 
 def measure_updates(probe: Probe, before: Mapping[str, Tensor]) -> Measurement:
@@ -98,13 +95,17 @@ def measure_updates(probe: Probe, before: Mapping[str, Tensor]) -> Measurement:
     ----------
     before : the weights of an earlier checkpoint, as `weights_of` returned them.
     """
-    ratios: dict[Name, float] = {}
-    for layer, now in weights_of(probe).items():
-        earlier = before[layer]
-        norm = float(torch.linalg.vector_norm(earlier))
-        moved = float(torch.linalg.vector_norm(now - earlier))
-        ratios[layer, UPDATE_RATIO] = moved / norm if norm else float("nan")
-    return Measurement(numbers=ratios)
+    now = weights_of(probe)
+    return Measurement(
+        update_ratios={layer: relative_change(before[layer], now[layer]) for layer in now}
+    )
+
+
+def relative_change(before: Tensor, now: Tensor) -> float:
+    """Return ‖W − W₀‖ / ‖W₀‖ in double precision; NaN from weights of zero."""
+    before, now = before.to(torch.float64), now.to(torch.float64)
+    norm = float(torch.linalg.vector_norm(before))
+    return float(torch.linalg.vector_norm(now - before)) / norm if norm else math.nan
 
 
 def weights_of(probe: Probe) -> dict[str, Tensor]:
@@ -135,9 +136,9 @@ def _counted(recording: Recording) -> dict[Name, Distribution]:
     }
 
 
-def _fired(maps: np.ndarray) -> np.ndarray:
+def fired_images(maps: Tensor) -> np.ndarray:
     """Return on how many images each channel of (N, C, ...) is not zero everywhere: int64 (C,)."""
-    return (maps.reshape(*maps.shape[:2], -1) != 0).any(axis=2).sum(axis=0)
+    return (maps.reshape(*maps.shape[:2], -1) != 0).any(dim=2).sum(dim=0).cpu().numpy()
 
 
 def _mean(parts: list[np.ndarray]) -> float:

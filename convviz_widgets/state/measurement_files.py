@@ -16,13 +16,13 @@ import numpy as np
 from convviz_widgets.checkpoints.listing import StoredItem
 from convviz_widgets.checkpoints.regular_file import read_regular
 from convviz_widgets.errors import CheckpointError
-from convviz_widgets.instrument import Measurement
+from convviz_widgets.instrument import AnswerFacts, FilterFacts, Measurement
 from convviz_widgets.state.job import Job
 from convviz_widgets.tensors import Distribution, Moments
 
 FOLDER = ".convviz-history"
 SUFFIX = ".measurement"
-FORMAT = 1
+FORMAT = 2
 DIGEST = 32
 FILE_BYTES = 2**25
 CONTENT_BYTES = 2**26
@@ -96,8 +96,13 @@ def _packed(measured: Measurement, identity: list[Any]) -> bytes:
         "distributions": [
             [*name, *_row(counted)] for name, counted in measured.distributions.items()
         ],
-        "numbers": [[*name, value] for name, value in measured.numbers.items()],
         "fired": [[layer, len(counts)] for layer, counts in measured.fired.items()],
+        "concentration": list(measured.concentration.items()),
+        "magnitudes": [[*name, value] for name, value in measured.magnitudes.items()],
+        "update ratios": list(measured.update_ratios.items()),
+        "filters": [[layer, *vars(facts).values()] for layer, facts in measured.filters.items()],
+        "answers": None if measured.answers is None else list(vars(measured.answers).values()),
+        "loss": measured.loss,
     }
     arrays += [each.counts for each in measured.distributions.values()]
     arrays += [each.astype(np.int64) for each in measured.fired.values()]
@@ -136,9 +141,46 @@ def _unpacked(data: bytes, identity: list[Any]) -> Measurement:
         (str(layer), str(quantity)): _distribution(counts, *row)
         for layer, quantity, *row in header["distributions"]
     }
-    numbers = {(str(layer), str(name)): float(value) for layer, name, value in header["numbers"]}
-    fired = {str(layer): counts.take("int64", size) for layer, size in header["fired"]}
-    return Measurement(int(header["images"]), distributions, numbers, fired)
+    return Measurement(
+        int(header["images"]),
+        distributions,
+        fired={str(layer): counts.take("int64", size) for layer, size in header["fired"]},
+        concentration={str(layer): float(value) for layer, value in header["concentration"]},
+        magnitudes={
+            (str(layer), str(quantity)): float(value)
+            for layer, quantity, value in header["magnitudes"]
+        },
+        update_ratios={str(layer): float(value) for layer, value in header["update ratios"]},
+        filters={str(layer): _filter_facts(*row) for layer, *row in header["filters"]},
+        answers=None if header["answers"] is None else _answer_facts(*header["answers"]),
+        loss=float(header["loss"]),
+    )
+
+
+def _filter_facts(share: Any, count: Any, *rest: Any) -> FilterFacts:
+    return FilterFacts(float(share), int(count), *map(float, rest))
+
+
+def _answer_facts(
+    images: Any,
+    commonest: Any,
+    share: Any,
+    label_share: Any,
+    pictures: Any,
+    chroma: Any,
+    contrast: Any,
+    palest: Any,
+) -> AnswerFacts:
+    return AnswerFacts(
+        int(images),
+        None if commonest is None else int(commonest),
+        float(share),
+        float(label_share),
+        int(pictures),
+        float(chroma),
+        float(contrast),
+        None if palest is None else int(palest),
+    )
 
 
 class _Counts:

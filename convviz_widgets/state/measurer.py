@@ -23,7 +23,7 @@ from convviz_widgets.instrument import (
     measure_updates,
     weights_of,
 )
-from convviz_widgets.instrument.census import Batch
+from convviz_widgets.instrument.census import Batch, spread_over
 from convviz_widgets.state.background import Stopped
 from convviz_widgets.state.job import (
     ACTIVATIONS,
@@ -216,7 +216,7 @@ def census_indices(images: ImageSet) -> tuple[int, ...]:
     least, most = CENSUS_IMAGES
     fitting = CENSUS_VALUES // max(1, torch.Size(images.shape).numel())
     count = min(len(images), max(least, min(most, fitting)))
-    return tuple(index * len(images) // count for index in range(count))
+    return spread_over(len(images), count)
 
 
 def _bytes(tensor: Tensor) -> bytes:

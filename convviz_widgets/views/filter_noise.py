@@ -68,7 +68,7 @@ class FilterNoise(HistoryView):
         self._frame = VBox(
             layout=Layout(width=f"{self.width}px", height=f"{HEIGHT}px", overflow="hidden")
         )
-        names = legend(*((SHOWN[what], colour, "solid") for what, colour in COLOURS.items()))
+        names = legend(*((name, colour, "solid") for name, colour in COLOURS.items()))
         return [names, self._frame, self._pointed]
 
     def picture(self, selection: Selection) -> Noise | None:
@@ -122,6 +122,6 @@ class FilterNoise(HistoryView):
         if found is None or plot is None:
             return
         index = checkpoint_at(plot, x, len(found.steps))
-        values = zip(SHOWN.values(), found.values[:, index], strict=True)
+        values = zip(SHOWN, found.values[:, index], strict=True)
         known = [f"{name} {value:.2f}" for name, value in values if np.isfinite(value)]
         self._pointed.show(" · ".join([f"step {found.steps[index]:,}", *known]))

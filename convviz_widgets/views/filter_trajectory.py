@@ -8,25 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convviz_widgets.instrument import (
-    INITIAL_COSINE,
-    NOISY_FILTERS,
-    NOISY_UPDATES,
-    RANKED_FILTERS,
-    RELATIVE_ENTROPY,
-    LayerInfo,
-    Measurement,
-)
+from convviz_widgets.instrument import FilterFacts, LayerInfo, Measurement
 from convviz_widgets.tensors.filter_quality import cause_of
 from convviz_widgets.tensors.noisiness import FULL_POWER, NOISY, PERMUTATIONS, has_full_power
 
-SHOWN = {
-    NOISY_FILTERS: "noisy filters",
-    NOISY_UPDATES: "noisy in what changed",
-    INITIAL_COSINE: "cosine to step 0",
-    RELATIVE_ENTROPY: "entropy / random",
-}
-"""What is drawn, and its name; all of it hardly leaves 0 to 1."""
+SHOWN = ("noisy filters", "noisy in what changed", "cosine to step 0", "entropy / random")
+"""Names of what is drawn; all of it hardly leaves 0 to 1."""
 
 LOW_POWER = f"; low power: kernels below {FULL_POWER}×{FULL_POWER}"
 
@@ -76,13 +63,17 @@ def trajectory(
     measured: Sequence[Measurement | None], info: LayerInfo, steps: tuple[int, ...]
 ) -> Trajectory:
     """Return what has been measured of a layer's filters."""
-    values = [[_number(each, info.name, what) for each in measured] for what in SHOWN]
+    facts = [None if each is None else each.filters.get(info.name) for each in measured]
     counts = (
-        None if each is None else int(each.numbers.get((info.name, RANKED_FILTERS), 0))
-        for each in measured
+        None if each is None else 0 if found is None else found.count
+        for each, found in zip(measured, facts, strict=True)
     )
-    return Trajectory(info, steps, np.array(values, np.float64), tuple(counts))
+    values = np.array([_shown(each) for each in facts], np.float64).reshape(-1, len(SHOWN))
+    return Trajectory(info, steps, values.T, tuple(counts))
 
 
-def _number(measured: Measurement | None, layer: str, what: str) -> float:
-    return math.nan if measured is None else measured.numbers.get((layer, what), math.nan)
+def _shown(facts: FilterFacts | None) -> tuple[float, ...]:
+    """Return what is `SHOWN`, NaN where it is unknown."""
+    if facts is None:
+        return (math.nan,) * len(SHOWN)
+    return facts.share, facts.update_share, facts.cosine, facts.relative_entropy

@@ -150,7 +150,7 @@ class GradientFlow(HistoryView):
             info.name for info in self.state.layers if (info.name, self.of) in here.distributions
         )
         norms = tuple(norm_of(here, layer, self.of) for layer in layers)
-        means = tuple(here.numbers[layer, self.of] for layer in layers)
+        means = tuple(here.magnitudes[layer, self.of] for layer in layers)
         fit = self._fit(here, layers) if self.of == OUTPUT_GRADIENTS else None
         return DepthProfile(layers, norms, means, fit)
 
@@ -194,7 +194,7 @@ class GradientFlow(HistoryView):
 
     def _numbers(self, measured: Measurement) -> dict[str, float]:
         if self.over == RATIOS:
-            return {layer: value for (layer, _name), value in measured.numbers.items()}
+            return dict(measured.update_ratios)
         layers = [layer for layer, quantity in measured.distributions if quantity == self.of]
         return {layer: norm_of(measured, layer, self.of) for layer in layers}
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Unpack
 import numpy as np
 from ipywidgets import HBox, Layout, Select, VBox, Widget
 
-from convviz_widgets.instrument import CONCENTRATION, OUTPUTS, PRE_ACTIVATIONS, Measurement
+from convviz_widgets.instrument import OUTPUTS, PRE_ACTIVATIONS, Measurement
 from convviz_widgets.state import ACTIVATIONS, ModelState, Selection
 from convviz_widgets.sweep import can_die
 from convviz_widgets.views.distribution_picture import layer_with
@@ -177,7 +177,7 @@ def _sparsity(measured: Measurement, layer: str) -> float:
 
 
 def _concentration(measured: Measurement, layer: str) -> float:
-    return measured.numbers.get((layer, CONCENTRATION), math.nan)
+    return measured.concentration.get(layer, math.nan)
 
 
 def _sentences(picture: SparsityPicture) -> list[str]:

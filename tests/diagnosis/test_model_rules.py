@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from convviz_widgets.diagnosis import AnswerFacts, Curve, FilterNoise, Firing, GradientDepth
+from convviz_widgets.diagnosis import Answered, Curve, FilterNoise, Firing, GradientDepth
 from convviz_widgets.diagnosis import TensorFacts as Facts
 from convviz_widgets.diagnosis.rules.answers import stuck_output, washed_out_output
 from convviz_widgets.diagnosis.rules.distributions import (
@@ -17,6 +17,7 @@ from convviz_widgets.diagnosis.rules.filters import noisy_filter
 from convviz_widgets.diagnosis.rules.firing import dead_filter, dead_layer, dying_filter
 from convviz_widgets.diagnosis.rules.gradients import exploding_gradient, vanishing_gradient
 from convviz_widgets.diagnosis.rules.updates import update_ratio
+from convviz_widgets.instrument import AnswerFacts, FilterFacts
 
 
 def depth(decades, step=100):
@@ -32,6 +33,14 @@ def curve(values):
 
 def firing(counts, images=256, step=100, layer="relu"):
     return Firing(layer, step, np.array(counts), images)
+
+
+def noise(*numbers, step=100, **given):
+    return FilterNoise("conv1", step, FilterFacts(*numbers, **given))
+
+
+def answered(*numbers, **given):
+    return Answered(100, AnswerFacts(*numbers, **given))
 
 
 def facts(**given):
@@ -187,22 +196,22 @@ def test_pre_activations_off_centre_or_skewed_are_a_remark():
 
 
 @pytest.mark.parametrize(
-    ("noise", "words"),
+    ("origin", "words"),
     [
         ({"cosine": 0.8, "update_share": 0.0}, "initial noise"),
         ({"cosine": 0.1, "update_share": 0.9}, "regularise"),
         ({}, "cannot tell"),
     ],
 )
-def test_noisy_filters_are_a_remark_that_says_why(noise, words):
-    (found,) = noisy_filter([FilterNoise("conv1", 100, 0.26, 16, **noise)])
+def test_noisy_filters_are_a_remark_that_says_why(origin, words):
+    (found,) = noisy_filter([noise(0.26, 16, **origin)])
     assert found.severity == "remark"
     assert words in found.message
-    assert noisy_filter([FilterNoise("conv1", 100, 0.25, 16, **noise)]) == []
+    assert noisy_filter([noise(0.25, 16, **origin)]) == []
 
 
 def test_filters_are_judged_at_the_latest_checkpoint():
-    noisy, smooth = FilterNoise("conv1", 0, 0.9, 16), FilterNoise("conv1", 100, 0.1, 16)
+    noisy, smooth = noise(0.9, 16, step=0), noise(0.1, 16)
     assert noisy_filter([noisy, smooth]) == []
 
 
@@ -210,17 +219,17 @@ def test_filters_are_judged_at_the_latest_checkpoint():
 
 
 def test_one_class_for_95_percent_of_varied_images_is_stuck():
-    stuck = AnswerFacts(100, 40, commonest=3, share=0.95, label_share=0.2)
+    stuck = answered(40, commonest=3, share=0.95, label_share=0.2)
     assert stuck_output([stuck])[0].value == 0.95
-    assert stuck_output([AnswerFacts(100, 40, 3, 0.94, 0.2)]) == []
-    assert stuck_output([AnswerFacts(100, 40, 3, 0.95, 0.95)]) == []  # so are the labels
+    assert stuck_output([answered(40, 3, 0.94, 0.2)]) == []
+    assert stuck_output([answered(40, 3, 0.95, 0.95)]) == []  # so are the labels
 
 
 def test_pale_or_flat_pictures_are_washed_out():
     def pictures(chroma, contrast):
-        return [AnswerFacts(100, 40, pictures=40, chroma=chroma, contrast=contrast, worst=7)]
+        return [answered(40, pictures=40, chroma=chroma, contrast=contrast, palest=7)]
 
     (pale,), (flat,) = washed_out_output(pictures(0.69, 1)), washed_out_output(pictures(1, 0.49))
     assert (pale.value, pale.select, flat.value) == (0.69, {"image": 7}, 0.49)
     assert washed_out_output(pictures(0.7, 0.5)) == []
-    assert washed_out_output([AnswerFacts(100, 40)]) == []
+    assert washed_out_output([answered(40)]) == []

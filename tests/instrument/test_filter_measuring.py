@@ -4,15 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from convviz_widgets.instrument import (
-    INITIAL_COSINE,
-    NOISY_FILTERS,
-    NOISY_UPDATES,
-    RANKED_FILTERS,
-    Probe,
-    measure_filters,
-    weights_of,
-)
+from convviz_widgets.instrument import Probe, measure_filters, weights_of
 
 
 def network():
@@ -33,18 +25,18 @@ def network():
 
 def test_only_kernels_with_extent_over_several_inputs_are_measured():
     probe = Probe(network(), torch.zeros(1, 3, 16, 16))
-    numbers = measure_filters(probe).numbers
-    assert {layer for layer, _ in numbers} == {"first"}
-    assert numbers["first", RANKED_FILTERS] == 8
-    assert math.isnan(numbers["first", INITIAL_COSINE])
+    filters = measure_filters(probe).filters
+    assert set(filters) == {"first"}
+    assert filters["first"].count == 8
+    assert math.isnan(filters["first"].cosine)
 
 
 def test_against_itself_nothing_has_changed_and_against_smaller_weights_only_the_size():
     probe = Probe(network(), torch.zeros(1, 3, 16, 16))
     start = weights_of(probe)
-    same = measure_filters(probe, start).numbers
-    np.testing.assert_allclose(same["first", INITIAL_COSINE], 1.0)
-    assert math.isnan(same["first", NOISY_UPDATES])
-    halved = measure_filters(probe, {"first": start["first"] / 2}).numbers
-    np.testing.assert_allclose(halved["first", INITIAL_COSINE], 1.0)
-    assert halved["first", NOISY_UPDATES] == same["first", NOISY_FILTERS]
+    same = measure_filters(probe, start).filters["first"]
+    np.testing.assert_allclose(same.cosine, 1.0)
+    assert math.isnan(same.update_share)
+    halved = measure_filters(probe, {"first": start["first"] / 2}).filters["first"]
+    np.testing.assert_allclose(halved.cosine, 1.0)
+    assert halved.update_share == same.share

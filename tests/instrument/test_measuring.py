@@ -10,11 +10,9 @@ from torch.nn import functional as F
 
 from convviz_widgets.instrument import (
     BIASES,
-    CONCENTRATION,
     OUTPUT_GRADIENTS,
     OUTPUTS,
     PRE_ACTIVATIONS,
-    UPDATE_RATIO,
     WEIGHT_GRADIENTS,
     WEIGHTS,
     Probe,
@@ -68,7 +66,7 @@ def test_dead_and_firing_channels_are_counted_by_image(probe):
 def test_concentration_is_the_mean_over_the_maps_that_are_not_zero(probe):
     found = measure_activations(probe, [IMAGES])
     # [1, 0, 0, 1] and [0, 2, 0, 0] hold half of their mass in 1 of 4, [3, 3, 3, 3] in 2.
-    assert found.numbers["1", CONCENTRATION] == pytest.approx((0.25 + 0.25 + 0.5) / 3)
+    assert found.concentration["1"] == pytest.approx((0.25 + 0.25 + 0.5) / 3)
 
 
 def test_batches_add_up_to_the_whole(probe):
@@ -78,7 +76,7 @@ def test_batches_add_up_to_the_whole(probe):
     for name, counted in whole.distributions.items():
         np.testing.assert_array_equal(parts.distributions[name].counts, counted.counts)
     np.testing.assert_array_equal(parts.fired["1"], whole.fired["1"])
-    assert parts.numbers == pytest.approx(whole.numbers)
+    assert parts.concentration == pytest.approx(whole.concentration)
 
 
 def test_gradients_equal_those_of_autograd(probe):
@@ -97,8 +95,8 @@ def test_gradients_equal_those_of_autograd(probe):
         assert counted.n == expected.numel()
         assert counted.moments.norm == pytest.approx(expected.norm().item(), rel=1e-5)
         assert counted.zeros == int((expected == 0).sum())
-        assert found.numbers[name] == pytest.approx(expected.abs().mean().item(), rel=1e-5)
-    assert found.numbers["", "loss"] == pytest.approx(loss.item())
+        assert found.magnitudes[name] == pytest.approx(expected.abs().mean().item(), rel=1e-5)
+    assert found.loss == pytest.approx(loss.item())
 
 
 def test_a_layer_that_no_gradient_reaches_is_all_zeros():
@@ -125,13 +123,15 @@ def test_update_ratios_by_hand(probe):
     moved = identity_net().state_dict()
     moved["3.weight"] = moved["3.weight"] * 1.5
     probe.load(moved)
-    found = measure_updates(probe, before).numbers
-    assert found == pytest.approx({("0", UPDATE_RATIO): 0.0, ("3", UPDATE_RATIO): 0.5})
+    found = measure_updates(probe, before).update_ratios
+    assert found == pytest.approx({"0": 0.0, "3": 0.5})
 
 
 def test_the_ratio_to_weights_of_zero_is_undefined(probe):
     before = {name: weight * 0 for name, weight in weights_of(probe).items()}
-    assert all(math.isnan(ratio) for ratio in measure_updates(probe, before).numbers.values())
+    ratios = measure_updates(probe, before).update_ratios
+    assert set(ratios) == {"0", "3"}
+    assert all(math.isnan(ratio) for ratio in ratios.values())
 
 
 def test_counts_are_kept_in_the_smallest_type(probe):

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from convviz_widgets.checkpoints import CheckpointSeries, write_checkpoint
 from convviz_widgets.errors import InputError
-from convviz_widgets.instrument import OUTPUT_GRADIENTS, OUTPUTS, UPDATE_RATIO, WEIGHTS, ImageSet
+from convviz_widgets.instrument import OUTPUT_GRADIENTS, OUTPUTS, WEIGHTS, ImageSet
 from convviz_widgets.state import ACTIVATIONS, GRADIENTS, PARAMETERS, UPDATES, ModelState
 from convviz_widgets.state.history import coarse_to_fine
 
@@ -97,7 +97,7 @@ def test_updates_compare_neighbouring_checkpoints(state):
     before, after = weights
     assert first is None
     expected = ((after - before).norm() / before.norm()).item()
-    assert second.numbers["0", UPDATE_RATIO] == pytest.approx(expected, rel=1e-5)
+    assert second.update_ratios["0"] == pytest.approx(expected, rel=1e-5)
     assert state.history.progress(UPDATES).total == 2
 
 
@@ -201,7 +201,9 @@ def test_a_new_session_reads_what_the_last_one_wrote(part, reopened, monkeypatch
             assert new is None
             continue
         assert new.images == old.images
-        np.testing.assert_equal(dict(new.numbers), dict(old.numbers))
+        for name in ("concentration", "magnitudes", "update_ratios", "filters"):
+            np.testing.assert_equal(dict(getattr(new, name)), dict(getattr(old, name)))
+        np.testing.assert_equal((new.loss, new.answers), (old.loss, old.answers))
         assert list(new.distributions) == list(old.distributions)
         for name, counted in old.distributions.items():
             np.testing.assert_array_equal(new.distributions[name].counts, counted.counts)

@@ -2,15 +2,17 @@
 
 import hashlib
 import json
+import math
 import os
 import random
 import zlib
 
+import numpy as np
 import pytest
 import torch
 
 from convviz_widgets.checkpoints.listing import CheckpointFile
-from convviz_widgets.instrument import Measurement
+from convviz_widgets.instrument import AnswerFacts, FilterFacts, Measurement
 from convviz_widgets.record import Recorder, Run
 from convviz_widgets.state.job import PARAMETERS, Job
 from convviz_widgets.state.measurement_files import MeasurementFiles, place_of
@@ -29,7 +31,17 @@ def job(tmp_path):
 @pytest.fixture
 def written(job):
     counted = distribution([*range(40), float("nan")])
-    measured = Measurement(3, {("a", "weights"): counted}, {("a", "x"): float("nan")})
+    measured = Measurement(
+        3,
+        {("a", "weights"): counted},
+        {"a": np.array([3, 0])},
+        concentration={"a": float("nan")},
+        magnitudes={("a", "weight gradients"): 0.25},
+        update_ratios={"a": 1e-3},
+        filters={"a": FilterFacts(0.5, 8)},
+        answers=AnswerFacts(3, commonest=1, share=0.75),
+        loss=2.5,
+    )
     assert MeasurementFiles().write(job, FINGERPRINT, measured)
     return place_of(job, FINGERPRINT)
 
@@ -48,7 +60,13 @@ def content_of(path):
 
 
 def test_what_was_written_is_read(job, written):
-    assert read(job).distributions["a", "weights"].n == 41
+    found = read(job)
+    assert found.distributions["a", "weights"].n == 41
+    assert found.fired["a"].tolist() == [3, 0]
+    assert math.isnan(found.concentration["a"])
+    assert (found.magnitudes, found.loss) == ({("a", "weight gradients"): 0.25}, 2.5)
+    assert (found.update_ratios, found.filters["a"].count) == ({"a": 1e-3}, 8)
+    assert (found.answers.commonest, found.answers.share, found.answers.palest) == (1, 0.75, None)
     assert [each.name for each in written.parent.iterdir()] == [written.name]
 
 
@@ -94,7 +112,13 @@ def altered(path, change):
         lambda header: header["distributions"][0][4].__setitem__(2, 10**300),
         lambda header: header["distributions"][0][5].__setitem__(0, [[]]),
         lambda header: header["distributions"].append([]),
-        lambda header: header.pop("numbers"),
+        lambda header: header.pop("concentration"),
+        lambda header: header.pop("loss"),
+        lambda header: header.update(filters=[["a", 0.5]]),
+        lambda header: header.update(filters=[["a", *[0.5] * 7]]),
+        lambda header: header.update(answers=[1]),
+        lambda header: header["answers"].__setitem__(4, float("inf")),
+        lambda header: header["magnitudes"].append(["a", 1.0]),
         lambda header: header.update(identity=[]),
         lambda header: header.update(images={}),
         lambda header: header.update(fired=[["a", -1]]),

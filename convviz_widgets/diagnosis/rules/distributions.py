@@ -36,28 +36,28 @@ def abnormal_weight(
         Finding(
             "abnormal-weight",
             WARNING,
-            f"{each.layer}: a weight of size {_size(each):.3g} (threshold {size:g}) at step "
+            f"{each.layer}: a weight of size {each.size:.3g} (threshold {size:g}) at step "
             f"{each.step:,}, among n = {each.n:,} of std {each.std:.2g}",
-            value=_size(each),
+            value=each.size,
             threshold=size,
             code=size_code(each.layer, each.step),
             **_place(each),
         )
-        for each in _first(weights, lambda each: _size(each) > size)
+        for each in _first(weights, lambda each: each.size > size)
     ]
     known = {finding.layer for finding in large}
     far = [
         Finding(
             "abnormal-weight",
             WARNING,
-            f"{each.layer}: a weight {_deviation(each):.1f} standard deviations from the median "
+            f"{each.layer}: a weight {each.deviation:.1f} standard deviations from the median "
             f"(threshold {sigmas:g}) at step {each.step:,}, n = {each.n:,}",
-            value=_deviation(each),
+            value=each.deviation,
             threshold=sigmas,
             code=deviation_code(each.layer, each.step),
             **_place(each),
         )
-        for each in _first(weights, lambda each: _deviation(each) > sigmas)
+        for each in _first(weights, lambda each: each.deviation > sigmas)
         if each.layer not in known
     ]
     return large + far
@@ -69,14 +69,14 @@ def abnormal_bias(biases: Sequence[TensorFacts], *, size: float = 10.0) -> list[
         Finding(
             "abnormal-bias",
             WARNING,
-            f"{each.layer}: a bias of size {_size(each):.3g} (threshold {size:g}) at step "
+            f"{each.layer}: a bias of size {each.size:.3g} (threshold {size:g}) at step "
             f"{each.step:,}, n = {each.n:,}",
-            value=_size(each),
+            value=each.size,
             threshold=size,
             code=bias_code(each.layer, each.step),
             **_place(each),
         )
-        for each in _first(biases, lambda each: _size(each) > size)
+        for each in _first(biases, lambda each: each.size > size)
     ]
 
 
@@ -96,8 +96,8 @@ def skewed_pre_activation(
     """
     trained = [each for each in pre_activations if each.step > 0] or list(pre_activations)
     found = []
-    for each in _first(trained, lambda e: abs(e.mean) > stds * e.std > 0 or abs(e.skew) > skew):
-        is_off = abs(each.mean) > stds * each.std
+    for each in _first(trained, lambda e: e.offset > stds or abs(e.skew) > skew):
+        is_off = each.offset > stds
         found.append(
             Finding(
                 "skewed-pre-activation",
@@ -105,22 +105,13 @@ def skewed_pre_activation(
                 f"{each.layer}: its input has mean {each.mean:.2g} and std {each.std:.2g} "
                 f"(threshold {stds:g} std), skew {each.skew:.2g} (threshold {skew:g}) at step "
                 f"{each.step:,}, n = {each.n:,}: batch or layer norm before it centres it",
-                value=abs(each.mean) / each.std if is_off else each.skew,
+                value=each.offset if is_off else each.skew,
                 threshold=stds if is_off else skew,
                 code=(mean_code if is_off else skew_code)(each.layer, each.step),
                 **_place(each),
             )
         )
     return found
-
-
-def _size(each: TensorFacts) -> float:
-    return max(-each.low, each.high)
-
-
-def _deviation(each: TensorFacts) -> float:
-    far = max(each.high - each.median, each.median - each.low)
-    return far / each.std if each.std > 0 else 0.0
 
 
 def _place(each: TensorFacts) -> dict[str, Any]:

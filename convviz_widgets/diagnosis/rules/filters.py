@@ -39,18 +39,18 @@ def noisy_filter(
         Finding(
             "noisy-filter",
             REMARK,
-            f"{each.layer}: {each.share:.0%} of {each.count} filters are no smoother than shuffled "
-            f"ones (threshold {share:.0%}) at step {each.step:,}: "
+            f"{each.layer}: {each.facts.share:.0%} of {each.facts.count} filters are no smoother "
+            f"than shuffled ones (threshold {share:.0%}) at step {each.step:,}: "
             f"{_cause(each, cosine, update_share)}",
             layer=each.layer,
             step=each.step,
-            value=each.share,
+            value=each.facts.share,
             threshold=share,
-            n=each.count,
+            n=each.facts.count,
             code=noise_code(each.layer, each.step),
         )
         for each in _latest(layers)
-        if each.share > share
+        if each.facts.share > share
     ]
 
 
@@ -61,11 +61,11 @@ def _latest(layers: Sequence[FilterNoise]) -> list[FilterNoise]:
 
 
 def _cause(each: FilterNoise, cosine: float, update_share: float) -> str:
-    if math.isnan(each.cosine):
+    if math.isnan(each.facts.cosine):
         return "without the checkpoint of step 0, initial noise and learned noise: cannot tell"
-    beside = f"(cosine to the initial weights {each.cosine:.2f})"
-    if each.cosine > cosine:
+    beside = f"(cosine to the initial weights {each.facts.cosine:.2f})"
+    if each.facts.cosine > cosine:
         return f"mostly still their initial noise {beside}: updates too few or too small"
-    if each.update_share > update_share:
+    if each.facts.update_share > update_share:
         return f"learned noise {beside}: regularise"
     return f"neither initial nor learned {beside}: cannot tell"
