@@ -1,18 +1,18 @@
 """What is abnormal in a run: measurements in, findings with their evidence out; runs no model."""
 
-from convviz_widgets.diagnosis.curve import Curve
-from convviz_widgets.diagnosis.evidence import Evidence
-from convviz_widgets.diagnosis.finding import ERROR, REMARK, SEVERITIES, WARNING, Finding
-from convviz_widgets.diagnosis.measurements import (
+from convviz_widgets.diagnosis.evidence import (
     Answered,
+    Curve,
+    Evidence,
     FilterNoise,
     Firing,
     GradientDepth,
     RunCurves,
     TensorFacts,
 )
-from convviz_widgets.diagnosis.report import Report, examine
-from convviz_widgets.diagnosis.rulebook import RULES
+from convviz_widgets.diagnosis.finding import ERROR, REMARK, SEVERITIES, WARNING, Finding
+from convviz_widgets.diagnosis.report import RULES, Report, examine
+from convviz_widgets.diagnosis.rule import Rule
 from convviz_widgets.diagnosis.run_curves import has_update_ratios, run_curves
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Firing",
     "GradientDepth",
     "Report",
+    "Rule",
     "RunCurves",
     "TensorFacts",
     "examine",

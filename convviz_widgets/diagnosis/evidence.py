@@ -1,25 +1,232 @@
-"""Evidence: everything that was measured of a run; what is unknown is empty or None."""
+"""Evidence: everything that was measured of a run, as the rules take it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from convviz_widgets.diagnosis.curve import Curve
-from convviz_widgets.diagnosis.measurements import (
-    Answered,
-    FilterNoise,
-    Firing,
-    GradientDepth,
-    RunCurves,
-    TensorFacts,
+import numpy as np
+from numpy.typing import NDArray
+
+from convviz_widgets.instrument import (
+    BIASES,
+    WEIGHTS,
+    AnswerFacts,
+    Duplicates,
+    FilterFacts,
+    InputStatistics,
+    Leak,
 )
-from convviz_widgets.instrument import Duplicates, InputStatistics, Leak
+from convviz_widgets.record.norms import GRADIENT_NORM
+from convviz_widgets.tensors import DepthSlope, Distribution, depth_slope
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """One metric of a run, by its name there."""
+
+    name: str
+    steps: NDArray[np.int64]
+    """(n,), ascending."""
+    values: NDArray[np.float64]
+    """(n,); may hold NaN and infinities."""
+
+    @classmethod
+    def of_updates(cls, name: str, steps: Sequence[int], ratios: Sequence[float]) -> Curve:
+        """Return ‖ΔW‖/‖W‖ between checkpoints, each divided by the steps between the two.
+
+        Parameters
+        ----------
+        steps
+            Of the checkpoints, (n + 1,).
+        ratios
+            From each checkpoint but the last to the next, (n,).
+        """
+        return cls(name, np.array(steps[1:]), np.asarray(ratios, np.float64) / np.diff(steps))
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    @property
+    def finite(self) -> Curve:
+        """The curve without the points that are NaN or infinite."""
+        known = np.isfinite(self.values)
+        return Curve(self.name, self.steps[known], self.values[known])
+
+    def until(self, step: int) -> Curve:
+        """Return the curve up to a step, that one included."""
+        known = self.steps <= step
+        return Curve(self.name, self.steps[known], self.values[known])
+
+    def means_until(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the mean of the finite points since the step before, up to each of ``steps``.
+
+        Where a metric is recorded at these very steps, that is its value there; where it is
+        recorded at each training step and ``steps`` are those of evaluations, its mean over the
+        interval before each. NaN where there is none.
+        """
+        known = self.finite
+        ends = np.searchsorted(known.steps, steps, side="right")
+        starts = np.concatenate([[0], ends[:-1]])
+        sums = np.concatenate([[0.0], np.cumsum(known.values)])
+        counts = ends - starts
+        total = sums[ends] - sums[starts]
+        return np.divide(total, counts, out=np.full(len(steps), np.nan), where=counts > 0)
+
+
+@dataclass(frozen=True, eq=False)
+class RunCurves:
+    """The metrics of a run that the rules know how to read."""
+
+    loss: Curve | None = None
+    """Of the training data."""
+    validation_loss: Curve | None = None
+    accuracy: Curve | None = None
+    """Of the training data, in [0, 1]."""
+    validation_accuracy: Curve | None = None
+    gradient_norms: Mapping[str, Curve] = field(default_factory=dict)
+    """Parameter → ‖∂loss/∂parameter‖."""
+    update_ratios: Mapping[str, Curve] = field(default_factory=dict)
+    """Weight → ‖ΔW‖/‖W‖ of a step."""
+    learning_rate: Curve | None = None
+
+    @property
+    def gradient_norm(self) -> Curve | None:
+        """Of all parameters together; None where they are not all recorded at the same steps."""
+        curves = list(self.gradient_norms.values())
+        if not curves or any(not np.array_equal(each.steps, curves[0].steps) for each in curves):
+            return None
+        squares = np.sum([each.values**2 for each in curves], axis=0)
+        return Curve(GRADIENT_NORM, curves[0].steps, np.sqrt(squares))
+
+    def until(self, step: int) -> RunCurves:
+        """Return what was known at a step."""
+        return RunCurves(**{name: _until(each, step) for name, each in vars(self).items()})
+
+
+@dataclass(frozen=True, eq=False)
+class Firing:
+    """On how many images each channel of a layer was not zero everywhere, at one checkpoint."""
+
+    layer: str
+    step: int
+    fired: NDArray[np.int64]
+    """(C,)"""
+    images: int
+
+    @property
+    def dead_share(self) -> float:
+        """Share of the channels that fired on no image."""
+        return float((self.fired == 0).mean())
+
+    @property
+    def rates(self) -> NDArray[np.float64]:
+        """Share of the images on which each channel fired: (C,)."""
+        return self.fired / self.images
+
+
+@dataclass(frozen=True)
+class GradientDepth:
+    """Norms of ∂loss/∂output at one checkpoint, over the layers with weights, input first."""
+
+    step: int
+    layers: tuple[str, ...]
+    norms: tuple[float, ...]
+    """Infinite where a value of the gradient is not finite."""
+    images: int
+
+    @classmethod
+    def of(cls, step: int, gradients: Mapping[str, Distribution], images: int) -> GradientDepth:
+        """Return the norms of the gradients by the outputs of layers, input first."""
+        counted = gradients.values()
+        norms = [math.inf if each.non_finite else each.moments.norm for each in counted]
+        return cls(step, tuple(gradients), tuple(norms), images)
+
+    @property
+    def line(self) -> DepthSlope:
+        """The line through the norms' logarithms."""
+        return depth_slope(self.norms)
+
+
+@dataclass(frozen=True)
+class TensorFacts:
+    """What a layer's weights, biases, outputs or pre-activations are like at one checkpoint."""
+
+    layer: str
+    what: str
+    """The quantity, such as "weights"."""
+    step: int
+    n: int
+    non_finite: int
+    mean: float
+    std: float
+    skew: float
+    median: float
+    """NaN for what is neither weights nor biases."""
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, layer: str, what: str, step: int, counted: Distribution) -> TensorFacts:
+        """Return the facts of what was counted."""
+        moments = counted.moments
+        is_parameter = what in (WEIGHTS, BIASES)
+        return cls(
+            layer=layer,
+            what=what,
+            step=step,
+            n=counted.n,
+            non_finite=counted.non_finite,
+            mean=moments.mean,
+            std=moments.std,
+            skew=moments.skew,
+            median=float(counted.percentiles([50.0])[0]) if is_parameter else math.nan,
+            low=counted.low,
+            high=counted.high,
+        )
+
+    @property
+    def size(self) -> float:
+        """The largest magnitude."""
+        return max(-self.low, self.high)
+
+    @property
+    def deviation(self) -> float:
+        """Of the value farthest from the median, in standard deviations."""
+        far = max(self.high - self.median, self.median - self.low)
+        return far / self.std if self.std > 0 else 0.0
+
+    @property
+    def offset(self) -> float:
+        """|mean| in standard deviations, 0 for a constant."""
+        return abs(self.mean) / self.std if self.std > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class FilterNoise:
+    """How noisy the filters of a layer are at one checkpoint.
+
+    Of kernels from 4×4 up: smaller ones have too few positions for the percentiles to mean much.
+    """
+
+    layer: str
+    step: int
+    facts: FilterFacts
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What the model answers to many images at one checkpoint."""
+
+    step: int
+    facts: AnswerFacts
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What the rules are given; the steps of each list ascend."""
+    """Everything at once; what is unknown is empty or None, and the steps of each list ascend."""
 
     curves: RunCurves = field(default_factory=RunCurves)
     validation_images: int | None = None
@@ -45,3 +252,14 @@ class Evidence:
     leak: Leak | None = None
     batches: tuple[tuple[bytes, ...], ...] = ()
     """Digests of the samples of each batch of a loader."""
+
+
+def _until(found: Any, step: int) -> Any:
+    if isinstance(found, Mapping):
+        return {name: curve.until(step) for name, curve in found.items()}
+    return None if found is None else found.until(step)
+
+
+def layer_of(parameter: str) -> str:
+    """Return the layer that a parameter belongs to: "conv1" for "conv1.weight"."""
+    return parameter.rpartition(".")[0] or parameter

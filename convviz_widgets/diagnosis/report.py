@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from convviz_widgets.diagnosis.evidence import Evidence
-from convviz_widgets.diagnosis.finding import Finding
-from convviz_widgets.diagnosis.precedence import ranked
-from convviz_widgets.diagnosis.rulebook import RULES
+from convviz_widgets.diagnosis.finding import REMARK, SEVERITIES, WARNING, Finding
+from convviz_widgets.diagnosis.rule import REGISTERED, Rule
+from convviz_widgets.diagnosis.rules import (  # noqa: F401  importing them registers their rules
+    data,
+    firing,
+    gradients,
+    loss,
+    outputs,
+    overfit,
+    values,
+)
+
+RULES: tuple[Rule, ...] = tuple(sorted(REGISTERED.values(), key=lambda each: each.place))
+"""All rules; of two findings as grave, the earlier rule's is told first."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +37,71 @@ class Report:
 def examine(evidence: Evidence) -> Report:
     """Apply every rule for which there is evidence."""
     applied = {rule.name: rule.apply(evidence) for rule in RULES}
-    everything = [finding for found in applied.values() for finding in found or ()]
     return Report(
-        tuple(ranked(everything, [rule.name for rule in RULES])),
+        tuple(ranked(finding for found in applied.values() for finding in found or ())),
         tuple(name for name, found in applied.items() if found == []),
         tuple((rule.name, rule.needs) for rule in RULES if applied[rule.name] is None),
     )
+
+
+# -- which finding explains which ----------------------------------------------------------------
+
+
+def ranked(findings: Iterable[Finding]) -> list[Finding]:
+    """Return the findings, the gravest first, and without those that others explain."""
+    everything = list(findings)
+    alarms = [each for each in everything if each.severity != REMARK]
+    kept = [each for each in everything if not _is_hidden(each, alarms)]
+    return sorted((_raised(each, kept) for each in kept), key=_order)
+
+
+def _is_hidden(finding: Finding, alarms: Sequence[Finding]) -> bool:
+    return any(
+        _is_among(finding, alarm, _rule(alarm).hides, _rule(alarm).hides_later) for alarm in alarms
+    )
+
+
+def _raised(finding: Finding, others: Sequence[Finding]) -> Finding:
+    """Return the finding as grave as what it explains, and with the names of that."""
+    explained = [other for other in others if _explains(finding, other)]
+    gravest = min(_gravity(each) for each in (finding, *explained))
+    if finding.severity == REMARK and any(
+        other.rule in _rule(finding).graver_with and other.severity != REMARK for other in others
+    ):
+        gravest = min(gravest, SEVERITIES.index(WARNING))
+    raised = replace(finding, severity=SEVERITIES[gravest])
+    if not explained:
+        return raised
+    rules = ", ".join(dict.fromkeys(other.rule for other in explained))
+    return replace(raised, message=f"{finding.message}; it explains {rules}")
+
+
+def _explains(finding: Finding, other: Finding) -> bool:
+    if REMARK in (finding.severity, other.severity):
+        return False
+    return _is_among(other, finding, _rule(finding).causes, _rule(finding).causes_later)
+
+
+def _is_among(
+    finding: Finding, cause: Finding, always: tuple[str, ...], later: tuple[str, ...]
+) -> bool:
+    """Tell whether a finding is of one of these rules; of those ``later``, after the cause."""
+    return finding.rule in always or (finding.rule in later and _is_after(finding, cause))
+
+
+def _is_after(finding: Finding, cause: Finding) -> bool:
+    """Tell whether it is seen from the step before ``cause`` on, whose update caused both."""
+    return finding.step is not None and cause.step is not None and finding.step >= cause.step - 1
+
+
+def _rule(finding: Finding) -> Rule:
+    return REGISTERED[finding.rule]
+
+
+def _gravity(finding: Finding) -> int:
+    return SEVERITIES.index(finding.severity)
+
+
+def _order(finding: Finding) -> tuple[int, int, int]:
+    step = -1 if finding.step is None else finding.step
+    return _gravity(finding), _rule(finding).place, step

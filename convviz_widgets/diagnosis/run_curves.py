@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
-from convviz_widgets.diagnosis.curve import Curve
-from convviz_widgets.diagnosis.measurements import RunCurves
+from convviz_widgets.diagnosis.evidence import Curve, RunCurves
 from convviz_widgets.record import Series, paired
 from convviz_widgets.record.norms import GRADIENT_NORM, UPDATE_RATIO
 
@@ -32,15 +29,6 @@ def run_curves(metrics: Mapping[str, Series]) -> RunCurves:
 def has_update_ratios(metrics: Mapping[str, Series]) -> bool:
     """Tell whether the update ratios of each step were recorded."""
     return any(name.startswith(UPDATE_RATIO) for name in metrics)
-
-
-def total_norm(norms: Mapping[str, Curve]) -> Curve | None:
-    """Return the gradient norm of all parameters together, where each of them is recorded."""
-    curves = list(norms.values())
-    if not curves or any(not np.array_equal(each.steps, curves[0].steps) for each in curves):
-        return None
-    squares = np.sum([each.values**2 for each in curves], axis=0)
-    return Curve(GRADIENT_NORM, curves[0].steps, np.sqrt(squares))
 
 
 def _pair(metrics: Mapping[str, Series], quantity: str) -> tuple[Curve | None, Curve | None]:

@@ -73,7 +73,7 @@ class StateEvidence:
     def checkpoint_ratios(self) -> dict[str, Curve]:
         """Return by layer how far weights have moved between checkpoints, a step."""
         measured = self.state.history.all(UPDATES)
-        steps = np.array(self.state.steps[: len(measured)])
+        steps = self.state.steps[: len(measured)]
         ratios = [{} if each is None else each.update_ratios for each in measured[1 : len(steps)]]
         curves = {
             layer: Curve.of_updates(layer, steps, [each.get(layer, np.nan) for each in ratios])

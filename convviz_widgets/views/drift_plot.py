@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from bqplot import Lines
 
-from convviz_widgets.diagnosis.rules.answers import CHROMA_LIMIT, CONTRAST_LIMIT
+from convviz_widgets.diagnosis.rules.outputs import CHROMA_LIMIT, CONTRAST_LIMIT
 from convviz_widgets.instrument.drift import Drift
 from convviz_widgets.views.checkpoint_axis import (
     as_lines,

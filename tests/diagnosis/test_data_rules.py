@@ -4,16 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from convviz_widgets.diagnosis.rules.inputs import (
+from convviz_widgets.diagnosis.rules.data import (
+    duplicate_sample,
     input_not_centred,
     input_scale,
-    unequal_input_scales,
-    wrong_preprocessing,
-)
-from convviz_widgets.diagnosis.rules.samples import (
-    duplicate_sample,
     repeated_batch,
     train_validation_leak,
+    unequal_input_scales,
+    wrong_preprocessing,
 )
 from convviz_widgets.instrument import Duplicates, InputStatistics, Leak
 

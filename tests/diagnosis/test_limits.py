@@ -6,12 +6,12 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from convviz_widgets.diagnosis.rulebook import RULES
-from convviz_widgets.diagnosis.rules.answers import washed_out_output
-from convviz_widgets.diagnosis.rules.filters import noisy_filter
+from convviz_widgets.diagnosis.report import RULES
+from convviz_widgets.diagnosis.rules.data import input_scale
 from convviz_widgets.diagnosis.rules.firing import dead_layer, dying_filter
 from convviz_widgets.diagnosis.rules.gradients import exploding_gradient, vanishing_gradient
-from convviz_widgets.diagnosis.rules.inputs import input_scale
+from convviz_widgets.diagnosis.rules.outputs import washed_out_output
+from convviz_widgets.diagnosis.rules.values import noisy_filter
 from convviz_widgets.instrument import input_statistics
 from convviz_widgets.state.measurer import CENSUS_IMAGES
 from convviz_widgets.sweep import Lifecycle

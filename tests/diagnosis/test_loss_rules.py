@@ -4,10 +4,8 @@ import numpy as np
 import pytest
 
 from convviz_widgets.diagnosis import Curve
-from convviz_widgets.diagnosis.rules.jump import loss_jump
-from convviz_widgets.diagnosis.rules.non_finite import non_finite
-from convviz_widgets.diagnosis.rules.slow import slow_learning
-from convviz_widgets.diagnosis.rules.surge import loss_surge
+from convviz_widgets.diagnosis.rules.gradients import non_finite
+from convviz_widgets.diagnosis.rules.loss import loss_jump, loss_surge, slow_learning
 
 
 def curve(values, name="loss/train"):

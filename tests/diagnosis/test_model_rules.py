@@ -7,16 +7,19 @@ import pytest
 
 from convviz_widgets.diagnosis import Answered, Curve, FilterNoise, Firing, GradientDepth
 from convviz_widgets.diagnosis import TensorFacts as Facts
-from convviz_widgets.diagnosis.rules.answers import stuck_output, washed_out_output
-from convviz_widgets.diagnosis.rules.distributions import (
+from convviz_widgets.diagnosis.rules.firing import dead_filter, dead_layer, dying_filter
+from convviz_widgets.diagnosis.rules.gradients import (
+    exploding_gradient,
+    update_ratio,
+    vanishing_gradient,
+)
+from convviz_widgets.diagnosis.rules.outputs import stuck_output, washed_out_output
+from convviz_widgets.diagnosis.rules.values import (
     abnormal_bias,
     abnormal_weight,
+    noisy_filter,
     skewed_pre_activation,
 )
-from convviz_widgets.diagnosis.rules.filters import noisy_filter
-from convviz_widgets.diagnosis.rules.firing import dead_filter, dead_layer, dying_filter
-from convviz_widgets.diagnosis.rules.gradients import exploding_gradient, vanishing_gradient
-from convviz_widgets.diagnosis.rules.updates import update_ratio
 from convviz_widgets.instrument import AnswerFacts, FilterFacts
 
 

@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 
 from convviz_widgets.diagnosis import Curve, Evidence, Finding, RunCurves, examine, run_curves
-from convviz_widgets.diagnosis.precedence import ranked
-from convviz_widgets.diagnosis.rulebook import RULES
-from convviz_widgets.diagnosis.rules.jump import loss_jump
+from convviz_widgets.diagnosis.report import RULES, ranked
+from convviz_widgets.diagnosis.rules.loss import loss_jump, loss_surge
 from convviz_widgets.diagnosis.rules.overfit import overfit
-from convviz_widgets.diagnosis.rules.surge import loss_surge
 from convviz_widgets.record import Series
 
 
@@ -96,7 +94,7 @@ def finding(rule, severity="warning", step=100):
 
 
 def order(*findings):
-    return [each.rule for each in ranked(findings, [rule.name for rule in RULES])]
+    return [each.rule for each in ranked(findings)]
 
 
 def test_the_gravest_comes_first():
@@ -115,9 +113,7 @@ def test_a_dead_layer_explains_vanishing_and_slow():
 
 
 def test_a_bad_input_scale_stands_above_the_layers_that_it_killed():
-    found = ranked(
-        [finding("dead-layer", "error"), finding("input-scale")], [rule.name for rule in RULES]
-    )
+    found = ranked([finding("dead-layer", "error"), finding("input-scale")])
     assert [(each.rule, each.severity) for each in found] == [
         ("input-scale", "error"),
         ("dead-layer", "error"),
@@ -135,10 +131,9 @@ def test_a_jump_explains_what_dies_after_it_and_not_before():
 
 @pytest.mark.parametrize("cause", ["overfit", "slow-learning"])
 def test_noisy_filters_are_an_alarm_beside_their_cause(cause):
-    names = [rule.name for rule in RULES]
     noisy = finding("noisy-filter", "remark")
-    assert ranked([noisy], names)[0].severity == "remark"
-    assert ranked([noisy, finding(cause)], names)[1].severity == "warning"
+    assert ranked([noisy])[0].severity == "remark"
+    assert ranked([noisy, finding(cause)])[1].severity == "warning"
 
 
 def test_every_rule_is_found_fine_or_not_checked():

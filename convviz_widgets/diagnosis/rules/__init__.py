@@ -1,1 +1,1 @@
-"""The rules: each a small pure function, measurements in, findings out."""
+"""The rules, by what they look at; each stands with its limits, its needs and its code."""

@@ -6,9 +6,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from convviz_widgets.diagnosis.code import channel_code, dead_code
+from convviz_widgets.diagnosis.evidence import Evidence, Firing
 from convviz_widgets.diagnosis.finding import ERROR, REMARK, WARNING, Finding
-from convviz_widgets.diagnosis.measurements import Firing
+from convviz_widgets.diagnosis.rule import rule
+from convviz_widgets.diagnosis.rules.code import code, for_each_image, spread_images
+from convviz_widgets.instrument import fired_images
+from convviz_widgets.instrument.census import spread_over
 from convviz_widgets.sweep import DYING, rate_bound
 
 IMAGES = 256
@@ -17,7 +20,25 @@ IMAGES = 256
 SHARE = 1 / 3
 """Of dead channels in a layer that is dead; healthy ones have at most 0.19."""
 
+NEEDS = f"a state with {IMAGES} images or more, and activations that can be zero"
 
+
+def _of_firing(e: Evidence) -> tuple[Sequence[Firing]] | None:
+    return (e.firing,) if any(each.images >= IMAGES for each in e.firing) else None
+
+
+def _of_firing_and_scale(e: Evidence) -> tuple[Sequence[Firing], float | None] | None:
+    rms = None if e.inputs is None else e.inputs.overall[2]
+    return None if _of_firing(e) is None else (e.firing, rms)
+
+
+@rule(
+    "dead-layer",
+    place=90,
+    needs=NEEDS,
+    takes=_of_firing_and_scale,
+    hides=("vanishing-gradient", "slow-learning", "update-ratio", "stuck-output"),
+)
 def dead_layer(
     firing: Sequence[Firing],
     input_rms: float | None = None,
@@ -46,36 +67,34 @@ def dead_layer(
     """
     found = []
     for layer, known in _by_layer(firing):
-        dead = [
-            each for each in known if each.images >= images and (each.fired == 0).mean() >= share
-        ]
+        dead = [each for each in _enough(known, images) if each.dead_share >= share]
         if not dead:
             continue
-        worst = max(dead, key=lambda each: float((each.fired == 0).mean()))
+        worst = max(dead, key=lambda each: each.dead_share)
         silent = np.flatnonzero(worst.fired == 0)
-        since = next(each.step for each in known if (each.fired == 0).mean() >= share)
+        since = next(each.step for each in known if each.dead_share >= share)
         scale = "unknown" if input_rms is None else f"{input_rms:.2g}"
-        value = len(silent) / len(worst.fired)
         found.append(
             Finding(
                 "dead-layer",
-                ERROR if value >= error_share else WARNING,
+                ERROR if worst.dead_share >= error_share else WARNING,
                 f"{layer}: {len(silent)} of {len(worst.fired)} channels are zero everywhere on "
                 f"n = {worst.images:,} images at step {worst.step:,} (threshold {share:.0%}), so "
                 f"many first at step {since:,}: steps too large for this network; learning rate, "
                 f"input scale (RMS {scale}) or initial weights: cannot tell",
                 layer=layer,
                 step=worst.step,
-                value=value,
+                value=worst.dead_share,
                 threshold=share,
                 n=worst.images,
                 select={"channel": int(silent[0])},
-                code=dead_code(layer, worst.step, worst.images),
+                code=_code(worst, "dead_share"),
             )
         )
     return found
 
 
+@rule("dead-filter", place=230, needs=NEEDS, takes=_of_firing)
 def dead_filter(
     firing: Sequence[Firing], *, share: float = SHARE, images: int = IMAGES
 ) -> list[Finding]:
@@ -93,6 +112,7 @@ def dead_filter(
     return _first(found)
 
 
+@rule("dying-filter", place=240, needs=NEEDS, takes=_of_firing)
 def dying_filter(
     firing: Sequence[Firing], *, rate: float = DYING, images: int = IMAGES
 ) -> list[Finding]:
@@ -105,7 +125,7 @@ def dying_filter(
     return _first(found)
 
 
-def _channel(rule: str, each: Firing, channel: int, threshold: float) -> Finding:
+def _channel(name: str, each: Firing, channel: int, threshold: float) -> Finding:
     count, images = int(each.fired[channel]), each.images
     if count:
         what = f"fires on {count} of n = {images:,} images (threshold {threshold:.0%})"
@@ -115,17 +135,30 @@ def _channel(rule: str, each: Firing, channel: int, threshold: float) -> Finding
             f"{rate_bound(images):.2%}, with 95 % confidence"
         )
     return Finding(
-        rule,
+        name,
         REMARK,
         f"{each.layer}, channel {channel}, {what}, at step {each.step:,}",
         layer=each.layer,
         channel=channel,
         step=each.step,
-        value=count / images,
+        value=float(each.rates[channel]),
         threshold=threshold,
         n=images,
         select={"channel": channel},
-        code=channel_code(each.layer, channel, each.step, images),
+        code=_code(each, f"rates[{channel}]"),
+    )
+
+
+def _code(each: Firing, value: str) -> str:
+    """Return the lines that count once more where a layer fires; ``value`` is of `Firing`."""
+    fires = f"fired = fired + fired_images(state.activation({each.layer!r})[None])"
+    return code(
+        Firing,
+        fired_images,
+        spread_over,
+        text=f"""fired = 0
+{for_each_image(spread_images(each.images), each.step, fires)}
+value = Firing({each.layer!r}, {each.step}, fired, {each.images}).{value}""",
     )
 
 

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from convviz_widgets.diagnosis.code import gap_code
-from convviz_widgets.diagnosis.curve import Curve
+from convviz_widgets.diagnosis.evidence import Curve, Evidence, RunCurves
 from convviz_widgets.diagnosis.finding import REMARK, WARNING, Finding
-from convviz_widgets.diagnosis.measurements import RunCurves
+from convviz_widgets.diagnosis.rule import rule
+from convviz_widgets.diagnosis.rules.code import call, curve_code
 
 
+def _of_accuracies(e: Evidence) -> tuple[RunCurves, int | None] | None:
+    both = e.curves.accuracy and e.curves.validation_accuracy
+    return (e.curves, e.validation_images) if both else None
+
+
+@rule(
+    "overfit",
+    place=120,
+    needs="a run with accuracies of training and validation data",
+    takes=_of_accuracies,
+)
 def overfit(
     curves: RunCurves,
     validation_images: int | None = None,
@@ -54,7 +66,9 @@ def overfit(
         return []
     risen = _risen(curves, held.steps, evaluations)
     firm = wide & (risen >= rise)
-    found = _Gap(train, held, apart, limit, validation_images, evaluations)
+    limits = {"gap": gap, "errors": errors, "rise": rise, "evaluations": evaluations}
+    code = _code(curves, validation_images, limits)
+    found = _Gap(held, apart, limit, validation_images, code)
     return [found.with_rising_loss(risen, firm, rise) if firm.any() else found.alone(wide)]
 
 
@@ -62,12 +76,11 @@ def overfit(
 class _Gap:
     """How far the accuracies are apart after each evaluation of ``held``, and how far they may."""
 
-    train: Curve
     held: Curve
     apart: np.ndarray
     limit: np.ndarray
     images: int | None
-    evaluations: int
+    code: str
 
     def alone(self, wide: np.ndarray) -> Finding:
         first = int(np.flatnonzero(wide)[0])
@@ -104,8 +117,14 @@ class _Gap:
             value=float(self.apart[measured]),
             threshold=float(self.limit[judged]),
             n=self.images,
-            code=gap_code(self.train.name, self.held.name, measured, self.evaluations),
+            code=self.code,
         )
+
+
+def _code(curves: RunCurves, images: int | None, limits: Mapping[str, float]) -> str:
+    used = (curves.accuracy, curves.validation_accuracy, curves.loss, curves.validation_loss)
+    last = max(int(each.steps[-1]) for each in used if each)
+    return curve_code(last, call(overfit, "curves", repr(images), **limits), overfit)
 
 
 def _risen(curves: RunCurves, steps: np.ndarray, evaluations: int) -> np.ndarray:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from convviz_widgets.diagnosis.code import chroma_code, contrast_code, stuck_code
+from convviz_widgets.diagnosis.evidence import Answered, Evidence
 from convviz_widgets.diagnosis.finding import WARNING, Finding
-from convviz_widgets.diagnosis.measurements import Answered
+from convviz_widgets.diagnosis.rule import rule
+from convviz_widgets.diagnosis.rules.code import code, for_each_image, spread_images
+from convviz_widgets.instrument.answers import Answers
+from convviz_widgets.instrument.census import spread_over
 
 CHROMA_LIMIT, CONTRAST_LIMIT = 0.7, 0.5
 """Shares of the targets' chroma and contrast below which output pictures are washed out."""
@@ -15,6 +19,17 @@ IMAGES = 32
 """Fewer could be of one class by chance."""
 
 
+def _of_labelled(e: Evidence) -> tuple[Sequence[Answered]] | None:
+    is_labelled = any(not math.isnan(each.facts.label_share) for each in e.answers)
+    return (e.answers,) if is_labelled else None
+
+
+@rule(
+    "stuck-output",
+    place=160,
+    needs="a state with labelled images, and class scores",
+    takes=_of_labelled,
+)
 def stuck_output(
     answers: Sequence[Answered], *, share: float = 0.95, images: int = IMAGES
 ) -> list[Finding]:
@@ -35,12 +50,22 @@ def stuck_output(
                 value=each.share,
                 threshold=share,
                 n=each.images,
-                code=stuck_code(step, each.images),
+                code=_code(step, each.images, "share"),
             )
         )
     return found[:1]
 
 
+def _of_pictures(e: Evidence) -> tuple[Sequence[Answered]] | None:
+    return (e.answers,) if any(each.facts.pictures for each in e.answers) else None
+
+
+@rule(
+    "washed-out-output",
+    place=140,
+    needs="a state with target pictures",
+    takes=_of_pictures,
+)
 def washed_out_output(
     answers: Sequence[Answered],
     *,
@@ -77,7 +102,19 @@ def washed_out_output(
                 threshold=limit,
                 n=each.pictures,
                 select=select,
-                code=(chroma_code if is_pale else contrast_code)(step, each.images),
+                code=_code(step, each.images, "chroma" if is_pale else "contrast"),
             )
         ]
     return []
+
+
+def _code(step: int, images: int, value: str) -> str:
+    """Return the lines that take so many answers once more; ``value`` is of `AnswerFacts`."""
+    add = "answers.add([image], state.output(), state.image_set.expected([image]))"
+    return code(
+        Answers,
+        spread_over,
+        text=f"""answers = Answers(state.image_set)
+{for_each_image(spread_images(images), step, add)}
+value = answers.facts.{value}""",
+    )

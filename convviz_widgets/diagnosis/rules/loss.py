@@ -1,0 +1,377 @@
+"""Rules for the loss: it jumps and stays up, surges, or hardly falls."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from convviz_widgets.diagnosis.evidence import Curve, Evidence, layer_of
+from convviz_widgets.diagnosis.finding import REMARK, WARNING, Finding
+from convviz_widgets.diagnosis.rule import LOSS, rule
+from convviz_widgets.diagnosis.rules.code import call, curve_code
+from convviz_widgets.tensors import smooth
+
+# -- the loss jumps and stays up -----------------------------------------------------------------
+
+
+@rule(
+    "loss-jump",
+    place=80,
+    needs=LOSS,
+    takes=lambda e: None if e.curves.loss is None else (e.curves.loss,),
+    hides_later=("loss-surge", "overfit"),
+    causes_later=("dead-layer",),
+)
+def loss_jump(
+    loss: Curve,
+    *,
+    sigmas: float = 3.0,
+    lasting: int = 50,
+    window: int = 100,
+    floor: float = 0.01,
+) -> list[Finding]:
+    """Find where the smoothed loss stays above its running minimum: the learning rate is too high.
+
+    Robust σ of loss − smoothed over the points before, at least ``floor`` of the loss itself
+    [Hui, "Visualize Deep Network models and metrics"; smoothing: TensorBoard's, 0.9].
+
+    Parameters
+    ----------
+    loss
+        Of the training data, at every recorded step.
+    sigmas
+        How far above.
+    lasting
+        Recorded steps for which it stays there.
+    window
+        Recorded steps before, for σ.
+    floor
+        Smallest σ, as a share of the loss.
+    """
+    curve = loss.finite
+    smoothed = smooth(curve.values)
+    before = lowest_before(smoothed)
+    spread = preceding(curve.values - smoothed, window, LEAST).sigma
+    sigma = np.fmax(spread, floor * np.abs(before))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        heights = (lowest_ahead(smoothed, lasting) - before) / np.where(sigma > 0, sigma, np.nan)
+    heights = np.where(np.isnan(spread), np.nan, heights)
+    limits = {"sigmas": sigmas, "lasting": lasting, "window": window, "floor": floor}
+    return [
+        Finding(
+            "loss-jump",
+            WARNING,
+            f"{curve.name} jumped at step {curve.steps[places[0]]:,} and stayed above its minimum "
+            f"for {lasting} recorded steps, by {heights[places].max():.1f} robust σ (threshold "
+            f"{sigmas:g}): the learning rate is too high there",
+            step=int(curve.steps[places[0]]),
+            value=float(heights[places].max()),
+            threshold=sigmas,
+            n=len(curve),
+            code=_code(loss, int(curve.steps[places[0]]), loss_jump, **limits),
+        )
+        for places in episodes(heights >= sigmas, lasting)
+    ]
+
+
+# -- the loss surges -----------------------------------------------------------------------------
+
+
+def _of_surge(e: Evidence) -> tuple[Curve, Mapping[str, Curve], Curve | None] | None:
+    curves = e.curves
+    if curves.loss is None:
+        return None
+    return curves.loss, curves.update_ratios, curves.gradient_norm
+
+
+@rule("loss-surge", place=110, needs=LOSS, takes=_of_surge)
+def loss_surge(
+    loss: Curve,
+    update_ratios: Mapping[str, Curve] | None = None,
+    gradient_norm: Curve | None = None,
+    *,
+    sigmas: float = 10.0,
+    window: int = 50,
+    floor: float = 0.05,
+    recovery: int = 20,
+) -> list[Finding]:
+    """Find where the loss leaps out of what it was: a bad batch, or a step that was too large.
+
+    The log of the loss against its median over the ``window`` recorded steps before, in robust σ
+    of at least ``floor`` [Hui]. It recovers and the updates before were ordinary: the batch is to
+    be suspected; an update ratio rose first: the learning rate, and which layer's.
+
+    Parameters
+    ----------
+    loss
+        Of the training data; a loss that is not above zero has no log, those points are left out.
+    update_ratios
+        ‖ΔW‖/‖W‖ of each step by weight.
+    gradient_norm
+        Of all parameters together; evidence, never a threshold.
+    recovery
+        Recorded steps within which the loss of a bad batch is back.
+    """
+    curve = loss.finite
+    positive = curve.values > 0
+    curve = Curve(curve.name, curve.steps[positive], curve.values[positive])
+    level = preceding(np.log(curve.values), window, LEAST)
+    heights = (np.log(curve.values) - level.median) / np.fmax(level.sigma, floor)
+    given = "curves.update_ratios", "curves.gradient_norm"
+    limits = {"sigmas": sigmas, "window": window, "floor": floor, "recovery": recovery}
+    found = []
+    for places in episodes(heights >= sigmas, window):
+        first = int(places[0])
+        step, worst = int(curve.steps[first]), float(heights[places].max())
+        after = heights[first + 1 : first + 1 + recovery]
+        recovered = bool((after < sigmas / 2).any())
+        rose = first_to_rise(update_ratios or {}, step, recovery, sigmas, window, floor)
+        found.append(
+            Finding(
+                "loss-surge",
+                WARNING,
+                f"{curve.name} surged at step {step:,} to {curve.values[first]:.3g}, {worst:.1f} "
+                f"robust σ above the {window} recorded steps before (threshold {sigmas:g}): "
+                f"{_surge_cause(rose, bool(update_ratios), recovered, recovery)}"
+                f"{_norm_beside(gradient_norm, step, window)}",
+                layer=None if rose is None else layer_of(rose[0]),
+                step=step,
+                value=worst,
+                threshold=sigmas,
+                n=min(first, window),
+                code=_code(loss, step, loss_surge, *given, **limits),
+            )
+        )
+    return found
+
+
+def _surge_cause(
+    rose: tuple[str, int] | None, has_ratios: bool, recovered: bool, recovery: int
+) -> str:
+    back = f"it was back within {recovery} recorded steps" if recovered else "it did not recover"
+    if not has_ratios:
+        return (
+            f"{back}; without update ratios a bad batch and a learning rate that is too high "
+            "cannot be told apart"
+        )
+    if rose is not None:
+        weight, at = rose
+        return f"the update ratio of {weight} rose first, at step {at:,}; {back}: the learning rate"
+    if recovered:
+        return f"the updates before it were ordinary and {back}: suspect the batch"
+    return f"the updates before it were ordinary, but {back}: cannot tell the cause"
+
+
+def first_to_rise(
+    ratios: Mapping[str, Curve],
+    step: int,
+    before: int,
+    sigmas: float,
+    window: int,
+    floor: float,
+) -> tuple[str, int] | None:
+    """Return the weight whose update ratio left its level first before ``step``, and at which step.
+
+    None where no ratio did, at most ``before`` steps earlier.
+    """
+    rises = []
+    for name, ratio in ratios.items():
+        known = ratio.finite
+        early = (known.steps < step) & (known.values > 0)
+        steps, logs = known.steps[early], np.log(known.values[early])
+        level = preceding(logs, window, LEAST)
+        heights = (logs - level.median) / np.fmax(level.sigma, floor)
+        recent = np.flatnonzero((heights >= sigmas) & (steps >= step - before))
+        if recent.size:
+            place = recent[0]
+            rises.append((int(steps[place]), -float(heights[place]), name))
+    return (min(rises)[2], min(rises)[0]) if rises else None
+
+
+def _norm_beside(norm: Curve | None, step: int, window: int) -> str:
+    if norm is None or not len(norm):
+        return ""
+    place = int(np.searchsorted(norm.steps, step, side="right")) - 1
+    if place < 1:
+        return ""
+    usual = float(np.median(norm.values[max(0, place - window) : place]))
+    return f" (gradient norm {norm.values[place]:.3g}, usually {usual:.3g})"
+
+
+# -- the loss hardly falls -----------------------------------------------------------------------
+
+START = 10
+"""Points whose median the loss is taken to start at."""
+
+
+def _of_slow(e: Evidence) -> tuple[Curve, Mapping[str, Curve], int | None] | None:
+    return None if e.curves.loss is None else (e.curves.loss, e.curves.update_ratios, e.classes)
+
+
+@rule("slow-learning", place=130, needs=LOSS, takes=_of_slow, hides=("stuck-output",))
+def slow_learning(
+    loss: Curve,
+    update_ratios: Mapping[str, Curve] | None = None,
+    classes: int | None = None,
+    *,
+    share: float = 0.9,
+    fall: float = 0.01,
+    ratio: float = 5e-4,
+    least: int = 30,
+) -> list[Finding]:
+    """Find a loss that hardly falls: the rate is too low, or the run is where it can get.
+
+    A warning where the weights hardly move either; else the two cannot be told apart, and a rate
+    that is merely low, with which the loss still falls by a tenth, cannot be seen without a second
+    run [Hui].
+
+    Parameters
+    ----------
+    loss
+        Of the training data.
+    update_ratios
+        ‖ΔW‖/‖W‖ of each step by weight; None or empty: unknown.
+    classes
+        K of a cross-entropy, whose loss starts at ln K; None: another loss.
+    share
+        Of its start that the smoothed loss has not fallen below.
+    fall
+        Share by which it fell over the last third.
+    ratio
+        Below which the largest of the weights' median update ratios lies.
+    least
+        Points that a loss needs to be judged.
+    """
+    curve = loss.finite
+    if len(curve) < least:
+        return []
+    smoothed = smooth(curve.values)
+    start = float(np.median(curve.values[:START]))
+    if classes is not None and classes > 1:
+        start = min(start, math.log(classes))
+    now, earlier = float(smoothed[-1]), float(smoothed[-1 - len(curve) // 3])
+    if start <= 0 or now <= share * start or earlier - now >= fall * abs(earlier):
+        return []
+    largest = _largest_median(update_ratios or {})
+    is_slow = largest < ratio
+    given = "curves.update_ratios", repr(classes)
+    limits = {"share": share, "fall": fall, "ratio": ratio, "least": least}
+    return [
+        Finding(
+            "slow-learning",
+            WARNING if is_slow else REMARK,
+            f"{curve.name} is {now:.3g} after {len(curve):,} recorded steps, {now / start:.0%} of "
+            f"its start {start:.3g}, and fell by {(earlier - now) / abs(earlier):.1%} over the "
+            f"last third{_slow_cause(largest, ratio)}",
+            step=int(curve.steps[-1]),
+            value=now / start,
+            threshold=share,
+            n=len(curve),
+            code=_code(loss, int(curve.steps[-1]), slow_learning, *given, **limits),
+        )
+    ]
+
+
+def _largest_median(ratios: Mapping[str, Curve]) -> float:
+    """Return the largest of the weights' median update ratios; NaN for none."""
+    medians = [float(np.median(each.finite.values)) for each in ratios.values() if len(each.finite)]
+    return max(medians, default=math.nan)
+
+
+def _slow_cause(largest: float, ratio: float) -> str:
+    if math.isnan(largest):
+        return "; update ratios are not recorded: slow or converged: cannot tell"
+    if largest < ratio:
+        return (
+            f"; no weight moves by more than {largest:.1e} of itself a step (threshold {ratio:g}): "
+            "the learning rate is too low"
+        )
+    return f", though weights move by up to {largest:.1e} a step: slow or converged: cannot tell"
+
+
+def _code(loss: Curve, step: int, find: Any, *arguments: str, **limits: float) -> str:
+    """Return the lines that find what was found at a step, in the loss as it was known."""
+    found = call(find, "curves.loss", *arguments, **limits)
+    return curve_code(int(loss.steps[-1]), found, find, where=f"each.step == {step}")
+
+
+# -- what a curve was like before each of its points, and nothing of what came after --------------
+
+NORMAL = 1.4826
+"""Median absolute deviation → σ of a Normal."""
+
+LEAST = 20
+"""Points that must precede before a level is known."""
+
+ROWS = 1 << 14
+"""Windows that are sorted at a time."""
+
+
+class Level(NamedTuple):
+    """Median and robust σ of what precedes each point: float64 (n,), NaN where too little does."""
+
+    median: np.ndarray
+    sigma: np.ndarray
+
+
+def preceding(values: np.ndarray, width: int, least: int) -> Level:
+    """Return median and 1.4826·MAD of the ``width`` points before each point.
+
+    Parameters
+    ----------
+    values
+        Finite, (n,).
+    width
+        Of the window; at the start of a curve it is shorter.
+    least
+        Points that must precede for there to be a level.
+    """
+    padded = np.concatenate([np.full(width, np.nan), values[:-1] if len(values) else values])
+    median, sigma = np.full(len(values), np.nan), np.full(len(values), np.nan)
+    if len(values) <= least:
+        return Level(median, sigma)
+    windows = sliding_window_view(padded, width)  # (n, width), NaN in front
+    for start in range(least, len(values), ROWS):
+        rows = slice(start, start + ROWS)
+        median[rows] = _median(windows[rows])
+        sigma[rows] = NORMAL * _median(np.abs(windows[rows] - median[rows, np.newaxis]))
+    return Level(median, sigma)
+
+
+def lowest_ahead(values: np.ndarray, width: int) -> np.ndarray:
+    """Return the smallest of each point and the ``width`` - 1 after it; NaN where some lack."""
+    lowest = np.full(len(values), np.nan)
+    if len(values) >= width:
+        lowest[: len(values) - width + 1] = sliding_window_view(values, width).min(axis=1)
+    return lowest
+
+
+def lowest_before(values: np.ndarray) -> np.ndarray:
+    """Return the smallest of all points before each; NaN for the first."""
+    before = np.full(len(values), np.nan)
+    before[1:] = np.minimum.accumulate(values)[:-1]
+    return before
+
+
+def episodes(hits: np.ndarray, apart: int) -> list[np.ndarray]:
+    """Return the indices of hits, those of one episode together.
+
+    An episode ends where ``apart`` points in a row are none.
+    """
+    places = np.flatnonzero(hits)
+    if not places.size:
+        return []
+    return np.split(places, np.flatnonzero(np.diff(places) > apart) + 1)
+
+
+def _median(rows: np.ndarray) -> np.ndarray:
+    """Return the median of each row, NaN left out."""
+    ordered = np.sort(rows, axis=1)  # NaN last
+    counts = np.isfinite(ordered).sum(axis=1)
+    low, high = (counts - 1) // 2, counts // 2
+    every = np.arange(len(ordered))
+    return (ordered[every, low] + ordered[every, high]) / 2
