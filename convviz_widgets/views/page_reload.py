@@ -8,16 +8,19 @@ ipywidgets 8.1 and ipykernel 7.4, is met here:
 - The answer to the first question was computed twice, and not at all if meanwhile another thread
   made or closed a widget, or if a widget refers to a closed one.
 - A widget that is closed after it was listed does not answer.
-- Thousands of answers at once are more than the kernel's socket holds for a server that is busy;
-  it drops the rest without a word. Of 6,980 widgets 3,821 answers arrived.
+- Thousands of answers at once are more than the sockets hold for a server that is behind; the rest
+  is dropped without a word. Of 6,980 widgets 3,821 answers arrived.
 
-What cannot be met from the kernel: a page whose question got lost before it reached the kernel.
+What cannot be met from the kernel: a message that is dropped all the same, because the server stood
+still for seconds amid the answers for more than a thousand widgets. The page has no second try but
+to be loaded again.
 """
 
 from __future__ import annotations
 
 import logging
 from functools import cache
+from time import monotonic, sleep
 from typing import Any
 
 import comm
@@ -28,11 +31,15 @@ from ipywidgets.widgets import widget as implementation
 CONTROL = "jupyter.widget.control"
 """The comm target on which a page asks for everything at once; ipywidgets registers it, too."""
 
-HELD = 100_000
-"""Messages that the kernel's socket holds for a server that is behind, in place of 1,000.
+AT_ONCE = 600
+"""Answers that are given without delay: with what the kernel says of its being busy they are three
+messages each, and the two sockets between kernel and server hold 1,000 each."""
 
-A page asks for some hundred to some thousand widgets, and each answer is three messages.
-"""
+PAUSE = 0.005
+"""Seconds between two answers after that."""
+
+QUIET = 5.0
+"""Seconds without a question after which the sockets are taken to be empty again."""
 
 NOBODY = {
     "_model_module": "@jupyter-widgets/base",
@@ -47,13 +54,28 @@ NOBODY = {
 log = logging.getLogger(__name__)
 
 
+class Pace:
+    """Keeps many answers from being more than the sockets on their way hold."""
+
+    def __init__(self) -> None:
+        self._count, self._last = 0, -QUIET
+
+    def wait(self) -> None:
+        """Return when the next answer may be given."""
+        now = monotonic()
+        self._count = 1 if now - self._last > QUIET else self._count + 1
+        if self._count > AT_ONCE:
+            sleep(PAUSE)
+        self._last = monotonic()
+
+
 @cache
 def serve_reloads() -> None:
     """Answer pages that are reloaded, from now on; nothing happens outside a kernel."""
     kernel = getattr(get_ipython(), "kernel", None)
     if kernel is None:
         return
-    for measure in (_answer_for_all, _answer_for_each, _hold_more_messages):
+    for measure in (_answer_for_all, _answer_for_each):
         try:
             measure(kernel)
         except Exception:  # another kernel than ipykernel, or a version to come: as it was before
@@ -109,11 +131,12 @@ def _tell_all(control: Any, asked: dict[str, Any]) -> None:
 
 def _answer_for_each(kernel: Any) -> None:
     """Answer every question for one widget's state, also where the widget has been closed."""
-    usual = kernel.shell_handlers["comm_msg"]
+    usual, pace = kernel.shell_handlers["comm_msg"], Pace()
 
     def handle(stream: Any, ident: Any, message: dict[str, Any]) -> Any:
         model_id, asked = message["content"]["comm_id"], message["content"].get("data")
         if isinstance(asked, dict) and asked.get("method") == "request_state":
+            pace.wait()
             widget = implementation._instances.get(model_id)
             if widget is not None and widget.comm is not None:
                 return _tell(widget.comm, state_of(widget))
@@ -133,12 +156,3 @@ def _tell_of_nobody(kernel: Any, message: dict[str, Any]) -> None:
     data = {"method": "update", "state": NOBODY, "buffer_paths": []}
     content = {"comm_id": message["content"]["comm_id"], "data": data}
     kernel.session.send(kernel.iopub_socket, "comm_msg", content, parent=message)
-
-
-def _hold_more_messages(kernel: Any) -> None:
-    """Drop no message to a server that is slow to fetch them: its queue may grow longer."""
-    from zmq import SNDHWM
-
-    thread = kernel.iopub_thread
-    # By the thread that sends, for a socket belongs to one; connections that exist obey, too.
-    thread.schedule(lambda: thread.socket.setsockopt(SNDHWM, HELD))

@@ -1,11 +1,12 @@
 """What a page that is loaded again is told; tests/browser/test_reload.py loads it."""
 
 import threading
+from time import monotonic
 
 import ipywidgets as widgets
 import pytest
 
-from convviz_widgets.views.page_reload import state_of, states_of_all
+from convviz_widgets.views.page_reload import AT_ONCE, PAUSE, Pace, state_of, states_of_all
 
 
 def test_every_widget_is_told_as_ipywidgets_would():
@@ -54,3 +55,17 @@ def test_widgets_that_come_and_go_meanwhile_do_not_keep_the_others_from_being_to
         ended.set()
         thread.join()
         label.close()
+
+
+def test_many_answers_are_given_one_after_the_other():
+    pace, started = Pace(), monotonic()
+    for _ in range(AT_ONCE + 20):
+        pace.wait()
+    assert monotonic() - started >= 20 * PAUSE
+
+
+def test_no_answer_waits_as_long_as_they_fit_in_the_sockets(monkeypatch):
+    monkeypatch.setattr("convviz_widgets.views.page_reload.sleep", pytest.fail)
+    pace = Pace()
+    for _ in range(AT_ONCE):
+        pace.wait()
