@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 from .chromium import BrowserMissingError, chromium
 from .frontends import Frontends
+from .pages import PATIENCE
 from .server import Server
+
+expect.set_options(timeout=PATIENCE * 1000)  # in place of 5 s, which a busy machine exceeds
 
 
 def pytest_collection_modifyitems(items):

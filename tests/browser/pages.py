@@ -19,8 +19,11 @@ from .console import Console
 
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 """Seconds to wait for anything; a machine that is busy is slow, not wrong."""
+
+TRAINING = 900.0
+"""Seconds for a notebook's cells: the first look at a demonstration trains its network."""
 
 VOILA_IS_DONE = """() => {
     const spinner = document.getElementById('loading')

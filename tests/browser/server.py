@@ -14,7 +14,7 @@ from urllib.request import Request, urlopen
 
 import psutil
 
-START_SECONDS = 90.0
+START_SECONDS = 180.0
 STOP_SECONDS = 10.0
 
 
@@ -61,7 +61,7 @@ class Server:
 
     def request(self, method: str, path: str) -> bytes:
         """Return the body of the server's answer."""
-        with urlopen(Request(self.url + path, method=method), timeout=30) as answer:
+        with urlopen(Request(self.url + path, method=method), timeout=START_SECONDS) as answer:
             return answer.read()
 
     def sessions(self) -> list[dict]:

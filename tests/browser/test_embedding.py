@@ -25,7 +25,7 @@ def opened(frontends):
 @pytest.fixture(scope="module")
 def view(opened):
     found = opened.page.locator(".cvw-view:has-text('Embedding')")
-    expect(found.get_by_text("6 of 6 measured")).to_be_visible(timeout=30_000)
+    expect(found.get_by_text("6 of 6 measured")).to_be_visible()
     return found
 
 

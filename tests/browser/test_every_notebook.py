@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from .frontends import Frontends
+from .pages import TRAINING
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 
@@ -14,9 +15,6 @@ RUN_BY_THEIR_OWN_TESTS = {"00_tour", "09_live_training"}
 NOTEBOOKS = sorted(
     path for path in FOLDER.glob("*.ipynb") if path.stem not in RUN_BY_THEIR_OWN_TESTS
 )
-
-TRAINING = 300.0
-"""Seconds for a notebook's cells: the first look trains the network that it shows."""
 
 UNDRAWN = ":text('Error displaying widget'), :text('Loading widget...')"
 

@@ -13,7 +13,7 @@ BUSY = """
 import time
 
 started = time.monotonic()
-while state.checkpoint == 0 and time.monotonic() - started < 30:
+while state.checkpoint == 0 and time.monotonic() - started < 180:
     time.sleep(0.02)
 heard = state.checkpoint
 """

@@ -12,6 +12,7 @@ from torch import nn
 from convviz_widgets.record import Recorder
 
 from .explorer_page import ExplorerPage
+from .pages import TRAINING
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "09_live_training.ipynb"
 
@@ -28,14 +29,19 @@ explorer = cvw.Explorer(state, run=run)
 explorer
 """
 
+END = "end of the training"
+
 CLOCK = re.compile(r"step ([\d,]+) · (\d+) of (\d+)")
 
 
 def longer(notebook, folder):
-    """Copy the notebook; its training goes on until a page on a busy machine has been drawn."""
+    """Copy the notebook; its training goes on until there is a file of the name `END` beside it."""
     source, copy = notebook.read_text(), folder / notebook.name
-    assert source.count("seconds = 12") == 1
-    copy.write_text(source.replace("seconds = 12", "seconds = 30"))
+    going = "time.monotonic() < until"
+    assert (source.count("seconds = 12"), source.count(going)) == (1, 1)
+    asked = f"not __import__('pathlib').Path('{folder / END}').exists()"
+    source = source.replace("seconds = 12", "seconds = 600").replace(going, f"{going} and {asked}")
+    copy.write_text(source)
     return copy
 
 
@@ -50,12 +56,17 @@ def follow_newest(explorer):
 
 
 @pytest.fixture(scope="module")
-def training(frontends, tmp_path_factory):
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("live")
+
+
+@pytest.fixture(scope="module")
+def training(frontends, folder):
     """The notebook after Run All, no widget touched, its training cell still running."""
-    opened = frontends.lab(longer(NOTEBOOK, tmp_path_factory.mktemp("live")), run=False)
+    opened = frontends.lab(longer(NOTEBOOK, folder), run=False)
     opened.start_all()
     output = opened.page.locator(".jp-OutputArea-output:has(.cvw-view)").first
-    output.wait_for(state="attached")
+    output.wait_for(state="attached", timeout=TRAINING * 1000)
     output.evaluate("output => output.scrollIntoView()")  # the page has gone on to the last cell
     explorer = ExplorerPage(opened)
     opened.until(lambda: clock(explorer)[2] > 2, "no checkpoint came")
@@ -86,7 +97,8 @@ def test_the_newest_is_followed_while_the_network_trains(training):
     assert busy(training)
 
 
-def test_the_last_step_is_shown_when_the_training_has_ended(training):
+def test_the_last_step_is_shown_when_the_training_has_ended(training, folder):
+    (folder / END).touch()
     training.opened.page.wait_for_function("window.cvwRan")
     said = training.page.locator(".jp-OutputArea-output:has-text(' steps')").inner_text()
     last = int(said.split()[0].replace(",", ""))

@@ -31,7 +31,7 @@ def opened(frontends):
 
 def test_a_click_on_a_cell_lists_its_images_and_one_on_an_image_selects_it(opened):
     view = opened.page.locator(".cvw-view:has-text('Confusion matrix')")
-    expect(view.get_by_text("cat, answered owl: 1 images").first).to_be_visible(timeout=30_000)
+    expect(view.get_by_text("cat, answered owl: 1 images").first).to_be_visible()
     canvases = view.locator(".cvw-frame canvas")
     canvases.nth(0).click(position={"x": 250, "y": 250})  # the last of 3 × 3 cells of 100 pixels
     expect(view.get_by_text("owl, answered owl: 1 images").first).to_be_visible()

@@ -6,12 +6,10 @@ import pytest
 from playwright.sync_api import expect
 
 from .explorer_page import ExplorerPage
+from .pages import TRAINING
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 TOUR = FOLDER / "00_tour.ipynb"
-
-TRAINING = 300.0
-"""Seconds for a notebook's cells: the first run of the tour trains the network it shows."""
 
 UNDRAWN = ":text('Error displaying widget'), :text('Loading widget...')"
 
