@@ -40,7 +40,10 @@ def test_what_refers_to_a_closed_widget_is_left_out_and_the_rest_is_told():
     box.close()
 
 
-def test_widgets_that_come_and_go_meanwhile_do_not_keep_the_others_from_being_told():
+def test_widgets_that_come_and_go_meanwhile_do_not_keep_the_others_from_being_told(monkeypatch):
+    # Those that other tests have left would take minutes.
+    monkeypatch.setattr("ipywidgets.widgets.widget._instances", {})
+    others = [widgets.Label() for _ in range(6)]
     label, ended = widgets.Label("here"), threading.Event()
 
     def come_and_go():
@@ -54,7 +57,8 @@ def test_widgets_that_come_and_go_meanwhile_do_not_keep_the_others_from_being_to
     finally:
         ended.set()
         thread.join()
-        label.close()
+        for each in (label, *others):
+            each.close()
 
 
 def test_many_answers_are_given_one_after_the_other():
