@@ -217,15 +217,6 @@ class Probe:
         self.forward_count += 1
         return result
 
-    def follow(self, images: Tensor, tape: Callable[..., Any]) -> Any:
-        """Return a tape of the caller's kind that one forward pass was written on."""
-        with self._replica.plain_mode():
-            own = self._replica.own_copy(images)
-            made = tape(self._wiring.names, containers=self._learned.origins, images=own)
-            self._wiring.run(made, own, self._learned.checked_shape(images))
-        self.forward_count += 1
-        return made
-
     def call(self, function: Callable[[nn.Module, Tensor], Any], values: Tensor) -> Any:
         """Return ``function(replica, values)``: another way through the model than its forward.
 

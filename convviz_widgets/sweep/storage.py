@@ -18,7 +18,7 @@ from torch import Tensor
 from convviz_widgets.checkpoints import read_checkpoint, write_checkpoint
 from convviz_widgets.errors import CheckpointError
 from convviz_widgets.instrument import LayerInfo, ReceptiveFields
-from convviz_widgets.instrument.receptive.axis import Axis, Window
+from convviz_widgets.instrument.receptive import Axis, Window
 from convviz_widgets.sweep.coverage import Coverage
 from convviz_widgets.sweep.part import Part
 from convviz_widgets.sweep.result import SweepResult

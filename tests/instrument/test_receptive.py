@@ -124,6 +124,11 @@ EXACT = {
     "mean of the rows": lambda: Calls(lambda x: x.mean(2, keepdim=True)),
     "rows against columns": lambda: Calls(lambda x: x.transpose(2, 3)),
     "gated by all": lambda: Calls(lambda x: x * x.mean((2, 3), keepdim=True)),
+    "nearest exact": lambda: Calls(
+        lambda x: F.interpolate(x, scale_factor=2, mode="nearest-exact")
+    ),
+    "rolled": lambda: Calls(lambda x: x.roll(2, 3)),
+    "indexed": lambda: Calls(lambda x: x[:, :, [3, 1, 4]]),
     "norm over a group": lambda: nn.Sequential(
         conv(3, 4, 3), Sum(nn.GroupNorm(2, 4), nn.Identity())
     ),
@@ -138,13 +143,8 @@ SUPERSET = {
         lambda x: F.interpolate(x, size=(9, 9), mode="bilinear", align_corners=True), stride=2
     ),
     "bicubic": lambda: Calls(lambda x: F.interpolate(x, size=(7, 9), mode="bicubic"), stride=2),
-    "nearest exact": lambda: Calls(
-        lambda x: F.interpolate(x, scale_factor=2, mode="nearest-exact")
-    ),
     "circular": lambda: nn.Sequential(conv(3, 2, 3, padding=1, padding_mode="circular")),
-    "rolled": lambda: Calls(lambda x: x.roll(2, 3)),
     "written into parts": lambda: Calls(write_parts),
-    "indexed": lambda: Calls(lambda x: x[:, :, [3, 1, 4]]),
     "unfolded": lambda: Calls(lambda x: F.unfold(x, 2)[:, :, None], out=8),
     "attention": lambda: Calls(attend),
     "real": lambda: nn.Sequential(
@@ -238,6 +238,23 @@ def test_patches_cut_by_the_border_align_with_those_that_are_not():
         assert box.size == (10, 10)
         assert (box.top - box.offset[0], box.left - box.offset[1]) == (2 * row - 4, 2 * col - 4)
         assert box.bottom <= box.top - box.offset[0] + 10
+
+
+def test_the_padding_of_a_map_of_one_position_is_none_of_its_patch():
+    """It has no neighbour that says how far one step in the padding would move."""
+    net = nn.Sequential(conv(3, 2, 9, padding=2, stride=7), conv(2, 2, 3, padding=1, stride=2))
+    deeper = nn.Sequential(*net, conv(2, 2, 3, padding=1))
+    fields = ReceptiveFields.of(Probe(deeper, image()), image())
+    assert fields.box("0", 0, (0, 1)) == FieldBox(0, 5, 7, 12, offset=(2, 0), size=(9, 9))
+    assert fields.box("1", 0, (0, 0)) == FieldBox(0, 0, 12, 12, offset=(9, 9), size=(23, 23))
+    assert fields.box("2", 0, (0, 0)) == fields.box("1", 0, (0, 0))
+
+
+def test_bins_of_uneven_size_align_where_their_windows_are_even():
+    """Seven bins over eight positions: each holds two, and they lie a position apart."""
+    net = nn.Sequential(conv(3, 2, 5, padding=0), nn.AdaptiveAvgPool2d(7))
+    fields = ReceptiveFields.of(Probe(net, image()), image())
+    assert fields.box("1", 0, (0, 6)) == FieldBox(0, 6, 6, 12, offset=(0, 0), size=(6, 6))
 
 
 def test_a_unit_that_sees_only_padding_has_an_empty_box():
