@@ -10,18 +10,27 @@ from convviz_widgets.demo.ward.patient import admit_case
 
 
 def findings(name, folder, **shorter):
-    """Train a patient, in fewer steps where its illness shows sooner, and diagnose it."""
+    """Train a patient, in fewer steps where its illness shows sooner, and diagnose it.
+
+    The code of its findings must give their values; that which goes through the images one by one
+    is tested on smaller networks.
+    """
     case = dataclasses.replace({**ward.ILLNESSES, **ward.HEALTHY}[name], **shorter)
     patient = admit_case(case, 0, folder)
     state = patient.state()
+    given = {
+        "run": patient.run,
+        "images": patient.images,
+        "validation": patient.validation,
+        "loader": patient.loader,
+    }
     try:
-        return cvw.diagnose(
-            state,
-            run=patient.run,
-            images=patient.images,
-            validation=patient.validation,
-            loader=patient.loader,
-        )
+        found = cvw.diagnose(state, **given)
+        for finding in (each for each in found if "for image in" not in each.code):
+            names = {"state": state, **given}
+            exec(finding.code, names)
+            assert names["value"] == pytest.approx(finding.value, rel=1e-5), finding.rule
+        return found
     finally:
         state.close()
 

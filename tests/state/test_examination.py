@@ -100,6 +100,17 @@ def test_one_dead_channel_is_a_dead_filter_and_no_dead_layer(make_state):
     assert value_of(found, state=state) == 0
 
 
+def test_a_channel_that_fires_on_two_images_is_dying_and_its_code_counts_them(make_state, pictures):
+    dim, ill = 0.5 * pictures, Net()
+    dim[[7, 70]] = 1.0
+    with torch.no_grad():
+        ill.conv.bias[1] = -0.9 * 0.75  # of all values 1.0 alone comes through a weight of 0.9
+    state = make_state(Net(), ill, images=cvw.ImageSet(dim))
+    (found,) = by_rule(cvw.diagnose(state), "dying-filter")
+    assert (found.channel, found.value) == (1, 2 / IMAGES)
+    assert value_of(found, state=state) == found.value
+
+
 def test_too_few_images_prove_nothing_and_the_report_says_what_is_needed(make_state, pictures):
     state = make_state(Net(), Net(alive=2), images=cvw.ImageSet(pictures[:255]))
     examination = Examination(state)
@@ -189,6 +200,59 @@ def test_one_class_for_every_image_is_a_stuck_output(make_state):
     (found,) = by_rule(cvw.diagnose(state), "stuck-output")
     assert (found.value, found.n) == (1.0, IMAGES)
     assert value_of(found, state=state) == 1.0
+
+
+def test_pre_activations_off_centre_are_found_with_their_code(make_state):
+    ill = Net()
+    with torch.no_grad():
+        ill.conv.bias.fill_(2.0)
+    state = make_state(Net(), ill)
+    (found,) = by_rule(cvw.diagnose(state), "skewed-pre-activation")
+    assert (found.layer, found.step) == ("relu", 100)
+    assert value_of(found, state=state) == pytest.approx(found.value, rel=1e-5)
+
+
+def test_weights_that_are_no_numbers_are_found_with_their_code(make_state):
+    for name in ("conv.weight", "fc.bias"):
+        ill = Net()
+        with torch.no_grad():
+            ill.get_parameter(name).fill_(torch.inf)
+        state = make_state(Net(), ill)
+        (found,) = by_rule(cvw.diagnose(state), "non-finite")
+        assert value_of(found, state=state) == found.value == 100
+
+
+class Painter(nn.Module):
+    """A convolution of 5×5 that paints its input, with so much of its colour."""
+
+    def __init__(self, colour=1.0):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 5, padding=2)
+        grey = torch.full((3, 3), 1 / 3)
+        with torch.no_grad():
+            self.conv.weight.normal_(0, 1e-4, generator=torch.Generator().manual_seed(0))
+            self.conv.weight[:, :, 2, 2] = grey + colour * (torch.eye(3) - grey)
+            self.conv.bias.zero_()
+
+    def forward(self, x):
+        return self.conv(x)
+
+
+def test_pale_pictures_and_noisy_filters_are_found_with_their_code():
+    generator = torch.Generator().manual_seed(1)
+    pictures = torch.rand(IMAGES, 3, 6, 6, generator=generator)
+    series = cvw.CheckpointSeries.from_state_dicts([(100, Painter(0.5).state_dict())])
+    images = cvw.ImageSet(pictures, targets=pictures)
+    state = cvw.ModelState(
+        Painter(), images, checkpoints=series, loss=lambda output, target: (output - target).norm()
+    )
+    findings = cvw.diagnose(state)
+    (pale,) = by_rule(findings, "washed-out-output")
+    (noisy,) = by_rule(findings, "noisy-filter")
+    assert pale.value == pytest.approx(0.5, abs=0.01)
+    assert value_of(pale, state=state) == pytest.approx(pale.value, rel=1e-5)
+    assert value_of(noisy, state=state) == noisy.value
+    state.close()
 
 
 def test_scaling_inputs_and_std_together_changes_nothing(make_state, pictures):

@@ -24,7 +24,10 @@ WIDTH = 88
 
 def code(*uses: Any, text: str) -> str:
     """Return ``text`` as lines of code, below the imports of the functions and classes it uses."""
-    imports = sorted({f"from {_home(each)} import {each.__name__}" for each in uses})
+    names: dict[str, set[str]] = {}
+    for each in uses:
+        names.setdefault(_home(each), set()).add(each.__name__)
+    imports = [f"from {home} import {', '.join(sorted(names[home]))}" for home in sorted(names)]
     return "\n".join([*imports, "", dedent(text).strip()])
 
 
