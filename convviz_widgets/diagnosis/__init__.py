@@ -1,12 +1,12 @@
 """What is abnormal in a run: measurements in, findings with their evidence out; runs no model."""
 
 from convviz_widgets.diagnosis.evidence import (
-    Answered,
-    Curve,
+    AnswersAt,
     Evidence,
-    FilterNoise,
+    FiltersAt,
     Firing,
     GradientDepth,
+    Metric,
     RunCurves,
     TensorFacts,
 )
@@ -21,13 +21,13 @@ __all__ = [
     "RULES",
     "SEVERITIES",
     "WARNING",
-    "Answered",
-    "Curve",
+    "AnswersAt",
     "Evidence",
-    "FilterNoise",
+    "FiltersAt",
     "Finding",
     "Firing",
     "GradientDepth",
+    "Metric",
     "Report",
     "Rule",
     "RunCurves",

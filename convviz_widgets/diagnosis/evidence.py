@@ -24,8 +24,8 @@ from convviz_widgets.tensors import DepthSlope, Distribution, depth_slope
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
-    """One metric of a run, by its name there."""
+class Metric:
+    """One number over the steps of a run, by its name there."""
 
     name: str
     steps: NDArray[np.int64]
@@ -34,7 +34,7 @@ class Curve:
     """(n,); may hold NaN and infinities."""
 
     @classmethod
-    def of_updates(cls, name: str, steps: Sequence[int], ratios: Sequence[float]) -> Curve:
+    def of_updates(cls, name: str, steps: Sequence[int], ratios: Sequence[float]) -> Metric:
         """Return ‖ΔW‖/‖W‖ between checkpoints, each divided by the steps between the two.
 
         Parameters
@@ -50,15 +50,15 @@ class Curve:
         return len(self.steps)
 
     @property
-    def finite(self) -> Curve:
+    def finite(self) -> Metric:
         """The curve without the points that are NaN or infinite."""
         known = np.isfinite(self.values)
-        return Curve(self.name, self.steps[known], self.values[known])
+        return Metric(self.name, self.steps[known], self.values[known])
 
-    def until(self, step: int) -> Curve:
+    def until(self, step: int) -> Metric:
         """Return the curve up to a step, that one included."""
         known = self.steps <= step
-        return Curve(self.name, self.steps[known], self.values[known])
+        return Metric(self.name, self.steps[known], self.values[known])
 
     def means_until(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the mean of the finite points since the step before, up to each of ``steps``.
@@ -80,30 +80,37 @@ class Curve:
 class RunCurves:
     """The metrics of a run that the rules know how to read."""
 
-    loss: Curve | None = None
+    loss: Metric | None = None
     """Of the training data."""
-    validation_loss: Curve | None = None
-    accuracy: Curve | None = None
+    validation_loss: Metric | None = None
+    accuracy: Metric | None = None
     """Of the training data, in [0, 1]."""
-    validation_accuracy: Curve | None = None
-    gradient_norms: Mapping[str, Curve] = field(default_factory=dict)
+    validation_accuracy: Metric | None = None
+    gradient_norms: Mapping[str, Metric] = field(default_factory=dict)
     """Parameter → ‖∂loss/∂parameter‖."""
-    update_ratios: Mapping[str, Curve] = field(default_factory=dict)
+    update_ratios: Mapping[str, Metric] = field(default_factory=dict)
     """Weight → ‖ΔW‖/‖W‖ of a step."""
-    learning_rate: Curve | None = None
+    learning_rate: Metric | None = None
 
     @property
-    def gradient_norm(self) -> Curve | None:
+    def gradient_norm(self) -> Metric | None:
         """Of all parameters together; None where they are not all recorded at the same steps."""
         curves = list(self.gradient_norms.values())
         if not curves or any(not np.array_equal(each.steps, curves[0].steps) for each in curves):
             return None
         squares = np.sum([each.values**2 for each in curves], axis=0)
-        return Curve(GRADIENT_NORM, curves[0].steps, np.sqrt(squares))
+        return Metric(GRADIENT_NORM, curves[0].steps, np.sqrt(squares))
 
     def until(self, step: int) -> RunCurves:
         """Return what was known at a step."""
         return RunCurves(**{name: _until(each, step) for name, each in vars(self).items()})
+
+
+def _until(found: Any, step: int) -> Any:
+    """Return one curve, or all of a mapping, up to a step; None stays None."""
+    if isinstance(found, Mapping):
+        return {name: curve.until(step) for name, curve in found.items()}
+    return None if found is None else found.until(step)
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,10 +212,10 @@ class TensorFacts:
 
 
 @dataclass(frozen=True)
-class FilterNoise:
+class FiltersAt:
     """How noisy the filters of a layer are at one checkpoint.
 
-    Of kernels from 4×4 up: smaller ones have too few positions for the percentiles to mean much.
+    Only of kernels from 4×4 up: smaller ones have too few positions for percentiles to mean much.
     """
 
     layer: str
@@ -217,7 +224,7 @@ class FilterNoise:
 
 
 @dataclass(frozen=True)
-class Answered:
+class AnswersAt:
     """What the model answers to many images at one checkpoint."""
 
     step: int
@@ -226,7 +233,7 @@ class Answered:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """Everything at once; what is unknown is empty or None, and the steps of each list ascend."""
+    """All that rules are given; what is unknown is empty or None, and the steps of lists ascend."""
 
     curves: RunCurves = field(default_factory=RunCurves)
     validation_images: int | None = None
@@ -241,10 +248,10 @@ class Evidence:
     """Of at least two dimensions: no norm scales."""
     biases: tuple[TensorFacts, ...] = ()
     pre_activations: tuple[TensorFacts, ...] = ()
-    checkpoint_ratios: Mapping[str, Curve] = field(default_factory=dict)
+    checkpoint_ratios: Mapping[str, Metric] = field(default_factory=dict)
     """Layer → ‖W − W₀‖/‖W₀‖ from the checkpoint before, divided by the steps between them."""
-    filters: tuple[FilterNoise, ...] = ()
-    answers: tuple[Answered, ...] = ()
+    filters: tuple[FiltersAt, ...] = ()
+    answers: tuple[AnswersAt, ...] = ()
     inputs: InputStatistics | None = None
     states_preprocessing: bool = False
     """Whether a mean and std are stated, which the inputs can be held against."""
@@ -252,12 +259,6 @@ class Evidence:
     leak: Leak | None = None
     batches: tuple[tuple[bytes, ...], ...] = ()
     """Digests of the samples of each batch of a loader."""
-
-
-def _until(found: Any, step: int) -> Any:
-    if isinstance(found, Mapping):
-        return {name: curve.until(step) for name, curve in found.items()}
-    return None if found is None else found.until(step)
 
 
 def layer_of(parameter: str) -> str:

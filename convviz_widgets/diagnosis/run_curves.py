@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from convviz_widgets.diagnosis.evidence import Curve, RunCurves
+from convviz_widgets.diagnosis.evidence import Metric, RunCurves
 from convviz_widgets.record import Series, paired
 from convviz_widgets.record.norms import GRADIENT_NORM, UPDATE_RATIO
 
@@ -31,7 +31,7 @@ def has_update_ratios(metrics: Mapping[str, Series]) -> bool:
     return any(name.startswith(UPDATE_RATIO) for name in metrics)
 
 
-def _pair(metrics: Mapping[str, Series], quantity: str) -> tuple[Curve | None, Curve | None]:
+def _pair(metrics: Mapping[str, Series], quantity: str) -> tuple[Metric | None, Metric | None]:
     pairs = [pair for pair in paired(metrics) if _is_of(pair.name, quantity)]
     if pairs:
         pair = min(pairs, key=lambda each: len(each.name))
@@ -50,30 +50,30 @@ def _is_training(name: str, quantity: str) -> bool:
     return bool(paired([name, f"validation/{quantity}"]))
 
 
-def _curve(metrics: Mapping[str, Series], name: str | None = None) -> Curve | None:
+def _curve(metrics: Mapping[str, Series], name: str | None = None) -> Metric | None:
     if name is None:
         return None
     series = metrics[name]
-    return Curve(name, series.steps, series.values)
+    return Metric(name, series.steps, series.values)
 
 
-def _below(metrics: Mapping[str, Series], prefix: str) -> dict[str, Curve]:
+def _below(metrics: Mapping[str, Series], prefix: str) -> dict[str, Metric]:
     return {
-        name.removeprefix(prefix): Curve(name, series.steps, series.values)
+        name.removeprefix(prefix): Metric(name, series.steps, series.values)
         for name, series in metrics.items()
         if name.startswith(prefix)
     }
 
 
-def _learning_rate(metrics: Mapping[str, Series]) -> Curve | None:
+def _learning_rate(metrics: Mapping[str, Series]) -> Metric | None:
     names = [name for name in metrics if name.split("/")[0] in ("learning_rate", "lr")]
     return _curve(metrics, *names[:1])
 
 
-def _as_share(curve: Curve | None, other: Curve | None) -> Curve | None:
+def _as_share(curve: Metric | None, other: Metric | None) -> Metric | None:
     """Return an accuracy in [0, 1]; one that is written in percent is above 1 somewhere."""
     if curve is None:
         return None
     both = [each.finite.values for each in (curve, other) if each is not None]
     largest = max((float(values.max()) for values in both if len(values)), default=0.0)
-    return Curve(curve.name, curve.steps, curve.values / 100) if largest > 1 else curve
+    return Metric(curve.name, curve.steps, curve.values / 100) if largest > 1 else curve

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from convviz_widgets.diagnosis import (
-    Answered,
-    Curve,
-    FilterNoise,
+    AnswersAt,
+    FiltersAt,
     Firing,
     GradientDepth,
+    Metric,
     TensorFacts,
 )
 from convviz_widgets.instrument import OUTPUT_GRADIENTS, WEIGHTS, Measurement
@@ -70,21 +70,21 @@ class StateEvidence:
         """Tell whether they are of a weight of at least two dimensions."""
         return facts.what == WEIGHTS and len(self._shapes[facts.layer]) >= 2
 
-    def checkpoint_ratios(self) -> dict[str, Curve]:
+    def checkpoint_ratios(self) -> dict[str, Metric]:
         """Return by layer how far weights have moved between checkpoints, a step."""
         measured = self.state.history.all(UPDATES)
         steps = self.state.steps[: len(measured)]
         ratios = [{} if each is None else each.update_ratios for each in measured[1 : len(steps)]]
         curves = {
-            layer: Curve.of_updates(layer, steps, [each.get(layer, np.nan) for each in ratios])
+            layer: Metric.of_updates(layer, steps, [each.get(layer, np.nan) for each in ratios])
             for layer in self._shapes
         }
         return {layer: curve for layer, curve in curves.items() if len(curve.finite)}
 
-    def filters(self) -> tuple[FilterNoise, ...]:
+    def filters(self) -> tuple[FiltersAt, ...]:
         """Return how noisy the filters are, where that has been measured."""
         found = {
-            (layer, step): FilterNoise(layer, step, facts)
+            (layer, step): FiltersAt(layer, step, facts)
             for part in (FILTERS, CENSUS)
             for step, each in self._measured(part)
             for layer, facts in each.filters.items()
@@ -92,10 +92,10 @@ class StateEvidence:
         }
         return tuple(sorted(found.values(), key=lambda each: each.step))
 
-    def answers(self) -> tuple[Answered, ...]:
+    def answers(self) -> tuple[AnswersAt, ...]:
         """Return what the model answers, where that has been measured."""
         return tuple(
-            Answered(step, each.answers)
+            AnswersAt(step, each.answers)
             for step, each in self._measured(CENSUS)
             if each.answers is not None
         )

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from convviz_widgets.diagnosis import Curve
+from convviz_widgets.diagnosis import Metric
 from convviz_widgets.diagnosis.rules.gradients import non_finite
 from convviz_widgets.diagnosis.rules.loss import loss_jump, loss_surge, slow_learning
 
 
 def curve(values, name="loss/train"):
     values = np.asarray(values, np.float64)
-    return Curve(name, np.arange(1, len(values) + 1), values)
+    return Metric(name, np.arange(1, len(values) + 1), values)
 
 
 def flat(level, count, wiggle=0.0):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from convviz_widgets.diagnosis import Answered, Curve, FilterNoise, Firing, GradientDepth
+from convviz_widgets.diagnosis import AnswersAt, FiltersAt, Firing, GradientDepth, Metric
 from convviz_widgets.diagnosis import TensorFacts as Facts
 from convviz_widgets.diagnosis.rules.firing import dead_filter, dead_layer, dying_filter
 from convviz_widgets.diagnosis.rules.gradients import (
@@ -31,7 +31,7 @@ def depth(decades, step=100):
 
 def curve(values):
     values = np.asarray(values, np.float64)
-    return Curve("update_ratio/conv.weight", np.arange(1, len(values) + 1), values)
+    return Metric("update_ratio/conv.weight", np.arange(1, len(values) + 1), values)
 
 
 def firing(counts, images=256, step=100, layer="relu"):
@@ -39,11 +39,11 @@ def firing(counts, images=256, step=100, layer="relu"):
 
 
 def noise(*numbers, step=100, **given):
-    return FilterNoise("conv1", step, FilterFacts(*numbers, **given))
+    return FiltersAt("conv1", step, FilterFacts(*numbers, **given))
 
 
 def answered(*numbers, **given):
-    return Answered(100, AnswerFacts(*numbers, **given))
+    return AnswersAt(100, AnswerFacts(*numbers, **given))
 
 
 def facts(**given):
@@ -86,7 +86,7 @@ def test_step_0_counts_where_nothing_later_is_finite():
 
 def test_a_norm_101_times_its_running_median_explodes():
     def norm(last):
-        return Curve("gradient_norm/", np.arange(4), np.array([1.0, 1.0, 1.0, last]))
+        return Metric("gradient_norm/", np.arange(4), np.array([1.0, 1.0, 1.0, last]))
 
     (found,) = exploding_gradient((), norm(101.0))
     assert (found.step, found.value) == (3, 101)
@@ -111,9 +111,9 @@ def test_weights_that_hardly_move_are_found_and_a_decayed_tail_is_not():
     assert found.value == pytest.approx(9e-7)
     assert update_ratio({"conv.weight": curve(np.full(100, 1.1e-6))}) == []
     decayed = curve([*np.full(40, 1e-3), *np.full(60, 1e-8)])
-    rate = Curve("learning_rate", decayed.steps, np.where(decayed.steps <= 40, 0.1, 1e-6))
+    rate = Metric("learning_rate", decayed.steps, np.where(decayed.steps <= 40, 0.1, 1e-6))
     assert update_ratio({"conv.weight": decayed}, rate) == []
-    steady = Curve("learning_rate", decayed.steps, np.full(100, 0.1))
+    steady = Metric("learning_rate", decayed.steps, np.full(100, 0.1))
     assert update_ratio({"conv.weight": decayed}, steady)
 
 

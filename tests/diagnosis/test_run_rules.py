@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from convviz_widgets.diagnosis import Curve, Evidence, Finding, RunCurves, examine, run_curves
+from convviz_widgets.diagnosis import Evidence, Finding, Metric, RunCurves, examine, run_curves
 from convviz_widgets.diagnosis.report import RULES, ranked
 from convviz_widgets.diagnosis.rules.loss import loss_jump, loss_surge
 from convviz_widgets.diagnosis.rules.overfit import overfit
@@ -12,7 +12,7 @@ from convviz_widgets.record import Series
 
 def curve(name, values, every=10):
     values = np.asarray(values, np.float64)
-    return Curve(name, every * np.arange(1, len(values) + 1), values)
+    return Metric(name, every * np.arange(1, len(values) + 1), values)
 
 
 def run(train, held, train_loss, held_loss):
@@ -73,7 +73,7 @@ def test_healthy_steps_behind_take_back_no_finding(rule):
     level = np.where((np.arange(600) > 200) & (np.arange(600) < 330), 3.0, 1.0)
     whole = curve("loss", level * noise, every=1)
     for end in (260, 300, 400, 500):
-        early = Curve("loss", whole.steps[:end], whole.values[:end])
+        early = Metric("loss", whole.steps[:end], whole.values[:end])
         known = {finding.step for finding in rule(early)}
         assert known
         assert known <= {finding.step for finding in rule(whole)}

@@ -1,1 +1,6 @@
-"""The rules, by what they look at; each stands with its limits, its needs and its code."""
+"""The rules, by what they look at; each stands with its limits, its needs and its code.
+
+A new rule is a function in one of these modules, below ``@rule(...)``. It is given what ``takes``
+picks from the evidence, has its limits as keyword arguments, and returns findings; the decorator
+says what it needs and which other rules it explains.
+"""

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from convviz_widgets.diagnosis.evidence import (
-    Curve,
     Evidence,
     GradientDepth,
+    Metric,
     TensorFacts,
     layer_of,
 )
@@ -77,7 +77,7 @@ def vanishing_gradient(
     return []
 
 
-def _of_depth_and_steps(e: Evidence) -> tuple[Sequence[GradientDepth], Curve | None] | None:
+def _of_depth_and_steps(e: Evidence) -> tuple[Sequence[GradientDepth], Metric | None] | None:
     known = e.gradients or e.curves.gradient_norms
     return (e.gradients, e.curves.gradient_norm) if known else None
 
@@ -92,7 +92,7 @@ def _of_depth_and_steps(e: Evidence) -> tuple[Sequence[GradientDepth], Curve | N
 )
 def exploding_gradient(
     profiles: Sequence[GradientDepth] = (),
-    gradient_norm: Curve | None = None,
+    gradient_norm: Metric | None = None,
     *,
     slope: float = EXPLODING_SLOPE,
     decades: float = EXPLODING_DECADES,
@@ -129,7 +129,7 @@ def exploding_gradient(
     return found or _leaping(gradient_norm, times, window, least)
 
 
-def _leaping(norm: Curve | None, times: float, window: int, least: int) -> list[Finding]:
+def _leaping(norm: Metric | None, times: float, window: int, least: int) -> list[Finding]:
     if norm is None:
         return []
     known = norm.finite
@@ -159,7 +159,7 @@ def _leaping(norm: Curve | None, times: float, window: int, least: int) -> list[
 
 
 def _trained(profiles: Sequence[GradientDepth]) -> list[GradientDepth]:
-    """Return those after step 0 at which something can be measured."""
+    """Return those after step 0 that a line can be drawn through."""
     return [
         each
         for each in profiles
@@ -203,13 +203,13 @@ def _slope_code(profile: GradientDepth) -> str:
 TYPICAL = "typical 1e-3 to 2e-2"
 """Of ‖ΔW‖/‖W‖ in a step; 1e-3 is CS231n's rule of thumb ("Neural Networks 3")."""
 
-MARK = (
+BETWEEN_CHECKPOINTS = (
     " (measured between neighbouring checkpoints and divided by the steps between them: a single "
     "step moves at least so much on average)"
 )
 
 
-def _of_updates(e: Evidence) -> tuple[Mapping[str, Curve], Curve | None, bool] | None:
+def _of_updates(e: Evidence) -> tuple[Mapping[str, Metric], Metric | None, bool] | None:
     recorded = e.curves.update_ratios
     ratios = recorded or e.checkpoint_ratios
     return (ratios, e.curves.learning_rate, not recorded) if ratios else None
@@ -222,8 +222,8 @@ def _of_updates(e: Evidence) -> tuple[Mapping[str, Curve], Curve | None, bool] |
     takes=_of_updates,
 )
 def update_ratio(
-    ratios: Mapping[str, Curve],
-    learning_rate: Curve | None = None,
+    ratios: Mapping[str, Metric],
+    learning_rate: Metric | None = None,
     between_checkpoints: bool = False,
     *,
     high: float = 0.1,
@@ -258,21 +258,22 @@ def update_ratio(
         undecayed = _before_the_tail(curve, learning_rate)
         median = float(np.median(undecayed.values)) if len(undecayed) else math.nan
         if fires.size:
-            one = _too_high(name, curve, int(fires[0]), high)
+            finding = _too_high(name, curve, int(fires[0]), high)
         elif median < low:
-            one = _too_low(name, undecayed, median, low)
+            finding = _too_low(name, undecayed, median, low)
         else:
             continue
         if between_checkpoints:
+            message = finding.message + BETWEEN_CHECKPOINTS
             again = _checkpoint_code(name, len(ratio), learning_rate, limits)
-            found.append(replace(one, layer=name, message=one.message + MARK, code=again))
+            found.append(replace(finding, layer=name, message=message, code=again))
         else:
             again = _recorded_code(name, ratio, learning_rate, limits)
-            found.append(replace(one, layer=layer_of(name), code=again))
+            found.append(replace(finding, layer=layer_of(name), code=again))
     return found
 
 
-def _too_high(name: str, curve: Curve, first: int, high: float) -> Finding:
+def _too_high(name: str, curve: Metric, first: int, high: float) -> Finding:
     above = int((curve.values > high).sum())
     return Finding(
         "update-ratio",
@@ -286,7 +287,7 @@ def _too_high(name: str, curve: Curve, first: int, high: float) -> Finding:
     )
 
 
-def _too_low(name: str, curve: Curve, median: float, low: float) -> Finding:
+def _too_low(name: str, curve: Metric, median: float, low: float) -> Finding:
     return Finding(
         "update-ratio",
         WARNING,
@@ -299,19 +300,21 @@ def _too_low(name: str, curve: Curve, median: float, low: float) -> Finding:
     )
 
 
-def _recorded_code(name: str, ratio: Curve, rate: Curve | None, limits: Mapping[str, float]) -> str:
+def _recorded_code(
+    name: str, ratio: Metric, rate: Metric | None, limits: Mapping[str, float]
+) -> str:
     last = max(int(each.steps[-1]) for each in (ratio, rate) if each)
     of = f"{{{name!r}: curves.update_ratios[{name!r}]}}"
     return curve_code(last, call(update_ratio, of, "curves.learning_rate", **limits), update_ratio)
 
 
 def _checkpoint_code(
-    layer: str, pairs: int, rate: Curve | None, limits: Mapping[str, float]
+    layer: str, pairs: int, rate: Metric | None, limits: Mapping[str, float]
 ) -> str:
     schedule = f"run_curves(run.metrics).until({rate.steps[-1]}).learning_rate" if rate else "None"
     again = call(update_ratio, f"{{{layer!r}: ratios}}", schedule, "True", **limits)
     return code(
-        Curve,
+        Metric,
         relative_change,
         update_ratio,
         *([run_curves] if rate else []),
@@ -320,27 +323,28 @@ for checkpoint in range({pairs} + 1):
     state.select(checkpoint=checkpoint)
     weights.append(state.weight({layer!r}))
 moved = [relative_change(*pair) for pair in zip(weights, weights[1:])]
-ratios = Curve.of_updates({layer!r}, state.steps[: {pairs} + 1], moved)
+ratios = Metric.of_updates({layer!r}, state.steps[: {pairs} + 1], moved)
 value = {again}[0].value""",
     )
 
 
-def _before_the_tail(curve: Curve, rate: Curve | None) -> Curve:
+def _before_the_tail(curve: Metric, rate: Metric | None) -> Metric:
+    """Return the points before the learning rate has decayed to a hundredth of its largest."""
     if rate is None or not len(rate.finite):
         half = -(-len(curve) // 2)
-        return Curve(curve.name, curve.steps[:half], curve.values[:half])
+        return Metric(curve.name, curve.steps[:half], curve.values[:half])
     known = rate.finite
     place = np.clip(np.searchsorted(known.steps, curve.steps, side="right") - 1, 0, None)
     kept = known.values[place] >= 0.01 * known.values.max()
-    return Curve(curve.name, curve.steps[kept], curve.values[kept])
+    return Metric(curve.name, curve.steps[kept], curve.values[kept])
 
 
 # -- something is no number any more -------------------------------------------------------------
 
 
-def _of_everything(
+def _of_curves_and_tensors(
     e: Evidence,
-) -> tuple[Curve | None, Mapping[str, Curve], Sequence[TensorFacts]] | None:
+) -> tuple[Metric | None, Mapping[str, Metric], Sequence[TensorFacts]] | None:
     given = e.curves.loss, e.curves.gradient_norms, e.tensors
     return given if any(given) else None
 
@@ -349,12 +353,12 @@ def _of_everything(
     "non-finite",
     place=10,
     needs=f"{LOSS}, or {CHECKPOINTS}",
-    takes=_of_everything,
+    takes=_of_curves_and_tensors,
     hides=("stuck-output",),
 )
 def non_finite(
-    loss: Curve | None,
-    gradient_norms: Mapping[str, Curve] | None = None,
+    loss: Metric | None,
+    gradient_norms: Mapping[str, Metric] | None = None,
     tensors: Sequence[TensorFacts] = (),
 ) -> list[Finding]:
     """Find the first step at which something is NaN or infinite, and the first layer.
@@ -369,22 +373,22 @@ def non_finite(
         Weights and outputs at each checkpoint, in the order of the layers.
     """
     norms = gradient_norms or {}
-    odd = [
-        _Odd(_first(curve), f"the gradient of {name}", layer_of(name))
+    broken = [
+        _NonFinite(_first(curve), f"the gradient of {name}", layer_of(name))
         for name, curve in norms.items()
         if not np.isfinite(curve.values).all()
     ]
-    odd += [
-        _Odd(each.step, f"{each.layer} ({each.what})", each.layer, each)
+    broken += [
+        _NonFinite(each.step, f"{each.layer} ({each.what})", each.layer, each)
         for each in tensors
         if each.non_finite
     ]
-    of_layers = min(odd, key=lambda each: each.step, default=None)
+    of_layers = min(broken, key=lambda each: each.step, default=None)
     if loss is not None and not np.isfinite(loss.values).all():
-        odd.append(_Odd(_first(loss), loss.name, ""))
-    if not odd:
+        broken.append(_NonFinite(_first(loss), loss.name, ""))
+    if not broken:
         return []
-    first = min(odd, key=lambda each: each.step)
+    first = min(broken, key=lambda each: each.step)
     layer = of_layers.layer if of_layers else None
     where = f"the first layer: {layer}" if layer else "no layer was recorded"
     return [
@@ -401,7 +405,7 @@ def non_finite(
     ]
 
 
-class _Odd(NamedTuple):
+class _NonFinite(NamedTuple):
     """Where something is first seen that is no number."""
 
     step: int
@@ -411,12 +415,12 @@ class _Odd(NamedTuple):
     """None for a curve."""
 
 
-def _non_finite_code(odd: _Odd) -> str:
-    if odd.facts is not None:
-        return tensor_code(odd.facts, "non_finite(None, {}, [facts])[0].value", non_finite)
+def _non_finite_code(first: _NonFinite) -> str:
+    if first.facts is not None:
+        return tensor_code(first.facts, "non_finite(None, {}, [facts])[0].value", non_finite)
     again = call(non_finite, "curves.loss", "curves.gradient_norms")
-    return curve_code(odd.step, again, non_finite)
+    return curve_code(first.step, again, non_finite)
 
 
-def _first(curve: Curve) -> int:
+def _first(curve: Metric) -> int:
     return int(curve.steps[~np.isfinite(curve.values)][0])

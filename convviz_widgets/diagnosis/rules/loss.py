@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from convviz_widgets.diagnosis.evidence import Curve, Evidence, layer_of
+from convviz_widgets.diagnosis.evidence import Evidence, Metric, layer_of
 from convviz_widgets.diagnosis.finding import REMARK, WARNING, Finding
 from convviz_widgets.diagnosis.rule import LOSS, rule
 from convviz_widgets.diagnosis.rules.code import call, curve_code
@@ -27,7 +27,7 @@ from convviz_widgets.tensors import smooth
     causes_later=("dead-layer",),
 )
 def loss_jump(
-    loss: Curve,
+    loss: Metric,
     *,
     sigmas: float = 3.0,
     lasting: int = 50,
@@ -81,18 +81,16 @@ def loss_jump(
 # -- the loss surges -----------------------------------------------------------------------------
 
 
-def _of_surge(e: Evidence) -> tuple[Curve, Mapping[str, Curve], Curve | None] | None:
-    curves = e.curves
-    if curves.loss is None:
-        return None
-    return curves.loss, curves.update_ratios, curves.gradient_norm
+def _of_surge(e: Evidence) -> tuple[Metric, Mapping[str, Metric], Metric | None] | None:
+    loss, ratios, norm = e.curves.loss, e.curves.update_ratios, e.curves.gradient_norm
+    return None if loss is None else (loss, ratios, norm)
 
 
 @rule("loss-surge", place=110, needs=LOSS, takes=_of_surge)
 def loss_surge(
-    loss: Curve,
-    update_ratios: Mapping[str, Curve] | None = None,
-    gradient_norm: Curve | None = None,
+    loss: Metric,
+    update_ratios: Mapping[str, Metric] | None = None,
+    gradient_norm: Metric | None = None,
     *,
     sigmas: float = 10.0,
     window: int = 50,
@@ -118,7 +116,7 @@ def loss_surge(
     """
     curve = loss.finite
     positive = curve.values > 0
-    curve = Curve(curve.name, curve.steps[positive], curve.values[positive])
+    curve = Metric(curve.name, curve.steps[positive], curve.values[positive])
     level = preceding(np.log(curve.values), window, LEAST)
     heights = (np.log(curve.values) - level.median) / np.fmax(level.sigma, floor)
     given = "curves.update_ratios", "curves.gradient_norm"
@@ -167,7 +165,7 @@ def _surge_cause(
 
 
 def first_to_rise(
-    ratios: Mapping[str, Curve],
+    ratios: Mapping[str, Metric],
     step: int,
     before: int,
     sigmas: float,
@@ -192,7 +190,7 @@ def first_to_rise(
     return (min(rises)[2], min(rises)[0]) if rises else None
 
 
-def _norm_beside(norm: Curve | None, step: int, window: int) -> str:
+def _norm_beside(norm: Metric | None, step: int, window: int) -> str:
     if norm is None or not len(norm):
         return ""
     place = int(np.searchsorted(norm.steps, step, side="right")) - 1
@@ -208,14 +206,14 @@ START = 10
 """Points whose median the loss is taken to start at."""
 
 
-def _of_slow(e: Evidence) -> tuple[Curve, Mapping[str, Curve], int | None] | None:
+def _of_slow(e: Evidence) -> tuple[Metric, Mapping[str, Metric], int | None] | None:
     return None if e.curves.loss is None else (e.curves.loss, e.curves.update_ratios, e.classes)
 
 
 @rule("slow-learning", place=130, needs=LOSS, takes=_of_slow, hides=("stuck-output",))
 def slow_learning(
-    loss: Curve,
-    update_ratios: Mapping[str, Curve] | None = None,
+    loss: Metric,
+    update_ratios: Mapping[str, Metric] | None = None,
     classes: int | None = None,
     *,
     share: float = 0.9,
@@ -276,7 +274,7 @@ def slow_learning(
     ]
 
 
-def _largest_median(ratios: Mapping[str, Curve]) -> float:
+def _largest_median(ratios: Mapping[str, Metric]) -> float:
     """Return the largest of the weights' median update ratios; NaN for none."""
     medians = [float(np.median(each.finite.values)) for each in ratios.values() if len(each.finite)]
     return max(medians, default=math.nan)
@@ -293,7 +291,7 @@ def _slow_cause(largest: float, ratio: float) -> str:
     return f", though weights move by up to {largest:.1e} a step: slow or converged: cannot tell"
 
 
-def _code(loss: Curve, step: int, find: Any, *arguments: str, **limits: float) -> str:
+def _code(loss: Metric, step: int, find: Any, *arguments: str, **limits: float) -> str:
     """Return the lines that find what was found at a step, in the loss as it was known."""
     found = call(find, "curves.loss", *arguments, **limits)
     return curve_code(int(loss.steps[-1]), found, find, where=f"each.step == {step}")

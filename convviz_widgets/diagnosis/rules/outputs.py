@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from convviz_widgets.diagnosis.evidence import Answered, Evidence
+from convviz_widgets.diagnosis.evidence import AnswersAt, Evidence
 from convviz_widgets.diagnosis.finding import WARNING, Finding
 from convviz_widgets.diagnosis.rule import rule
 from convviz_widgets.diagnosis.rules.code import code, for_each_image, spread_images
@@ -19,7 +19,7 @@ IMAGES = 32
 """Fewer could be of one class by chance."""
 
 
-def _of_labelled(e: Evidence) -> tuple[Sequence[Answered]] | None:
+def _of_labelled(e: Evidence) -> tuple[Sequence[AnswersAt]] | None:
     is_labelled = any(not math.isnan(each.facts.label_share) for each in e.answers)
     return (e.answers,) if is_labelled else None
 
@@ -31,7 +31,7 @@ def _of_labelled(e: Evidence) -> tuple[Sequence[Answered]] | None:
     takes=_of_labelled,
 )
 def stuck_output(
-    answers: Sequence[Answered], *, share: float = 0.95, images: int = IMAGES
+    answers: Sequence[AnswersAt], *, share: float = 0.95, images: int = IMAGES
 ) -> list[Finding]:
     """Find a model that answers one class to varied images: their labels differ [Hui]."""
     found = []
@@ -56,7 +56,7 @@ def stuck_output(
     return found[:1]
 
 
-def _of_pictures(e: Evidence) -> tuple[Sequence[Answered]] | None:
+def _of_pictures(e: Evidence) -> tuple[Sequence[AnswersAt]] | None:
     return (e.answers,) if any(each.facts.pictures for each in e.answers) else None
 
 
@@ -67,7 +67,7 @@ def _of_pictures(e: Evidence) -> tuple[Sequence[Answered]] | None:
     takes=_of_pictures,
 )
 def washed_out_output(
-    answers: Sequence[Answered],
+    answers: Sequence[AnswersAt],
     *,
     chroma: float = CHROMA_LIMIT,
     contrast: float = CONTRAST_LIMIT,

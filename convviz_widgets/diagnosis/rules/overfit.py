@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convviz_widgets.diagnosis.evidence import Curve, Evidence, RunCurves
+from convviz_widgets.diagnosis.evidence import Evidence, Metric, RunCurves
 from convviz_widgets.diagnosis.finding import REMARK, WARNING, Finding
 from convviz_widgets.diagnosis.rule import rule
 from convviz_widgets.diagnosis.rules.code import call, curve_code
@@ -76,7 +76,7 @@ def overfit(
 class _Gap:
     """How far the accuracies are apart after each evaluation of ``held``, and how far they may."""
 
-    held: Curve
+    held: Metric
     apart: np.ndarray
     limit: np.ndarray
     images: int | None

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from convviz_widgets.diagnosis.evidence import FilterNoise, TensorFacts
+from convviz_widgets.diagnosis.evidence import FiltersAt, TensorFacts
 from convviz_widgets.diagnosis.finding import REMARK, WARNING, Finding
 from convviz_widgets.diagnosis.rule import CHECKPOINTS, rule
 from convviz_widgets.diagnosis.rules.code import at_step, code, tensor_code
@@ -159,7 +159,7 @@ def _first(
     graver_with=("overfit", "slow-learning"),
 )
 def noisy_filter(
-    layers: Sequence[FilterNoise],
+    layers: Sequence[FiltersAt],
     *,
     share: float = MANY,
     cosine: float = STILL_INITIAL,
@@ -201,13 +201,13 @@ def noisy_filter(
     ]
 
 
-def _latest(layers: Sequence[FilterNoise]) -> list[FilterNoise]:
+def _latest(layers: Sequence[FiltersAt]) -> list[FiltersAt]:
     """Return of each layer the latest checkpoint."""
     ordered = sorted(layers, key=lambda each: each.step)
     return list({each.layer: each for each in ordered}.values())
 
 
-def _cause(each: FilterNoise, cosine: float, update_share: float) -> str:
+def _cause(each: FiltersAt, cosine: float, update_share: float) -> str:
     if math.isnan(each.facts.cosine):
         return "without the checkpoint of step 0, initial noise and learned noise: cannot tell"
     beside = f"(cosine to the initial weights {each.facts.cosine:.2f})"
@@ -218,7 +218,7 @@ def _cause(each: FilterNoise, cosine: float, update_share: float) -> str:
     return f"neither initial nor learned {beside}: cannot tell"
 
 
-def _noise_code(each: FilterNoise) -> str:
+def _noise_code(each: FiltersAt) -> str:
     return code(
         filter_quality,
         text=f"""
