@@ -335,6 +335,11 @@ class Following(TorchDispatchMode):
             return tuple(_hull([sight], tensor.shape) for sight in memory)
         return found
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Answer torch, which would import its compiler to keep it out, and take seconds."""
+        return False
+
     def __torch_dispatch__(
         self,
         func: Any,

@@ -68,6 +68,11 @@ class ReluRule(TorchDispatchMode):
         self.replaced = 0
         self.kept: dict[str, int] = {}
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Answer torch, which would import its compiler to keep it out of here: that takes seconds."""
+        return False
+
     def __torch_dispatch__(
         self,
         func: Callable[..., Any],

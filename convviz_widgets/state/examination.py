@@ -110,7 +110,7 @@ class Examination(Background):
             self.is_running = False
             self._tell()  # before the end: who waits for it finds all of it drawn
             with self._turn:
-                if not (self._asked and self._wanted):
+                if not (self._asked and self._goes_on()):  # a panel asks for as long as it is drawn
                     self._end()
                     return
 

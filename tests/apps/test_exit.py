@@ -1,16 +1,69 @@
+"""A script that leaves views open ends soon after its last line, whatever is under way."""
+
 import subprocess
 import sys
+import time
 
-SCRIPT = """
+import pytest
+
+NET = """
+import time
 import torch
 from torch import nn
 import convviz_widgets as cvw
 
-net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(256, 5))
-explorer = cvw.Explorer(cvw.ModelState(net, torch.rand(4, 3, 8, 8)))
+net = nn.Sequential(
+    nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)
+)
+labels = [index % 5 for index in range(2000)]
 """
+
+CHECKPOINTS = """
+weights = [(step, {k: v * (1 + step / 100) for k, v in net.state_dict().items()})
+           for step in range(200)]
+series = cvw.CheckpointSeries.from_state_dicts(weights)
+state = cvw.ModelState(net, cvw.ImageSet(torch.rand(2000, 3, 32, 32), labels), checkpoints=series)
+"""
+
+# Each is under way once the script has come to its end: two hundred checkpoints take long.
+WORK = {
+    "an Explorer": "views = [cvw.Explorer(state)]",
+    "a DiagnosisPanel": "views = [cvw.DiagnosisPanel(state)]",
+    "an Explorer on its Diagnosis tab": """
+explorer = cvw.Explorer(state)
+tabs = explorer.tabs
+tabs.selected_index = list(tabs.titles).index("Diagnosis")
+""",
+    "views that ask for everything": """
+views = [
+    cvw.DistributionHistory(state), cvw.GradientFlow(state), cvw.SparsityHistory(state),
+    cvw.EmbeddingScatter(state), cvw.Predictions(state), cvw.ConfusionMatrix(state),
+    cvw.TopImages(state), cvw.DeadFilters(state), cvw.DiagnosisPanel(state),
+]
+state.sweeps.ask(*range(200))
+""",
+}
+
+LAST_LINE = "\ntime.sleep({seconds})\nprint(time.time(), flush=True)\n"
+
+
+def ended(script):
+    """Run a script; return its exit status, what is on stderr, and the seconds after its end."""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stderr, time.time() - float(done.stdout or "nan")
 
 
 def test_a_script_that_leaves_an_explorer_open_ends_well():
-    ended = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
-    assert (ended.returncode, ended.stderr) == (0, "")
+    script = NET + "explorer = cvw.Explorer(cvw.ModelState(net, torch.rand(4, 3, 8, 8)))"
+    status, stderr, _ = ended(script + LAST_LINE.format(seconds=0))
+    assert (status, stderr) == (0, "")
+
+
+@pytest.mark.parametrize("seconds", [0, 0.5])
+@pytest.mark.parametrize("work", WORK)
+def test_a_script_ends_within_two_seconds_while_something_is_measured(work, seconds):
+    script = NET + CHECKPOINTS + WORK[work] + LAST_LINE.format(seconds=seconds)
+    status, stderr, taken = ended(script)
+    assert (status, stderr) == (0, "")
+    assert taken < 2
