@@ -13,7 +13,7 @@ from torch import nn
 
 from convviz_widgets.instrument import ImageSet
 from convviz_widgets.state import ModelState
-from convviz_widgets.state.embedding import METHODS, PCA, EmbeddingJob
+from convviz_widgets.state.embeddings import METHODS, PCA, EmbeddingJob
 from measuring.report import LOAD, Goal, write
 
 IMAGES = 500

@@ -43,7 +43,7 @@ from typing import Any
 import numpy as np
 
 from convviz_widgets.apps.pages import Material
-from convviz_widgets.diagnosis import Curve, Finding, RunCurves, has_update_ratios, run_curves
+from convviz_widgets.diagnosis import Finding, Metric, RunCurves, has_update_ratios, run_curves
 from convviz_widgets.instrument import (
     BIASES,
     OUTPUT_GRADIENTS,
@@ -148,7 +148,7 @@ def _curves(material: Material) -> RunCurves:
     return RunCurves() if material.run is None else run_curves(material.run.metrics)
 
 
-def _metrics(*plots: Iterable[Curve | None], **options: Any) -> Place:
+def _metrics(*plots: Iterable[Metric | None], **options: Any) -> Place:
     """Show these metrics, plot by plot; what a run lacks is left out."""
     tags = [tuple(curve.name for curve in plot if curve is not None) for plot in plots]
     shown = tuple({"tags": each, **options} for each in tags)
@@ -165,7 +165,7 @@ def _overfit(_finding: Finding, material: Material) -> Place:
     return _metrics(losses, [curves.accuracy, curves.validation_accuracy])
 
 
-def _of_layer(curves: Mapping[str, Curve], layer: str | None) -> list[Curve]:
+def _of_layer(curves: Mapping[str, Metric], layer: str | None) -> list[Metric]:
     """Return the curves of a layer's parameters; of all, where none belongs to it."""
     own = [curve for name, curve in curves.items() if layer in (name, name.rpartition(".")[0])]
     return own or list(curves.values())
@@ -209,7 +209,7 @@ def _non_finite(finding: Finding, material: Material) -> Place:
     return _distribution(quantity or OUTPUTS)
 
 
-def _ends(curve: Curve, step: int | None) -> bool:
+def _ends(curve: Metric, step: int | None) -> bool:
     """Tell whether a curve is not finite from this step on."""
     odd = curve.steps[~np.isfinite(curve.values)]
     return bool(odd.size) and int(odd[0]) == step

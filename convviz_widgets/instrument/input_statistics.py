@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,10 +68,13 @@ class InputStatistics:
         return self.levels is not None
 
 
-def input_statistics(images: ImageSet, count: int = 2 * LEAST) -> InputStatistics:
+def input_statistics(
+    images: ImageSet, count: int = 2 * LEAST, *, between: Callable[[], object] = lambda: None
+) -> InputStatistics:
     """Return the statistics of ``count`` images, spread evenly over the set.
 
-    Sums are kept in double precision; at any time one image is held.
+    Sums are kept in double precision; at any time one image is held. ``between()`` is called
+    before each of them; what it raises ends the look.
 
     Raises
     ------
@@ -81,6 +85,7 @@ def input_statistics(images: ImageSet, count: int = 2 * LEAST) -> InputStatistic
     sums = _Sums(images)
     failures: dict[int, str] = {}
     for index in chosen:
+        between()
         try:
             image = images.input(index)[0]
         except Exception as error:  # whatever a data set may raise

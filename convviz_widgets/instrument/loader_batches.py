@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -48,7 +48,9 @@ class LoaderBatches:
     failures: dict[int, str]
 
 
-def loader_batches(loader: DataLoader[Any], count: int = 4) -> LoaderBatches:
+def loader_batches(
+    loader: DataLoader[Any], count: int = 4, *, between: Callable[[], object] = lambda: None
+) -> LoaderBatches:
     """Return the first ``count`` batches of a loader's next epoch, or as many as it has.
 
     They are the samples that the next epoch will bring, in its order: whatever draws random
@@ -61,6 +63,7 @@ def loader_batches(loader: DataLoader[Any], count: int = 4) -> LoaderBatches:
     ----------
     loader : a DataLoader of images, of (image, label), or of mappings that hold images.
     count : how many batches; each is read anew.
+    between : is called before each of them; what it raises ends the look.
 
     Raises
     ------
@@ -73,6 +76,7 @@ def loader_batches(loader: DataLoader[Any], count: int = 4) -> LoaderBatches:
     failures: dict[int, str] = {}
     with _read_only(loader) as batches:
         for number in range(count):
+            between()
             try:
                 found.append(_batch(number, next(batches)))
             except StopIteration:

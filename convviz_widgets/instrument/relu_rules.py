@@ -70,7 +70,7 @@ class ReluRule(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """Answer torch, which would import its compiler to keep it out of here: that takes seconds."""
+        """Answer torch, which would import its compiler to keep it out, and take seconds."""
         return False
 
     def __torch_dispatch__(

@@ -1,18 +1,20 @@
 """What is selected, and the one state that every control and view shares."""
 
-from convviz_widgets.state.cache import ByteCache
-from convviz_widgets.state.diagnosing import diagnose
-from convviz_widgets.state.drawing import Drawing, Shown, image_of
-from convviz_widgets.state.examination import Examination
-from convviz_widgets.state.history import History, Progress, coarse_to_fine
-from convviz_widgets.state.job import ACTIVATIONS, FILTERS, GRADIENTS, PARAMETERS, UPDATES
+from convviz_widgets.state.answers import OutputHistory, Question
+from convviz_widgets.state.background import Background, Progress, Ticker
+from convviz_widgets.state.examination import Examination, diagnose
+from convviz_widgets.state.history import History, coarse_to_fine
+from convviz_widgets.state.measurements import (
+    ACTIVATIONS,
+    FILTERS,
+    GRADIENTS,
+    PARAMETERS,
+    UPDATES,
+)
 from convviz_widgets.state.model_state import ModelState
-from convviz_widgets.state.output_history import OutputHistory, Question
-from convviz_widgets.state.resolve import channel_count
-from convviz_widgets.state.selection import Selection
-from convviz_widgets.state.sweeper import Direction
-from convviz_widgets.state.sweeps import Sweeps
-from convviz_widgets.state.ticker import Ticker
+from convviz_widgets.state.recordings import ByteCache
+from convviz_widgets.state.selection import Drawing, Selection, Shown, channel_count, image_of
+from convviz_widgets.state.sweeps import Direction, Sweeps
 
 __all__ = [
     "ACTIVATIONS",
@@ -20,6 +22,7 @@ __all__ = [
     "GRADIENTS",
     "PARAMETERS",
     "UPDATES",
+    "Background",
     "ByteCache",
     "Direction",
     "Drawing",

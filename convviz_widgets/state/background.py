@@ -1,60 +1,115 @@
-"""Background: a thread that works beside the page, and tells those who observe it."""
+"""Background: what is done beside the page, by one thread and on one more copy of the model."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
-from typing import ClassVar
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from enum import IntEnum
+from math import prod
+from time import perf_counter, sleep
+from typing import Any, Generic, TypeVar
+from weakref import WeakSet
+
+from convviz_widgets.errors import InputError
+from convviz_widgets.instrument import ImageSet, LayerInfo, Probe
+from convviz_widgets.instrument.responses import ImageBatch, read_batch
+from convviz_widgets.state.recordings import CLOSED
+from convviz_widgets.state.timeline import Entry
+
+TURN = 0.25
+"""Seconds after which a task that can go on later lets others of its priority have their turn."""
+
+BATCH = 64
+"""Images that go through the model at a time, if they fit."""
+
+FORWARD_BYTES = 2**28
+"""What the largest layer of a batch may take, four times over."""
+
+FRAME = 0.033
+"""Seconds from the beginning of one frame to that of the next."""
+
+Wanted = TypeVar("Wanted", bound=Hashable)
 
 
 class Stopped(Exception):
     """Nobody asks any more for what is under way, or the state has been closed."""
 
 
-class Background:
-    """Works in a thread of its own, which ends when there is nothing left to be done."""
+class Priority(IntEnum):
+    """What is done first."""
 
-    thread_name: ClassVar[str] = "convviz"
+    SHOWN = 0
+    """Somebody looks at the place where it is missing: it does not even wait for a task's end."""
+    ASKED = 1
+    """Asked for."""
+    AHEAD = 2
+    """Likely to be asked for."""
 
-    def __init__(self) -> None:
-        self._turn = threading.Condition()  # held for moments, never while working or telling
-        self._thread: threading.Thread | None = None
-        self._observers: list[Callable[[], None]] = []
+
+@dataclass(frozen=True)
+class Progress:
+    """How far something has come."""
+
+    done: int
+    total: int
+    failures: tuple[str, ...] = ()
+    """One line for each part that cannot be done; they count as done."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to be done."""
+        return self.done == self.total
+
+
+@dataclass(frozen=True)
+class Task:
+    """Something to be done without a break, but for what is more urgent."""
+
+    do: Callable[[], None]
+    """Does it; calls `Background.pause` between two batches."""
+    fail: Callable[[Exception], None]
+    """Notes what it raised, so that it is not tried for ever."""
+    is_wanted: Callable[[], bool]
+    """Tells whether anybody still asks for it; if not, it is left at the next batch."""
+    priority: Priority = Priority.ASKED
+
+
+class Client(ABC):
+    """Has tasks done in the background, and tells its observers after each of them.
+
+    What it keeps is written under ``background.turn``, which is held for moments: never while a
+    task runs, nor while somebody is told.
+    """
+
+    def __init__(self, background: Background) -> None:
+        self._background = background
+        self._turn = background.turn
+        self._closed = False
+        self._observers: tuple[Callable[[], None], ...] = ()
+        background.join(self)
+
+    @abstractmethod
+    def next_task(self) -> Task | None:
+        """Return what should be done next, None for nothing; the lock is held."""
+
+    def is_busy(self) -> bool:
+        """Tell whether anything is left to be done; the lock is held."""
+        return self.next_task() is not None
 
     def observe(self, observer: Callable[[], None]) -> None:
         """Call ``observer()`` whenever there is more, from the thread that works."""
-        self._observers = [*self._observers, observer]
+        self._observers = (*self._observers, observer)
 
     def unobserve(self, observer: Callable[[], None]) -> None:
         """Call it no more."""
-        self._observers = [each for each in self._observers if each != observer]
+        self._observers = tuple(each for each in self._observers if each != observer)
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """Return once nothing is left to be done; False when ``timeout`` seconds have passed.
-
-        Not to be called by an observer, nor while a view draws.
-        """
-        with self._turn:
-            return self._turn.wait_for(lambda: self._thread is None, timeout)
-
-    def _start(self) -> None:
-        """Begin to work, if there is no thread that does; the lock is held."""
-        if self._thread is None:
-            # No daemon, which could be cut off amid torch; it ends once the main thread has.
-            self._thread = threading.Thread(target=self._work, name=self.thread_name)
-            self._thread.start()
-
-    def _end(self) -> None:
-        """Let go of the thread, whose work is done; the lock is held."""
-        self._thread = None
-        self._turn.notify_all()
-
-    def _work(self) -> None:
-        """Do what there is to do, then `_end`."""
-        raise NotImplementedError
-
-    def _tell(self) -> None:
+    def tell(self) -> None:
+        """Call the observers."""
         for observer in self._observers:
             try:
                 observer()
@@ -62,7 +117,326 @@ class Background:
                 name = type(self).__name__
                 logging.getLogger(__name__).exception("an observer of the %s failed", name)
 
+    def wait(self, timeout: float | None = None) -> bool:
+        """Return once nothing is left to be done; False when ``timeout`` seconds have passed.
 
-def goes_on() -> bool:
-    """Tell whether the process still has its main thread: no other should outlive it for long."""
-    return threading.main_thread().is_alive()
+        Not to be called by an observer, nor while a view draws.
+        """
+        return self._background.wait(self, timeout)
+
+    def close(self) -> None:
+        """Have nothing done any more, and tell nobody; the lock is held."""
+        self._closed = True
+        self._observers = ()
+
+    @property
+    def forward_count(self) -> int:
+        """Forward passes of the background so far, none of which counts as the user's."""
+        return self._background.forward_count
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise InputError(CLOSED)
+
+
+class Provider(Client, Generic[Wanted]):
+    """A client whom several owners ask for what they show, and leave again."""
+
+    def __init__(self, background: Background) -> None:
+        super().__init__(background)
+        self._asked: dict[int, tuple[Wanted, ...]] = {}
+
+    def ask(self, owner: object, *wanted: Wanted) -> None:
+        """Have these done for ``owner``, in this order, in place of what it asked for before.
+
+        Parameters
+        ----------
+        owner
+            Anything; `leave` with the same object ends it.
+        """
+        with self._turn:
+            self._refuse_if_closed()
+            self._asked[id(owner)] = wanted
+        self._background.wake(self)
+
+    def leave(self, owner: object) -> None:
+        """Do nothing more for ``owner``; what is under way is dropped at the next batch."""
+        with self._turn:
+            self._asked.pop(id(owner), None)
+
+    def close(self) -> None:
+        """Have nothing done any more, tell nobody, and forget who asked; the lock is held."""
+        super().close()
+        self._asked.clear()
+
+    def _is_asked(self, wanted: Wanted) -> bool:
+        with self._turn:
+            return any(wanted in each for each in self._asked.values())
+
+    def _in_order(self) -> Iterator[tuple[Wanted, bool]]:
+        """Yield what is asked for, the first of each owner first and marked; the lock is held."""
+        for asked in self._asked.values():
+            yield from ((each, True) for each in asked[:1])
+        for asked in self._asked.values():
+            yield from ((each, False) for each in asked[1:])
+
+
+@dataclass(eq=False)
+class UnderWay:
+    """A task that has begun."""
+
+    client: Client
+    task: Task
+    since: float = field(default_factory=perf_counter)
+
+
+class Background:
+    """One thread and one copy of the model, shared by all the clients of a state.
+
+    The most urgent task goes first; of equally urgent ones, that of the client who was served
+    longest ago. A task that somebody looks at is done between two batches of another one. The
+    thread ends when there is nothing left to be done, and with the interpreter.
+
+    Parameters
+    ----------
+    probe
+        The state's probe, to be copied at the first use; None: no task runs a model.
+    images
+        Of the state; what goes through the model.
+    lock
+        Is held while the copy is made and while an image is read, never while the model runs.
+    """
+
+    def __init__(
+        self,
+        probe: Probe | None = None,
+        images: ImageSet | None = None,
+        lock: AbstractContextManager[Any] | None = None,
+    ) -> None:
+        self.turn = threading.Condition()
+        """The lock of all clients; who waits on it is woken after every task."""
+        self._shared, self._images, self._lock = probe, images, lock or nullcontext()
+        self._replica: Probe | None = None
+        self._all: WeakSet[Client] = WeakSet()
+        self._clients: list[Client] = []  # that may have a task; who was served last comes last
+        self._under_way: list[UnderWay] = []  # the first waits for the second, if there is one
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    @property
+    def forward_count(self) -> int:
+        """Forward passes so far."""
+        return 0 if self._replica is None else self._replica.forward_count
+
+    def close(self) -> None:
+        """Close every client and let go of the model; what is under way ends at its next batch."""
+        with self.turn:
+            self._closed = True
+            self._shared = self._replica = None
+            for client in list(self._all):
+                client.close()
+            self.turn.notify_all()
+
+    # -- for clients --------------------------------------------------------------------------
+
+    def join(self, client: Client) -> None:
+        """Close this client when the background is closed."""
+        with self.turn:
+            self._all.add(client)
+
+    def wake(self, client: Client) -> None:
+        """Look whether this client has anything to do, and do it."""
+        with self.turn:
+            if client not in self._clients:
+                self._clients.append(client)
+            if self._thread is None and self._goes_on() and client.next_task() is not None:
+                # No daemon, which could be cut off amid torch. No executor, which waits for what
+                # it runs before anything running could learn that the interpreter ends.
+                self._thread = threading.Thread(target=self._work, name="convviz-background")
+                self._thread.start()
+
+    def wait(self, client: Client, timeout: float | None) -> bool:
+        """Return once a client has nothing left to be done; False after ``timeout`` seconds."""
+        with self.turn:
+            return self.turn.wait_for(lambda: self._is_idle(client), timeout)
+
+    # -- for tasks -----------------------------------------------------------------------------
+
+    def pause(self) -> None:
+        """Let what is more urgent go first; called by a task between two batches.
+
+        Raises
+        ------
+        Stopped
+            Nobody wants the task any more.
+        """
+        here = self._under_way[-1]
+        while (urgent := self._more_urgent_than(here)) is not None:
+            self._do(urgent)
+
+    def turn_is_over(self) -> bool:
+        """Tell a task that can go on later whether to leave the rest for its next turn."""
+        return perf_counter() - self._under_way[-1].since > TURN
+
+    def probe(self) -> Probe:
+        """Return the copy of the model, whatever weights are in it."""
+        with self._lock:
+            if self._shared is None or self._images is None:
+                raise Stopped
+            if self._replica is None:
+                self._replica = self._shared.twin(self._images.input(0))
+            return self._replica
+
+    def loaded(self, entry: Entry) -> Probe:
+        """Return the copy of the model with the weights of a checkpoint in it.
+
+        To be asked again after each `pause`: another task may have loaded others.
+        """
+        probe = self.probe()
+        if probe.key != entry.key:
+            probe.load(entry.load(), entry.key)
+        return probe
+
+    def reading(self) -> AbstractContextManager[Any]:
+        """Return what is to be entered while images are read: a data set need not stand threads."""
+        return self._lock
+
+    def batches(self, indices: Sequence[int]) -> Iterator[ImageBatch]:
+        """Yield images of the state with what belongs to them; `pause` before each batch."""
+        assert self._images is not None
+        size = fitting(self.probe().layers)
+        for start in range(0, len(indices), size):
+            self.pause()
+            yield read_batch(self._images, indices[start : start + size], self._lock)
+
+    # -- the thread ---------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while (begun := self._most_urgent()) is not None:
+            self._do(begun)
+
+    def _most_urgent(self) -> UnderWay | None:
+        """Begin the most urgent task; None: there is none, and the thread ends."""
+        with self.turn:
+            begun = self._begun(Priority.AHEAD)
+            if begun is None:
+                self._thread = None
+                self.turn.notify_all()
+            return begun
+
+    def _more_urgent_than(self, here: UnderWay) -> UnderWay | None:
+        """Begin a task that somebody looks at, unless such a one is under way."""
+        with self.turn:
+            if not (self._goes_on() and here.task.is_wanted()):
+                raise Stopped
+            is_urgent = here.task.priority == Priority.SHOWN
+            return None if is_urgent else self._begun(Priority.SHOWN)
+
+    def _begun(self, least: Priority) -> UnderWay | None:
+        """Begin the most urgent task of at least this priority; the lock is held."""
+        if not self._goes_on():
+            return None
+        busy = {each.client for each in self._under_way}
+        polled = {client: client.next_task() for client in self._clients if client not in busy}
+        waiting = {client: task for client, task in polled.items() if task is not None}
+        self._clients = [each for each in self._clients if each in waiting or each in busy]
+        found = [each for each in waiting.items() if each[1].priority <= least]
+        if not found:
+            return None
+        client, task = min(found, key=lambda each: each[1].priority)  # of equal ones the first
+        self._clients.remove(client)
+        self._clients.append(client)
+        self._under_way.append(UnderWay(client, task))
+        return self._under_way[-1]
+
+    def _do(self, begun: UnderWay) -> None:
+        try:
+            begun.task.do()
+        except Stopped:
+            pass  # cancelled, or nobody asks any more: no failure to note
+        except Exception as error:  # a broken checkpoint must not end the thread
+            begun.task.fail(error)
+        if self._goes_on():  # else drawing would keep a script from its end
+            begun.client.tell()
+        with self.turn:  # only now: who waits for a client finds everybody told
+            self._under_way.remove(begun)
+            self.turn.notify_all()
+
+    def _is_idle(self, client: Client) -> bool:
+        is_under_way = any(each.client is client for each in self._under_way)
+        return not is_under_way and (self._thread is None or not client.is_busy())
+
+    def _goes_on(self) -> bool:
+        """Tell whether any task may begin: no thread should outlive the main one for long."""
+        return not self._closed and threading.main_thread().is_alive()
+
+
+def fitting(layers: tuple[LayerInfo, ...]) -> int:
+    """Return how many images may go through the model at a time, at least one."""
+    largest = max((prod(layer.shape) for layer in layers), default=1)
+    return max(1, min(BATCH, FORWARD_BYTES // (4 * 4 * max(1, largest))))
+
+
+class Ticker:
+    """Run an action soon after it was asked for, at most once a frame, in a thread of its own.
+
+    Pointer events reach the kernel one by one, however many have come meanwhile. Whoever only
+    notes what they say, and asks a ticker to act on all of it, never falls behind: after each run
+    as much time as it took is left to others, who would queue for the interpreter otherwise.
+
+    Parameters
+    ----------
+    action
+        Acts on the latest of what was noted.
+    frame
+        Seconds from one run to the next.
+    """
+
+    def __init__(self, action: Callable[[], None], frame: float = FRAME) -> None:
+        self.count = 0
+        """How often the action was run."""
+        self._action, self._frame = action, frame
+        self._turn = threading.Condition()  # held for moments, never while the action runs
+        self._asked = False
+        self._thread: threading.Thread | None = None
+
+    def ask(self) -> None:
+        """Have the action run after this call; returns at once."""
+        with self._turn:
+            self._asked = True
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="convviz-frames")
+                self._thread.start()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Return once nothing is asked for; False when ``timeout`` seconds have passed.
+
+        Not to be called by the action, nor by who holds a lock that it needs.
+        """
+        with self._turn:
+            return self._turn.wait_for(lambda: self._thread is None, timeout)
+
+    def close(self) -> None:
+        """Forget what was asked for; a run that is under way ends."""
+        with self._turn:
+            self._asked = False
+
+    def _work(self) -> None:
+        # The thread ends with the last frame: a cell that is run again leaves none behind.
+        while self._is_asked():
+            started = perf_counter()
+            try:
+                self._action()
+            except Exception:  # it must not end the frames to come
+                logging.getLogger(__name__).exception("a frame failed")
+            self.count += 1
+            taken = perf_counter() - started
+            sleep(max(self._frame - taken, taken))
+
+    def _is_asked(self) -> bool:
+        with self._turn:
+            asked, self._asked = self._asked, False
+            if not asked:
+                self._thread = None
+                self._turn.notify_all()
+            return asked

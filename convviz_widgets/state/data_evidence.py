@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 from torch.utils.data import DataLoader
@@ -18,6 +18,7 @@ from convviz_widgets.instrument import (
 )
 from convviz_widgets.instrument.duplicates import Compared, Comparing, comparing
 from convviz_widgets.instrument.loader_batches import loader_batches
+from convviz_widgets.state.background import Stopped
 
 BATCHES = 200
 """Batches of a loader that are compared at most."""
@@ -35,9 +36,18 @@ class DataEvidence:
         The images of the state, None without one.
     images, validation, loader
         As `diagnose` takes them.
+    pause
+        Called before an image or a batch is read; what it raises ends the look, which begins anew.
     """
 
-    def __init__(self, seen: ImageSet | None, images: Any, validation: Any, loader: Any) -> None:
+    def __init__(
+        self,
+        seen: ImageSet | None,
+        images: Any,
+        validation: Any,
+        loader: Any,
+        pause: Callable[[], object] = lambda: None,
+    ) -> None:
         self._seen, self._images = seen, images
         self._validation, self._loader = validation, loader
         self.inputs: InputStatistics | None = None
@@ -49,15 +59,31 @@ class DataEvidence:
         """One line for each look that failed."""
         self.done, self.total = 0, 3
         """Looks: at the inputs, at the samples, at the batches."""
-        self._rest = self._looks()
+        self._pause = pause
+        self._left = [self._look_at_inputs, self._compare, self._look_at_batches]
+        self._under_way: Iterator[None] | None = None
 
     def go_on(self) -> bool:
         """Do a little more; return whether anything is left. Not by two threads at once."""
-        try:
-            next(self._rest)
-        except StopIteration:
+        if not self._left:
             return False
-        return True
+        try:
+            self._under_way = self._under_way or self._left[0]()
+            next(self._under_way)
+        except Stopped:
+            self._under_way = None
+            raise
+        except StopIteration:
+            self._end_look()
+        except Exception as error:  # whatever a data set or a loader may raise
+            self.problems = (*self.problems, in_one_line(error))
+            self._end_look()
+        return bool(self._left)
+
+    def _end_look(self) -> None:
+        self._left.pop(0)
+        self._under_way = None
+        self.done += 1
 
     @property
     def training(self) -> tuple[str, Any]:
@@ -68,22 +94,13 @@ class DataEvidence:
             return "loader.dataset", self._loader.dataset
         return "state.image_set", self._seen
 
-    def _looks(self) -> Iterator[None]:
-        for look in (self._look_at_inputs, self._compare, self._look_at_batches):
-            try:
-                yield from look()
-            except Exception as error:  # whatever a data set or a loader may raise
-                self.problems = (*self.problems, in_one_line(error))
-            self.done += 1
-            yield
-
     def _look_at_inputs(self) -> Iterator[None]:
         images = self._images if self._images is not None else self._seen
         if images is None:
             return
         yield
         images = images if isinstance(images, ImageSet) else ImageSet(images)
-        self.inputs = input_statistics(images)
+        self.inputs = input_statistics(images, between=self._pause)
         self.states_preprocessing = images.states_preprocessing
 
     def _compare(self) -> Iterator[None]:
@@ -108,7 +125,7 @@ class DataEvidence:
         values = max((each.images.numel() for each in first), default=1)
         count = max(2, min(BATCHES, VALUES // max(1, values)))
         yield
-        found = loader_batches(loader, count)
+        found = loader_batches(loader, count, between=self._pause)
         self.batches = tuple(tuple(sample_digests(each.images)) for each in found.batches)
         if found.failures:
             self.problems = (*self.problems, next(iter(found.failures.values())))

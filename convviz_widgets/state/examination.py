@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 from torch.utils.data import DataLoader
 
@@ -21,11 +22,17 @@ from convviz_widgets.diagnosis import (
 from convviz_widgets.errors import ConvVizError, InputError
 from convviz_widgets.instrument import BIASES, PRE_ACTIVATIONS, ImageSet
 from convviz_widgets.record import Run
-from convviz_widgets.state.background import Background, goes_on
+from convviz_widgets.state.background import Background, Client, Progress, Task
 from convviz_widgets.state.data_evidence import DataEvidence
-from convviz_widgets.state.history import Progress
-from convviz_widgets.state.job import ACTIVATIONS, CENSUS, GRADIENTS, PARAMETERS, UPDATES
+from convviz_widgets.state.measurements import (
+    ACTIVATIONS,
+    CENSUS,
+    GRADIENTS,
+    PARAMETERS,
+    UPDATES,
+)
 from convviz_widgets.state.model_state import ModelState
+from convviz_widgets.state.recordings import CLOSED
 from convviz_widgets.state.state_evidence import StateEvidence, firing_of, with_most_images
 from convviz_widgets.sweep import SweepResult
 
@@ -33,22 +40,20 @@ PARTS = (PARAMETERS, CENSUS, ACTIVATIONS, GRADIENTS)
 """What the history has to measure; and the updates, where the run has not recorded them."""
 
 MOMENT = 0.1
-"""Seconds from one look at the history's progress to the next."""
+"""Seconds from one look at the progress to the next, while a cell waits."""
 
 
-class Examination(Background):
+class Examination(Client):
     """Everything that a diagnosis can ask of what it was given; all of it may be missing.
 
     What the state's history holds already is not measured again, and what is measured stays
-    there. Data are looked at once, by a thread of the examination.
+    there. Data are looked at once.
 
     Parameters
     ----------
     state, run, sweep, images, validation, loader
         As `diagnose` takes them.
     """
-
-    thread_name: ClassVar[str] = "convviz-diagnosis"
 
     def __init__(
         self,
@@ -60,17 +65,18 @@ class Examination(Background):
         validation: Any = None,
         loader: Any = None,
     ) -> None:
-        super().__init__()
         refuse_other_kinds(state, run, sweep)
         refuse_other_data(images, validation, loader)
+        super().__init__(Background() if state is None else state.background)
         self.state, self.run, self.sweep = state, run, sweep
         self._validation = validation
         seen = None if state is None else state.image_set
-        self._data = DataEvidence(seen, images, validation, loader)
+        self._data = DataEvidence(seen, images, validation, loader, self._background.pause)
         self._of_state = None if state is None else StateEvidence(state)
         self._has_images = images is not None
         self._history = None if state is None else state.history
-        self._wanted = self._asked = False
+        self._left: list[Callable[[], None]] = []
+        self._is_wanted = False
         self.is_running = False
         """Whether something is being measured or judged."""
         self.latest = Report()
@@ -81,17 +87,35 @@ class Examination(Background):
     # -- measure ------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Have measured what is missing, and judged, by a thread of the examination."""
+        """Have measured what is missing, and judged, in the background."""
         with self._turn:
-            self._wanted = self._asked = self.is_running = True
+            if self._closed:
+                self.problem = CLOSED
+                return
+            self._is_wanted = self.is_running = True
             self.problem = ""
-            self._start()
+            # What is there already is judged first, if more is to come.
+            first = [] if self.progress.complete else [self._judge, self._look]
+            self._left = [*first, self._end]
+        if self._history is not None:
+            self._history.unobserve(self._measured)
+            self._history.observe(self._measured)
+            self._history.ask(self, *self._parts)
+        self._background.wake(self)
 
     def stop(self) -> None:
         """Measure nothing more; what is there stays, and is judged."""
-        self._wanted = False
+        with self._turn:
+            self._is_wanted = False
+            self._left = self._left[-1:]
         if self._history is not None:
             self._history.leave(self)
+        self._background.wake(self)
+
+    def close(self) -> None:
+        """Measure nothing more, and tell nobody; the lock is held."""
+        super().close()
+        self.is_running, self.problem = False, CLOSED
 
     @property
     def progress(self) -> Progress:
@@ -103,53 +127,66 @@ class Examination(Background):
         failures = (*known.failures, *data.problems)
         return Progress(known.done + data.done, known.total + data.total, failures)
 
-    def _work(self) -> None:
-        while True:
-            self._asked, self.is_running = False, True
-            self._go_through()
-            self.is_running = False
-            self._tell()  # before the end: who waits for it finds all of it drawn
-            with self._turn:
-                if not (self._asked and self._goes_on()):  # a panel asks for as long as it is drawn
-                    self._end()
-                    return
+    def is_busy(self) -> bool:
+        """Tell whether anything is left to be done, or awaited; the lock is held."""
+        return self.is_running
 
-    def _go_through(self) -> None:
-        try:
-            if not self.progress.complete:
-                self._judge()  # what is there already
-            self._measure()
-            self._judge()
-        except ConvVizError as error:  # the state is closed, say
-            self.problem = str(error)
-        except Exception as error:  # must not end the thread before it is noted
-            logging.getLogger(__name__).exception("a diagnosis failed")
-            self.problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
-
-    def _measure(self) -> None:
-        if self._history is not None and not self._history.progress(*self._parts).complete:
-            self._history.ask(self, *self._parts)
-        while self._goes_on() and self._data.go_on():
-            self._tell()
-        while self._goes_on() and not self.progress.complete:
-            assert self._history is not None
-            self._tell()
-            if self._history.wait(MOMENT):
-                self._history.ask(self, *self._parts)
-        if self._history is not None:
-            self._history.leave(self)
+    def next_task(self) -> Task | None:
+        """Return what is to be done next; the end waits for the history; the lock is held."""
+        if not (self.is_running and self._left):
+            return None
+        if self._is_wanted and self._left == [self._end] and not self.progress.complete:
+            return None
+        step, left = self._left[0], self._left
+        return Task(step, self._fail, lambda: self._left is left)
 
     @property
     def _parts(self) -> tuple[str, ...]:
         recorded = self.run is not None and has_update_ratios(self.run.metrics)
         return PARTS if recorded else (*PARTS, UPDATES)
 
-    def _goes_on(self) -> bool:
-        return self._wanted and goes_on()
+    def _measured(self) -> None:
+        """Say how far the history is, and go on when it has come to its end."""
+        self.tell()
+        self._background.wake(self)
+
+    def _look(self) -> None:
+        """Look at the data, or at some of them."""
+        while self._data.go_on():
+            if self._background.turn_is_over():
+                return
+            self._background.pause()
+        self._is_through(self._look)
 
     def _judge(self) -> None:
         self.latest = self.report()
-        self._tell()
+        self._is_through(self._judge)
+
+    def _end(self) -> None:
+        left = self._left
+        self.latest = self.report()
+        if self._left is left:  # else it has been started anew
+            self._rest()
+
+    def _fail(self, error: Exception) -> None:
+        if not isinstance(error, ConvVizError):
+            logging.getLogger(__name__).error("a diagnosis failed", exc_info=error)
+        kind = "" if isinstance(error, ConvVizError) else f"{type(error).__name__}: "
+        self.problem = kind + " ".join(str(error).split())
+        self._rest()
+
+    def _is_through(self, step: Callable[[], None]) -> None:
+        with self._turn:
+            if self._left[:1] == [step]:  # else it has been stopped
+                self._left.pop(0)
+
+    def _rest(self) -> None:
+        """Have nothing more done until the next start."""
+        with self._turn:
+            self.is_running, self._left = False, []
+        if self._history is not None:
+            self._history.unobserve(self._measured)
+            self._history.leave(self)
 
     # -- judge --------------------------------------------------------------------------------
 
@@ -222,6 +259,67 @@ class Examination(Background):
         if re.search(r"\btraining\b", code) and "find_" in code:
             lines.append(f"training = {self._data.training[0]}")
         return "".join(f"{line}\n" for line in lines)
+
+
+def diagnose(
+    state: ModelState | None = None,
+    *,
+    run: Run | None = None,
+    sweep: SweepResult | None = None,
+    images: Any = None,
+    validation: Any = None,
+    loader: Any = None,
+) -> list[Finding]:
+    """Return what is abnormal, the gravest first; an empty list where nothing is.
+
+    Every argument may be missing: the rules work from what there is. What has to be measured is
+    measured once for each state, with a progress bar where it takes longer than two seconds.
+
+    Parameters
+    ----------
+    state
+        Checkpoints, images and loss.
+    run
+        What was recorded in training; a TensorBoard log directory will do.
+    sweep
+        Its counts of firing channels are used where they are of more images.
+    images
+        The training images, an `ImageSet`, a tensor or a map-style data set; default the data set
+        of ``loader``, else the state's images.
+    validation
+        The validation images, of the same kinds.
+    loader
+        The DataLoader of the training; it draws no random number of the process.
+
+    Raises
+    ------
+    InputError
+        For an argument of another kind, or without any.
+
+    Examples
+    --------
+    >>> for finding in cvw.diagnose(images=torch.ones(4, 1, 8, 8)):
+    ...     print(finding.severity, finding.rule)
+    warning duplicate-sample
+    """
+    if all(each is None for each in (state, run, sweep, images, validation, loader)):
+        raise InputError("nothing to diagnose: give a state, run=, sweep=, images= or loader=")
+    from tqdm.auto import tqdm  # which looks for a notebook when it is imported
+
+    given = {"images": images, "validation": validation, "loader": loader}
+    examination = Examination(state, run=run, sweep=sweep, **given)
+    examination.start()
+    try:
+        with tqdm(desc="diagnosis", unit="part", delay=2, leave=False) as bar:
+            while not examination.wait(MOMENT):
+                progress = examination.progress
+                bar.total = progress.total
+                bar.update(progress.done - bar.n)
+    finally:
+        examination.stop()
+    if examination.problem:
+        raise InputError(examination.problem)
+    return list(examination.latest.findings)
 
 
 def refuse_other_kinds(state: Any, run: Any, sweep: Any) -> None:

@@ -2,44 +2,67 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
-from typing import ClassVar
 
+import torch
+from torch import Tensor
+
+from convviz_widgets.diagnosis.rules.firing import IMAGES
 from convviz_widgets.errors import InputError, in_one_line, unknown
-from convviz_widgets.instrument import Measurement
-from convviz_widgets.state.demand import OnDemand
-from convviz_widgets.state.job import PARTS, Job, jobs_of
-from convviz_widgets.state.measurement_store import MeasurementStore
-from convviz_widgets.state.measurer import Measurer
-from convviz_widgets.state.timeline import Timeline
+from convviz_widgets.instrument import (
+    ImageSet,
+    Measurement,
+    measure_activations,
+    measure_census,
+    measure_filters,
+    measure_gradients,
+    measure_parameters,
+    measure_updates,
+    weights_of,
+)
+from convviz_widgets.instrument.census import Batch, spread_over
+from convviz_widgets.state.background import (
+    FORWARD_BYTES,
+    Background,
+    Priority,
+    Progress,
+    Provider,
+    Stopped,
+    Task,
+)
+from convviz_widgets.state.measurements import (
+    ACTIVATIONS,
+    CENSUS,
+    FILTERS,
+    GRADIENTS,
+    PARAMETERS,
+    PARTS,
+    UPDATES,
+    Measurable,
+    MeasurementStore,
+    measurables,
+)
+from convviz_widgets.state.recordings import BACKWARD_BYTES, BACKWARD_COPIES, Loss, cross_entropy
+from convviz_widgets.state.timeline import Entry, Timeline, Weights
+
+CENSUS_IMAGES = IMAGES, 1024
+"""Images that a census looks at, at least and at most, where there are so many."""
+
+CENSUS_VALUES = 2**24
+"""Values of its images, from which on it looks at fewer."""
 
 
-@dataclass(frozen=True)
-class Progress:
-    """How far the measuring of some parts has come."""
+class History(Provider[str]):
+    """Measurements of every checkpoint: from memory, from disk, or made in the background.
 
-    done: int
-    total: int
-    failures: tuple[str, ...] = ()
-    """One line for each checkpoint that cannot be measured; they count as done."""
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing is left to be measured."""
-        return self.done == self.total
-
-
-class History(OnDemand[str, Job]):
-    """Measurements of every checkpoint: from memory, from disk, or made by a thread of its own.
-
-    A thread, because one takes from a tenth of a second to a minute, and callbacks of the page
-    must go on meanwhile: how else could "cancel" arrive? It runs while somebody asks for something
-    that is missing, and tells the observers after every checkpoint. The selected checkpoint comes
-    first, then the others from coarse to fine.
+    The selected checkpoint comes first, then the others from coarse to fine; of each of them
+    everything that is asked for, so that its weights are loaded once.
 
     Parameters
     ----------
+    background
+        Measures.
     timeline
         The checkpoints; those that are files get their measurements kept beside them.
     measurer
@@ -48,14 +71,18 @@ class History(OnDemand[str, Job]):
         Returns the key of the checkpoint to begin with.
     """
 
-    thread_name: ClassVar[str] = "convviz-history"
-
     def __init__(
-        self, timeline: Timeline, measurer: Measurer, selected: Callable[[], Hashable]
+        self,
+        background: Background,
+        timeline: Timeline,
+        measurer: Measurer,
+        selected: Callable[[], Hashable],
     ) -> None:
-        super().__init__()
+        super().__init__(background)
         self._timeline, self._measurer, self._selected = timeline, measurer, selected
         self._store = MeasurementStore()
+        self.measured_count = 0
+        """How often something was measured, instead of found in memory or on disk."""
 
     # -- ask ----------------------------------------------------------------------------------
 
@@ -67,7 +94,7 @@ class History(OnDemand[str, Job]):
         owner
             Anything; `leave` with the same object ends it.
         parts
-            "parameters", "activations", "gradients" or "updates".
+            "parameters", "activations", "gradients", "updates", "full census" or "filters".
         """
         for part in parts:
             if part not in PARTS:
@@ -76,7 +103,7 @@ class History(OnDemand[str, Job]):
         super().ask(owner, *parts)
 
     def close(self) -> None:
-        """Stop measuring and forget everything that is in memory."""
+        """Stop measuring and forget everything that is in memory; the lock is held."""
         super().close()
         self._store.forget_all_but(())
         self._measurer.close()
@@ -85,21 +112,21 @@ class History(OnDemand[str, Job]):
 
     def get(self, part: str, index: int) -> Measurement | None:
         """Return what was measured at a checkpoint; None where that is still to be done."""
-        job = jobs_of(part, self._timeline.entries)[index]
-        return None if job is None else self._store.get(job)
+        wanted = measurables(part, self._timeline.entries)[index]
+        return None if wanted is None else self._store.get(wanted)
 
     def all(self, part: str) -> list[Measurement | None]:
         """Return what was measured at every checkpoint, None where that is still to be done."""
-        jobs = jobs_of(part, self._timeline.entries)
-        return [None if job is None else self._store.get(job) for job in jobs]
+        every = measurables(part, self._timeline.entries)
+        return [None if wanted is None else self._store.get(wanted) for wanted in every]
 
     def progress(self, *parts: str) -> Progress:
         """Return how many of these parts have been measured, of all checkpoints together."""
         entries = self._timeline.entries
-        jobs = [job for part in parts for job in jobs_of(part, entries) if job is not None]
-        failures = [line for job in jobs if (line := self._store.failure(job))]
-        done = sum(self._store.is_settled(job) for job in jobs)
-        return Progress(done, len(jobs), tuple(dict.fromkeys(failures)))
+        every = [each for part in parts for each in measurables(part, entries) if each is not None]
+        failures = [line for each in every if (line := self._store.failure(each))]
+        done = sum(self._store.is_settled(each) for each in every)
+        return Progress(done, len(every), tuple(dict.fromkeys(failures)))
 
     @property
     def problem(self) -> str:
@@ -108,41 +135,188 @@ class History(OnDemand[str, Job]):
 
     # -- work ---------------------------------------------------------------------------------
 
-    def _next(self) -> Job | None:
-        """Return the most urgent job that is not done; the lock is held."""
+    def next_task(self) -> Task | None:
+        """Return what is still to be measured, most urgent first; the lock is held."""
         entries = self._timeline.entries
-        keys = [entry.key for entry in entries]
-        selected = self._selected()
+        keys, selected = [entry.key for entry in entries], self._selected()
         first = keys.index(selected) if selected in keys else 0
-        asked = [part for parts in self._asked.values() for part in parts]
-        for part in dict.fromkeys(asked):
-            jobs = jobs_of(part, entries)
-            for index in (first, *coarse_to_fine(len(jobs))):
-                job = jobs[index]
-                if job is not None and not self._store.is_settled(job):
-                    return job
+        asked = dict.fromkeys(part for part, _ in self._in_order())
+        by_part = [measurables(part, entries) for part in asked]
+        for index in (first, *coarse_to_fine(len(entries))):
+            for wanted in (every[index] for every in by_part):
+                if wanted is not None and not self._store.is_settled(wanted):
+                    return self._task(wanted, is_shown=index == first)
         return None
 
-    def _do(self, task: Job) -> None:
-        """Measure, unless it was done in an earlier session."""
-        self._store.settle(
-            task,
-            self._fingerprint(task),
-            lambda: self._measurer.measure(task, lambda: self._is_asked(task.part)),
+    def _task(self, wanted: Measurable, is_shown: bool) -> Task:
+        # Nobody looks at a census itself, and it takes long.
+        is_urgent = is_shown and wanted.part != CENSUS
+        return Task(
+            do=lambda: self._measure(wanted),
+            fail=lambda error: self._fail(wanted, error),
+            is_wanted=lambda: self._is_asked(wanted.part),
+            priority=Priority.SHOWN if is_urgent else Priority.ASKED,
         )
 
-    def _fail(self, task: Job, error: Exception) -> None:
-        if isinstance(error, InputError):  # there are no labels, say: it is the same everywhere
-            jobs = jobs_of(task.part, self._timeline.entries)
-            self._store.fail([each for each in jobs if each is not None], str(error))
-        else:
-            self._store.fail([task], f"step {task.entry.step:,}: {in_one_line(error)}")
+    def _measure(self, wanted: Measurable) -> None:
+        """Measure, unless it was done in an earlier session."""
 
-    def _fingerprint(self, job: Job) -> str:
+        def measured() -> Measurement:
+            self.measured_count += 1
+            return self._measurer.measure(wanted)
+
+        self._store.settle(wanted, self._fingerprint(wanted), measured)
+
+    def _fail(self, wanted: Measurable, error: Exception) -> None:
+        if isinstance(error, InputError):  # there are no labels, say: it is the same everywhere
+            every = measurables(wanted.part, self._timeline.entries)
+            self._store.fail([each for each in every if each is not None], str(error))
+        else:
+            self._store.fail([wanted], f"step {wanted.entry.step:,}: {in_one_line(error)}")
+
+    def _fingerprint(self, wanted: Measurable) -> str:
         try:
-            return self._measurer.fingerprint(job)
+            return self._measurer.fingerprint(wanted)
+        except Stopped:
+            raise
         except Exception:  # a model may refuse the weights that it tries; nothing is kept then
             return ""
+
+
+class Measurer:
+    """Measures one checkpoint at a time, most of it on the probe batch.
+
+    Used by the thread of the background alone. The images are read at the first use.
+
+    Parameters
+    ----------
+    background
+        Has the copy of the model.
+    images, indices
+        The state's, and which of them are the probe batch.
+    loss
+        For gradients; None: cross-entropy with the labels.
+    """
+
+    def __init__(
+        self,
+        background: Background,
+        images: ImageSet,
+        indices: tuple[int, ...],
+        loss: Loss | None,
+    ) -> None:
+        self._background = background
+        self._images, self._indices = images, indices
+        self._loss = loss or cross_entropy
+        self._batch: Tensor | None = None
+        self._fingerprints: dict[str, str] = {}
+        self._initial: tuple[Hashable, dict[str, Tensor]] = None, {}
+
+    def measure(self, wanted: Measurable) -> Measurement:
+        """Return what was found; raise `Stopped` between two batches once nobody asks for it."""
+        entry, before = wanted.entry, wanted.before
+        load = self._background.loaded
+        if wanted.part == UPDATES:
+            return Measurement() if before is None else self._updates(entry, before)
+        if wanted.part in (FILTERS, CENSUS):
+            initial = None if before is None else self._weights(before)
+            if wanted.part == FILTERS:
+                return measure_filters(load(entry), initial)
+            return measure_census(load(entry), self._images, self._census(entry), initial)
+        if wanted.part == PARAMETERS:
+            return measure_parameters(load(entry))
+        if wanted.part == ACTIVATIONS:
+            return measure_activations(load(entry), self._batches(entry))
+        load(entry)
+        return self._gradients(len(self._indices))
+
+    def fingerprint(self, wanted: Measurable) -> str:
+        """Return what tells one model, batch and loss from another, in hex.
+
+        The layers, for activations the images too, for gradients their labels; and what model and
+        loss answer with weights that come from the checkpoint's shapes alone. So a result that is
+        kept on disk is not taken for that of another forward pass or loss.
+        """
+        if wanted.part not in self._fingerprints:
+            self._fingerprints[wanted.part] = self._taken(wanted)
+        return self._fingerprints[wanted.part]
+
+    def close(self) -> None:
+        """Let go of the images and of the weights that are kept."""
+        self._batch = None
+        self._initial = None, {}
+
+    # -- stages -------------------------------------------------------------------------------
+
+    def _updates(self, entry: Entry, before: Entry) -> Measurement:
+        earlier = weights_of(self._background.loaded(before))
+        return measure_updates(self._background.loaded(entry), earlier)
+
+    def _weights(self, entry: Entry) -> dict[str, Tensor]:
+        """Return the weights of step 0, kept because every checkpoint is compared with them."""
+        key, weights = self._initial
+        if key != entry.key:
+            weights = weights_of(self._background.loaded(entry))
+            self._initial = entry.key, weights
+        return weights
+
+    def _inputs(self) -> Tensor:
+        batch = self._batch
+        if batch is None:
+            with self._background.reading():
+                self._batch = batch = self._images.batch(self._indices)
+        return batch
+
+    def _batches(self, entry: Entry) -> Iterator[Tensor]:
+        for batch in self._inputs().split(self._fitting(FORWARD_BYTES, copies=2)):
+            self._background.pause()
+            self._background.loaded(entry)
+            yield batch
+
+    def _census(self, entry: Entry | None = None) -> Iterator[Batch]:
+        """Yield images that are spread evenly over the whole set, to the model at a checkpoint."""
+        indices = census_indices(self._images)
+        size = self._fitting(FORWARD_BYTES, copies=2)
+        for start in range(0, len(indices), size):
+            self._background.pause()
+            chosen = indices[start : start + size]
+            with self._background.reading():
+                batch = Batch(chosen, self._images.batch(chosen), self._images.expected(chosen))
+            if entry is not None:
+                self._background.loaded(entry)
+            yield batch
+
+    def _gradients(self, at_most: int) -> Measurement:
+        images = min(at_most, self._fitting(BACKWARD_BYTES, BACKWARD_COPIES))
+        expected = self._images.expected(self._indices[:images])
+        return measure_gradients(
+            self._background.probe(),
+            self._inputs()[:images],
+            lambda output: self._loss(output, expected),
+        )
+
+    def _fitting(self, nbytes: int, copies: int) -> int:
+        """Return how many images may pass at once, at least one."""
+        values = sum(torch.Size(info.shape).numel() for info in self._background.probe().layers)
+        return max(1, nbytes // (4 * copies * max(1, values)))
+
+    def _taken(self, wanted: Measurable) -> str:
+        probe = self._background.probe()
+        digest = hashlib.sha256(repr(probe.layers).encode())
+        if wanted.part == CENSUS:
+            for batch in self._census():
+                digest.update(_bytes(batch.inputs))
+                digest.update(b"" if batch.expected is None else _bytes(batch.expected))
+        if wanted.part in (ACTIVATIONS, GRADIENTS, CENSUS):
+            digest.update(_bytes(self._inputs()))
+            probe.load(_weights_by_shape(wanted.entry.load()))
+            answers = measure_activations(probe, [self._inputs()[:1]])
+            digest.update(_in_words(answers).encode())
+        if wanted.part == GRADIENTS:
+            expected = self._images.expected(self._indices)
+            digest.update(b"" if expected is None else _bytes(expected))
+            digest.update(_in_words(self._gradients(at_most=2)).encode())
+        return digest.hexdigest()
 
 
 def coarse_to_fine(count: int) -> Iterator[int]:
@@ -155,3 +329,40 @@ def coarse_to_fine(count: int) -> Iterator[int]:
                 seen.add(index)
                 yield index
         step = max(1, step // 2)
+
+
+def census_indices(images: ImageSet) -> tuple[int, ...]:
+    """Return the images that a census looks at: all, or so many, spread evenly."""
+    least, most = CENSUS_IMAGES
+    fitting = CENSUS_VALUES // max(1, torch.Size(images.shape).numel())
+    count = min(len(images), max(least, min(most, fitting)))
+    return spread_over(len(images), count)
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    return tensor.contiguous().view(torch.uint8).numpy().tobytes()
+
+
+def _weights_by_shape(weights: Weights) -> dict[str, Tensor]:
+    """Return other weights of the same names and shapes, about as large as those of a new net."""
+
+    def wave(name: str, like: Tensor) -> Tensor:
+        if not like.is_floating_point():
+            return like
+        values = torch.arange(like.numel(), dtype=torch.float64).mul_(2.4).add_(2).sin_()
+        if name.endswith("running_var"):
+            values = 1.5 + values
+        elif like.ndim >= 2:
+            values = values * (4 / max(1, like[0].numel())) ** 0.5
+        return values.to(like.dtype).reshape(like.shape)
+
+    return {name: wave(name, value) for name, value in weights.items() if isinstance(value, Tensor)}
+
+
+def _in_words(measured: Measurement) -> str:
+    """Return mean and spread of everything, to so few digits that rounding does not show."""
+    words = (
+        f"{name} {part.n} {part.moments.mean:.2e} {part.moments.std:.2e}"
+        for name, part in measured.distributions.items()
+    )
+    return "\n".join(words)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from convviz_widgets.state.model_state import ModelState
-from convviz_widgets.state.resolve import channel_count
+from convviz_widgets.state.selection import channel_count
 
 
 class Link:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from traitlets import HasTraits, Instance
 
 from convviz_widgets.checkpoints import CheckpointSeries
 from convviz_widgets.errors import InputError
-from convviz_widgets.instrument import ImageSet, Probe
+from convviz_widgets.instrument import Attributions, ImageSet, LayerInfo, Probe
+from convviz_widgets.instrument.attribution import Position
+from convviz_widgets.instrument.decoder import Decode, Decoder
+from convviz_widgets.state.answers import OutputHistory
 from convviz_widgets.state.arguments import (
     check_checkpoints,
     check_device,
@@ -21,17 +26,13 @@ from convviz_widgets.state.arguments import (
     checked_budget,
     checked_indices,
 )
+from convviz_widgets.state.background import Background
 from convviz_widgets.state.embeddings import Embeddings
-from convviz_widgets.state.encoder import Encoder
-from convviz_widgets.state.explanations import Explanations
-from convviz_widgets.state.history import History
-from convviz_widgets.state.measurer import Measurer
-from convviz_widgets.state.output_history import OutputHistory
-from convviz_widgets.state.recordings import Loss, Recordings
-from convviz_widgets.state.responder import Responder
-from convviz_widgets.state.selected import Locked
-from convviz_widgets.state.selection import Selection
-from convviz_widgets.state.sweeper import Sweeper
+from convviz_widgets.state.history import History, Measurer
+from convviz_widgets.state.publisher import Locked, Publisher, Selected, publish
+from convviz_widgets.state.readings import Readings
+from convviz_widgets.state.recordings import CLOSED, Loss, Recordings
+from convviz_widgets.state.selection import Selection, resolve
 from convviz_widgets.state.sweeps import Sweeps
 from convviz_widgets.state.timeline import Timeline
 
@@ -44,7 +45,7 @@ class Refreshable(Protocol):
         ...
 
 
-class ModelState(Explanations):
+class ModelState(HasTraits):
     """Look at ``model`` through its checkpoints and at ``images`` through the model.
 
     Parameters
@@ -86,6 +87,14 @@ class ModelState(Explanations):
     >>> state.close()
     """
 
+    checkpoint = Selected(help="Index into `steps`; assigning None selects the last.")
+    image = Selected(help="Index into the image set.")
+    layer = Selected(help="Qualified layer name; assigning it clamps the channel.")
+    channel = Selected(help="Channel of the layer, from 0.")
+    target = Selected(help="Class that explanations are for; None: the predicted one.")
+    direction = Selected(help="Seed of a random direction instead of the channel, or None.")
+    drawing = Selected(help="Input (C, H, W) that stands in for the image's; None: its own.")
+    selection = Instance(Selection, read_only=True, help="All of the above, as one value.")
     follow = Locked(False, help="Select each new checkpoint as soon as a refresh finds it.")
 
     def __init__(
@@ -113,18 +122,127 @@ class ModelState(Explanations):
         if not len(shown):
             raise InputError("the image set is empty; a state needs at least one image")
         indices = checked_indices(probe, len(shown))
-        made = Probe(model, shown.input(0), device=device, keep_original=not checkpoints)
-        recordings = Recordings(made, shown, budget)
-        timeline = Timeline(checkpoints, lambda: recordings.probe.original or {})
-        super().__init__(model, shown, timeline, recordings, loss, indices)
-        self._checkpoints = checkpoints
+        super().__init__()
+        self._model, self._checkpoints, self._images = model, checkpoints, shown
+        self._probe_indices = indices
+        self._closed = False
         self._sources: list[Refreshable] = []
+        made = Probe(model, shown.input(0), device=device, keep_original=not checkpoints)
+        recordings = self._recordings = Recordings(made, shown, budget)
+        timeline = Timeline(checkpoints, lambda: recordings.probe.original or {})
+        self._timeline = timeline
+        self._publisher = Publisher(self._publish)
+        lock = self._publisher.lock
+        self._readings = Readings(model, shown, timeline, recordings, loss, indices, lock)
+        background = Background(made, shown, lock)
+        self.background = background
+        """Does what takes long beside the page."""
+        measurer = Measurer(background, shown, indices, loss)
+        self.history = History(background, timeline, measurer, lambda: self.selection.key)
+        """What every checkpoint holds on the probe batch, measured when a view asks for it."""
+        self.sweeps = Sweeps(background, timeline, self.layers, shown)
+        """What all images do at every checkpoint, swept when a view asks for it."""
+        self.output_history = OutputHistory(background, timeline, shown, made.classes)
+        """What every checkpoint puts out, answered when a view asks for it."""
+        self.embeddings = Embeddings(background, timeline, shown)
+        """Where the images lie at every checkpoint, laid out when a view asks for it."""
         chosen = {"channel": channel, "image": image, "checkpoint": checkpoint, "target": target}
-        first = next(iter(self._layers), "")
+        first = next(iter(self._readings.layers), "")
         start = Selection(0, 0, None, 0, first, 0)
         self._publish(self._resolve(start, {**chosen, "layer": layer or first}))
 
+    # -- what is selected ---------------------------------------------------------------------
+
+    def select(self, **changes: Any) -> Selection:
+        """Change several fields at once; every view draws at most once.
+
+        Anything invalid raises before anything is written. A ``select`` made by an observer while
+        the state publishes is queued, so that every view sees all selections in the same order.
+
+        Returns
+        -------
+        The selection that these changes lead to.
+        """
+        self._refuse_if_closed()
+        return self._submit(lambda current: self._resolve(current, changes))
+
+    def publishing_here(self) -> bool:
+        """Tell whether this thread is publishing: controls then ignore their own changes."""
+        return self._publisher.here()
+
+    @property
+    def lock(self) -> AbstractContextManager[Any]:
+        """The one lock that every write and every publication holds."""
+        return self._publisher.lock
+
+    @contextmanager
+    def hold(self) -> Iterator[Selection]:
+        """Keep the selection still while a view draws; what it selects is published after."""
+        with self._publisher.hold(lambda: self.selection):
+            yield self.selection
+
+    def afterwards(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` when this publication is over and the lock is free.
+
+        For an observer that changes another state: two states whose threads wait for each other's
+        lock would wait for ever.
+        """
+        self._publisher.afterwards(callback)
+
+    def _submit(self, change: Callable[[Selection], Selection]) -> Selection:
+        return self._publisher.submit(lambda: self.selection, change)
+
+    def _resolve(self, current: Selection, changes: dict[str, Any]) -> Selection:
+        return resolve(
+            current,
+            changes,
+            timeline=self._timeline,
+            layers=self._readings.layers,
+            images=len(self._images),
+            shape=self._images.shape,
+            classes=self.classes,
+        )
+
+    def _publish(self, chosen: Selection) -> None:
+        # The selection first: a raising observer of one field must not keep the views from drawing.
+        names = [name for name, trait in self.traits().items() if isinstance(trait, Selected)]
+        publish(self, {"selection": chosen, **{name: getattr(chosen, name) for name in names}})
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise InputError(CLOSED)
+
     # -- what there is ------------------------------------------------------------------------
+
+    @property
+    def layers(self) -> tuple[LayerInfo, ...]:
+        """Every layer that can be looked at, in execution order."""
+        return tuple(self._readings.layers.values())
+
+    @property
+    def image_set(self) -> ImageSet:
+        """The images that the state looks at."""
+        return self._images
+
+    @property
+    def probe_indices(self) -> tuple[int, ...]:
+        """Images that distributions and gradients are computed on."""
+        return self._probe_indices
+
+    @property
+    def classes(self) -> int | None:
+        """Number of class scores that the model puts out, None where it puts out anything else."""
+        return self._recordings.probe.classes
+
+    @property
+    def forward_count(self) -> int:
+        """Forward passes so far: one for each new pair of checkpoint and image."""
+        return self._recordings.probe.forward_count
+
+    @property
+    def backward_count(self) -> int:
+        """Backward passes so far."""
+        return self._recordings.probe.backward_count
 
     @property
     def is_live(self) -> bool:
@@ -152,36 +270,169 @@ class ModelState(Explanations):
         return {} if self._checkpoints is None else dict(self._checkpoints.problems)
 
     def __repr__(self) -> str:
-        images, layers = f"{len(self._images):,} images", f"{len(self._layers)} layers"
+        images, layers = f"{len(self._images):,} images", f"{len(self.layers)} layers"
         now = self.selection
         at = f"at {self.checkpoint_name}, layer {now.layer}, channel {now.channel}"
         return f"<ModelState: {layers}, {len(self.steps):,} checkpoints, {images}; {at}>"
 
-    @cached_property
-    def history(self) -> History:
-        """What every checkpoint holds on the probe batch, measured when a view asks for it."""
-        measurer = Measurer(
-            self._probe, self._publisher.lock, self._images, self.probe_indices, self._loss
-        )
-        return History(self._timeline, measurer, lambda: self.selection.key)
+    def layer_info(self, layer: str | None = None) -> LayerInfo:
+        """Return the facts about a layer, the selected one by default."""
+        return self._readings.layer_info(self.selection.layer if layer is None else layer)
 
-    @cached_property
-    def sweeps(self) -> Sweeps:
-        """What all images do at every checkpoint, swept when a view asks for it."""
-        sweeper = Sweeper(self._probe, self._publisher.lock, self._images)
-        return Sweeps(self._timeline, sweeper, self.layers, self._images)
+    def is_ready(self, selection: Selection | None = None) -> bool:
+        """Tell whether the activations of a selection are there without a forward pass."""
+        return self._readings.is_ready(selection or self.selection)
 
-    @cached_property
-    def output_history(self) -> OutputHistory:
-        """What every checkpoint puts out, answered when a view asks for it."""
-        responder = Responder(self._probe, self._publisher.lock, self._images)
-        return OutputHistory(self._timeline, responder, self.classes)
+    def is_slow(self, selection: Selection | None = None) -> bool:
+        """Tell whether the next look needs a forward pass, and passes or loads have been slow."""
+        return self._readings.is_slow(selection or self.selection)
 
-    @cached_property
-    def embeddings(self) -> Embeddings:
-        """Where the images lie at every checkpoint, laid out when a view asks for it."""
-        encoder = Encoder(self._probe, self._publisher.lock, self._images)
-        return Embeddings(self._timeline, encoder)
+    def is_slow_to_load(self, selection: Selection | None = None) -> bool:
+        """Tell whether the weights must be loaded first, and the last load was slow."""
+        return self._readings.is_slow_to_load(selection or self.selection)
+
+    # -- what goes in, and what comes out -----------------------------------------------------
+
+    def input(self, *, selection: Selection | None = None) -> Tensor:
+        """Return what the model is shown, (C, H, W) as it takes it: the drawing, or the image.
+
+        The tensor is the caller's to change.
+        """
+        return self._readings.input(selection or self.selection)
+
+    def display(self, *, selection: Selection | None = None) -> np.ndarray:
+        """Return what the model is shown as a picture, uint8 (H, W, 3), preprocessing undone."""
+        return self._readings.display(selection or self.selection)
+
+    def activation(
+        self, layer: str | None = None, side: str = "out", *, selection: Selection | None = None
+    ) -> Tensor:
+        """Return what ``layer`` puts out for the selected image at the selected checkpoint.
+
+        Parameters
+        ----------
+        layer
+            Default: the selected layer.
+        side
+            ``"out"``, or ``"in"`` for the input of an activation: the true pre-activation.
+        selection
+            Whose image and checkpoint; default: the state's own, as in all that follow.
+
+        Returns
+        -------
+        Tensor ``(C, H, W)`` or ``(F,)``, the caller's to change.
+        """
+        return self.recorded(layer, side, selection=selection).clone()
+
+    def recorded(
+        self, layer: str | None = None, side: str = "out", *, selection: Selection | None = None
+    ) -> Tensor:
+        """Return what `activation` does without a copy: for views, which only read it.
+
+        Writing into it would falsify what every view shows.
+        """
+        return self._readings.recorded(selection or self.selection, layer, side)
+
+    def output(self, *, selection: Selection | None = None) -> Any:
+        """Return the model's own output for the selected image, batch axis included.
+
+        Its tensors are the caller's to change.
+        """
+        return self._readings.output(selection or self.selection)
+
+    def logits(self, *, selection: Selection | None = None) -> Tensor:
+        """Return the class scores ``(K,)`` of the selected image.
+
+        Raises
+        ------
+        InputError
+            If the model does not put out one row of scores an image.
+        """
+        return self._readings.logits(selection or self.selection)
+
+    def weight(
+        self, layer: str | None = None, *, selection: Selection | None = None
+    ) -> Tensor | None:
+        """Return a copy of the weight at the selected checkpoint; None: the layer has none."""
+        return self._readings.parameter(selection or self.selection, layer, "weight")
+
+    def bias(
+        self, layer: str | None = None, *, selection: Selection | None = None
+    ) -> Tensor | None:
+        """Return a copy of the bias at the selected checkpoint; None: the layer has none."""
+        return self._readings.parameter(selection or self.selection, layer, "bias")
+
+    # -- where that comes from ----------------------------------------------------------------
+
+    def gradient(
+        self, layer: str | None = None, of: str = "output", batch: bool = False
+    ) -> Tensor | None:
+        """Return the gradient of the loss at the selected checkpoint.
+
+        Parameters
+        ----------
+        layer
+            Default: the selected layer.
+        of
+            ``"output"``: with respect to the layer's output; ``"weight"``: to its weight.
+        batch
+            For the probe batch instead of the selected image.
+
+        Returns
+        -------
+        ``(C, H, W)`` or ``(F,)`` for the output on one image, with a leading ``N`` for the batch;
+        the weight's shape for the weight. None where the loss does not depend on it.
+        """
+        return self._readings.gradient(self.selection, layer, of, batch=batch)
+
+    def attributions(
+        self,
+        images: Sequence[int],
+        *,
+        method: str = "deconvnet",
+        positions: Sequence[Position | None] | None = None,
+        selection: Selection | None = None,
+    ) -> Attributions:
+        """Return the pixels of each of these images that the selected unit answers to.
+
+        The unit is the selected channel, or the direction that stands in for it. Its value in an
+        image may be zero or less: then there is nothing to reconstruct.
+
+        Parameters
+        ----------
+        images
+            Indices into the image set; they go through the model together.
+        method
+            "deconvnet", "guided" or "gradient".
+        positions
+            Of the unit in each image's map; None: where it is strongest.
+        selection
+            Whose unit and checkpoint; default: the state's own.
+        """
+        chosen = selection or self.selection
+        return self._readings.attributions(chosen, images, method, positions)
+
+    def decoder(self, decode: Decode) -> Decoder:
+        """Return a function of codes (B, Z), such as ``model.decode``, made ready to run.
+
+        Raises
+        ------
+        InputError
+            It cannot be called.
+        """
+        return self._readings.decoder(decode)
+
+    def decoded(
+        self, decoder: Decoder, codes: Tensor, *, selection: Selection | None = None
+    ) -> Tensor:
+        """Return the pictures (B, C, H, W) that codes (B, Z) stand for at the checkpoint.
+
+        Raises
+        ------
+        InputError
+            The decoder does not take codes of this size, or does not return pictures.
+        """
+        return self._readings.decoded(selection or self.selection, decoder, codes)
 
     # -- the model trains on ------------------------------------------------------------------
 
@@ -236,17 +487,6 @@ class ModelState(Explanations):
         with self._publisher.lock:
             self._closed = True
             self.unobserve_all()
+            self.background.close()
             self._recordings.close()
             self._timeline.close()
-            if "history" in vars(self):
-                self.history.close()
-                del self.history
-            if "sweeps" in vars(self):
-                self.sweeps.close()
-                del self.sweeps
-            if "output_history" in vars(self):
-                self.output_history.close()
-                del self.output_history
-            if "embeddings" in vars(self):
-                self.embeddings.close()
-                del self.embeddings

@@ -1,7 +1,9 @@
-"""Readings: what the model does at a selection, taken from one forward pass for each."""
+"""Readings: what the model does at a selection, and where that comes from."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -9,20 +11,19 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
 from convviz_widgets.errors import InputError, UnknownLayerError, unknown
-from convviz_widgets.instrument import ImageSet, LayerInfo, Probe
-from convviz_widgets.state.drawing import Drawing, Shown
-from convviz_widgets.state.recordings import Loss, Recordings
-from convviz_widgets.state.resolve import resolve
-from convviz_widgets.state.selectable import Selectable
-from convviz_widgets.state.selection import Selection
+from convviz_widgets.instrument import Attributions, ImageSet, LayerInfo
+from convviz_widgets.instrument.attribution import Position
+from convviz_widgets.instrument.decoder import Decode, Decoder
+from convviz_widgets.state.recordings import Loss, NamedUnit, Recordings
+from convviz_widgets.state.selection import Drawing, Selection, Shown
 from convviz_widgets.state.timeline import Entry, Timeline
 
 SLOW = 0.1
 """Seconds of a forward pass from which on a view says that it is computing."""
 
 
-class Readings(Selectable):
-    """Reads activations, weights and answers off one model, at what is selected.
+class Readings:
+    """Reads activations, weights, answers and gradients off one model, at any selection.
 
     Parameters
     ----------
@@ -38,6 +39,8 @@ class Readings(Selectable):
         For gradients; None: cross-entropy.
     probe_indices
         Images of the batch that gradients can be of.
+    lock
+        Held while the model runs: a probe is looked through by one thread at a time.
     """
 
     def __init__(
@@ -48,177 +51,119 @@ class Readings(Selectable):
         recordings: Recordings,
         loss: Loss | None,
         probe_indices: tuple[int, ...],
+        lock: AbstractContextManager[Any],
     ) -> None:
-        super().__init__()
         self._model, self._images = model, images
         self._timeline, self._recordings = timeline, recordings
-        self._loss, self._probe_indices = loss, probe_indices
-        self._layers = {info.name: info for info in recordings.probe.layers}
+        self._loss, self._probe_indices, self._lock = loss, probe_indices, lock
+        self.layers = {info.name: info for info in recordings.probe.layers}
+        """In execution order, by name."""
 
-    @property
-    def layers(self) -> tuple[LayerInfo, ...]:
-        """Every layer that can be looked at, in execution order."""
-        return tuple(self._layers.values())
+    def layer_info(self, name: str) -> LayerInfo:
+        """Return the facts about a layer; `UnknownLayerError` where there is none of the name."""
+        if name not in self.layers:
+            raise UnknownLayerError(unknown("layer", name, self.layers, "this model has"))
+        return self.layers[name]
 
-    @property
-    def image_set(self) -> ImageSet:
-        """The images that the state looks at."""
-        return self._images
-
-    @property
-    def probe_indices(self) -> tuple[int, ...]:
-        """Images that distributions and gradients are computed on."""
-        return self._probe_indices
-
-    @property
-    def classes(self) -> int | None:
-        """Number of class scores that the model puts out, None where it puts out anything else."""
-        return self._probe.classes
-
-    @property
-    def forward_count(self) -> int:
-        """Forward passes so far: one for each new pair of checkpoint and image."""
-        return self._probe.forward_count
-
-    @property
-    def backward_count(self) -> int:
-        """Backward passes so far."""
-        return self._probe.backward_count
-
-    def layer_info(self, layer: str | None = None) -> LayerInfo:
-        """Return the facts about a layer, the selected one by default."""
-        name = self.selection.layer if layer is None else layer
-        if name not in self._layers:
-            raise UnknownLayerError(unknown("layer", name, self._layers, "this model has"))
-        return self._layers[name]
-
-    def is_ready(self, selection: Selection | None = None) -> bool:
+    def is_ready(self, chosen: Selection) -> bool:
         """Tell whether the activations of a selection are there without a forward pass."""
-        chosen = self.selection if selection is None else selection
         return self._recordings.has(*self._place(chosen), chosen.layer)
 
-    def is_slow(self, selection: Selection | None = None) -> bool:
-        """Tell whether the next look needs a forward pass, and passes or loads have been slow."""
-        if self.is_ready(selection):
+    def is_slow(self, chosen: Selection) -> bool:
+        """Tell whether a look needs a forward pass, and passes or loads have been slow."""
+        if self.is_ready(chosen):
             return False
-        return self._recordings.seconds > SLOW or self.is_slow_to_load(selection)
+        return self._recordings.seconds > SLOW or self.is_slow_to_load(chosen)
 
-    def is_slow_to_load(self, selection: Selection | None = None) -> bool:
+    def is_slow_to_load(self, chosen: Selection) -> bool:
         """Tell whether the weights must be loaded first, and the last load was slow."""
-        chosen = self.selection if selection is None else selection
         entry = self._timeline[chosen.checkpoint]
         return not self._recordings.is_loaded(entry) and self._recordings.load_seconds > SLOW
 
-    def input(self, *, selection: Selection | None = None) -> Tensor:
-        """Return what the model is shown, (C, H, W) as it takes it: the drawing, or the image.
+    # -- what goes in, and what comes out -----------------------------------------------------
 
-        The tensor is the caller's to change.
-        """
-        shown = (selection or self.selection).shown
+    def input(self, chosen: Selection) -> Tensor:
+        """Return what the model is shown, (C, H, W), the caller's to change."""
+        shown = chosen.shown
         return shown.input.clone() if isinstance(shown, Drawing) else self._images.input(shown)[0]
 
-    def display(self, *, selection: Selection | None = None) -> np.ndarray:
-        """Return what the model is shown as a picture, uint8 (H, W, 3), preprocessing undone."""
-        shown = (selection or self.selection).shown
+    def display(self, chosen: Selection) -> np.ndarray:
+        """Return what the model is shown as a picture, uint8 (H, W, 3)."""
+        shown = chosen.shown
         if isinstance(shown, Drawing):
             return self._images.preprocessing.undone(shown.input)
         return self._images.display(shown)
 
-    def activation(
-        self, layer: str | None = None, side: str = "out", *, selection: Selection | None = None
-    ) -> Tensor:
-        """Return what ``layer`` puts out for the selected image at the selected checkpoint.
-
-        Parameters
-        ----------
-        layer
-            Default: the selected layer.
-        side
-            ``"out"``, or ``"in"`` for the input of an activation: the true pre-activation.
-        selection
-            Whose image and checkpoint; default: the state's own, as in all that follow.
-
-        Returns
-        -------
-        Tensor ``(C, H, W)`` or ``(F,)``, the caller's to change.
-        """
-        return self.recorded(layer, side, selection=selection).clone()
-
-    def recorded(
-        self, layer: str | None = None, side: str = "out", *, selection: Selection | None = None
-    ) -> Tensor:
-        """Return what `activation` does without a copy: for views, which only read it.
-
-        Writing into it would falsify what every view shows.
-        """
+    def recorded(self, chosen: Selection, layer: str | None, side: str) -> Tensor:
+        """Return what a layer, default the selected one, puts out or takes in: only to be read."""
         if side not in ("out", "in"):
             raise InputError(unknown("side", side, ("out", "in"), "a layer has"))
-        with self._publisher.lock:
-            self._refuse_if_closed()
-            chosen = selection or self.selection
+        with self._lock:
             info = self.layer_info(chosen.layer if layer is None else layer)
             return self._recordings.activation(*self._place(chosen), info.name, side)
 
-    def output(self, *, selection: Selection | None = None) -> Any:
-        """Return the model's own output for the selected image, batch axis included.
+    def output(self, chosen: Selection) -> Any:
+        """Return the model's own output, the caller's to change."""
+        with self._lock:
+            result = self._recordings.result(*self._place(chosen))
+            return tree_map_only(Tensor, Tensor.clone, result)
 
-        Its tensors are the caller's to change.
-        """
-        with self._publisher.lock:
-            self._refuse_if_closed()
-            place = self._place(selection or self.selection)
-            return tree_map_only(Tensor, Tensor.clone, self._recordings.result(*place))
-
-    def logits(self, *, selection: Selection | None = None) -> Tensor:
-        """Return the class scores ``(K,)`` of the selected image.
-
-        Raises
-        ------
-        InputError
-            If the model does not put out one row of scores an image.
-        """
-        result = self.output(selection=selection)
+    def logits(self, chosen: Selection) -> Tensor:
+        """Return the class scores (K,); `InputError` where the model puts out something else."""
+        result = self.output(chosen)
         if not isinstance(result, Tensor) or result.ndim != 2:
             shape = tuple(result.shape) if isinstance(result, Tensor) else type(result).__name__
             raise InputError(f"the model puts out {shape}; class scores have the shape (N, K)")
         return result[0]
 
-    def weight(
-        self, layer: str | None = None, *, selection: Selection | None = None
-    ) -> Tensor | None:
-        """Return a copy of the weight at the selected checkpoint; None: the layer has none."""
-        return self._parameter("weight", layer, selection)
-
-    def bias(
-        self, layer: str | None = None, *, selection: Selection | None = None
-    ) -> Tensor | None:
-        """Return a copy of the bias at the selected checkpoint; None: the layer has none."""
-        return self._parameter("bias", layer, selection)
-
-    def _parameter(
-        self, kind: str, layer: str | None, selection: Selection | None
-    ) -> Tensor | None:
-        with self._publisher.lock:
-            self._refuse_if_closed()
-            chosen = selection or self.selection
+    def parameter(self, chosen: Selection, layer: str | None, kind: str) -> Tensor | None:
+        """Return a copy of the "weight" or "bias" of a layer; None: it has none."""
+        with self._lock:
             info = self.layer_info(chosen.layer if layer is None else layer)
             probe = self._recordings.load(self._place(chosen)[0])
             return probe.weight(info.name) if kind == "weight" else probe.bias(info.name)
 
+    # -- where that comes from ----------------------------------------------------------------
+
+    def gradient(
+        self, chosen: Selection, layer: str | None, of: str, *, batch: bool
+    ) -> Tensor | None:
+        """Return the gradient of the loss by a layer's "output" or "weight"; None: it has none."""
+        if of not in ("output", "weight"):
+            raise InputError(unknown("of", of, ("output", "weight"), "a gradient is of the"))
+        with self._lock:
+            info = self.layer_info(chosen.layer if layer is None else layer)
+            entry, shown = self._place(chosen)
+            images = self._probe_indices if batch else (shown,)
+            gradients = self._recordings.gradients(entry, images, self._loss)
+            found = (gradients.outputs if of == "output" else gradients.weights).get(info.name)
+            if found is None:
+                return None
+            return (found[0] if of == "output" and not batch else found).clone()
+
+    def attributions(
+        self,
+        chosen: Selection,
+        images: Sequence[int],
+        method: str,
+        positions: Sequence[Position | None] | None,
+    ) -> Attributions:
+        """Return the pixels of each image that the selected unit answers to."""
+        places = None if positions is None else tuple(place or () for place in positions)
+        unit = NamedUnit(chosen.layer, chosen.channel, chosen.direction, places)
+        with self._lock:
+            return self._recordings.attributions(
+                self._place(chosen)[0], tuple(images), unit, method
+            )
+
+    def decoder(self, decode: Decode) -> Decoder:
+        """Return a function of codes (B, Z), such as ``model.decode``, made ready to run."""
+        return Decoder(self._model, decode, self._images.shape)
+
+    def decoded(self, chosen: Selection, decoder: Decoder, codes: Tensor) -> Tensor:
+        """Return the pictures (B, C, H, W) that codes (B, Z) stand for at the checkpoint."""
+        with self._lock:
+            return decoder.pictures(self._recordings.load(self._place(chosen)[0]), codes)
+
     def _place(self, chosen: Selection) -> tuple[Entry, Shown]:
         return self._timeline[chosen.checkpoint], chosen.shown
-
-    @property
-    def _probe(self) -> Probe:
-        return self._recordings.probe
-
-    def _resolve(self, current: Selection, changes: dict[str, Any]) -> Selection:
-        return resolve(
-            current,
-            changes,
-            timeline=self._timeline,
-            layers=self._layers,
-            images=len(self._images),
-            shape=self._images.shape,
-            classes=self._probe.classes,
-        )

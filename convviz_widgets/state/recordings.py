@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, prod
 from time import perf_counter
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -20,11 +21,11 @@ from convviz_widgets.instrument import (
     ImageSet,
     Probe,
     Recording,
+    Unit,
     attributions,
 )
-from convviz_widgets.state.cache import ByteCache
-from convviz_widgets.state.drawing import Drawing, Shown, image_of, shown_name
-from convviz_widgets.state.named_unit import NamedUnit
+from convviz_widgets.instrument.attribution import Position, random_direction
+from convviz_widgets.state.selection import Drawing, Shown, image_of, shown_name
 from convviz_widgets.state.timeline import Entry
 
 Loss = Callable[[Any, Any], Tensor]
@@ -39,6 +40,107 @@ BACKWARD_COPIES = 4
 
 IN_VIEW = 4
 """How many of the layers asked for last count as in view when not all of them fit."""
+
+
+@dataclass(frozen=True)
+class NamedUnit:
+    """A channel of a layer, or a random direction by its seed, and where it stands.
+
+    Attributes
+    ----------
+    layer, channel
+        As in the selection.
+    seed
+        Of the direction that stands in for the channel; None: the channel.
+    positions
+        One for each image; None: where it is strongest in each.
+    """
+
+    layer: str
+    channel: int
+    seed: int | None = None
+    positions: tuple[Position, ...] | None = None
+
+    def split(self, images: int, size: int, channels: int) -> Iterator[Unit]:
+        """Yield the unit for every ``size`` of ``images``, in a layer of so many channels."""
+        what = self.channel if self.seed is None else random_direction(channels, self.seed)
+        for start in range(0, images, size):
+            at = None if self.positions is None else self.positions[start : start + size]
+            yield Unit(self.layer, what, at)
+
+
+class Sized(Protocol):
+    """Anything that knows the bytes of its unique storages."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held, each storage counted once."""
+        ...
+
+
+Held = TypeVar("Held", bound=Sized)
+
+
+class ByteCache(Generic[Held]):
+    """Keep the entries used last, as long as they fit into ``budget`` bytes.
+
+    The entry in use (the one got or put last) is never evicted, so one entry may exceed the
+    budget by itself; who puts it decides whether to put less of it.
+    """
+
+    def __init__(self, budget: int) -> None:
+        self.budget = budget
+        self.reserved = 0
+        """Bytes that others hold and that count against the budget."""
+        self._entries: OrderedDict[Hashable, Held] = OrderedDict()
+
+    @property
+    def room(self) -> int:
+        """Bytes that one entry may take: the budget less what is reserved."""
+        return max(0, self.budget - self.reserved)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held by all entries."""
+        return sum(entry.nbytes for entry in self._entries.values())
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._entries
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: Hashable) -> Held | None:
+        """Return the entry and mark it as in use, or None."""
+        if key in self._entries:
+            self._entries.move_to_end(key)
+        return self._entries.get(key)
+
+    def peek(self, key: Hashable) -> Held | None:
+        """Return the entry without marking it as in use, or None."""
+        return self._entries.get(key)
+
+    def put(self, key: Hashable, entry: Held) -> None:
+        """Add or replace an entry and evict the least recently used ones beyond the budget."""
+        self._entries[key] = entry
+        self._entries.move_to_end(key)
+        self.trim()
+
+    def trim(self) -> None:
+        """Evict the least recently used entries until the rest fits; the last one stays."""
+        held = self.nbytes
+        while held > self.room and len(self._entries) > 1:
+            _, evicted = self._entries.popitem(last=False)
+            held -= evicted.nbytes
+
+    def forget(self, unwanted: Callable[[Hashable], bool]) -> None:
+        """Forget the entries whose keys are unwanted."""
+        for key in [key for key in self._entries if unwanted(key)]:
+            del self._entries[key]
+
+    def clear(self) -> None:
+        """Forget every entry."""
+        self._entries.clear()
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from convviz_widgets.diagnosis import (
     TensorFacts,
 )
 from convviz_widgets.instrument import OUTPUT_GRADIENTS, WEIGHTS, Measurement
-from convviz_widgets.state.job import (
+from convviz_widgets.state.measurements import (
     ACTIVATIONS,
     CENSUS,
     FILTERS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from convviz_widgets.instrument import LayerInfo
-from convviz_widgets.state.embedding import Embedding
+from convviz_widgets.state.embeddings import Embedding
 
 
 def sentences(

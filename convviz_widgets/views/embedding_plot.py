@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from ipywidgets import Image
 
-from convviz_widgets.state.embedding import Frame
+from convviz_widgets.state.embeddings import Frame
 from convviz_widgets.tensors import rgb_png
 from convviz_widgets.tensors.points import Points, paint_points
 from convviz_widgets.tensors.polygon import inside

@@ -13,8 +13,7 @@ from traitlets import Enum, Int, List
 
 from convviz_widgets.errors import InputError
 from convviz_widgets.state import ModelState, Selection
-from convviz_widgets.state.codes import code_layer
-from convviz_widgets.state.embedding import METHODS, PCA, TSNE, Embedding, EmbeddingJob
+from convviz_widgets.state.embeddings import METHODS, PCA, TSNE, Embedding, EmbeddingJob, code_layer
 from convviz_widgets.state.history import coarse_to_fine
 from convviz_widgets.tensors.neighbour_map import has_scikit_learn
 from convviz_widgets.views.chosen_images import ChosenImages

@@ -11,7 +11,7 @@ from convviz_widgets.checkpoints import CheckpointSeries
 from convviz_widgets.errors import InputError
 from convviz_widgets.instrument import ImageSet
 from convviz_widgets.state import ModelState
-from convviz_widgets.state.embedding import PCA, TSNE, EmbeddingJob
+from convviz_widgets.state.embeddings import PCA, TSNE, EmbeddingJob
 from convviz_widgets.tensors.alignment import align
 from convviz_widgets.tensors.principal_plane import principal_plane
 
@@ -46,7 +46,7 @@ def state():
 
 
 def jobs(state, reference=-1, **options):
-    keys = [entry.key for entry in state._timeline.entries]
+    keys = state.embeddings.keys
     return [
         EmbeddingJob(key, keys[reference], **{"layer": "1", "count": 500, **options})
         for key in keys
@@ -134,12 +134,15 @@ def test_images_that_cannot_be_read_or_have_no_finite_code_have_no_point():
 
 
 def test_a_broken_checkpoint_is_one_line_and_the_others_are_there(state):
-    asked = jobs(state)
-    broken = state._timeline.entries[1]
-    object.__setattr__(broken, "load", lambda: {"0.weight": torch.zeros(1)})
-    found = done(state, asked)
+    weights = {step: net_of(weight).state_dict() for step, weight in WEIGHTS.items()}
+    weights[10] = {"0.weight": torch.zeros(1)}
+    series = CheckpointSeries.from_state_dicts(list(weights.items()))
+    broken = ModelState(net_of(WEIGHTS[0]), state.image_set, checkpoints=series)
+    asked = jobs(broken)
+    found = done(broken, asked)
     assert [each is None for each in found] == [False, True, False]
-    (line,) = state.embeddings.progress(*asked).failures
+    (line,) = broken.embeddings.progress(*asked).failures
+    broken.close()
     assert line.startswith("step 10: ")
     assert "\n" not in line
 
@@ -163,7 +166,7 @@ def test_a_dead_layer_is_one_point_and_not_an_error(state):
 
 def test_work_that_nobody_asks_for_any_more_is_dropped(state):
     reading, leaving = threading.Event(), threading.Event()
-    plain = state.embeddings._encoder._images.input
+    plain = state.image_set.input
 
     def slow(index):
         reading.set()
@@ -174,7 +177,7 @@ def test_work_that_nobody_asks_for_any_more_is_dropped(state):
     asked = jobs(state)
     # Batches of one image, so that there is something to drop between two.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("convviz_widgets.state.own_probe.BATCH", 1)
+        patch.setattr("convviz_widgets.state.background.BATCH", 1)
         state.embeddings.ask("test", *asked)
         assert reading.wait(PATIENCE)
         state.embeddings.leave("test")

@@ -122,28 +122,19 @@ def test_too_few_images_prove_nothing_and_the_report_says_what_is_needed(make_st
     assert "loss-jump" in dict(report.unchecked)
 
 
-def test_a_second_diagnosis_measures_nothing(make_state, monkeypatch):
+def test_a_second_diagnosis_measures_nothing(make_state):
     state = make_state(Net(), Net(alive=2))
     first = cvw.diagnose(state)
-    from convviz_widgets.state.measurer import Measurer
-
-    monkeypatch.setattr(Measurer, "measure", lambda *_: pytest.fail("measured again"))
+    before = state.history.measured_count
     assert cvw.diagnose(state) == first
+    assert state.history.measured_count == before
 
 
-def test_nothing_is_measured_twice_within_a_diagnosis(make_state, monkeypatch):
-    from convviz_widgets.state.measurer import Measurer
-
-    measured, original = [], Measurer.measure
-
-    def measure(self, job, *rest):
-        measured.append(job.identity)
-        return original(self, job, *rest)
-
-    monkeypatch.setattr(Measurer, "measure", measure)
-    cvw.diagnose(make_state(Net(), Net(), Net(alive=2)))
+def test_nothing_is_measured_twice_within_a_diagnosis(make_state):
+    state = make_state(Net(), Net(), Net(alive=2))
+    cvw.diagnose(state)
     # weights, activations and gradients of three checkpoints, two updates, the census of the last
-    assert len(measured) == len(set(measured)) == 3 * 3 + 2 + 1
+    assert state.history.measured_count == 3 * 3 + 2 + 1
 
 
 def test_without_a_record_updates_are_taken_from_neighbouring_checkpoints(make_state):

@@ -1,5 +1,6 @@
 """The history measures what is asked for, once, and can be interrupted at any time."""
 
+import gc
 import threading
 
 import numpy as np
@@ -9,11 +10,17 @@ from torch.nn import functional as F
 
 from convviz_widgets.checkpoints import CheckpointSeries, write_checkpoint
 from convviz_widgets.errors import InputError
-from convviz_widgets.instrument import OUTPUT_GRADIENTS, OUTPUTS, WEIGHTS, ImageSet
+from convviz_widgets.instrument import OUTPUT_GRADIENTS, OUTPUTS, WEIGHTS, ImageSet, Probe
 from convviz_widgets.state import ACTIVATIONS, GRADIENTS, PARAMETERS, UPDATES, ModelState
 from convviz_widgets.state.history import coarse_to_fine
 
 PATIENCE = 60
+
+
+def alive(kind):
+    """Return how many objects of a class there are."""
+    gc.collect()
+    return sum(type(each) is kind for each in gc.get_objects())
 
 
 def measured(state, part):
@@ -42,21 +49,6 @@ def reopened(directory, images, make_net):
     yield reopen
     for state in states:
         state.close()
-
-
-def passes(state, monkeypatch):
-    """Count the forward passes that measuring runs from now on."""
-    from convviz_widgets.state import measurer
-
-    counted = []
-    original = measurer.measure_activations
-
-    def count(probe, batches):
-        counted.append(probe.key)
-        return original(probe, batches)
-
-    monkeypatch.setattr(measurer, "measure_activations", count)
-    return counted
 
 
 def test_nothing_is_measured_before_it_is_asked_for(state):
@@ -108,19 +100,40 @@ def test_the_passes_are_not_the_users(state):
     assert (state.forward_count, state.backward_count) == (1, 0)
 
 
-def test_a_second_look_measures_nothing(state, monkeypatch):
+def test_a_second_look_measures_nothing(state):
     first = measured(state, ACTIVATIONS)
-    counted = passes(state, monkeypatch)
+    before = state.history.measured_count, state.history.forward_count
     assert measured(state, ACTIVATIONS) == first
-    assert counted == []
+    assert (state.history.measured_count, state.history.forward_count) == before
 
 
-def test_the_selected_checkpoint_comes_first(state, monkeypatch):
-    counted = passes(state, monkeypatch)
+def order_of(state, *parts):
+    """Have parts measured; return the (part, checkpoint) pairs in the order that they came."""
+    order = []
+
+    def look():
+        there = [
+            (part, index)
+            for part in parts
+            for index, found in enumerate(state.history.all(part))
+            if found is not None
+        ]
+        order.extend(each for each in there if each not in order)
+
+    state.history.observe(look)
+    state.history.ask("test", *parts)
+    assert state.history.wait(PATIENCE)
+    return order
+
+
+def test_the_selected_checkpoint_comes_first(state):
     state.select(checkpoint=1)
-    keys = [entry.key for entry in state._timeline.entries]
-    measured(state, ACTIVATIONS)
-    assert [key for key in counted if key in keys] == [keys[1], keys[0], keys[2]]
+    assert [index for _, index in order_of(state, ACTIVATIONS)] == [1, 0, 2]
+
+
+def test_of_each_checkpoint_everything_is_measured_while_it_is_loaded(state):
+    order = order_of(state, PARAMETERS, ACTIVATIONS, GRADIENTS)
+    assert [index for _, index in order] == [2, 2, 2, 0, 0, 0, 1, 1, 1]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 10, 31])
@@ -191,11 +204,11 @@ def test_captures_are_measured_when_they_are_taken_up(images, make_net):
 
 
 @pytest.mark.parametrize("part", [PARAMETERS, ACTIVATIONS, GRADIENTS, UPDATES])
-def test_a_new_session_reads_what_the_last_one_wrote(part, reopened, monkeypatch):
+def test_a_new_session_reads_what_the_last_one_wrote(part, reopened):
     before = measured(reopened(), part)
     state = reopened()
-    monkeypatch.setattr(state.history._measurer, "measure", None)
     after = measured(state, part)
+    assert state.history.measured_count == 0
     for old, new in zip(before, after, strict=True):
         if old is None:
             assert new is None
@@ -213,57 +226,49 @@ def test_a_new_session_reads_what_the_last_one_wrote(part, reopened, monkeypatch
             np.testing.assert_array_equal(new.fired[layer], fired)
 
 
-def counted_again(state, part, monkeypatch):
+def counted_again(state, part):
     """Return how many checkpoints are measured although an earlier session has been here."""
-    counted = []
-    original = state.history._measurer.measure
-    monkeypatch.setattr(
-        state.history._measurer,
-        "measure",
-        lambda job, go_on: counted.append(job) or original(job, go_on),
-    )
+    before = state.history.measured_count
     measured(state, part)
-    return len(counted)
+    return state.history.measured_count - before
 
 
-def test_a_rewritten_checkpoint_is_measured_again(directory, reopened, make_net, monkeypatch):
+def test_a_rewritten_checkpoint_is_measured_again(directory, reopened, make_net):
     measured(reopened(), PARAMETERS)
     write_checkpoint(directory / "step-100.safetensors", make_net(5).state_dict())
-    assert counted_again(reopened(), PARAMETERS, monkeypatch) == 1
+    assert counted_again(reopened(), PARAMETERS) == 1
 
 
-def test_other_images_labels_or_losses_are_measured_again(images, reopened, monkeypatch):
+def test_other_images_labels_or_losses_are_measured_again(images, reopened):
     measured(reopened(), ACTIVATIONS)
     measured(reopened(), GRADIENTS)
     brighter = ImageSet(images.batch(range(5)) + 0.1, labels=[0, 1, 2, 0, 1])
     relabelled = ImageSet(images.batch(range(5)), labels=[1, 1, 2, 0, 1])
     smoothed = reopened(loss=lambda o, t: F.cross_entropy(o, t, label_smoothing=0.1))
-    assert counted_again(reopened(brighter), ACTIVATIONS, monkeypatch) == 3
-    assert counted_again(reopened(relabelled), GRADIENTS, monkeypatch) == 3
-    assert counted_again(smoothed, GRADIENTS, monkeypatch) == 3
-    assert counted_again(reopened(relabelled), ACTIVATIONS, monkeypatch) == 0
-    assert counted_again(reopened(loss=F.cross_entropy), GRADIENTS, monkeypatch) == 0
+    assert counted_again(reopened(brighter), ACTIVATIONS) == 3
+    assert counted_again(reopened(relabelled), GRADIENTS) == 3
+    assert counted_again(smoothed, GRADIENTS) == 3
+    assert counted_again(reopened(relabelled), ACTIVATIONS) == 0
+    assert counted_again(reopened(loss=F.cross_entropy), GRADIENTS) == 0
 
 
-def test_another_forward_with_the_same_layers_is_measured_again(
-    directory, images, make_net, monkeypatch
-):
+def test_another_forward_with_the_same_layers_is_measured_again(directory, images, make_net):
     def session(slope):
         net = make_net(9)
         net[1] = torch.nn.LeakyReLU(slope)
         return ModelState(net, images, checkpoints=CheckpointSeries.from_directory(directory))
 
     measured(session(0.1), ACTIVATIONS)
-    assert counted_again(session(0.1), ACTIVATIONS, monkeypatch) == 0
-    assert counted_again(session(0.2), ACTIVATIONS, monkeypatch) == 3
+    assert counted_again(session(0.1), ACTIVATIONS) == 0
+    assert counted_again(session(0.2), ACTIVATIONS) == 3
 
 
-def test_a_folder_that_cannot_be_written_keeps_nothing_but_memory(directory, reopened, monkeypatch):
+def test_a_folder_that_cannot_be_written_keeps_nothing_but_memory(directory, reopened):
     (directory / ".convviz-history").write_text("a file where the folder should be")
     state = reopened()
     assert all(measured(state, PARAMETERS))
     assert "kept in memory only" in state.history.problem
-    assert counted_again(state, PARAMETERS, monkeypatch) == 0
+    assert counted_again(state, PARAMETERS) == 0
 
 
 def test_files_that_vanish_are_made_again(directory, reopened):
@@ -282,11 +287,14 @@ def test_an_unknown_part_is_refused_by_name(state):
 
 
 def test_closing_while_it_measures_ends_the_thread_and_lets_go_of_the_copies(state, caplog):
-    history = state.history
+    history, before = state.history, alive(Probe)
+    history.observe(lambda: copies.append(alive(Probe)))
+    copies = []
     history.observe(state.close)
     history.ask("test", ACTIVATIONS, GRADIENTS)
     assert history.wait(PATIENCE)
-    assert history._measurer._probe is history._measurer._shared is None
+    assert copies == [before + 1]  # the one that measures, beside the one that is looked through
+    assert alive(Probe) == before - 1
     assert caplog.records == []
 
 

@@ -14,8 +14,7 @@ import torch
 from convviz_widgets.checkpoints.listing import CheckpointFile
 from convviz_widgets.instrument import AnswerFacts, FilterFacts, Measurement
 from convviz_widgets.record import Recorder, Run
-from convviz_widgets.state.job import PARAMETERS, Job
-from convviz_widgets.state.measurement_files import MeasurementFiles, place_of
+from convviz_widgets.state.measurements import PARAMETERS, Measurable, MeasurementFiles, place_of
 from convviz_widgets.state.timeline import Entry
 from convviz_widgets.tensors import distribution
 
@@ -25,7 +24,7 @@ FINGERPRINT = "f" * 64
 @pytest.fixture
 def job(tmp_path):
     file = CheckpointFile("step-1.safetensors", str(tmp_path / "step-1.safetensors"), 1, 2, 3)
-    return Job(PARAMETERS, Entry(1, file, dict))
+    return Measurable(PARAMETERS, Entry(1, file, dict))
 
 
 @pytest.fixture
@@ -153,7 +152,7 @@ def test_what_was_measured_in_a_recorded_run_is_read_as_long_as_its_bytes_are_th
         torch.nn.init.zeros_(net.bias)
         with Recorder(net, tmp_path, step=0):
             pass
-        return Job(PARAMETERS, Entry(0, Run(tmp_path).checkpoints.key(0), dict))
+        return Measurable(PARAMETERS, Entry(0, Run(tmp_path).checkpoints.key(0), dict))
 
     assert MeasurementFiles().write(recorded(1.0), FINGERPRINT, Measurement(3))
     assert read(recorded(1.0)).images == 3
@@ -169,6 +168,6 @@ def test_a_checkpoint_of_another_size_or_time_has_no_measurement(job, written):
         CheckpointFile(key.name, key.path, 1, 2, 4),
         CheckpointFile(key.name, key.path, 1, 9, 3),
     ):
-        assert read(Job(PARAMETERS, Entry(1, other, dict))) is None
+        assert read(Measurable(PARAMETERS, Entry(1, other, dict))) is None
     moved = CheckpointFile(key.name, key.path, 77, 2, 3)
-    assert read(Job(PARAMETERS, Entry(1, moved, dict))) is not None
+    assert read(Measurable(PARAMETERS, Entry(1, moved, dict))) is not None

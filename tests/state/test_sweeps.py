@@ -10,7 +10,7 @@ from convviz_widgets.checkpoints import CheckpointSeries
 from convviz_widgets.errors import InputError
 from convviz_widgets.instrument import ImageSet
 from convviz_widgets.instrument.attribution import random_direction
-from convviz_widgets.state import Direction, ModelState, own_probe
+from convviz_widgets.state import Direction, ModelState, background
 from convviz_widgets.sweep import sweep
 
 PATIENCE = 60
@@ -57,7 +57,7 @@ def test_a_capture_is_swept_with_its_own_weights(images, make_net):
 
 
 def test_what_was_cancelled_goes_on_from_there(state, images, monkeypatch):
-    monkeypatch.setattr(own_probe, "BATCH", 2)
+    monkeypatch.setattr(background, "BATCH", 2)
     read = []
     original = images.input
     monkeypatch.setattr(images, "input", lambda index: read.append(index) or original(index))
@@ -78,7 +78,7 @@ def test_what_was_cancelled_goes_on_from_there(state, images, monkeypatch):
 
 
 def test_the_last_to_leave_cancels(state, monkeypatch):
-    monkeypatch.setattr(own_probe, "BATCH", 1)
+    monkeypatch.setattr(background, "BATCH", 1)
     sweeps = state.sweeps
     sweeps.observe(leave := lambda: sweeps.unobserve(leave))
     assert swept(state, 0, 1, 2) == [None] * 3
@@ -122,14 +122,14 @@ LOCK_TAKEN, RUNNING = threading.Event(), threading.Event()
 
 
 class Waiting(nn.Module):
-    """Runs in the sweep's thread only once somebody else could take the state's lock."""
+    """Runs in the background only once somebody else could take the state's lock."""
 
     def __init__(self):
         super().__init__()
         self.inner = nn.Conv2d(1, 1, 1)
 
     def forward(self, x):
-        if threading.current_thread().name == "convviz-sweep" and len(x) > 2:
+        if threading.current_thread().name == "convviz-background" and len(x) > 2:
             RUNNING.set()
             assert LOCK_TAKEN.wait(PATIENCE)
         return self.inner(x)

@@ -258,7 +258,7 @@ class Interrupted(DistributionHistory):
     """A view in the middle of whose making another one's checkpoint has been measured."""
 
     def figures(self):
-        self.state.history._tell()
+        self.state.history.tell()
         return super().figures()
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from typing import ClassVar
 
 from convviz_widgets.errors import in_one_line
-from convviz_widgets.instrument.responses import Responses, joined
-from convviz_widgets.state.cache import ByteCache
-from convviz_widgets.state.demand import OnDemand
-from convviz_widgets.state.history import Progress
-from convviz_widgets.state.responder import Responder
+from convviz_widgets.instrument import ImageSet
+from convviz_widgets.instrument.responses import Responses, joined, respond
+from convviz_widgets.state.background import Background, Priority, Progress, Provider, Task
+from convviz_widgets.state.recordings import ByteCache
 from convviz_widgets.state.timeline import Entry, Timeline
 
 OUTPUT_BYTES = 2**26
@@ -19,6 +17,9 @@ OUTPUT_BYTES = 2**26
 
 WHOLE_VALUES = 2**18
 """Outputs of a question that are kept without being asked for."""
+
+BEGUN = 4
+"""Questions whose answer is kept although it is not whole."""
 
 
 @dataclass(frozen=True)
@@ -32,32 +33,34 @@ class Question:
     """Whether the outputs themselves are wanted, not only numbers by image."""
 
 
-class OutputHistory(OnDemand[Question, tuple[Question, Entry]]):
-    """Answers questions from memory, or has them answered by a thread of its own.
+class OutputHistory(Provider[Question]):
+    """Answers questions from memory, or has them answered in the background.
 
-    It works while somebody asks for something that is missing, in the order of the questions, and
-    tells the observers after every batch of images.
+    They are answered in their order; the observers are told after every batch of images.
 
     Parameters
     ----------
+    background
+        Answers.
     timeline
         The checkpoints, captures among them.
-    responder
-        Answers for one of them.
+    images
+        What is asked about.
     classes
         Of the model; None where it has none.
     """
 
-    thread_name: ClassVar[str] = "convviz-outputs"
     problem = ""
 
-    def __init__(self, timeline: Timeline, responder: Responder, classes: int | None) -> None:
-        super().__init__()
-        self._timeline, self._responder, self._classes = timeline, responder, classes
+    def __init__(
+        self, background: Background, timeline: Timeline, images: ImageSet, classes: int | None
+    ) -> None:
+        super().__init__(background)
+        self._timeline, self._images, self._classes = timeline, images, classes
         self._numbers: dict[Question, Responses] = {}
         self._whole: ByteCache[Responses] = ByteCache(OUTPUT_BYTES)
         self._sets: dict[Hashable, list[Question]] = {}
-        self._begun: tuple[Question | None, list[Responses]] = None, []
+        self._begun: dict[Question, list[Responses]] = {}
         self._failures: dict[Question, str] = {}
 
     # -- ask ----------------------------------------------------------------------------------
@@ -68,13 +71,10 @@ class OutputHistory(OnDemand[Question, tuple[Question, Entry]]):
         return Question(self._timeline.keys[index], images, whole or few)
 
     def close(self) -> None:
-        """Stop answering and forget everything."""
-        with self._turn:
-            super().close()
-            for kept in (self._numbers, self._whole, self._sets, self._failures):
-                kept.clear()
-            self._begun = None, []
-        self._responder.close()
+        """Stop answering and forget everything; the lock is held."""
+        super().close()
+        for kept in (self._numbers, self._whole, self._sets, self._begun, self._failures):
+            kept.clear()
 
     # -- look ---------------------------------------------------------------------------------
 
@@ -89,23 +89,15 @@ class OutputHistory(OnDemand[Question, tuple[Question, Entry]]):
     def progress(self, *questions: Question) -> Progress:
         """Return how many images of these questions have been answered, and what has failed."""
         with self._turn:
-            begun, parts = self._begun
-            under_way = sum(len(part.indices) + len(part.failures) for part in parts)
-            total = sum(len(each.images) for each in questions)
-            done = sum(
-                len(each.images)
-                if self._is_settled(each)
-                # Not all of them: done is what has an answer.
-                else min(under_way, len(each.images) - 1) * (each == begun)
-                for each in questions
-            )
             failures = [self._failures[each] for each in questions if each in self._failures]
-            return Progress(done, total, tuple(dict.fromkeys(failures)))
+            total = sum(len(each.images) for each in questions)
+            return Progress(sum(map(self._done, questions)), total, tuple(dict.fromkeys(failures)))
 
-    @property
-    def forward_count(self) -> int:
-        """Forward passes so far, none of which counts as the user's."""
-        return self._responder.forward_count
+    def _done(self, question: Question) -> int:
+        """Return how many images are answered: not all of them as long as there is no answer."""
+        count = len(question.images)
+        begun = _count(self._begun.get(question, ()))
+        return count if self._is_settled(question) else min(begun, count - 1)
 
     def _get(self, question: Question) -> Responses | None:
         if not question.whole:
@@ -123,42 +115,47 @@ class OutputHistory(OnDemand[Question, tuple[Question, Entry]]):
 
     # -- work ---------------------------------------------------------------------------------
 
-    def _next(self) -> tuple[Question, Entry] | None:
+    def next_task(self) -> Task | None:
         """Return the first question that has no answer; the lock is held."""
         entries = {entry.key: entry for entry in self._timeline.entries}
-        for questions in self._asked.values():
-            for each in questions:
-                if each.key in entries and not self._is_settled(each):
-                    return each, entries[each.key]
+        for question, is_first in self._in_order():
+            if question.key in entries and not self._is_settled(question):
+                return self._task(question, entries[question.key], is_first)
         return None
 
-    def _do(self, task: tuple[Question, Entry]) -> None:
-        self._answer(*task)
+    def _task(self, question: Question, entry: Entry, is_first: bool) -> Task:
+        def failed(error: Exception) -> None:
+            self._settle(question, failure=f"step {entry.step:,}: {in_one_line(error)}")
 
-    def _fail(self, task: tuple[Question, Entry], error: Exception) -> None:
-        question, entry = task
-        self._settle(question, failure=f"step {entry.step:,}: {in_one_line(error)}")
+        return Task(
+            do=lambda: self._answer(question, entry),
+            fail=failed,
+            is_wanted=lambda: self._is_asked(question),
+            priority=Priority.SHOWN if is_first else Priority.ASKED,
+        )
 
     def _answer(self, question: Question, entry: Entry) -> None:
-        """Answer a question, from where it was left when it was dropped last."""
+        """Answer a question, or a part of it, from where it was left last."""
         with self._turn:
-            begun, parts = self._begun
-            parts = parts if begun == question else []
-            self._begun = question, parts
-        done = sum(len(part.indices) + len(part.failures) for part in parts)
-        for part in self._responder.respond(entry, question.images[done:]):
+            parts = self._begun.pop(question, [])
+            self._begun[question] = parts
+            while len(self._begun) > BEGUN:
+                self._begun.pop(next(iter(self._begun)))
+        for batch in self._background.batches(question.images[_count(parts) :]):
+            part = respond(self._background.loaded(entry), self._images, batch)
             with self._turn:
                 parts.append(part if question.whole else part.without_outputs())
-            if not self._is_asked(question):
-                return
-            self._tell()
+            if _count(parts) < len(question.images):
+                self.tell()
+                if self._background.turn_is_over():
+                    return
         self._settle(question, answer=joined(parts))
 
     def _settle(
         self, question: Question, *, answer: Responses | None = None, failure: str = ""
     ) -> None:
         with self._turn:
-            self._begun = None, []
+            self._begun.pop(question, None)
             if self._closed:
                 return
             if answer is None:
@@ -170,3 +167,8 @@ class OutputHistory(OnDemand[Question, tuple[Question, Entry]]):
                     larger.append(question)
             else:
                 self._numbers[question] = answer
+
+
+def _count(parts: Iterable[Responses]) -> int:
+    """Return how many images these are about, those that could not be read included."""
+    return sum(len(part.indices) + len(part.failures) for part in parts)

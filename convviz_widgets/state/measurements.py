@@ -1,4 +1,4 @@
-"""Measurements on disk, beside the checkpoints that they were made of."""
+"""Measurements of checkpoints: what there is to be measured, and where it is kept."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import hashlib
 import json
 import os
 import secrets
+import threading
 import zlib
+from collections.abc import Callable, Hashable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +20,20 @@ from convviz_widgets.checkpoints.listing import StoredItem
 from convviz_widgets.checkpoints.regular_file import read_regular
 from convviz_widgets.errors import CheckpointError
 from convviz_widgets.instrument import AnswerFacts, FilterFacts, Measurement
-from convviz_widgets.state.job import Job
+from convviz_widgets.state.recordings import ByteCache
+from convviz_widgets.state.timeline import Entry
 from convviz_widgets.tensors import Distribution, Moments
+
+PARAMETERS = "parameters"
+ACTIVATIONS = "activations"
+GRADIENTS = "gradients"
+UPDATES = "updates"
+CENSUS = "full census"
+FILTERS = "filters"
+
+PARTS = (PARAMETERS, ACTIVATIONS, GRADIENTS, UPDATES, CENSUS, FILTERS)
+"""What is measured by itself: the weights alone need no pass; updates need two checkpoints. The
+census looks at many more images than the probe batch has, and at the last checkpoint alone."""
 
 FOLDER = ".convviz-history"
 SUFFIX = ".measurement"
@@ -27,6 +42,124 @@ DIGEST = 32
 FILE_BYTES = 2**25
 CONTENT_BYTES = 2**26
 """A file, and what it expands to, may be so large; a larger one was not written by this module."""
+
+MEMORY = 2**27
+"""Bytes of measurements that are on disk as well and stay in memory all the same."""
+
+Identity = tuple[Hashable, ...]
+
+
+@dataclass(frozen=True)
+class Measurable:
+    """One part to be measured at one checkpoint."""
+
+    part: str
+    entry: Entry
+    before: Entry | None = None
+    """The checkpoint before, for updates; that of step 0, for the census and filters."""
+
+    @property
+    def identity(self) -> Identity:
+        """What the result belongs to: the part, and the keys of the checkpoints."""
+        before = (self.before.key,) if self.before else ()
+        return (self.part, self.entry.key, *before)
+
+
+def measurables(part: str, entries: tuple[Entry, ...]) -> list[Measurable | None]:
+    """Return what there is to be measured at each checkpoint; no update leads to the first."""
+    if part == CENSUS:
+        last = [Measurable(part, entry, _initial(entries)) for entry in entries[-1:]]
+        return [*(None for _ in entries[:-1]), *last]
+    if part == FILTERS:
+        return [Measurable(part, entry, _initial(entries)) for entry in entries]
+    if part != UPDATES:
+        return [Measurable(part, entry) for entry in entries]
+    pairs = zip(entries[1:], entries, strict=False)
+    return [None, *(Measurable(part, entry, before) for entry, before in pairs)]
+
+
+def _initial(entries: tuple[Entry, ...]) -> Entry | None:
+    """Return the checkpoint of step 0, where there is one and another behind it."""
+    return entries[0] if len(entries) > 1 and entries[0].step == 0 else None
+
+
+class MeasurementStore:
+    """Keeps what was measured, by part and checkpoint; may be used from several threads.
+
+    What is on disk is kept in memory only within a budget, and read again when it is looked at;
+    what could not be written stays in memory.
+    """
+
+    def __init__(self) -> None:
+        self._files = MeasurementFiles()
+        self._lock = threading.Lock()
+        self._in_memory: dict[Identity, Measurement] = {}
+        self._on_disk: dict[Identity, tuple[Measurable, str]] = {}
+        self._recent: ByteCache[Measurement] = ByteCache(MEMORY)
+        self._failures: dict[Identity, str] = {}
+
+    @property
+    def problem(self) -> str:
+        """One line when nothing can be kept on disk."""
+        return self._files.problem
+
+    def is_settled(self, wanted: Measurable) -> bool:
+        """Tell whether this is measured, or cannot be."""
+        known = (self._in_memory, self._on_disk, self._failures)
+        return any(wanted.identity in kept for kept in known)
+
+    def failure(self, wanted: Measurable) -> str:
+        """Return one line on why this cannot be measured, else nothing."""
+        return self._failures.get(wanted.identity, "")
+
+    def get(self, wanted: Measurable) -> Measurement | None:
+        """Return what was measured; None where that is still to be done."""
+        with self._lock:
+            found = self._in_memory.get(wanted.identity) or self._recent.get(wanted.identity)
+            place = self._on_disk.get(wanted.identity)
+        if found is not None or place is None:
+            return found
+        return self._from_disk(*place)
+
+    def settle(
+        self, wanted: Measurable, fingerprint: str, measure: Callable[[], Measurement]
+    ) -> None:
+        """Find the measurement on disk, or make it and write it there."""
+        if self._from_disk(wanted, fingerprint) is not None:
+            return
+        measured = measure()
+        written = self._files.write(wanted, fingerprint, measured)
+        with self._lock:
+            if written:
+                self._on_disk[wanted.identity] = wanted, fingerprint
+                self._recent.put(wanted.identity, measured)
+            else:
+                self._in_memory[wanted.identity] = measured
+
+    def fail(self, some: Iterable[Measurable], line: str) -> None:
+        """Note why some cannot be measured, so that they are not tried again."""
+        with self._lock:
+            self._failures.update((wanted.identity, line) for wanted in some)
+
+    def forget_all_but(self, keys: Iterable[Hashable]) -> None:
+        """Let go of the measurements of checkpoints that there are no more."""
+        present = set(keys)
+        with self._lock:
+            for kept in (self._in_memory, self._on_disk, self._failures):
+                for identity in [each for each in kept if not present.issuperset(each[1:])]:
+                    del kept[identity]
+            if not present:
+                self._recent.clear()
+
+    def _from_disk(self, wanted: Measurable, fingerprint: str) -> Measurement | None:
+        found = self._files.read(wanted, fingerprint)
+        with self._lock:
+            if found is None:  # never written, or deleted meanwhile: to be made again
+                self._on_disk.pop(wanted.identity, None)
+            else:
+                self._on_disk[wanted.identity] = wanted, fingerprint
+                self._recent.put(wanted.identity, found)
+        return found
 
 
 class MeasurementFiles:
@@ -41,27 +174,27 @@ class MeasurementFiles:
         self.problem = ""
         """One line when a folder could not be written."""
 
-    def read(self, job: Job, fingerprint: str) -> Measurement | None:
+    def read(self, wanted: Measurable, fingerprint: str) -> Measurement | None:
         """Return what was written for this checkpoint; None where there is nothing sound."""
-        path = place_of(job, fingerprint)
+        path = place_of(wanted, fingerprint)
         if path is None:
             return None
         try:
-            return _unpacked(read_regular(path, FILE_BYTES), _identity(job))
+            return _unpacked(read_regular(path, FILE_BYTES), _identity(wanted))
         except (OSError, CheckpointError, ValueError, KeyError, TypeError, zlib.error):
             return None
         except (OverflowError, RecursionError, MemoryError):  # planted by a stranger
             return None
 
-    def write(self, job: Job, fingerprint: str, measured: Measurement) -> bool:
+    def write(self, wanted: Measurable, fingerprint: str, measured: Measurement) -> bool:
         """Write for later sessions; return whether that was possible."""
-        path = place_of(job, fingerprint)
+        path = place_of(wanted, fingerprint)
         if path is None or self.problem:
             return False
         temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(_packed(measured, _identity(job)))
+            temporary.write_bytes(_packed(measured, _identity(wanted)))
             temporary.replace(path)
         except OSError as error:
             self.problem = f"kept in memory only: {path.parent.parent} {error.strerror or error}"
@@ -71,21 +204,21 @@ class MeasurementFiles:
         return True
 
 
-def place_of(job: Job, fingerprint: str) -> Path | None:
-    """Return the file for a job; None where the checkpoint is no file or the model is unknown."""
-    key = job.entry.key
+def place_of(wanted: Measurable, fingerprint: str) -> Path | None:
+    """Return its file; None where the checkpoint is no file, or the model is unknown."""
+    key = wanted.entry.key
     if not isinstance(key, StoredItem) or not fingerprint:
         return None
-    if job.before is not None and not isinstance(job.before.key, StoredItem):
+    if wanted.before is not None and not isinstance(wanted.before.key, StoredItem):
         return None
-    name = hashlib.sha256(f"{job.part}\n{os.path.basename(key.path)}".encode()).hexdigest()[:32]
+    name = hashlib.sha256(f"{wanted.part}\n{os.path.basename(key.path)}".encode()).hexdigest()[:32]
     return Path(key.path).parent / FOLDER / fingerprint[:16] / f"{name}{SUFFIX}"
 
 
-def _identity(job: Job) -> list[Any]:
-    keys = [entry.key for entry in (job.entry, job.before) if entry is not None]
+def _identity(wanted: Measurable) -> list[Any]:
+    keys = [entry.key for entry in (wanted.entry, wanted.before) if entry is not None]
     files = [key for key in keys if isinstance(key, StoredItem)]
-    return [FORMAT, job.part, *([Path(f.path).name, *f.identity] for f in files)]
+    return [FORMAT, wanted.part, *([Path(f.path).name, *f.identity] for f in files)]
 
 
 def _packed(measured: Measurement, identity: list[Any]) -> bytes:

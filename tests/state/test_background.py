@@ -1,0 +1,234 @@
+"""One thread and one more copy of the model do everything; what somebody looks at goes first."""
+
+import gc
+import threading
+
+import pytest
+import torch
+from torch import nn
+
+from convviz_widgets.checkpoints import CheckpointSeries
+from convviz_widgets.errors import InputError
+from convviz_widgets.instrument import ImageSet
+from convviz_widgets.state import (
+    ACTIVATIONS,
+    GRADIENTS,
+    PARAMETERS,
+    UPDATES,
+    Background,
+    Examination,
+    ModelState,
+    background,
+)
+from convviz_widgets.state.background import Client, Priority, Stopped, Task
+from convviz_widgets.state.embeddings import EmbeddingJob
+
+PATIENCE = 60
+
+
+class Worklist(Client):
+    """Has numbered tasks, and writes down in a list of all worklists what is done."""
+
+    def __init__(self, shared, name, log, count, priority=Priority.ASKED, batches=1):
+        super().__init__(shared)
+        self.name, self.log, self.left = name, log, list(range(count))
+        self.priority, self.batches = priority, batches
+        self.between = lambda: None
+
+    def next_task(self):
+        if not self.left:
+            return None
+        return Task(self.do, self.fail, lambda: bool(self.left), self.priority)
+
+    def do(self):
+        number = self.left[0]
+        for _ in range(self.batches):
+            self.between()
+            self._background.pause()
+        self.left.pop(0)
+        self.log.append(f"{self.name}{number}")
+
+    def fail(self, error):
+        self.log.append(f"{self.name}: {error}")
+        self.left.pop(0)
+
+
+@pytest.fixture
+def shared():
+    made = Background()
+    yield made
+    made.close()
+
+
+def held_up(shared, *clients):
+    """Let clients ask while a first one is under way, so that all of them are there at once."""
+    gate = threading.Event()
+    first = Worklist(shared, "first", [], 1)
+    first.between = lambda: gate.wait(PATIENCE)
+    shared.wake(first)
+    for client in clients:
+        shared.wake(client)
+    gate.set()
+    assert all(client.wait(PATIENCE) for client in (first, *clients))
+
+
+def test_of_equally_urgent_clients_each_is_served_in_turn(shared):
+    log = []
+    held_up(shared, *(Worklist(shared, name, log, 3) for name in "ab"))
+    assert log == ["a0", "b0", "a1", "b1", "a2", "b2"]
+
+
+def test_what_is_shown_goes_before_what_was_asked_for_before_what_lies_ahead(shared):
+    log = []
+    ahead, asked, shown = Priority.AHEAD, Priority.ASKED, Priority.SHOWN
+    clients = [Worklist(shared, each.name[:2], log, 2, each) for each in (ahead, asked, shown)]
+    held_up(shared, *clients)
+    assert log == ["SH0", "SH1", "AS0", "AS1", "AH0", "AH1"]
+
+
+def test_what_is_shown_is_done_between_two_batches_of_something_else(shared):
+    log = []
+    long = Worklist(shared, "long", log, 1, batches=3)
+    shown = Worklist(shared, "shown", log, 2, Priority.SHOWN)
+    long.between = lambda: (log.append("batch"), len(log) == 2 and shared.wake(shown))
+    shared.wake(long)
+    assert long.wait(PATIENCE)
+    assert log == ["batch", "batch", "shown0", "shown1", "batch", "long0"]
+
+
+def test_what_nobody_wants_any_more_is_left_at_the_next_batch(shared):
+    log = []
+    client = Worklist(shared, "a", log, 1, batches=5)
+    client.between = lambda: (log.append("batch"), client.left.clear())
+    shared.wake(client)
+    assert client.wait(PATIENCE)
+    assert log == ["batch"]
+
+
+def test_a_task_that_raises_is_noted_and_the_next_one_is_done(shared):
+    log = []
+    client = Worklist(shared, "a", log, 2)
+    client.between = lambda: log or 1 / 0
+    shared.wake(client)
+    assert client.wait(PATIENCE)
+    assert log == ["a: division by zero", "a1"]
+
+
+def test_no_thread_is_left_when_there_is_nothing_to_do(shared):
+    before = threading.active_count()
+    client = Worklist(shared, "a", [], 1)
+    for _ in range(2):
+        client.left.append(0)
+        shared.wake(client)
+        assert client.wait(PATIENCE)
+    assert threading.active_count() <= before + 1  # the last is just ending
+
+
+def test_a_closed_background_does_nothing_and_frees_who_waits(shared):
+    log = []
+    client = Worklist(shared, "a", log, 3)
+    client.between = shared.close
+    shared.wake(client)
+    assert client.wait(PATIENCE)
+    shared.wake(client)
+    assert log == []
+    with pytest.raises(Stopped):
+        shared.probe()
+
+
+# -- the clients of a state -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def long_run(images, make_net):
+    """A state with two hundred checkpoints."""
+    weights = make_net(0).state_dict()
+    series = CheckpointSeries.from_state_dicts([(step, weights) for step in range(200)])
+    made = ModelState(make_net(9), images, checkpoints=series)
+    yield made
+    made.close()
+
+
+def test_an_embedding_asked_for_while_200_checkpoints_are_measured_comes_next(long_run):
+    """By the order of what is done: at most the measurement under way comes before it."""
+    state, seen = long_run, []
+    keys = state.embeddings.keys
+    job = EmbeddingJob(keys[7], keys[7], "1", 500)
+    parts = PARAMETERS, ACTIVATIONS, GRADIENTS, UPDATES
+    done = lambda: state.history.progress(*parts).done  # noqa: E731
+    asked_at = []
+
+    def ask_once():
+        if done() == 20:
+            asked_at.append(done())
+            state.embeddings.ask("test", job)
+
+    state.history.observe(ask_once)
+    state.embeddings.observe(lambda: seen.append(done()))
+    state.history.ask("test", *parts)
+    assert state.history.wait(PATIENCE)
+    assert asked_at == [20]
+    assert seen[0] == 20
+    assert state.embeddings.get(job) is not None
+    assert done() == 4 * 200 - 1  # no update leads to the first
+
+
+def test_a_sweep_and_a_history_share_the_time(long_run, monkeypatch):
+    monkeypatch.setattr(background, "TURN", 0)
+    state, swept = long_run, []
+    state.sweeps.observe(lambda: swept.append(state.history.progress(PARAMETERS).done))
+    state.history.ask("test", PARAMETERS)
+    state.sweeps.ask(*range(20))
+    assert state.history.wait(PATIENCE)
+    assert state.sweeps.wait(PATIENCE)
+    # One checkpoint is swept for each that is measured, but for those before it was asked for.
+    assert swept[-1] - swept[0] == len(swept) - 1 or swept[0] == 200
+
+
+class Net(nn.Sequential):
+    """Counts itself, through the garbage collector."""
+
+
+def test_however_much_is_under_way_there_are_two_copies_of_the_model(images):
+    net = Net(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 3))
+    state, copies = ModelState(net, images), []
+
+    def count():
+        copies.append(sum(type(each) is Net for each in gc.get_objects()) - 1)
+
+    examination = Examination(state)
+    clients = [state.history, state.sweeps, state.output_history, state.embeddings, examination]
+    for client in clients:
+        client.observe(count)
+    examination.start()
+    state.sweeps.ask(0)
+    state.output_history.ask("test", state.output_history.question(0, (0, 1, 2, 3, 4)))
+    (key,) = state.embeddings.keys
+    state.embeddings.ask("test", EmbeddingJob(key, key, "1", 5))
+    assert all(client.wait(PATIENCE) for client in clients)
+    assert max(copies) == 2
+    state.close()
+    gc.collect()
+    count()
+    assert copies[-1] == 0
+
+
+def test_all_clients_of_a_closed_state_refuse_in_one_line(state):
+    clients = state.history, state.sweeps, state.output_history, state.embeddings
+    examination = Examination(state)
+    question = state.output_history.question(0, (0,))
+    state.close()
+    examination.start()
+    assert examination.wait(1)
+    assert "closed" in examination.problem
+    for client, wanted in zip(clients, (PARAMETERS, 0, question, None), strict=True):
+        with pytest.raises(InputError, match="closed"):
+            client.ask(*([wanted] if client is state.sweeps else ["test", wanted]))
+        assert client.wait(1)
+
+
+def test_the_thread_does_not_outlive_a_closed_state(images, make_net):
+    state = ModelState(make_net(1), ImageSet(torch.rand(500, 1, 6, 6)))
+    state.sweeps.ask(0)
+    state.close()
+    assert state.sweeps.wait(PATIENCE)
