@@ -1,4 +1,4 @@
-"""Networks to be timed: ResNet-18 in shape, and its stem alone, with random weights."""
+"""Networks to be timed: ResNets in shape, and their stem alone, with random weights."""
 
 from __future__ import annotations
 
@@ -25,6 +25,33 @@ class BasicBlock(nn.Module):
         shortcut = x if self.downsample is None else self.downsample(x)
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
+        y += shortcut
+        return self.relu(y)
+
+
+class Bottleneck(nn.Module):
+    """A 3×3 convolution between two of 1×1, and a shortcut."""
+
+    def __init__(self, inputs: int, width: int, stride: int) -> None:
+        super().__init__()
+        outputs = 4 * width
+        self.conv1 = nn.Conv2d(inputs, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, outputs, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample: nn.Module | None = None
+        if stride != 1 or inputs != outputs:
+            shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+            self.downsample = nn.Sequential(shortcut, nn.BatchNorm2d(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x if self.downsample is None else self.downsample(x)
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.relu(self.bn2(self.conv2(y)))
+        y = self.bn3(self.conv3(y))
         y += shortcut
         return self.relu(y)
 
@@ -64,6 +91,19 @@ def resnet18() -> nn.Module:
         blocks = BasicBlock(inputs, outputs, stride), BasicBlock(outputs, outputs, 1)
         stages.append((f"layer{number}", nn.Sequential(*blocks)))
     return _sequential([*stem(), *stages, *head(512)])
+
+
+def resnet50() -> nn.Module:
+    """Return a network of ResNet-50's shape: 25.6 million parameters."""
+    torch.manual_seed(0)
+    inputs, stages = 64, []
+    for number, (width, depth) in enumerate([(64, 3), (128, 4), (256, 6), (512, 3)], start=1):
+        blocks = []
+        for place in range(depth):
+            blocks.append(Bottleneck(inputs, width, 2 if number > 1 and place == 0 else 1))
+            inputs = 4 * width
+        stages.append((f"layer{number}", nn.Sequential(*blocks)))
+    return _sequential([*stem(), *stages, *head(inputs)])
 
 
 def _sequential(parts: list[tuple[str, nn.Module]]) -> nn.Module:

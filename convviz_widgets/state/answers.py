@@ -83,12 +83,12 @@ class OutputHistory(Provider[Question]):
 
         That for one image may be part of an answer for many.
         """
-        with self._turn:
+        with self._lock:
             return self._get(question)
 
     def progress(self, *questions: Question) -> Progress:
         """Return how many images of these questions have been answered, and what has failed."""
-        with self._turn:
+        with self._lock:
             failures = [self._failures[each] for each in questions if each in self._failures]
             total = sum(len(each.images) for each in questions)
             return Progress(sum(map(self._done, questions)), total, tuple(dict.fromkeys(failures)))
@@ -136,14 +136,14 @@ class OutputHistory(Provider[Question]):
 
     def _answer(self, question: Question, entry: Entry) -> None:
         """Answer a question, or a part of it, from where it was left last."""
-        with self._turn:
+        with self._lock:
             parts = self._begun.pop(question, [])
             self._begun[question] = parts
             while len(self._begun) > BEGUN:
                 self._begun.pop(next(iter(self._begun)))
         for batch in self._background.batches(question.images[_count(parts) :]):
-            part = respond(self._background.loaded(entry), self._images, batch)
-            with self._turn:
+            part = respond(self._background.model.loaded(entry), self._images, batch)
+            with self._lock:
                 parts.append(part if question.whole else part.without_outputs())
             if _count(parts) < len(question.images):
                 self.tell()
@@ -154,7 +154,7 @@ class OutputHistory(Provider[Question]):
     def _settle(
         self, question: Question, *, answer: Responses | None = None, failure: str = ""
     ) -> None:
-        with self._turn:
+        with self._lock:
             self._begun.pop(question, None)
             if self._closed:
                 return

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from enum import IntEnum
 from math import prod
-from time import perf_counter, sleep
+from time import perf_counter
 from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
@@ -23,14 +23,14 @@ from convviz_widgets.state.timeline import Entry
 TURN = 0.25
 """Seconds after which a task that can go on later lets others of its priority have their turn."""
 
+LOADS = 5
+"""Loads of a checkpoint that a turn may take the time of, so that loading does not take it all."""
+
 BATCH = 64
 """Images that go through the model at a time, if they fit."""
 
 FORWARD_BYTES = 2**28
 """What the largest layer of a batch may take, four times over."""
-
-FRAME = 0.033
-"""Seconds from the beginning of one frame to that of the next."""
 
 Wanted = TypeVar("Wanted", bound=Hashable)
 
@@ -81,13 +81,13 @@ class Task:
 class Client(ABC):
     """Has tasks done in the background, and tells its observers after each of them.
 
-    What it keeps is written under ``background.turn``, which is held for moments: never while a
+    What it keeps is written under ``background.lock``, which is held for moments: never while a
     task runs, nor while somebody is told.
     """
 
     def __init__(self, background: Background) -> None:
         self._background = background
-        self._turn = background.turn
+        self._lock = background.lock
         self._closed = False
         self._observers: tuple[Callable[[], None], ...] = ()
         background.join(self)
@@ -99,6 +99,9 @@ class Client(ABC):
     def is_busy(self) -> bool:
         """Tell whether anything is left to be done; the lock is held."""
         return self.next_task() is not None
+
+    def rest(self) -> None:  # noqa: B027  most have nothing to let go of
+        """Let go of what is needed for more tasks alone: there are none; the lock is held."""
 
     def observe(self, observer: Callable[[], None]) -> None:
         """Call ``observer()`` whenever there is more, from the thread that works."""
@@ -132,7 +135,7 @@ class Client(ABC):
     @property
     def forward_count(self) -> int:
         """Forward passes of the background so far, none of which counts as the user's."""
-        return self._background.forward_count
+        return self._background.model.forward_count
 
     def _refuse_if_closed(self) -> None:
         if self._closed:
@@ -154,14 +157,14 @@ class Provider(Client, Generic[Wanted]):
         owner
             Anything; `leave` with the same object ends it.
         """
-        with self._turn:
+        with self._lock:
             self._refuse_if_closed()
             self._asked[id(owner)] = wanted
         self._background.wake(self)
 
     def leave(self, owner: object) -> None:
         """Do nothing more for ``owner``; what is under way is dropped at the next batch."""
-        with self._turn:
+        with self._lock:
             self._asked.pop(id(owner), None)
 
     def close(self) -> None:
@@ -170,7 +173,7 @@ class Provider(Client, Generic[Wanted]):
         self._asked.clear()
 
     def _is_asked(self, wanted: Wanted) -> bool:
-        with self._turn:
+        with self._lock:
             return any(wanted in each for each in self._asked.values())
 
     def _in_order(self) -> Iterator[tuple[Wanted, bool]]:
@@ -179,6 +182,110 @@ class Provider(Client, Generic[Wanted]):
             yield from ((each, True) for each in asked[:1])
         for asked in self._asked.values():
             yield from ((each, False) for each in asked[1:])
+
+
+class ModelCopy:
+    """A copy of the state's model for the thread of the background, made at the first use.
+
+    Parameters
+    ----------
+    probe
+        The state's probe, to be copied; None: there is no model.
+    images
+        Of the state; what goes through the model.
+    lock
+        Is held while the copy is made and while an image is read, never while the model runs: a
+        data set need not stand being read by two threads.
+    """
+
+    def __init__(
+        self, probe: Probe | None, images: ImageSet | None, lock: AbstractContextManager[Any]
+    ) -> None:
+        self.lock = lock
+        self.load_seconds = 0.0
+        """How long it took to load the last checkpoint."""
+        self._original, self._images = probe, images
+        self._copy: Probe | None = None
+
+    @property
+    def forward_count(self) -> int:
+        """Forward passes so far."""
+        return 0 if self._copy is None else self._copy.forward_count
+
+    def close(self) -> None:
+        """Let go of the model; who asks for it is `Stopped`."""
+        self._original = self._copy = None
+
+    def probe(self) -> Probe:
+        """Return the copy, whatever weights are in it."""
+        with self.lock:
+            if self._original is None or self._images is None:
+                raise Stopped
+            if self._copy is None:
+                self._copy = self._original.twin(self._images.input(0))
+            return self._copy
+
+    def loaded(self, entry: Entry) -> Probe:
+        """Return the copy with the weights of a checkpoint in it.
+
+        To be asked again after each `Background.pause`: another task may have loaded others.
+        """
+        probe = self.probe()
+        if probe.key != entry.key:
+            begun = perf_counter()
+            probe.load(entry.load(), entry.key)
+            self.load_seconds = perf_counter() - begun
+        return probe
+
+    def read(self, indices: Sequence[int]) -> ImageBatch:
+        """Return images with what belongs to them, those left out that cannot be read."""
+        assert self._images is not None
+        return read_batch(self._images, indices, self.lock)
+
+
+class Turns:
+    """Tells who is served next: of the most urgent, who was served longest ago."""
+
+    def __init__(self) -> None:
+        self._clients: list[Client] = []  # that may have a task; who was served last comes last
+        self._served: Client | None = None
+        self._since = 0.0  # when its turn began
+
+    def add(self, client: Client) -> None:
+        """Ask this client for tasks, too, until it has none."""
+        if client not in self._clients:
+            self._clients.append(client)
+
+    def next(
+        self, least: Priority, busy: Collection[Client], seconds: float
+    ) -> tuple[Client, Task] | None:
+        """Return the most urgent task of at least this priority, and whose it is.
+
+        Parameters
+        ----------
+        busy
+            Clients with a task under way.
+        seconds
+            For which one of equally urgent clients may have one task after the other.
+        """
+        polled = {client: client.next_task() for client in self._clients if client not in busy}
+        waiting = {client: task for client, task in polled.items() if task is not None}
+        for client in polled.keys() - waiting:
+            client.rest()
+            self._clients.remove(client)
+        found = [each for each in waiting.items() if each[1].priority <= least]
+        if not found:
+            return None
+        client, task = min(found, key=lambda each: each[1].priority)  # of equal ones the first
+        self._serve(client, seconds)
+        return client, task
+
+    def _serve(self, client: Client, seconds: float) -> None:
+        if client is not self._served:
+            self._served, self._since = client, perf_counter()
+        is_over = perf_counter() - self._since >= seconds
+        self._clients.remove(client)
+        self._clients.insert(len(self._clients) if is_over else 0, client)
 
 
 @dataclass(eq=False)
@@ -199,12 +306,8 @@ class Background:
 
     Parameters
     ----------
-    probe
-        The state's probe, to be copied at the first use; None: no task runs a model.
-    images
-        Of the state; what goes through the model.
-    lock
-        Is held while the copy is made and while an image is read, never while the model runs.
+    probe, images, lock
+        As for `ModelCopy`; without them no task runs a model.
     """
 
     def __init__(
@@ -213,42 +316,35 @@ class Background:
         images: ImageSet | None = None,
         lock: AbstractContextManager[Any] | None = None,
     ) -> None:
-        self.turn = threading.Condition()
-        """The lock of all clients; who waits on it is woken after every task."""
-        self._shared, self._images, self._lock = probe, images, lock or nullcontext()
-        self._replica: Probe | None = None
+        self.lock = threading.Condition()
+        """Of all clients; who waits on it is woken after every task."""
+        self.model = ModelCopy(probe, images, lock or nullcontext())
         self._all: WeakSet[Client] = WeakSet()
-        self._clients: list[Client] = []  # that may have a task; who was served last comes last
+        self._turns = Turns()
         self._under_way: list[UnderWay] = []  # the first waits for the second, if there is one
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    @property
-    def forward_count(self) -> int:
-        """Forward passes so far."""
-        return 0 if self._replica is None else self._replica.forward_count
-
     def close(self) -> None:
         """Close every client and let go of the model; what is under way ends at its next batch."""
-        with self.turn:
+        with self.lock:
             self._closed = True
-            self._shared = self._replica = None
+            self.model.close()
             for client in list(self._all):
                 client.close()
-            self.turn.notify_all()
+            self.lock.notify_all()
 
     # -- for clients --------------------------------------------------------------------------
 
     def join(self, client: Client) -> None:
         """Close this client when the background is closed."""
-        with self.turn:
+        with self.lock:
             self._all.add(client)
 
     def wake(self, client: Client) -> None:
         """Look whether this client has anything to do, and do it."""
-        with self.turn:
-            if client not in self._clients:
-                self._clients.append(client)
+        with self.lock:
+            self._turns.add(client)
             if self._thread is None and self._goes_on() and client.next_task() is not None:
                 # No daemon, which could be cut off amid torch. No executor, which waits for what
                 # it runs before anything running could learn that the interpreter ends.
@@ -257,10 +353,10 @@ class Background:
 
     def wait(self, client: Client, timeout: float | None) -> bool:
         """Return once a client has nothing left to be done; False after ``timeout`` seconds."""
-        with self.turn:
-            return self.turn.wait_for(lambda: self._is_idle(client), timeout)
+        with self.lock:
+            return self.lock.wait_for(lambda: self._is_idle(client), timeout)
 
-    # -- for tasks -----------------------------------------------------------------------------
+    # -- for tasks ----------------------------------------------------------------------------
 
     def pause(self) -> None:
         """Let what is more urgent go first; called by a task between two batches.
@@ -276,38 +372,15 @@ class Background:
 
     def turn_is_over(self) -> bool:
         """Tell a task that can go on later whether to leave the rest for its next turn."""
-        return perf_counter() - self._under_way[-1].since > TURN
-
-    def probe(self) -> Probe:
-        """Return the copy of the model, whatever weights are in it."""
-        with self._lock:
-            if self._shared is None or self._images is None:
-                raise Stopped
-            if self._replica is None:
-                self._replica = self._shared.twin(self._images.input(0))
-            return self._replica
-
-    def loaded(self, entry: Entry) -> Probe:
-        """Return the copy of the model with the weights of a checkpoint in it.
-
-        To be asked again after each `pause`: another task may have loaded others.
-        """
-        probe = self.probe()
-        if probe.key != entry.key:
-            probe.load(entry.load(), entry.key)
-        return probe
-
-    def reading(self) -> AbstractContextManager[Any]:
-        """Return what is to be entered while images are read: a data set need not stand threads."""
-        return self._lock
+        turn = max(TURN, LOADS * self.model.load_seconds)
+        return perf_counter() - self._under_way[-1].since > turn
 
     def batches(self, indices: Sequence[int]) -> Iterator[ImageBatch]:
         """Yield images of the state with what belongs to them; `pause` before each batch."""
-        assert self._images is not None
-        size = fitting(self.probe().layers)
+        size = fitting(self.model.probe().layers)
         for start in range(0, len(indices), size):
             self.pause()
-            yield read_batch(self._images, indices[start : start + size], self._lock)
+            yield self.model.read(indices[start : start + size])
 
     # -- the thread ---------------------------------------------------------------------------
 
@@ -317,16 +390,16 @@ class Background:
 
     def _most_urgent(self) -> UnderWay | None:
         """Begin the most urgent task; None: there is none, and the thread ends."""
-        with self.turn:
+        with self.lock:
             begun = self._begun(Priority.AHEAD)
             if begun is None:
                 self._thread = None
-                self.turn.notify_all()
+                self.lock.notify_all()
             return begun
 
     def _more_urgent_than(self, here: UnderWay) -> UnderWay | None:
         """Begin a task that somebody looks at, unless such a one is under way."""
-        with self.turn:
+        with self.lock:
             if not (self._goes_on() and here.task.is_wanted()):
                 raise Stopped
             is_urgent = here.task.priority == Priority.SHOWN
@@ -336,17 +409,11 @@ class Background:
         """Begin the most urgent task of at least this priority; the lock is held."""
         if not self._goes_on():
             return None
-        busy = {each.client for each in self._under_way}
-        polled = {client: client.next_task() for client in self._clients if client not in busy}
-        waiting = {client: task for client, task in polled.items() if task is not None}
-        self._clients = [each for each in self._clients if each in waiting or each in busy]
-        found = [each for each in waiting.items() if each[1].priority <= least]
-        if not found:
+        busy = [each.client for each in self._under_way]
+        found = self._turns.next(least, busy, LOADS * self.model.load_seconds)
+        if found is None:
             return None
-        client, task = min(found, key=lambda each: each[1].priority)  # of equal ones the first
-        self._clients.remove(client)
-        self._clients.append(client)
-        self._under_way.append(UnderWay(client, task))
+        self._under_way.append(UnderWay(*found))
         return self._under_way[-1]
 
     def _do(self, begun: UnderWay) -> None:
@@ -358,9 +425,9 @@ class Background:
             begun.task.fail(error)
         if self._goes_on():  # else drawing would keep a script from its end
             begun.client.tell()
-        with self.turn:  # only now: who waits for a client finds everybody told
+        with self.lock:  # only now: who waits for a client finds everybody told
             self._under_way.remove(begun)
-            self.turn.notify_all()
+            self.lock.notify_all()
 
     def _is_idle(self, client: Client) -> bool:
         is_under_way = any(each.client is client for each in self._under_way)
@@ -375,68 +442,3 @@ def fitting(layers: tuple[LayerInfo, ...]) -> int:
     """Return how many images may go through the model at a time, at least one."""
     largest = max((prod(layer.shape) for layer in layers), default=1)
     return max(1, min(BATCH, FORWARD_BYTES // (4 * 4 * max(1, largest))))
-
-
-class Ticker:
-    """Run an action soon after it was asked for, at most once a frame, in a thread of its own.
-
-    Pointer events reach the kernel one by one, however many have come meanwhile. Whoever only
-    notes what they say, and asks a ticker to act on all of it, never falls behind: after each run
-    as much time as it took is left to others, who would queue for the interpreter otherwise.
-
-    Parameters
-    ----------
-    action
-        Acts on the latest of what was noted.
-    frame
-        Seconds from one run to the next.
-    """
-
-    def __init__(self, action: Callable[[], None], frame: float = FRAME) -> None:
-        self.count = 0
-        """How often the action was run."""
-        self._action, self._frame = action, frame
-        self._turn = threading.Condition()  # held for moments, never while the action runs
-        self._asked = False
-        self._thread: threading.Thread | None = None
-
-    def ask(self) -> None:
-        """Have the action run after this call; returns at once."""
-        with self._turn:
-            self._asked = True
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="convviz-frames")
-                self._thread.start()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Return once nothing is asked for; False when ``timeout`` seconds have passed.
-
-        Not to be called by the action, nor by who holds a lock that it needs.
-        """
-        with self._turn:
-            return self._turn.wait_for(lambda: self._thread is None, timeout)
-
-    def close(self) -> None:
-        """Forget what was asked for; a run that is under way ends."""
-        with self._turn:
-            self._asked = False
-
-    def _work(self) -> None:
-        # The thread ends with the last frame: a cell that is run again leaves none behind.
-        while self._is_asked():
-            started = perf_counter()
-            try:
-                self._action()
-            except Exception:  # it must not end the frames to come
-                logging.getLogger(__name__).exception("a frame failed")
-            self.count += 1
-            taken = perf_counter() - started
-            sleep(max(self._frame - taken, taken))
-
-    def _is_asked(self) -> bool:
-        with self._turn:
-            asked, self._asked = self._asked, False
-            if not asked:
-                self._thread = None
-                self._turn.notify_all()
-            return asked

@@ -193,7 +193,7 @@ class Embeddings(Provider[EmbeddingJob]):
 
     def progress(self, *jobs: EmbeddingJob) -> Progress:
         """Return how many of these have been done, and what has failed."""
-        with self._turn:
+        with self._lock:
             done = sum(self._is_settled(job) for job in jobs)
             failures = [self._failures[job] for job in jobs if job in self._failures]
             return Progress(done, len(jobs), tuple(dict.fromkeys(failures)))
@@ -221,14 +221,14 @@ class Embeddings(Provider[EmbeddingJob]):
 
     def _make(self, job: EmbeddingJob) -> None:
         made = self._made(job)
-        with self._turn:
+        with self._lock:
             if not self._closed:
                 self._done[job] = made
                 self._forget()
 
     def _fail(self, job: EmbeddingJob, error: Exception) -> None:
         at = f"{self._under_way}: " if self._under_way else ""
-        with self._turn:
+        with self._lock:
             self._failures[job] = at + in_one_line(error)
 
     def _made(self, job: EmbeddingJob) -> Embedding:
@@ -251,7 +251,7 @@ class Embeddings(Provider[EmbeddingJob]):
             if not np.isfinite(codes).all(axis=1).any():
                 raise InputError(f"no image has a finite code in {job.layer}")
             found = lay_out(codes, job, start)
-            with self._turn:
+            with self._lock:
                 self._layouts[job] = found
         return found
 
@@ -259,17 +259,17 @@ class Embeddings(Provider[EmbeddingJob]):
         entry = self._entry(job)
         self._under_way = entry.name
         place = (job.key, job.layer, job.count)
-        with self._turn:
+        with self._lock:
             found = self._codes.get(place)
         if found is None:
             found = self._encode(entry, job.layer, evenly_drawn(len(self._images), job.count))
-            with self._turn:
+            with self._lock:
                 self._codes.put(place, found)
         return found
 
     def _encode(self, entry: Entry, layer: str, chosen: tuple[int, ...]) -> Codes:
         """Return what a layer makes of images; raise `Stopped` once nobody asks for it."""
-        probe = self._background.loaded(entry)
+        probe = self._background.model.loaded(entry)
         width = next(info.shape[0] for info in probe.layers if info.name == layer)
         values = np.full((len(chosen), width), np.nan, np.float32)
         labels = np.full(len(chosen), -1, np.int64)
@@ -278,7 +278,7 @@ class Embeddings(Provider[EmbeddingJob]):
             failures += batch.failures
             if batch.inputs is not None:
                 rows = np.searchsorted(chosen, batch.indices)  # ascending, as they were drawn
-                probe = self._background.loaded(entry)
+                probe = self._background.model.loaded(entry)
                 recorded = probe.record(batch.inputs, layers=(layer,))
                 values[rows] = code_of(recorded.outputs[layer])
                 labels[rows] = batch.labels

@@ -88,7 +88,7 @@ class Examination(Client):
 
     def start(self) -> None:
         """Have measured what is missing, and judged, in the background."""
-        with self._turn:
+        with self._lock:
             if self._closed:
                 self.problem = CLOSED
                 return
@@ -105,7 +105,7 @@ class Examination(Client):
 
     def stop(self) -> None:
         """Measure nothing more; what is there stays, and is judged."""
-        with self._turn:
+        with self._lock:
             self._is_wanted = False
             self._left = self._left[-1:]
         if self._history is not None:
@@ -176,13 +176,13 @@ class Examination(Client):
         self._rest()
 
     def _is_through(self, step: Callable[[], None]) -> None:
-        with self._turn:
+        with self._lock:
             if self._left[:1] == [step]:  # else it has been stopped
                 self._left.pop(0)
 
     def _rest(self) -> None:
         """Have nothing more done until the next start."""
-        with self._turn:
+        with self._lock:
             self.is_running, self._left = False, []
         if self._history is not None:
             self._history.unobserve(self._measured)

@@ -108,6 +108,10 @@ class History(Provider[str]):
         self._store.forget_all_but(())
         self._measurer.close()
 
+    def rest(self) -> None:
+        """Let go of what is needed for more measuring alone; the lock is held."""
+        self._measurer.rest()
+
     # -- look ---------------------------------------------------------------------------------
 
     def get(self, part: str, index: int) -> Measurement | None:
@@ -215,11 +219,11 @@ class Measurer:
     def measure(self, wanted: Measurable) -> Measurement:
         """Return what was found; raise `Stopped` between two batches once nobody asks for it."""
         entry, before = wanted.entry, wanted.before
-        load = self._background.loaded
+        load = self._background.model.loaded
         if wanted.part == UPDATES:
             return Measurement() if before is None else self._updates(entry, before)
         if wanted.part in (FILTERS, CENSUS):
-            initial = None if before is None else self._weights(before)
+            initial = None if before is None else self._kernels(before)
             if wanted.part == FILTERS:
                 return measure_filters(load(entry), initial)
             return measure_census(load(entry), self._images, self._census(entry), initial)
@@ -241,36 +245,46 @@ class Measurer:
             self._fingerprints[wanted.part] = self._taken(wanted)
         return self._fingerprints[wanted.part]
 
-    def close(self) -> None:
-        """Let go of the images and of the weights that are kept."""
-        self._batch = None
+    def rest(self) -> None:
+        """Let go of the kernels of step 0, until more is to be measured."""
         self._initial = None, {}
+
+    def close(self) -> None:
+        """Let go of the images as well."""
+        self.rest()
+        self._batch = None
 
     # -- stages -------------------------------------------------------------------------------
 
     def _updates(self, entry: Entry, before: Entry) -> Measurement:
-        earlier = weights_of(self._background.loaded(before))
-        return measure_updates(self._background.loaded(entry), earlier)
+        earlier = weights_of(self._background.model.loaded(before))
+        return measure_updates(self._background.model.loaded(entry), earlier)
 
-    def _weights(self, entry: Entry) -> dict[str, Tensor]:
-        """Return the weights of step 0, kept because every checkpoint is compared with them."""
-        key, weights = self._initial
+    def _kernels(self, entry: Entry) -> dict[str, Tensor]:
+        """Return the kernels of step 0, kept because every checkpoint is compared with them."""
+        key, kernels = self._initial
         if key != entry.key:
-            weights = weights_of(self._background.loaded(entry))
-            self._initial = entry.key, weights
-        return weights
+            probe = self._background.model.loaded(entry)
+            kernels = {
+                info.name: weight
+                for info in probe.layers
+                if torch.Size((info.weight_shape or ())[2:]).numel() > 1
+                and (weight := probe.weight(info.name)) is not None
+            }
+            self._initial = entry.key, kernels
+        return kernels
 
     def _inputs(self) -> Tensor:
         batch = self._batch
         if batch is None:
-            with self._background.reading():
+            with self._background.model.lock:
                 self._batch = batch = self._images.batch(self._indices)
         return batch
 
     def _batches(self, entry: Entry) -> Iterator[Tensor]:
         for batch in self._inputs().split(self._fitting(FORWARD_BYTES, copies=2)):
             self._background.pause()
-            self._background.loaded(entry)
+            self._background.model.loaded(entry)
             yield batch
 
     def _census(self, entry: Entry | None = None) -> Iterator[Batch]:
@@ -280,28 +294,30 @@ class Measurer:
         for start in range(0, len(indices), size):
             self._background.pause()
             chosen = indices[start : start + size]
-            with self._background.reading():
+            with self._background.model.lock:
                 batch = Batch(chosen, self._images.batch(chosen), self._images.expected(chosen))
             if entry is not None:
-                self._background.loaded(entry)
+                self._background.model.loaded(entry)
             yield batch
 
     def _gradients(self, at_most: int) -> Measurement:
         images = min(at_most, self._fitting(BACKWARD_BYTES, BACKWARD_COPIES))
         expected = self._images.expected(self._indices[:images])
         return measure_gradients(
-            self._background.probe(),
+            self._background.model.probe(),
             self._inputs()[:images],
             lambda output: self._loss(output, expected),
         )
 
     def _fitting(self, nbytes: int, copies: int) -> int:
         """Return how many images may pass at once, at least one."""
-        values = sum(torch.Size(info.shape).numel() for info in self._background.probe().layers)
+        values = sum(
+            torch.Size(info.shape).numel() for info in self._background.model.probe().layers
+        )
         return max(1, nbytes // (4 * copies * max(1, values)))
 
     def _taken(self, wanted: Measurable) -> str:
-        probe = self._background.probe()
+        probe = self._background.model.probe()
         digest = hashlib.sha256(repr(probe.layers).encode())
         if wanted.part == CENSUS:
             for batch in self._census():

@@ -88,7 +88,7 @@ class Sweeps(Client):
             Along this random direction instead of all channels.
         """
         wanted = self._looks(indices, direction)
-        with self._turn:
+        with self._lock:
             self._refuse_if_closed()
             if not self._asked:
                 self._round.clear()
@@ -101,7 +101,7 @@ class Sweeps(Client):
 
     def cancel(self) -> None:
         """Sweep nothing more; what is under way stops after its batch and is kept."""
-        with self._turn:
+        with self._lock:
             was_asked = bool(self._asked)
             self._asked.clear()
             self.revision += was_asked
@@ -117,7 +117,7 @@ class Sweeps(Client):
             In one line, when it is about another model, other weights or other images.
         """
         found = by_checkpoint(given, self._layers, self._images, self._timeline.entries)
-        with self._turn:
+        with self._lock:
             self._results.update((Look(key, None), result) for key, result in found.items())
             self.revision += 1
         self.tell()
@@ -151,13 +151,13 @@ class Sweeps(Client):
 
     def progress(self, *indices: int, direction: Direction | None = None) -> Progress:
         """Return how many images of these checkpoints have been swept, and what has failed."""
-        with self._turn:
+        with self._lock:
             return self._progress(self._looks(indices, direction))
 
     @property
     def running(self) -> Progress | None:
         """How far the sweep under way is, with all that waits for it; None: there is none."""
-        with self._turn:
+        with self._lock:
             return self._progress(self._round) if self._asked else None
 
     def _progress(self, looks: Sequence[Look]) -> Progress:
@@ -191,13 +191,13 @@ class Sweeps(Client):
         return Task(lambda: self._sweep(look, entry), failed, lambda: self._is_asked(look))
 
     def _is_asked(self, look: Look) -> bool:
-        with self._turn:
+        with self._lock:
             return look in self._asked
 
     def _sweep(self, look: Look, entry: Entry) -> None:
         """Sweep a checkpoint, or some batches of it, from where it was left last."""
         for result in self._sweeper.sweep(entry, look.direction, self._begun.get(look)):
-            with self._turn:
+            with self._lock:
                 if self._closed:
                     return
                 self._begun[look] = result
@@ -209,7 +209,7 @@ class Sweeps(Client):
                 return
 
     def _settle(self, look: Look, *, result: SweepResult | None = None, failure: str = "") -> None:
-        with self._turn:
+        with self._lock:
             self._begun.pop(look, None)
             self.revision += 1
             if look in self._asked:
@@ -261,23 +261,23 @@ class Sweeper:
         result = known or self._begun(entry, plan, items)
         for span in result.parts[0].coverage.missing(range(plan.count), plan.batch_size):
             self._background.pause()
-            probe = self._background.loaded(entry)
+            probe = self._background.model.loaded(entry)
             part = swept_part(probe, plan, items, span, result.parts[0])
             result = result.with_part(0, part)
             yield result
 
     def _begun(self, entry: Entry, plan: Plan, items: Items) -> SweepResult:
         weights = entry.load()
-        probe = self._background.loaded(replace(entry, load=lambda: weights))
+        probe = self._background.model.loaded(replace(entry, load=lambda: weights))
         result = begun(probe, plan, items, (entry.step,)).at(0)
         return result.with_weights(0, weights_fingerprint(weights))
 
     def _planned(self) -> tuple[Items, Plan]:
         if self._items is None:
-            self._items = Items(_OneAtATime(self._images, self._background.reading()))
+            self._items = Items(_OneAtATime(self._images, self._background.model.lock))
         items = self._items
         if self._plan is None:
-            layers = swept_layers(self._background.probe(), items.example, None)
+            layers = swept_layers(self._background.model.probe(), items.example, None)
             self._plan = Plan(
                 layers=layers,
                 count=len(items),

@@ -85,8 +85,8 @@ class ProgressLine(HBox):
 class HistoryView(View):
     """Show what the state's `History` has measured, while it goes on measuring the rest.
 
-    What is missing is measured as long as the view is visible, in a thread of the history, so that
-    the page stays responsive; "Cancel" stops it after the checkpoint under way.
+    What is missing is measured as long as the view is visible, in the background, so that the page
+    stays responsive; "Cancel" stops it at the next batch.
     """
 
     instant: ClassVar[bool] = True  # it never runs the model itself
@@ -210,7 +210,7 @@ class HistoryView(View):
         self.progress.show(progress, self.stopped, self.history.problem)
 
     def _measured(self) -> None:
-        """Draw what is new, called by the thread of the history after every checkpoint."""
+        """Draw what is new, called in the background after everything that is measured."""
         if not self.awake:
             return
         progress = self.history.progress(*self.parts())

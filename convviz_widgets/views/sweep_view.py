@@ -109,7 +109,7 @@ class SweepLine(HBox):
 class SweepView(View):
     """Show what the state's `Sweeps` have found; where something is missing, offer to sweep it.
 
-    A sweep runs in a thread of its own, with a bar and a button to cancel it; all views of the
+    A sweep runs in the background, with a bar and a button to cancel it; all views of the
     state share what it finds. A ``sweep`` that was made elsewhere is taken if it is about the
     state's model and images, else refused in one line.
 

@@ -133,7 +133,7 @@ def test_a_closed_background_does_nothing_and_frees_who_waits(shared):
     shared.wake(client)
     assert log == []
     with pytest.raises(Stopped):
-        shared.probe()
+        shared.model.probe()
 
 
 # -- the clients of a state -----------------------------------------------------------------------
@@ -175,6 +175,7 @@ def test_an_embedding_asked_for_while_200_checkpoints_are_measured_comes_next(lo
 
 def test_a_sweep_and_a_history_share_the_time(long_run, monkeypatch):
     monkeypatch.setattr(background, "TURN", 0)
+    monkeypatch.setattr(background, "LOADS", 0)
     state, swept = long_run, []
     state.sweeps.observe(lambda: swept.append(state.history.progress(PARAMETERS).done))
     state.history.ask("test", PARAMETERS)
