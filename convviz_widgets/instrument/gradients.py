@@ -27,8 +27,7 @@ class GradientTape(Tape):
     """
 
     def __init__(self, modules: Collection[str], *, containers: Container[str]) -> None:
-        super().__init__(modules)
-        self._containers = containers
+        super().__init__(modules, containers)
         self.edges: dict[str, GradientEdge] = {}
         self.outputs: dict[str, Tensor] = {}
 
@@ -40,10 +39,6 @@ class GradientTape(Tape):
                 leaves[position] = self._goes_on(layer, leaf)
                 return pytree.tree_unflatten(leaves, structure)
         return output
-
-    def container(self, layer: str, output: Any) -> Any:
-        """Keep the place of a container that is a layer."""
-        return self.output(layer, output) if layer in self._containers else output
 
     def _goes_on(self, layer: str, tensor: Tensor) -> Tensor:
         if not tensor.requires_grad or tensor.ndim < 2:

@@ -188,15 +188,11 @@ def _interpolation(
     return sight
 
 
-def _cubic_interpolation(sight: Tensor, result: Tensor, args: tuple[Any, ...]) -> Tensor:
-    return _interpolation(sight, result, args, (-1, 0, 1, 2))
-
-
 def _padding(
     sight: Tensor,
     result: Tensor,
     args: tuple[Any, ...],
-    source: Callable[[np.ndarray, int], np.ndarray] = lambda places, size: places,
+    source: Callable[[np.ndarray, int], np.ndarray] = lambda positions, size: positions,
 ) -> Tensor:
     """Pad by args[1], which counts from the last dimension: before, after, before, after, ..."""
     for i, before in enumerate(args[1][::2]):
@@ -207,26 +203,10 @@ def _padding(
     return sight
 
 
-def _reflection(sight: Tensor, result: Tensor, args: tuple[Any, ...]) -> Tensor:
-    return _padding(sight, result, args, lambda p, size: size - 1 - abs(size - 1 - abs(p)))
-
-
-def _replication(sight: Tensor, result: Tensor, args: tuple[Any, ...]) -> Tensor:
-    return _padding(sight, result, args, lambda p, size: p.clip(0, size - 1))
-
-
 def _reduction(sight: Tensor, result: Tensor, args: tuple[Any, ...]) -> Tensor:
     given = args[1] if len(args) > 1 and not isinstance(args[1], bool | torch.dtype) else None
     dims = range(sight.ndim - 1) if given is None or given == [] else _listed(given)
     return joined(sight, dims).reshape(4, *result.shape)
-
-
-def _along_given(sight: Tensor, result: Tensor, args: tuple[Any, ...]) -> Tensor:
-    return _mixed(sight, [args[1]])
-
-
-def _layer_norm(sight: Tensor, result: Tensor, args: tuple[Any, ...]) -> Tensor:
-    return _mixed(sight, range(-len(args[1]), 0))
 
 
 def _group_norm(sight: Tensor, result: Tensor, args: tuple[Any, ...]) -> Tensor:
@@ -236,14 +216,6 @@ def _group_norm(sight: Tensor, result: Tensor, args: tuple[Any, ...]) -> Tensor:
 def _batch_norm(sight: Tensor, result: Tensor, args: tuple[Any, ...]) -> Tensor:
     of_this_batch = any(argument is True for argument in args)
     return _mixed(sight, range(result.ndim)) if of_this_batch else sight
-
-
-def _copy(sight: Tensor, result: Tensor, args: tuple[Any, ...]) -> Tensor:
-    return sight
-
-
-def _view(sight: Tensor, result: Tensor, args: tuple[Any, ...]) -> Tensor:
-    return sight.reshape(4, *result.shape)
 
 
 def _taps(count: int, kernel: int, stride: int, padding: int, dilation: int) -> np.ndarray:
@@ -270,33 +242,38 @@ def _operations(names: str) -> set[Any]:
     return {getattr(torch.ops.aten, name, None) for name in names.split()} - {None}
 
 
-_RULES: dict[Any, _Rule] = {
-    operation: rule
-    for rule, names in {
-        _convolution: "convolution",
-        _pool: "avg_pool1d avg_pool2d avg_pool3d",
-        _maximum_pool: "max_pool2d_with_indices max_pool3d_with_indices",
-        _adaptive_pool: (
-            "_adaptive_avg_pool2d _adaptive_avg_pool3d adaptive_max_pool2d adaptive_max_pool3d"
-        ),
-        _interpolation: "upsample_linear1d upsample_bilinear2d upsample_trilinear3d",
-        _cubic_interpolation: "upsample_bicubic2d",
-        _padding: "constant_pad_nd",
-        _reflection: "reflection_pad1d reflection_pad2d reflection_pad3d",
-        _replication: "replication_pad1d replication_pad2d replication_pad3d",
-        _reduction: "mean sum amax amin max min prod var std logsumexp",
-        _along_given: "_softmax _log_softmax cumsum",
-        _layer_norm: "native_layer_norm",
-        _group_norm: "native_group_norm _batch_norm_with_update",
-        _batch_norm: (
-            "native_batch_norm cudnn_batch_norm miopen_batch_norm _native_batch_norm_legit"
-            " _native_batch_norm_legit_no_training _batch_norm_no_update"
-        ),
-        _copy: "clone detach alias contiguous _to_copy lift_fresh",
-        _view: "view _unsafe_view reshape unsqueeze squeeze",
-    }.items()
-    for operation in _operations(names)
-}
+_TABLE: list[tuple[str, _Rule]] = [
+    ("convolution", _convolution),
+    ("avg_pool1d avg_pool2d avg_pool3d", _pool),
+    ("max_pool2d_with_indices max_pool3d_with_indices", _maximum_pool),
+    ("_adaptive_avg_pool2d _adaptive_avg_pool3d", _adaptive_pool),
+    ("adaptive_max_pool2d adaptive_max_pool3d", _adaptive_pool),
+    ("upsample_linear1d upsample_bilinear2d upsample_trilinear3d", _interpolation),
+    ("upsample_bicubic2d", functools.partial(_interpolation, around=(-1, 0, 1, 2))),
+    ("constant_pad_nd", _padding),
+    (
+        "reflection_pad1d reflection_pad2d reflection_pad3d",
+        functools.partial(_padding, source=lambda p, size: size - 1 - abs(size - 1 - abs(p))),
+    ),
+    (
+        "replication_pad1d replication_pad2d replication_pad3d",
+        functools.partial(_padding, source=lambda p, size: p.clip(0, size - 1)),
+    ),
+    ("mean sum amax amin max min prod var std logsumexp", _reduction),
+    ("_softmax _log_softmax cumsum", lambda sight, _, args: _mixed(sight, [args[1]])),
+    ("native_layer_norm", lambda sight, _, args: _mixed(sight, range(-len(args[1]), 0))),
+    ("native_group_norm _batch_norm_with_update", _group_norm),
+    ("native_batch_norm cudnn_batch_norm miopen_batch_norm", _batch_norm),
+    ("_native_batch_norm_legit _native_batch_norm_legit_no_training", _batch_norm),
+    ("_batch_norm_no_update", _batch_norm),
+    ("clone detach alias contiguous _to_copy lift_fresh", lambda sight, *_: sight),
+    (
+        "view _unsafe_view reshape unsqueeze squeeze",
+        lambda sight, result, _: sight.reshape(4, *result.shape),
+    ),
+]
+
+_RULES = {operation: rule for names, rule in _TABLE for operation in _operations(names)}
 """Operation that autograd runs → rule. What is in no table here and not elementwise sees all."""
 
 _MOVES = _operations(
@@ -352,7 +329,7 @@ class Following(TorchDispatchMode):
         sources = [tensor for tensor in tensors_in((args, kwargs)) if tensor.numel()]
         seen = {id(tensor): self.sights_of(tensor) for tensor in sources}
         if results and any(sights is not None for sights in seen.values()):
-            call = _Call(func, args, kwargs or {}, sources, results)
+            call = _Call(func, args, kwargs or {}, results)
             axes = [
                 call.sights({key: s[axis] for key, s in seen.items() if s is not None})
                 for axis in (0, 1)
@@ -375,9 +352,9 @@ class Following(TorchDispatchMode):
     def _spread_over_memory(self, written: Tensor) -> None:
         """Let other views of memory that was written into see what was written."""
         place = _place(written)
-        news = tuple(map(everything, self._sights[place]))
+        news = tuple(map(everything, self._sights.get(place, ())))
         for other, sights in self._sights.items():
-            if other[0] == place[0] and other != place:
+            if news and other[0] == place[0] and other != place:
                 pairs = zip(sights, news, strict=True)
                 self._sights[other] = tuple(_hull(pair, pair[0].shape[1:]) for pair in pairs)
 
@@ -389,7 +366,6 @@ class _Call:
     func: Any
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
-    sources: list[Tensor]
     results: list[Tensor]
 
     def sights(self, seen: Mapping[int, Tensor]) -> list[Tensor]:
@@ -414,7 +390,7 @@ class _Call:
             tensors_in(self.func(part, *self.args[1:], **self.kwargs))
             for part in seen[id(self.args[0])]
         ]
-        return [torch.stack(each) for each in zip(*parts, strict=True)]
+        return [torch.stack(each) for each in zip(*parts, strict=True) if each[0].numel()]
 
     def _joined(self, seen: Mapping[int, Tensor]) -> list[Tensor]:
         """Return the sights after an operation that joins values; none after one not known."""

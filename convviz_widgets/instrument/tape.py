@@ -33,6 +33,7 @@ class Tape(TorchFunctionMode):
     Parameters
     ----------
     modules : the qualified names of all modules.
+    containers : the layers that are containers.
 
     Attributes
     ----------
@@ -42,9 +43,10 @@ class Tape(TorchFunctionMode):
 
     may_draw = False
 
-    def __init__(self, modules: Collection[str]) -> None:
+    def __init__(self, modules: Collection[str], containers: Container[str] = ()) -> None:
         super().__init__()
         self._names = CallNames(modules)
+        self._containers = containers
         self._running: list[tuple[str, str | None]] = []  # module, its layer if it hides its op
         self.origins: dict[str, Origin] = {}
 
@@ -58,8 +60,8 @@ class Tape(TorchFunctionMode):
         """Write down what an activation is given."""
 
     def container(self, layer: str, output: Any) -> Any:
-        """Like `output`, for a module whose children have written theirs down already."""
-        return output
+        """Write down what a module with children returned, where that is a layer."""
+        return self.output(layer, output) if layer in self._containers else output
 
     # For the hooks of `Wiring`: one `enter` and one `leave` for each role of a module.
 
@@ -144,6 +146,10 @@ class Tape(TorchFunctionMode):
         return self.output(layer, func(*args, **kwargs))
 
 
+def _first_tensor(value: Any) -> Tensor | None:
+    return value if isinstance(value, Tensor) else next(iter(tensors_in(value)), None)
+
+
 def _first_argument(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return args[0] if args else next(iter(kwargs.values()), None)
 
@@ -165,20 +171,15 @@ class ObservingTape(Tape):
         containers: Container[str],
         observe: Callable[[str, Tensor], None],
     ) -> None:
-        super().__init__(modules)
-        self._containers = containers
+        super().__init__(modules, containers)
         self._observe = observe
 
     def output(self, layer: str, output: Any) -> Any:
         """Show the output of a layer."""
-        tensor = output if isinstance(output, Tensor) else next(iter(tensors_in(output)), None)
+        tensor = _first_tensor(output)
         if tensor is not None:
             self._observe(layer, tensor)
         return output
-
-    def container(self, layer: str, output: Any) -> Any:
-        """Show the output of a container that is a layer."""
-        return self.output(layer, output) if layer in self._containers else output
 
 
 class Kept:
@@ -217,10 +218,9 @@ class ForwardTape(Tape):
         layers: Container[str] | None = None,
         containers: Container[str] = (),
     ) -> None:
-        super().__init__(modules)
+        super().__init__(modules, containers)
         self._safe = safe
         self._layers = layers
-        self._containers = containers
         self._latest: dict[int, Kept] = {}  # by id: the sources live as long as the tape
         self._outputs: dict[str, Kept] = {}
         self._inputs: dict[str, Kept] = {}
@@ -233,10 +233,6 @@ class ForwardTape(Tape):
     def input(self, layer: str, tensor: Any) -> None:
         """Keep the input of an activation."""
         self._keep(self._inputs, (layer, "in"), tensor)
-
-    def container(self, layer: str, output: Any) -> Any:
-        """Keep the output of a container that is a layer."""
-        return self.output(layer, output) if layer in self._containers else output
 
     @property
     def outputs(self) -> dict[str, Tensor]:
@@ -263,7 +259,7 @@ class ForwardTape(Tape):
     def _keep(self, where: dict[str, Kept], site: Site, value: Any) -> None:
         if self._layers is not None and site[0] not in self._layers:
             return
-        tensor = value if isinstance(value, Tensor) else next(iter(tensors_in(value)), None)
+        tensor = _first_tensor(value)
         if tensor is None or tensor.ndim < 2:
             return
         kept = self._latest.get(id(tensor))
@@ -301,7 +297,7 @@ class LearningTape(ForwardTape):
 
     def container(self, layer: str, output: Any) -> Any:
         """Keep a container's output unless it is the very tensor that a layer inside returned."""
-        tensor = next(iter(tensors_in(output)), None)
+        tensor = _first_tensor(output)
         known = self._latest.get(id(tensor))
         return output if known is not None and known.current else self.output(layer, output)
 

@@ -5,7 +5,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from convviz_widgets.state.measurer import CENSUS_IMAGES
+from convviz_widgets.state.history import CENSUS_IMAGES
 
 from convviz_widgets.diagnosis.report import RULES
 from convviz_widgets.diagnosis.rules.data import input_scale

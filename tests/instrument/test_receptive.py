@@ -115,6 +115,7 @@ EXACT = {
         lambda x: torch.cat([x[..., ::2, ::2], x[..., 1::2, ::2]], 1), out=4, padding=1
     ),
     "split": lambda: Calls(lambda x: sum(x.split(1, 1)[1:]), channels=3, out=1),
+    "split into an empty part": lambda: Calls(lambda x: x.split([0, 2], 1)[1]),
     "chunked rows": lambda: Calls(lambda x: torch.add(*x.chunk(2, 2)), kernel=1),
     "padded": lambda: Calls(lambda x: F.pad(x, (1, 2, 3, 0))),
     "reflected": lambda: Calls(lambda x: F.pad(x, (2, 1, 0, 3), mode="reflect")),
