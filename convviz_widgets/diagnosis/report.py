@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
+from pkgutil import iter_modules
 
+from convviz_widgets.diagnosis import rules
 from convviz_widgets.diagnosis.evidence import Evidence
 from convviz_widgets.diagnosis.finding import REMARK, SEVERITIES, WARNING, Finding
 from convviz_widgets.diagnosis.rule import REGISTERED, Rule
-from convviz_widgets.diagnosis.rules import (  # noqa: F401  importing them registers their rules
-    data,
-    firing,
-    gradients,
-    loss,
-    outputs,
-    overfit,
-    values,
-)
+
+for _found in iter_modules(rules.__path__):  # a module of rules registers them as it is imported
+    import_module(f"{rules.__name__}.{_found.name}")
 
 RULES: tuple[Rule, ...] = tuple(sorted(REGISTERED.values(), key=lambda each: each.place))
 """All rules; of two findings as grave, the earlier rule's is told first."""

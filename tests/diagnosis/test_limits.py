@@ -5,7 +5,6 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from convviz_widgets.state.history import CENSUS_IMAGES
 
 from convviz_widgets.diagnosis.report import RULES
 from convviz_widgets.diagnosis.rules.data import input_scale
@@ -14,6 +13,7 @@ from convviz_widgets.diagnosis.rules.gradients import exploding_gradient, vanish
 from convviz_widgets.diagnosis.rules.outputs import washed_out_output
 from convviz_widgets.diagnosis.rules.values import noisy_filter
 from convviz_widgets.instrument import input_statistics
+from convviz_widgets.state.history import CENSUS_IMAGES
 from convviz_widgets.sweep import Lifecycle
 from convviz_widgets.tensors import PERCENTILES, smooth
 from convviz_widgets.tensors.filter_quality import cause_of
