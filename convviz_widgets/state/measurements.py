@@ -105,8 +105,8 @@ class MeasurementStore:
 
     def is_settled(self, wanted: Measurable) -> bool:
         """Tell whether this is measured, or cannot be."""
-        known = (self._in_memory, self._on_disk, self._failures)
-        return any(wanted.identity in kept for kept in known)
+        known = wanted.identity
+        return known in self._in_memory or known in self._on_disk or known in self._failures
 
     def failure(self, wanted: Measurable) -> str:
         """Return one line on why this cannot be measured, else nothing."""
