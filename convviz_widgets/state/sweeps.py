@@ -12,7 +12,7 @@ from torch import Tensor
 from convviz_widgets.errors import InputError, in_one_line
 from convviz_widgets.instrument import ImageSet, LayerInfo
 from convviz_widgets.instrument.attribution import random_direction
-from convviz_widgets.state.background import Background, Client, Progress, Task, fitting
+from convviz_widgets.state.background import Background, Client, Progress, Stopped, Task, fitting
 from convviz_widgets.state.timeline import Entry, Timeline
 from convviz_widgets.sweep import SweepResult
 from convviz_widgets.sweep.beginning import begun, numbered
@@ -188,11 +188,19 @@ class Sweeps(Client):
         def failed(error: Exception) -> None:
             self._settle(look, failure=f"step {entry.step:,}: {in_one_line(error)}")
 
-        return Task(lambda: self._sweep(look, entry), failed, lambda: self._is_asked(look))
+        return Task(lambda: self._try(look, entry), failed, lambda: self._is_asked(look))
 
     def _is_asked(self, look: Look) -> bool:
         with self._lock:
             return look in self._asked
+
+    def _try(self, look: Look, entry: Entry) -> None:
+        try:
+            self._sweep(look, entry)
+        except Stopped:  # a batch may have come in since it was cancelled
+            with self._lock:
+                self.revision += 1
+            raise
 
     def _sweep(self, look: Look, entry: Entry) -> None:
         """Sweep a checkpoint, or some batches of it, from where it was left last."""

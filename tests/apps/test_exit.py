@@ -33,6 +33,18 @@ explorer = cvw.Explorer(state)
 tabs = explorer.tabs
 tabs.selected_index = list(tabs.titles).index("Diagnosis")
 """,
+    "a diagnosis of data that are slow to read": """
+class Slow(torch.utils.data.Dataset):
+    def __len__(self):
+        return 2000
+
+    def __getitem__(self, index):
+        time.sleep(0.02)
+        return torch.full((3, 8, 8), index / 2000), index % 5
+
+loader = torch.utils.data.DataLoader(Slow(), batch_size=16)
+views = [cvw.DiagnosisPanel(state, images=cvw.ImageSet(Slow()), loader=loader)]
+""",
     "views that ask for everything": """
 views = [
     cvw.DistributionHistory(state), cvw.GradientFlow(state), cvw.SparsityHistory(state),

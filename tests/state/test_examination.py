@@ -366,3 +366,25 @@ def test_a_broken_loader_is_a_line_and_not_an_error(pictures):
     assert examination.wait(PATIENCE)
     assert any("gone" in line for line in examination.progress.failures)
     assert np.isfinite(examination.progress.done)
+
+
+def test_stopping_does_not_wait_for_the_other_batches_of_a_loader(pictures):
+    class Counted(TensorDataset):
+        reads = 0
+
+        def __getitem__(self, index):
+            self.reads += 1
+            if self.reads == IMAGES + 10 + 15:  # all to compare them, a first batch, one and a half
+                examination.stop()
+            return super().__getitem__(index)
+
+    data = Counted(pictures)
+    examination = Examination(loader=DataLoader(data, batch_size=10))
+    examination.start()
+    assert examination.wait(PATIENCE)
+    assert data.reads == IMAGES + 10 + 20
+    assert examination.evidence().batches == ()
+    assert examination.problem == ""
+    examination.start()  # the look begins anew
+    assert examination.wait(PATIENCE)
+    assert len(examination.evidence().batches) == IMAGES / 10
