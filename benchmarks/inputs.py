@@ -21,7 +21,7 @@ from measuring.report import Goal, table, write
 from measuring.sketch import strokes
 from torch import Tensor, nn
 
-from convviz_widgets.instrument import ImageSet, find_duplicates
+from convviz_widgets.images import ImageSet, find_duplicates
 from convviz_widgets.state import ModelState
 from convviz_widgets.views import InputGallery
 

@@ -25,9 +25,9 @@ from measuring.networks import resnet18, resnet50
 from measuring.report import Goal, machine
 from torch import Tensor, nn
 
-from convviz_widgets import CheckpointSeries, ImageSet, ModelState
-from convviz_widgets.checkpoints import write_checkpoint
-from convviz_widgets.state import FILTERS, Examination
+from convviz_widgets.checkpoints import CheckpointSeries, write_checkpoint
+from convviz_widgets.images import ImageSet
+from convviz_widgets.state import FILTERS, Examination, ModelState
 from convviz_widgets.state.embeddings import EmbeddingJob
 
 ROOT = Path(__file__).parents[1]

@@ -21,7 +21,7 @@ from torch import nn
 
 from convviz_widgets.checkpoints import write_checkpoint
 from convviz_widgets.demo.patches import build_network
-from convviz_widgets.instrument import ImageSet
+from convviz_widgets.images import ImageSet
 from convviz_widgets.record import Recorder, Run
 from convviz_widgets.state import ACTIVATIONS, GRADIENTS, PARAMETERS, ModelState
 

@@ -24,9 +24,9 @@ from measuring.networks import resnet18
 from measuring.report import Goal, table, write
 from torch import Tensor, nn
 
-from convviz_widgets.instrument import list_layers
-from convviz_widgets.sweep import sweep
-from convviz_widgets.sweep.items import Items
+from convviz_widgets.images.reading import Items
+from convviz_widgets.probe import list_layers
+from convviz_widgets.sweeps import sweep
 
 ROOT = Path(__file__).parents[1]
 

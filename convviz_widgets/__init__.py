@@ -8,13 +8,15 @@ from convviz_widgets.errors import (
     ConvVizError,
     InputError,
     ModelError,
+    RecordError,
     SelectionError,
     UnknownLayerError,
 )
-from convviz_widgets.instrument import ImageSet, LayerInfo, attribute, list_layers
-from convviz_widgets.record import Recorder, RecordError, Run, Series
+from convviz_widgets.images import ImageSet
+from convviz_widgets.probe import LayerInfo, attribute, list_layers
+from convviz_widgets.record import Recorder, Run, Series
 from convviz_widgets.state import ModelState, Selection, diagnose
-from convviz_widgets.sweep import Hit, SweepInterrupted, SweepResult, sweep
+from convviz_widgets.sweeps import Hit, SweepInterrupted, SweepResult, sweep
 from convviz_widgets.views import (
     ActivationHistogram,
     ActivationMap,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import operator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 
 class ConvVizError(Exception):
@@ -103,3 +106,54 @@ def unknown(what: str, name: object, choices: Iterable[object], owner: str) -> s
     hint = f"did you mean {close[0]!r}? " if close else ""
     shown = ", ".join(known[:20]) + (f", ... ({len(known)} in all)" if len(known) > 20 else "")
     return f"unknown {what} {name!r}; {hint}{owner} {shown or 'none'}"
+
+
+def on_one_line(text: str) -> str:
+    r"""Return text with what would break a line, colour it or fail to encode written out.
+
+    >>> on_one_line("a\nb")
+    'a\\nb'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+class RecordError(ConvVizError):
+    """A folder that cannot be recorded into: no space, no permission, another recorder in it.
+
+    Examples
+    --------
+    >>> try:
+    ...     cvw.Recorder(nn.Linear(2, 1), "/dev/null/run")
+    ... except cvw.RecordError as error:
+    ...     print(error)
+    cannot record in '/dev/null/run': Not a directory
+    """
+
+
+@contextmanager
+def one_line_errors(what: str, directory: Path) -> Iterator[None]:
+    """Turn what goes wrong with a folder into a RecordError: what could not be done, where, why."""
+    try:
+        yield
+    except (OSError, CheckpointError, RecordError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        line = f"cannot {what} in {str(directory)!r}: {reason or type(error).__name__}"
+        raise RecordError(on_one_line(line)) from error
+
+
+def at_least(least: int, name: str, value: object) -> int:
+    """Return an argument as an int; raise InputError unless it is a whole number that large."""
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = least - 1
+    if number < least or isinstance(value, bool):
+        raise InputError(f"{name} must be a whole number of at least {least}, got {value!r}")
+    return number
+
+
+def at_least_or_none(least: int, name: str, value: object) -> int | None:
+    """Return the same, or None for None."""
+    return None if value is None else at_least(least, name, value)

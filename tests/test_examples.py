@@ -11,10 +11,10 @@ from ipywidgets.widgets.widget import _instances
 from torch import nn
 
 import convviz_widgets as cvw
-from convviz_widgets.views import View
-from convviz_widgets.views.histogram_view import HistogramView
-from convviz_widgets.views.mosaic_view import MosaicView
-from convviz_widgets.views.raster import Overlay, Raster
+from convviz_widgets.widgets import View
+from convviz_widgets.widgets.histogram_view import HistogramView
+from convviz_widgets.widgets.mosaic_view import MosaicView
+from convviz_widgets.widgets.raster import Overlay, Raster
 
 PUBLIC = [name for name in cvw.__all__ if callable(getattr(cvw, name))]
 

@@ -13,40 +13,44 @@ PACKAGE = "convviz_widgets"
 TREE = Path(__file__).parents[1] / PACKAGE
 ROOT = "the public names"
 
-FLOOR = {"errors"}
-FILES_AND_TENSORS = FLOOR | {"tensors", "checkpoints"}
-MEASURING = {"instrument", "record", "sweep", "diagnosis"}
-UP_TO_STATE = FILES_AND_TENSORS | MEASURING | {"state"}
+GROUND = {"errors"}
+FILES_AND_TENSORS = GROUND | {"tensors", "checkpoints"}
+MODEL = FILES_AND_TENSORS | {"images", "probe"}
+MEASURING = {"measure", "sweeps", "record"}
+UP_TO_STATE = MODEL | MEASURING | {"diagnosis", "state"}
 
-# Each part of the package, and the other parts that it may import.
+# Each room of the package, and the other rooms that it may import.
 MAY_IMPORT = {
     "errors": set(),
-    "tensors": FLOOR,
-    "checkpoints": FLOOR,
-    "instrument": FILES_AND_TENSORS,
-    "record": FILES_AND_TENSORS | {"instrument"},
-    "sweep": FILES_AND_TENSORS | {"instrument"},
-    "diagnosis": FILES_AND_TENSORS | {"instrument", "record", "sweep"},
-    "state": FILES_AND_TENSORS | MEASURING,
-    "views": UP_TO_STATE,
-    "apps": UP_TO_STATE | {"views"},
+    "tensors": GROUND,
+    "checkpoints": GROUND,
+    "images": GROUND | {"tensors"},
+    "probe": FILES_AND_TENSORS | {"images"},
+    "measure": MODEL,
+    "sweeps": MODEL,
+    "record": MODEL,
+    "diagnosis": GROUND | {"tensors", "images"} | MEASURING,
+    "state": UP_TO_STATE,
+    "widgets": GROUND | {"tensors", "images", "sweeps", "state"},
+    "views": UP_TO_STATE | {"widgets"},
+    "apps": UP_TO_STATE | {"widgets", "views"},
     "demo": {ROOT, "checkpoints"},
     ROOT: UP_TO_STATE | {"views", "apps"},
 }
 
-# A library, and the parts (or the one module) of ours that may import it.
+# A library, and the rooms (or the one module) of ours that may import it.
 MAY_BE_IMPORTED_BY = {
-    "ipywidgets": {"views", "apps"},
-    "bqplot": {"views", "apps"},
-    "IPython": {"views", "apps"},
-    "ipycanvas": {"views.raster"},
-    "traitlets": {"state", "views", "apps"},
+    "ipywidgets": {"widgets", "views", "apps"},
+    "bqplot": {"widgets", "views", "apps"},
+    "IPython": {"widgets", "views", "apps"},
+    "ipycanvas": {"widgets.raster"},
+    "traitlets": {"state", "widgets", "views", "apps"},
     "threading": {"state", "checkpoints.series"},
     "tensorboard": {"record"},
     "torch.utils.tensorboard": {"record"},
     "google_crc32c": {"record"},
-    "dask": {"sweep"},
-    "distributed": {"sweep"},
+    "dask": {"sweeps"},
+    "distributed": {"sweeps"},
     "safetensors": {"checkpoints"},
     "matplotlib": {"tensors"},
     "skimage": {"demo"},
@@ -98,10 +102,10 @@ def absolute(node: ast.ImportFrom, module: str) -> str:
     return ".".join([*package, *([node.module] if node.module else [])])
 
 
-def part_of(name: str) -> str:
-    """Return the part that an absolute name of ours belongs to."""
-    part = name.removeprefix(PACKAGE).lstrip(".").partition(".")[0]
-    return part if part in MAY_IMPORT else ROOT
+def room_of(name: str) -> str:
+    """Return the room that an absolute name of ours belongs to."""
+    room = name.removeprefix(PACKAGE).lstrip(".").partition(".")[0]
+    return room if room in MAY_IMPORT else ROOT
 
 
 def is_within(name: str, owner: str) -> bool:
@@ -110,10 +114,10 @@ def is_within(name: str, owner: str) -> bool:
 
 def wrong_direction(source: str, module: str) -> list[str]:
     """Return what ``module`` (dotted, ``.__init__`` included) imports against the table."""
-    part, place = part_of(module), module.removeprefix(PACKAGE + ".")
+    room, place = room_of(module), module.removeprefix(PACKAGE + ".")
     complaints = []
     for target, in_function in imports(source, module):
-        if is_within(target, PACKAGE) and part_of(target) not in MAY_IMPORT[part] | {part}:
+        if is_within(target, PACKAGE) and room_of(target) not in MAY_IMPORT[room] | {room}:
             complaints.append(f"{place} imports {target}")
         for library, owners in MAY_BE_IMPORTED_BY.items():
             if is_within(target, library) and not any(is_within(place, own) for own in owners):
@@ -147,28 +151,54 @@ def modules() -> dict[str, str]:
     }
 
 
-def concrete_views(sources: dict[str, str]) -> set[str]:
-    """Return the modules of views/ that define a class which the package makes public."""
-    public = {
-        target.rpartition(".")[2] for target, _ in imports(sources[f"{PACKAGE}.__init__"], "")
-    }
+def classes_below_views(sources: dict[str, str]) -> dict[str, ast.ClassDef]:
+    """Return dotted name → definition of every class below views/, whatever it derives from."""
     return {
-        module
+        f"{module}.{node.name}": node
         for module, source in sources.items()
-        if part_of(module) == "views" and module != f"{PACKAGE}.views.base"
+        if room_of(module) == "views"
         for node in parsed(source).body
-        if isinstance(node, ast.ClassDef) and node.name in public
+        if isinstance(node, ast.ClassDef)
     }
 
 
-def other_views(view: str, sources: dict[str, str]) -> list[str]:
-    """Return the concrete views that ``view`` imports, from their module or from the folder's."""
+def concrete_views(sources: dict[str, str]) -> set[str]:
+    """Return the modules of views/ with a class that somebody can put on a page.
+
+    Such a class is named by ``views/__init__.py``, or derives from `View` by whatever way.
+    """
+    face = f"{PACKAGE}.views.__init__"
+    named = {target for target, _ in imports(sources.get(face, ""), face)}
+    classes = classes_below_views(sources)
+    shown = set(named) & classes.keys()
+    while True:
+        bases = {name.rpartition(".")[2] for name in shown} | {"View"}
+        more = {name for name, node in classes.items() if bases & set(map(ast.unparse, node.bases))}
+        if more <= shown:
+            return {name.rpartition(".")[0] for name in shown}
+        shown |= more
+
+
+def other_views(module: str, sources: dict[str, str]) -> list[str]:
+    """Return the concrete views that a module imports, from their module or from the folder's."""
     origins = {
         target if target in sources else target.rpartition(".")[0]
-        for target, _ in imports(sources[view], view)
+        for target, _ in imports(sources[module], module)
     }
-    forbidden = (concrete_views(sources) | {f"{PACKAGE}.views"}) - {view}
-    return [f"{view} imports {origin}" for origin in sorted(origins & forbidden)]
+    forbidden = (concrete_views(sources) | {f"{PACKAGE}.views"}) - {module}
+    return [f"{module} imports {origin}" for origin in sorted(origins & forbidden)]
+
+
+def parts_of_other_tabs(module: str, sources: dict[str, str]) -> list[str]:
+    """Return what a module of one tab's folder imports from the folder of another."""
+    tab = module.split(".")[2:-1]
+    return [
+        f"{module} imports {target}"
+        for target, _ in imports(sources[module], module)
+        if room_of(target) == "views"
+        and (other := target.removeprefix(f"{PACKAGE}.views.").split(".")[:-2])
+        and other != tab
+    ]
 
 
 def test_every_folder_has_a_place_in_the_table():
@@ -184,15 +214,16 @@ def test_imports_point_down():
 
 
 def test_views_leave_the_model_to_the_state():
-    views = {name: source for name, source in modules().items() if part_of(name) == "views"}
+    views = {name: source for name, source in modules().items() if room_of(name) == "views"}
     assert [line for name, source in views.items() for line in model_in_a_view(source, name)] == []
 
 
-def test_no_view_imports_another_concrete_view():
+@pytest.mark.parametrize("against", [other_views, parts_of_other_tabs])
+def test_no_view_imports_another(against):
     sources = modules()
-    views = {name: text for name, text in sources.items() if part_of(name) == "views"}
-    views.pop(f"{PACKAGE}.views.__init__", None)
-    wrong = [line for view in views for line in other_views(view, sources)]
+    below = {name: text for name, text in sources.items() if room_of(name) == "views"}
+    below.pop(f"{PACKAGE}.views.__init__", None)
+    wrong = [line for module in below for line in against(module, sources)]
     assert wrong == []
 
 
@@ -202,15 +233,18 @@ def test_no_view_imports_another_concrete_view():
         ("tensors.png", "from convviz_widgets.checkpoints import read", "imports convviz_widgets"),
         ("tensors.png", "from ..state import ModelState", "imports convviz_widgets.state"),
         ("tensors.png", "import convviz_widgets", "imports convviz_widgets"),
-        ("record.run", "from convviz_widgets.sweep.part import Part", "imports convviz_widgets"),
-        ("instrument.probe", "import traitlets", "imports traitlets"),
-        ("instrument.probe", "from threading import Lock", "imports threading"),
+        ("images.reading", "from convviz_widgets.probe.probe import Probe", "imports convviz"),
+        ("record.run", "from convviz_widgets.measure import Measurement", "imports convviz"),
+        ("diagnosis.report", "from convviz_widgets.probe import Probe", "imports convviz"),
+        ("widgets.plot", "from convviz_widgets.views import Predictions", "imports convviz"),
+        ("probe.probe", "import traitlets", "imports traitlets"),
+        ("probe.probe", "from threading import Lock", "imports threading"),
         ("state.model_state", "def f():\n    import ipywidgets", "imports ipywidgets"),
         ("views.sketchpad", "import ipycanvas", "imports ipycanvas"),
-        ("views.base", "from convviz_widgets.apps.explorer import Explorer", "imports convviz"),
+        ("views.filters", "from convviz_widgets.apps import Explorer", "imports convviz"),
         ("record.run", "import tensorboard", "outside a function"),
-        ("sweep.local", "def f():\n    from torch.utils import tensorboard", "imports torch.utils"),
-        ("demo.runs", "from convviz_widgets.instrument import ImageSet", "imports convviz_widgets"),
+        ("sweeps.part", "def f():\n    from torch.utils import tensorboard", "imports torch"),
+        ("demo.patches", "from convviz_widgets.images import ImageSet", "imports convviz_widgets"),
         ("__init__", "from convviz_widgets.demo import load", "imports convviz_widgets.demo"),
     ],
 )
@@ -227,18 +261,39 @@ def test_a_model_planted_in_a_view_is_found(source):
     assert model_in_a_view(source, "views.planted")
 
 
+VIEW = "from convviz_widgets.widgets.view import View\nclass First(View): ..."
+
+
+@pytest.mark.parametrize(
+    ("first", "face"),
+    [
+        (VIEW, ""),
+        ("class First: ...", "from convviz_widgets.views.first import First"),
+        (VIEW.replace("First", "Base") + "\nclass First(Base): ...", ""),
+    ],
+)
 @pytest.mark.parametrize("line", ["from .first import First", "from . import First"])
-def test_a_view_planted_in_another_is_found(line):
+def test_a_view_planted_in_another_is_found(first, face, line):
     sources = {
-        f"{PACKAGE}.__init__": "from convviz_widgets.views import First",
-        f"{PACKAGE}.views.first": "from .base import View\nclass First(View): ...",
+        f"{PACKAGE}.views.__init__": face,
+        f"{PACKAGE}.views.first": first,
         f"{PACKAGE}.views.second": line,
     }
     assert other_views(f"{PACKAGE}.views.second", sources)
     assert other_views(f"{PACKAGE}.views.first", sources) == []
 
 
+def test_a_part_planted_in_another_tab_is_found():
+    sources = {
+        f"{PACKAGE}.views.units.rows": "class Rows: ...",
+        f"{PACKAGE}.views.units.survey": "from convviz_widgets.views.units.rows import Rows",
+        f"{PACKAGE}.views.inputs.gallery": "from convviz_widgets.views.units.rows import Rows",
+    }
+    assert parts_of_other_tabs(f"{PACKAGE}.views.inputs.gallery", sources)
+    assert parts_of_other_tabs(f"{PACKAGE}.views.units.survey", sources) == []
+
+
 def test_allowed_imports_pass():
-    assert wrong_direction("from ipycanvas import Canvas", f"{PACKAGE}.views.raster") == []
-    assert wrong_direction("from .probe import Probe", f"{PACKAGE}.instrument.layers") == []
-    assert wrong_direction("import convviz_widgets as cvw", f"{PACKAGE}.demo.runs") == []
+    assert wrong_direction("from ipycanvas import Canvas", f"{PACKAGE}.widgets.raster") == []
+    assert wrong_direction("from .probe import Probe", f"{PACKAGE}.probe.attribution") == []
+    assert wrong_direction("import convviz_widgets as cvw", f"{PACKAGE}.demo.patches") == []

@@ -11,7 +11,7 @@ from time import perf_counter
 import torch
 from torch import nn
 
-from convviz_widgets.instrument import ImageSet
+from convviz_widgets.images import ImageSet
 from convviz_widgets.state import ModelState
 from convviz_widgets.state.embeddings import METHODS, PCA, EmbeddingJob
 from measuring.report import LOAD, Goal, write

@@ -14,7 +14,7 @@ from torch import nn
 
 import convviz_widgets as cvw
 from convviz_widgets.checkpoints import write_checkpoint
-from convviz_widgets.instrument import Probe
+from convviz_widgets.probe import Probe
 from measuring.networks import resnet18
 
 WARM_UP = 3

@@ -3,4 +3,7 @@
 from convviz_widgets.apps.comparison import Comparison
 from convviz_widgets.apps.explorer import Explorer
 
-__all__ = ["Comparison", "Explorer"]
+__all__ = [
+    "Comparison",
+    "Explorer",
+]

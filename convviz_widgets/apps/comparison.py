@@ -11,18 +11,11 @@ from ipywidgets import Box, HBox, Layout, VBox
 from convviz_widgets.errors import InputError
 from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.state.link import Link
-from convviz_widgets.views import (
-    ChannelStepper,
-    ImageStrip,
-    LayerList,
-    View,
-    close_tree,
-    listen,
-    widget_tree,
-)
-from convviz_widgets.views.narrow import narrowed
-from convviz_widgets.views.step_clock import StepClock
-from convviz_widgets.views.text import Text
+from convviz_widgets.views import ChannelStepper, ImageStrip, LayerList
+from convviz_widgets.views.controls.step_clock import StepClock
+from convviz_widgets.widgets import View, close_tree, listen, widget_tree
+from convviz_widgets.widgets.text import Text
+from convviz_widgets.widgets.view import narrowed
 
 WIDTH = 828
 """In CSS pixels; a notebook's output is 848 wide."""

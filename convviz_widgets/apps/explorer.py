@@ -7,14 +7,13 @@ from typing import Any
 
 from ipywidgets import HBox, Layout, Tab, VBox
 
-from convviz_widgets.apps.page import Page
-from convviz_widgets.apps.pages import CHAPTERS, PAGES, Material
+from convviz_widgets.apps.pages import CHAPTERS, PAGES, Material, Page
 from convviz_widgets.apps.show_me import place_of
 from convviz_widgets.diagnosis import Finding
 from convviz_widgets.record import Run
 from convviz_widgets.state import ModelState
 from convviz_widgets.state.examination import refuse_other_data, refuse_other_kinds
-from convviz_widgets.sweep import SweepResult
+from convviz_widgets.sweeps import SweepResult
 from convviz_widgets.views import (
     ChannelStepper,
     CheckpointClock,
@@ -23,11 +22,8 @@ from convviz_widgets.views import (
     LayerList,
     Live,
     StatusLine,
-    View,
-    close_tree,
-    listen,
-    widget_tree,
 )
+from convviz_widgets.widgets import View, close_tree, listen, widget_tree
 
 
 class Explorer(VBox):

@@ -44,7 +44,7 @@ import numpy as np
 
 from convviz_widgets.apps.pages import Material
 from convviz_widgets.diagnosis import Finding, Metric, RunCurves, has_update_ratios, run_curves
-from convviz_widgets.instrument import (
+from convviz_widgets.measure import (
     BIASES,
     OUTPUT_GRADIENTS,
     OUTPUTS,
@@ -63,14 +63,14 @@ from convviz_widgets.views import (
     InputHistogram,
     OutputGallery,
     TrainingCurves,
-    View,
 )
-from convviz_widgets.views.confusion_matrix import SHARES
-from convviz_widgets.views.distribution_picture import WHOLE_RUN
-from convviz_widgets.views.firing_survey import RAREST
-from convviz_widgets.views.gradient_flow import RATIOS, SLOPES
-from convviz_widgets.views.input_gallery import IMAGES, LOADER
-from convviz_widgets.views.input_histogram import ALL, TAKEN, UNDONE
+from convviz_widgets.views.history.distribution_plots import WHOLE_RUN
+from convviz_widgets.views.history.gradient_flow import RATIOS, SLOPES
+from convviz_widgets.views.inputs.input_gallery import IMAGES, LOADER
+from convviz_widgets.views.inputs.input_histogram import ALL, TAKEN, UNDONE
+from convviz_widgets.views.outputs.confusion_matrix import SHARES
+from convviz_widgets.views.units.firing_survey import RAREST
+from convviz_widgets.widgets import View
 
 Options = Mapping[str, Any]
 
@@ -115,10 +115,12 @@ def _always(place: Place) -> Finder:
 
 
 DEAD = Place("Units", "Dead filters", DeadFilters, ({"order": RAREST},), needs_sweep=True)
-FILTERS = Place("Filters", "", FilterMosaic)
-PICTURES = Place("Outputs", "Gallery", OutputGallery, ({"stopped": False},))
-CONFUSED = Place("Outputs", "Confusion", ConfusionMatrix, ({"colour": SHARES, "stopped": False},))
 
+FILTERS = Place("Filters", "", FilterMosaic)
+
+PICTURES = Place("Outputs", "Gallery", OutputGallery, ({"stopped": False},))
+
+CONFUSED = Place("Outputs", "Confusion", ConfusionMatrix, ({"colour": SHARES, "stopped": False},))
 
 # -- Inputs -----------------------------------------------------------------------------------
 
@@ -139,7 +141,6 @@ def _samples(_finding: Finding, material: Material) -> Place:
 
 
 BATCHES = Place("Inputs", "Images", InputGallery, ({"source": LOADER, "only": False},))
-
 
 # -- Training ---------------------------------------------------------------------------------
 

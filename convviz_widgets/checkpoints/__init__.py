@@ -1,6 +1,6 @@
 """Checkpoint files: a reader for what strangers wrote, an atomic writer, the series of a run."""
 
-from convviz_widgets.checkpoints.limits import ReadLimits
+from convviz_widgets.checkpoints.bounds import ReadLimits
 from convviz_widgets.checkpoints.names import step_of
 from convviz_widgets.checkpoints.reader import read_checkpoint
 from convviz_widgets.checkpoints.series import CheckpointSeries

@@ -5,24 +5,21 @@ from __future__ import annotations
 import heapq
 import os
 import time
-from collections.abc import Iterable, Iterator
-from pathlib import PurePath
+from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path, PurePath
+from typing import Any, Protocol, runtime_checkable
 
-from convviz_widgets.checkpoints.directory_path import absolute
-from convviz_widgets.checkpoints.listing import CheckpointFile, Listing
-from convviz_widgets.checkpoints.names import (
-    SUFFIXES,
-    has_suffix,
-    is_temporary,
-    natural,
-    on_one_line,
-    step_of,
-)
-from convviz_widgets.checkpoints.regular_file import check_regular
-from convviz_widgets.checkpoints.settling import SETTLING_SECONDS, Settling
-from convviz_widgets.errors import CheckpointError, InputError
+from convviz_widgets.checkpoints.bounds import check_regular
+from convviz_widgets.checkpoints.names import SUFFIXES, has_suffix, is_temporary, natural, step_of
+from convviz_widgets.errors import CheckpointError, InputError, on_one_line
 
 _LISTED = 5  # names of what a directory holds instead
+
+SETTLING_SECONDS = 0.25
+
+_NANOSECONDS = 1_000_000_000
 
 
 class CheckpointDirectory:
@@ -167,3 +164,140 @@ def _newest(files: Iterable[CheckpointFile]) -> dict[int, CheckpointFile]:
 
 def _age(file: CheckpointFile) -> tuple[int, object]:
     return file.changed, natural(file.name)
+
+
+def absolute(directory: Any) -> Path:
+    """Return the directory's absolute path: the working directory may change.
+
+    Parameters
+    ----------
+    directory
+        A str or path; a leading ``~`` is the user's home.
+
+    Raises
+    ------
+    InputError
+        For anything else.
+    """
+    if not isinstance(directory, str | os.PathLike):
+        raise InputError(f"expected the path of a directory, got {type(directory).__name__}")
+    return Path(os.path.expanduser(directory)).absolute()
+
+
+class Item(Hashable, Protocol):
+    """Something to load; equal to another one only when the same weights come of it."""
+
+    @property
+    def name(self) -> str:
+        """How it is shown, on one line."""
+        ...
+
+
+@runtime_checkable
+class StoredItem(Item, Protocol):
+    """An item that is a file, beside which what is found out about it can be kept."""
+
+    @property
+    def path(self) -> str:
+        """Where it is."""
+        ...
+
+    @property
+    def identity(self) -> tuple[int | str, ...]:
+        """What another file of this name would not share, wherever the folder is moved to."""
+        ...
+
+
+@dataclass(frozen=True)
+class CheckpointFile:
+    """One file as it was when the directory was listed.
+
+    Parameters
+    ----------
+    name
+        Path below the directory, fit to be shown.
+    path
+        Where it is.
+    inode, changed, nbytes
+        From its stat; ``changed`` in nanoseconds.
+    """
+
+    name: str
+    path: str
+    inode: int
+    changed: int
+    nbytes: int
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Size and time; the inode is left out, which a copy does not keep."""
+        return self.nbytes, self.changed
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Items with their training steps, ascending; never changed, so that threads may share it.
+
+    Parameters
+    ----------
+    items
+        Pairs of step and item.
+    problems
+        Name to one line: what looks like a checkpoint but cannot be one.
+    """
+
+    items: tuple[tuple[int, Item], ...]
+    problems: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def by_name(self) -> dict[str, Item]:
+        """The items by their names."""
+        return {item.name: item for _, item in self.items}
+
+    def __contains__(self, item: Item) -> bool:
+        return self.by_name.get(item.name) == item
+
+    def changes(self, before: Listing) -> int:
+        """Return how many items are new or others than before."""
+        return sum(before.by_name.get(name) != item for name, item in self.by_name.items())
+
+
+class Settling:
+    """Keeps files back for 250 ms after their last change.
+
+    By their time stamp, or as seen between two looks where the stamp is no help because it lies in
+    the future. While a known file is being rewritten, the one that was there before stands for it,
+    so that it does not vanish for a moment.
+    """
+
+    def __init__(self) -> None:
+        self._settled: dict[str, CheckpointFile] = {}
+        self._waiting: dict[str, tuple[CheckpointFile, float]] = {}
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the last look kept files back."""
+        return bool(self._waiting)
+
+    def settled(self, found: Iterable[CheckpointFile]) -> list[CheckpointFile]:
+        """Return those of the files found now that can be read."""
+        before, seen = self._settled, self._waiting
+        now, clock = time.time_ns(), time.monotonic()
+        settled: dict[str, CheckpointFile] = {}
+        waiting: dict[str, tuple[CheckpointFile, float]] = {}
+        for file in found:
+            path = file.path
+            old = now - file.changed >= SETTLING_SECONDS * _NANOSECONDS
+            same, since = seen.get(path, (file, clock))
+            unchanged = same == file and clock - since >= SETTLING_SECONDS
+            if old or unchanged or before.get(path) == file:
+                settled[path] = file
+                continue
+            waiting[path] = file, since if same == file else clock
+            if path in before:
+                settled[path] = before[path]
+        self._settled, self._waiting = settled, waiting
+        return list(settled.values())

@@ -9,10 +9,15 @@ from functools import lru_cache
 SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt")
 
 _UNITS = {"k": 1_000, "K": 1_000, "M": 1_000_000}
+
 _UNIT = r"(?:[kKM](?![0-9A-Za-z]))"
+
 _NAMED_STEP = re.compile(rf"(?i:step[^0-9a-z]{{0,2}})([0-9]+(?:\.[0-9]+(?={_UNIT}))?{_UNIT}?)")
+
 _NUMBER = re.compile(rf"[0-9]+(?:\.[0-9]+)?{_UNIT}?")
+
 _NO_STEP = 2**53  # a hash or a date: a browser cannot even hold it as a number
+
 _DIGITS = re.compile(r"([0-9]+)")
 
 
@@ -57,17 +62,6 @@ def is_temporary(name: str) -> bool:
     """Tell whether a name is one that writers give to files which are not complete yet."""
     base = name.rpartition("/")[2]
     return base.startswith((".", "~")) or base.endswith(("~", ".tmp", ".part")) or ".tmp." in base
-
-
-def on_one_line(text: str) -> str:
-    r"""Return text with what would break a line, colour it or fail to encode written out.
-
-    >>> on_one_line("a\nb")
-    'a\\nb'
-    """
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _count(number: str) -> int:

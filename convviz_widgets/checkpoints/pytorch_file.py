@@ -3,21 +3,73 @@
 from __future__ import annotations
 
 import io
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
-from convviz_widgets.checkpoints.foreign import ForeignError
-from convviz_widgets.checkpoints.limits import ReadLimits
-from convviz_widgets.checkpoints.pickle_check import Checked
-from convviz_widgets.checkpoints.pickle_salvage import Salvaged
-from convviz_widgets.checkpoints.pickle_walk import walk
-from convviz_widgets.checkpoints.zip_records import stored_records
+from convviz_widgets.checkpoints.bounds import Foreign, ForeignError, ReadLimits
+from convviz_widgets.checkpoints.pickle_bounds import (
+    Checked,
+    Global,
+    Storage,
+    check_view,
+    checked_global,
+    is_plain_key,
+    last_name,
+    storage_of,
+    walk,
+)
 from convviz_widgets.errors import CheckpointError
 
 LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the pickle of 0x1950a86a20f9469cfc6c
 
 _COUNT_BYTES = 8  # in a legacy file the number of elements stands before each storage
+
 _DATA = "data/"
+
+_TENSOR = "torch._utils._rebuild_tensor_v2"
+
+_PARAMETERS = ("torch._utils._rebuild_parameter", "torch.nn.parameter.Parameter")
+
+_ORDERED = "collections.OrderedDict"
+
+_DTYPES = {
+    "Bool": torch.bool,
+    "Byte": torch.uint8,
+    "Char": torch.int8,
+    "Short": torch.int16,
+    "Int": torch.int32,
+    "Long": torch.int64,
+    "Half": torch.float16,
+    "BFloat16": torch.bfloat16,
+    "Float": torch.float32,
+    "Double": torch.float64,
+    "ComplexFloat": torch.complex64,
+    "ComplexDouble": torch.complex128,
+}
+
+MAGIC = b"PK\x03\x04"
+
+_LOCAL = struct.Struct("<4s5H3L2H")
+
+_CENTRAL = struct.Struct("<4s6H3L5H2L")
+
+_END = struct.Struct("<4s4H2LH")
+
+_END_64 = struct.Struct("<4sQ2H2L4Q")
+
+_LOCATOR_64 = struct.Struct("<4sLQL")
+
+_ENCRYPTED = 1
+
+_STORED = 0
+
+_IN_EXTRA = 0xFFFFFFFF
+
+_ZIP_64 = 1
 
 
 def load_zip(data: bytes, limits: ReadLimits) -> object:
@@ -96,3 +148,224 @@ def _salvaged(records: dict[str, memoryview], limits: ReadLimits, foreign: Forei
 
 def _load(data: bytes) -> object:
     return torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
+
+
+@dataclass(frozen=True)
+class _Stored(Storage):
+    key: str
+    dtype: torch.dtype | None
+
+
+class Salvaged:
+    """Makes plain tensors and dictionaries, and `Foreign` of what it does not know.
+
+    Parameters
+    ----------
+    records
+        Bytes of each storage, by its key in the pickle.
+    limit
+        How many tensors there may be.
+    """
+
+    def __init__(self, records: Mapping[str, memoryview], limit: int) -> None:
+        self._records = records
+        self._left = limit
+        self._memory: dict[str, bytearray] = {}
+
+    def dictionary(self) -> dict:
+        """Return a dictionary."""
+        return {}
+
+    def found(self, module: str, name: str) -> Global | Foreign:
+        """Return a name that we know, or a placeholder."""
+        try:
+            return checked_global(module, name)
+        except ForeignError as error:
+            return Foreign(error.name)
+
+    def called(self, function: object, arguments: object) -> object:
+        """Return a tensor or a dictionary; None for what else PyTorch makes, which is not needed.
+
+        Where a placeholder takes part, a placeholder comes of it.
+        """
+        if isinstance(function, Foreign):
+            return function
+        if not isinstance(function, Global) or not isinstance(arguments, tuple):
+            raise CheckpointError("has a pickle that calls something else than a function")
+        if function.name == _TENSOR:
+            return self._tensor(arguments)
+        if function.name in _PARAMETERS:
+            return arguments[0]
+        if function.name == _ORDERED:
+            return self._ordered(arguments)
+        return next((given for given in arguments if isinstance(given, Foreign)), None)
+
+    def storage(self, kind: object, key: str, elements: object) -> _Stored:
+        """Return where a tensor's values are, provided that they are there."""
+        size = storage_of(kind, elements)
+        if size.nbytes > len(self._records.get(key, b"")):
+            raise CheckpointError(f"lacks data for storage {key[:20]!r}")
+        dtype = _DTYPES.get(last_name(kind).removesuffix("Storage"))
+        return _Stored(size.nbytes, size.itemsize, key, dtype)
+
+    def extend(self, target: object, items: list) -> None:
+        """Extend a list; what else can be extended is foreign."""
+        if isinstance(target, list):
+            target.extend(items)
+
+    def update(self, target: object, keys: list, values: list) -> None:
+        """Put into a dictionary what has a plain key."""
+        if isinstance(target, dict):
+            target.update(_plain(zip(keys, values, strict=True)))
+
+    def build(self, target: object, state: object) -> None:
+        """Give nothing any attributes."""
+
+    def _tensor(self, arguments: tuple) -> Tensor | None:
+        """Return a tensor; None for one that is conjugated, or of a type that few have."""
+        check_view(_TENSOR, arguments)
+        self._left -= 1
+        if self._left < 0:
+            raise CheckpointError("has too many tensors")
+        storage, offset, size, stride, _, _, *metadata = arguments
+        if storage.dtype is None or any(metadata):
+            return None
+        return self._values(storage, storage.dtype).as_strided(size, stride, offset)
+
+    def _values(self, storage: _Stored, dtype: torch.dtype) -> Tensor:
+        if not storage.nbytes:
+            return torch.empty(0, dtype=dtype)
+        if storage.key not in self._memory:  # a copy: torch writes into what it is given
+            self._memory[storage.key] = bytearray(self._records[storage.key])
+        count = storage.nbytes // storage.itemsize
+        return torch.frombuffer(self._memory[storage.key], dtype=dtype, count=count)
+
+    def _ordered(self, arguments: tuple) -> dict:
+        pairs = arguments[0] if arguments else []
+        if isinstance(pairs, dict):
+            return dict(pairs)
+        return _plain(pair for pair in pairs if len(pair) == 2)
+
+
+def _plain(pairs: Iterable[Sequence]) -> dict:
+    """Return the items whose keys are text or numbers; hashing others may take for ever."""
+    return {key: value for key, value in pairs if is_plain_key(key)}
+
+
+@dataclass(frozen=True)
+class _Directory:
+    start: int
+    end: int
+    count: int
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """A record as the directory lists it: the offset is that of its local header."""
+
+    name: bytes
+    offset: int
+    size: int
+
+
+def stored_records(data: bytes, limits: ReadLimits) -> dict[str, memoryview]:
+    """Return views of a PyTorch zip file's records, by name without the folder that all share.
+
+    Only the layout that PyTorch writes is accepted: nothing before the first record or behind the
+    directory, each record stored as it is and once. Python's ``zipfile`` is more generous, and
+    where it is, it may read another directory than PyTorch does.
+
+    Raises
+    ------
+    CheckpointError
+        For any other layout, a compressed record, a name that occurs twice, records that overlap.
+    """
+    directory = _find_directory(data)
+    if directory.count > limits.tensors:
+        raise CheckpointError(f"has {directory.count:,} records; at most {limits.tensors:,}")
+    contents = {item.name: _content(data, item, directory) for item in _listed(data, directory)}
+    if len({name.lower() for name in contents}) != directory.count:  # PyTorch ignores case
+        raise CheckpointError("has two records of the same name")
+    if sum(map(len, contents.values())) > len(data):
+        raise CheckpointError("has records that overlap")
+    return _without_folder(contents)
+
+
+def _find_directory(data: bytes) -> _Directory:
+    end = len(data) - _END.size
+    if end < 0 or data[end : end + 4] != b"PK\x05\x06":
+        raise CheckpointError("is a truncated zip file: it does not end with its directory")
+    _, disk, _, _, count, size, start, comment = _END.unpack_from(data, end)
+    if disk or comment:
+        raise CheckpointError("is a zip file that PyTorch did not write")
+    locator = end - _LOCATOR_64.size
+    if locator >= _END_64.size and data[locator : locator + 4] == b"PK\x06\x07":
+        end = locator - _END_64.size
+        _, _, offset, _ = _LOCATOR_64.unpack_from(data, locator)
+        if offset != end or data[end : end + 4] != b"PK\x06\x06":
+            raise CheckpointError("is a zip file with a damaged directory")
+        *_, count, size, start = _END_64.unpack_from(data, end)
+    if start + size != end or count * _CENTRAL.size > size:
+        raise CheckpointError("is a zip file with a damaged directory")
+    return _Directory(start, end, count)
+
+
+def _listed(data: bytes, directory: _Directory) -> Iterator[_Listed]:
+    position = directory.start
+    for _ in range(directory.count):
+        if (
+            position + _CENTRAL.size > directory.end
+            or data[position : position + 4] != b"PK\x01\x02"
+        ):
+            raise CheckpointError("is a zip file with a damaged directory")
+        fields = _CENTRAL.unpack_from(data, position)
+        flags, method, packed, size = fields[3], fields[4], fields[8], fields[9]
+        name_length, extra_length, comment_length, offset = *fields[10:13], fields[16]
+        name_at = position + _CENTRAL.size
+        extra_at = name_at + name_length
+        position = extra_at + extra_length + comment_length
+        if method != _STORED or flags & _ENCRYPTED:
+            raise CheckpointError("has compressed records; PyTorch stores them as they are")
+        extra = data[extra_at : extra_at + extra_length]
+        size, packed, offset = _enlarged((size, packed, offset), extra)
+        if size != packed:
+            raise CheckpointError("is a zip file with a damaged directory")
+        yield _Listed(data[name_at:extra_at], offset, size)
+    if position != directory.end:
+        raise CheckpointError("is a zip file with a damaged directory")
+
+
+def _enlarged(numbers: tuple[int, ...], extra: bytes) -> tuple[int, ...]:
+    """Return the numbers, those that do not fit 32 bits taken from the zip64 extra field."""
+    if _IN_EXTRA not in numbers:
+        return numbers
+    position = 0
+    while position + 4 <= len(extra):
+        kind, length = struct.unpack_from("<2H", extra, position)
+        if kind == _ZIP_64:
+            large = iter(struct.unpack_from(f"<{length // 8}Q", extra, position + 4))
+            return tuple(next(large, n) if n == _IN_EXTRA else n for n in numbers)
+        position += 4 + length
+    return numbers
+
+
+def _content(data: bytes, item: _Listed, directory: _Directory) -> memoryview:
+    """Return the record's bytes, found through its local header as PyTorch finds them."""
+    name_at = item.offset + _LOCAL.size
+    if name_at > directory.start or data[item.offset : item.offset + 4] != MAGIC:
+        raise CheckpointError("is a zip file with a damaged record")
+    *_, name_length, extra_length = _LOCAL.unpack_from(data, item.offset)
+    start = name_at + name_length + extra_length
+    if start + item.size > directory.start or data[name_at : name_at + name_length] != item.name:
+        raise CheckpointError("is a zip file with a damaged record")
+    return memoryview(data)[start : start + item.size]
+
+
+def _without_folder(contents: dict[bytes, memoryview]) -> dict[str, memoryview]:
+    folder = next(iter(contents), b"").partition(b"/")[0] + b"/"
+    if not all(name.startswith(folder) for name in contents):
+        raise CheckpointError("is a zip file that PyTorch did not write")
+    return {
+        name.removeprefix(folder).decode("utf-8", "backslashreplace"): content
+        for name, content in contents.items()
+    }

@@ -8,14 +8,12 @@ from pathlib import Path
 
 from torch import Tensor
 
-from convviz_widgets.checkpoints.limits import ReadLimits
-from convviz_widgets.checkpoints.names import on_one_line
+from convviz_widgets.checkpoints.bounds import ReadLimits, read_regular
 from convviz_widgets.checkpoints.pytorch_file import LEGACY_MAGIC, load_legacy, load_zip
-from convviz_widgets.checkpoints.regular_file import read_regular
+from convviz_widgets.checkpoints.pytorch_file import MAGIC as ZIP_MAGIC
 from convviz_widgets.checkpoints.safetensors_file import is_safetensors, load_safetensors
 from convviz_widgets.checkpoints.state_dicts import find_state_dict
-from convviz_widgets.checkpoints.zip_records import MAGIC as ZIP_MAGIC
-from convviz_widgets.errors import CheckpointError
+from convviz_widgets.errors import CheckpointError, on_one_line
 
 _LIMITS = ReadLimits()
 

@@ -9,11 +9,13 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from convviz_widgets.checkpoints.limits import ReadLimits
+from convviz_widgets.checkpoints.bounds import ReadLimits
 from convviz_widgets.errors import CheckpointError, InputError
 
 _LENGTH_BYTES = 8
+
 _ALIGNMENT = 8
+
 _DTYPES = {
     torch.bool: "BOOL",
     torch.uint8: "U8",

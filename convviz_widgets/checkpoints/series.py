@@ -12,8 +12,7 @@ from typing import Any, cast
 
 from torch import Tensor
 
-from convviz_widgets.checkpoints.directory import CheckpointDirectory
-from convviz_widgets.checkpoints.listing import CheckpointFile, Item, Listing
+from convviz_widgets.checkpoints.directory import CheckpointDirectory, CheckpointFile, Item, Listing
 from convviz_widgets.checkpoints.reader import read_checkpoint
 from convviz_widgets.checkpoints.state_dicts import find_state_dict
 from convviz_widgets.errors import CheckpointError, InputError

@@ -22,7 +22,9 @@ from convviz_widgets.demo.runs import (
 )
 
 STEPS, EVERY = 600, 30
+
 BATCH_SIZE = 64
+
 HELD_OUT = 5
 """Every fifth digit is for validation. Its writer may have written others that are not."""
 

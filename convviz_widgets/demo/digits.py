@@ -16,18 +16,15 @@ from tqdm.auto import tqdm
 
 import convviz_widgets as cvw
 from convviz_widgets.checkpoints import write_checkpoint
-from convviz_widgets.demo.runs import (
-    cache_folder,
-    checkpoint_name,
-    one_thread,
-    train_once,
-)
+from convviz_widgets.demo.runs import cache_folder, checkpoint_name, one_thread, train_once
 
 FACTORS = 10
 """Latent factors of a code; training leaves some of them without effect."""
 
 STEPS, EVERY = 2400, 120
+
 BATCH_SIZE = 128
+
 DIVERGENCE_WEIGHT = 0.3
 """Below one: sharper digits and more factors in use, codes less like a Normal."""
 

@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 import convviz_widgets as cvw
 
 PATCH_SIZE = 32
+
 TRAINING_SHARE = 0.75
+
 LEAST_DEVIATION = 2.0
 """Standard deviation, of 255, below which a patch is rejected: flat black corners all look alike
 and would put equal pictures on both sides of the split."""

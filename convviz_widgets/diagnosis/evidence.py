@@ -10,15 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convviz_widgets.instrument import (
-    BIASES,
-    WEIGHTS,
-    AnswerFacts,
-    Duplicates,
-    FilterFacts,
-    InputStatistics,
-    Leak,
-)
+from convviz_widgets.images import Duplicates, InputStatistics, Leak
+from convviz_widgets.measure import BIASES, WEIGHTS, AnswerFacts, FilterFacts
 from convviz_widgets.record.norms import GRADIENT_NORM
 from convviz_widgets.tensors import DepthSlope, Distribution, depth_slope
 

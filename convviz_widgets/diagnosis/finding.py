@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 ERROR = "error"
+
 WARNING = "warning"
+
 REMARK = "remark"
 
 SEVERITIES = (ERROR, WARNING, REMARK)

@@ -15,6 +15,7 @@ from convviz_widgets.diagnosis.rule import REGISTERED, Rule
 for _found in iter_modules(rules.__path__):  # a module of rules registers them as it is imported
     import_module(f"{rules.__name__}.{_found.name}")
 
+
 RULES: tuple[Rule, ...] = tuple(sorted(REGISTERED.values(), key=lambda each: each.place))
 """All rules; of two findings as grave, the earlier rule's is told first."""
 

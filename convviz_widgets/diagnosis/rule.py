@@ -12,6 +12,7 @@ from convviz_widgets.diagnosis.finding import Finding
 Find = TypeVar("Find", bound=Callable[..., list[Finding]])
 
 CHECKPOINTS = "a state with checkpoints"
+
 LOSS = "a run with a training loss"
 
 

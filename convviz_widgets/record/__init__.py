@@ -2,9 +2,15 @@
 
 from convviz_widgets.record.outputs import Outputs
 from convviz_widgets.record.pairing import Pair, paired
-from convviz_widgets.record.record_error import RecordError
 from convviz_widgets.record.recorder import Recorder
 from convviz_widgets.record.run import Run
 from convviz_widgets.record.series import Series
 
-__all__ = ["Outputs", "Pair", "RecordError", "Recorder", "Run", "Series", "paired"]
+__all__ = [
+    "Outputs",
+    "Pair",
+    "Recorder",
+    "Run",
+    "Series",
+    "paired",
+]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
-from convviz_widgets.record.event_folder import event_files
+from convviz_widgets.record.event_files import event_files
 
 SOURCE = "convviz_widgets.record"
 """How the files name their writer."""

@@ -13,8 +13,11 @@ _ROLES = {
     "validation": {"val", "valid", "validation", "eval", "evaluation", "dev"},
     "test": {"test", "testing", "holdout"},
 }
+
 _SYNONYMS = {"acc": "accuracy", "err": "error"}
+
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+
 _Words = frozenset[str]
 
 

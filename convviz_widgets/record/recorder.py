@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from torch import nn
 
-from convviz_widgets.checkpoints.directory_path import absolute
-from convviz_widgets.errors import InputError
-from convviz_widgets.record.activation_watch import ActivationWatch
+from convviz_widgets.checkpoints.directory import absolute
+from convviz_widgets.errors import (
+    InputError,
+    RecordError,
+    at_least,
+    at_least_or_none,
+    one_line_errors,
+)
 from convviz_widgets.record.checkpoint_folder import CheckpointFolder
-from convviz_widgets.record.event_log import EventLog
-from convviz_widgets.record.learning_rates import learning_rates
+from convviz_widgets.record.event_files import event_files
+from convviz_widgets.record.event_log import SOURCE, EventLog
 from convviz_widgets.record.manifest import FOLDER
-from convviz_widgets.record.metrics import as_floats
 from convviz_widgets.record.norms import NormMeter
-from convviz_widgets.record.output_log import OutputLog, has_outputs
-from convviz_widgets.record.record_error import RecordError, one_line_errors
-from convviz_widgets.record.resuming import last_recorded_step
-from convviz_widgets.record.whole_numbers import at_least, at_least_or_none
+from convviz_widgets.record.outputs import OutputLog, has_outputs
+from convviz_widgets.record.record_stream import RecordStream
+from convviz_widgets.record.watch import ActivationWatch
+
+_TAG = "learning_rate"
 
 
 class Recorder:
@@ -256,3 +263,81 @@ class Recorder:
         """Write what the model put out when it was last watched, if it was."""
         if self._watch is not None and self._watch.output is not None:
             self._open_outputs(self._opened).write(self._step, self._watch.output)
+
+
+def learning_rates(optimizer: Any) -> Callable[[], dict[str, float]]:
+    """Return a function that gives the learning rate of each parameter group, by tag.
+
+    Raises ``InputError`` for something without parameter groups; None has no learning rate.
+    """
+    if optimizer is None:
+        return dict
+    if not hasattr(optimizer, "param_groups"):
+        raise InputError(
+            f"optimizer must be a torch.optim.Optimizer, got a {type(optimizer).__name__}"
+        )
+
+    def now() -> dict[str, float]:
+        rates = [float(group["lr"]) for group in optimizer.param_groups if "lr" in group]
+        if len(rates) == 1:
+            return {_TAG: rates[0]}
+        return {f"{_TAG}/{index}": rate for index, rate in enumerate(rates)}
+
+    return now
+
+
+def as_floats(metrics: Mapping[str, object]) -> dict[str, float]:
+    """Return metrics as floats; numbers, and arrays or tensors of one number, will do.
+
+    Raises
+    ------
+    InputError
+        For anything else, with the metric's name.
+    """
+    return {name: _as_float(name, value) for name, value in metrics.items()}
+
+
+def _as_float(name: str, value: Any) -> float:
+    try:
+        if getattr(value, "ndim", 0):
+            value = value.reshape(())
+        number = float(value.item() if hasattr(value, "item") else value)
+        if isinstance(value, str | bytes):
+            raise TypeError
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")
+    except (TypeError, ValueError, RuntimeError):
+        shape = getattr(value, "shape", None)
+        what = f"a {type(value).__name__}" + ("" if shape is None else f" of shape {(*shape,)}")
+        raise InputError(f"metric {name!r} must be one number, got {what}") from None
+    return number
+
+
+def last_recorded_step(directory: Path) -> int | None:
+    """Return the step of the last whole record that a recorder left, or None.
+
+    Event files that others wrote to the folder do not count: their steps may be epochs or samples.
+    """
+    for path in reversed(event_files(directory)):
+        first, last = _first_and_last(path)
+        if first is not None and first.source_metadata.writer == SOURCE:
+            if last.HasField("session_log"):  # says from which step on earlier files are void
+                return last.step - 1
+            if last.HasField("summary"):
+                return last.step
+    return None
+
+
+def _first_and_last(path: Path) -> tuple[Any, Any]:
+    """Return the first and the last event of a file; None for both when it has none."""
+    from google.protobuf.message import DecodeError
+    from tensorboard.compat.proto.event_pb2 import Event
+
+    ends: list[bytes] = []
+    for payloads in RecordStream(path).parts():
+        if payloads:
+            ends = [*ends[:1], payloads[0]][:1] + payloads[-1:]
+    try:
+        return (Event.FromString(ends[0]), Event.FromString(ends[-1])) if ends else (None, None)
+    except DecodeError:
+        return None, None

@@ -7,9 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from convviz_widgets.checkpoints import CheckpointSeries
-from convviz_widgets.checkpoints.directory_path import absolute
+from convviz_widgets.checkpoints.directory import absolute
 from convviz_widgets.errors import CheckpointError, InputError
-from convviz_widgets.record.event_tree import EventTree
+from convviz_widgets.record.event_files import EventTree
 from convviz_widgets.record.outputs import OutputFolder, Outputs
 from convviz_widgets.record.pairing import Pair, paired
 from convviz_widgets.record.run_checkpoints import RunCheckpoints

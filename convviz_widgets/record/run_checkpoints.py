@@ -12,16 +12,22 @@ from pathlib import Path
 from torch import Tensor
 
 from convviz_widgets.checkpoints import CheckpointSeries, read_checkpoint
-from convviz_widgets.checkpoints.directory import CheckpointDirectory, in_order, outdated
-from convviz_widgets.checkpoints.listing import CheckpointFile, Item, Listing
-from convviz_widgets.checkpoints.names import has_suffix, is_temporary, on_one_line
-from convviz_widgets.errors import CheckpointError
-from convviz_widgets.record.manifest import FILE_NAME, FOLDER, Written, has_manifest
-from convviz_widgets.record.manifest_file import ManifestReader
+from convviz_widgets.checkpoints.directory import (
+    CheckpointDirectory,
+    CheckpointFile,
+    Item,
+    Listing,
+    in_order,
+    outdated,
+)
+from convviz_widgets.checkpoints.names import has_suffix, is_temporary
+from convviz_widgets.errors import CheckpointError, on_one_line
+from convviz_widgets.record.manifest import FILE_NAME, FOLDER, ManifestReader, Written, has_manifest
 
 CANNOT_TELL = "not in the manifest: cannot tell whether it is what was written"
 
 _NESTED = "checkpoint-*/model.safetensors"
+
 _SETTLED_SECONDS = 2.0
 
 

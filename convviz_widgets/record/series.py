@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,3 +43,114 @@ class Series:
         if not len(self):
             return "<Series of 0 points>"
         return f"<Series of {len(self)} points: steps {self.steps[0]} to {self.steps[-1]}>"
+
+
+class Points:
+    """Points in the order in which they were written, in arrays that grow at their end.
+
+    A `Series` made of them stays as it is: what it looks at is never written to again.
+    """
+
+    def __init__(self) -> None:
+        self._steps: NDArray[np.int64] = np.empty(16, np.int64)
+        self._numbers: NDArray[np.float64] = np.empty((2, 16), np.float64)  # values, wall times
+        self._count = 0
+        self._ascending = True
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def ascending(self) -> bool:
+        """Whether every step is later than the one before."""
+        return self._ascending
+
+    def extend(
+        self, steps: Sequence[int], values: Sequence[float], wall_times: Sequence[float]
+    ) -> None:
+        """Add points behind those that are there."""
+        start, end = self._count, self._count + len(steps)
+        if end > len(self._steps):
+            self._grow(max(end, 2 * len(self._steps)))
+        self._steps[start:end] = steps
+        self._numbers[0, start:end] = values
+        self._numbers[1, start:end] = wall_times
+        self._count = end
+        seam = self._steps[max(start - 1, 0) : end]
+        self._ascending = self._ascending and bool((seam[1:] > seam[:-1]).all())
+
+    def drop_from(self, step: int) -> None:
+        """Forget the points of ``step`` and later ones, wherever they stand."""
+        kept = self._steps[: self._count] < step
+        # New arrays: a series may be looking at the old ones.
+        self._steps = self._steps[: self._count][kept]
+        self._numbers = self._numbers[:, : self._count][:, kept]
+        self._count = len(self._steps)
+        self._ascending = bool((self._steps[1:] > self._steps[:-1]).all())
+
+    def series(self) -> Series:
+        """Return the points in the order of writing, without a copy."""
+        parts = self._steps, self._numbers[0], self._numbers[1]
+        steps, values, wall_times = (_frozen(part[: self._count]) for part in parts)
+        return Series(steps, values, wall_times)
+
+    def _grow(self, room: int) -> None:
+        steps, numbers = np.empty(room, np.int64), np.empty((2, room), np.float64)
+        steps[: self._count] = self._steps[: self._count]
+        numbers[:, : self._count] = self._numbers[:, : self._count]
+        self._steps, self._numbers = steps, numbers
+
+
+def _frozen(array: NDArray) -> NDArray:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def latest(parts: Iterable[tuple[Points | None, int | None]]) -> Series:
+    """Return one metric's points from several event files, each step once, steps ascending.
+
+    A point is void when one of the same or an earlier step was written after it, as TensorBoard's
+    data server has it, or when a later file declares its step void.
+
+    Parameters
+    ----------
+    parts
+        In the order of writing, for each file: its points, if it has any, and the step from which
+        on it declares earlier files void, if it does.
+    """
+    kept: list[Series] = []
+    simple = True
+    for points, void_from in parts:
+        if void_from is not None:
+            kept = [_only(series, series.steps < void_from) for series in kept]
+        if points is not None and len(points):
+            simple = simple and points.ascending
+            kept.append(points.series())
+    if len(kept) == 1 and simple:
+        return kept[0]
+    return _without_void(_joined(kept))
+
+
+def _joined(parts: list[Series]) -> Series:
+    if not parts:
+        return Points().series()
+    return Series(
+        np.concatenate([part.steps for part in parts]),
+        np.concatenate([part.values for part in parts]),
+        np.concatenate([part.wall_times for part in parts]),
+    )
+
+
+def _without_void(series: Series) -> Series:
+    earliest_behind = np.minimum.accumulate(series.steps[::-1])[::-1]
+    kept = np.ones(len(series), bool)
+    kept[:-1] = series.steps[:-1] < earliest_behind[1:]
+    return _only(series, kept)
+
+
+def _only(series: Series, kept: np.ndarray) -> Series:
+    arrays = series.steps[kept], series.values[kept], series.wall_times[kept]
+    for array in arrays:
+        array.flags.writeable = False
+    return Series(*arrays)

@@ -6,8 +6,8 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
 from convviz_widgets.errors import in_one_line
-from convviz_widgets.instrument import ImageSet
-from convviz_widgets.instrument.responses import Responses, joined, respond
+from convviz_widgets.images import ImageSet
+from convviz_widgets.measure.responses import Responses, joined, respond
 from convviz_widgets.state.background import Background, Priority, Progress, Provider, Task
 from convviz_widgets.state.recordings import ByteCache
 from convviz_widgets.state.timeline import Entry, Timeline

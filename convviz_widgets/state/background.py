@@ -15,8 +15,9 @@ from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
 from convviz_widgets.errors import InputError
-from convviz_widgets.instrument import ImageSet, LayerInfo, Probe
-from convviz_widgets.instrument.responses import ImageBatch, read_batch
+from convviz_widgets.images import ImageSet
+from convviz_widgets.measure.responses import ImageBatch, read_batch
+from convviz_widgets.probe import LayerInfo, Probe
 from convviz_widgets.state.recordings import CLOSED
 from convviz_widgets.state.timeline import Entry
 

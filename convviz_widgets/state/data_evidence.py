@@ -8,16 +8,16 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from convviz_widgets.errors import in_one_line
-from convviz_widgets.instrument import (
+from convviz_widgets.images import (
     Duplicates,
     ImageSet,
     InputStatistics,
     Leak,
     input_statistics,
+    loader_batches,
     sample_digests,
 )
-from convviz_widgets.instrument.duplicates import Compared, Comparing, comparing
-from convviz_widgets.instrument.loader_batches import loader_batches
+from convviz_widgets.images.duplicates import Compared, Comparing, comparing
 from convviz_widgets.state.background import Stopped
 
 BATCHES = 200

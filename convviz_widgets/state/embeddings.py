@@ -9,16 +9,16 @@ import numpy as np
 from torch import Tensor
 
 from convviz_widgets.errors import InputError, in_one_line
-from convviz_widgets.instrument import ImageSet, LayerInfo
-from convviz_widgets.instrument.layers import ACTIVATION_MODULES
+from convviz_widgets.images import ImageSet
+from convviz_widgets.probe import LayerInfo
+from convviz_widgets.probe.layers import ACTIVATION_MODULES
 from convviz_widgets.state.background import Background, Priority, Progress, Provider, Task
 from convviz_widgets.state.recordings import ByteCache
 from convviz_widgets.state.timeline import Entry, Timeline
-from convviz_widgets.tensors.alignment import align
-from convviz_widgets.tensors.neighbour_map import neighbour_map, scikit_learn_tsne
-from convviz_widgets.tensors.principal_plane import principal_plane
+from convviz_widgets.tensors.plane import align, neighbour_map, principal_plane, scikit_learn_tsne
 
 PCA, TSNE = "pca", "t-sne"
+
 METHODS = (PCA, TSNE)
 
 ROOM = 1.25

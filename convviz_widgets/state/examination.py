@@ -20,21 +20,16 @@ from convviz_widgets.diagnosis import (
     run_curves,
 )
 from convviz_widgets.errors import ConvVizError, InputError
-from convviz_widgets.instrument import BIASES, PRE_ACTIVATIONS, ImageSet
+from convviz_widgets.images import ImageSet
+from convviz_widgets.measure import BIASES, PRE_ACTIVATIONS
 from convviz_widgets.record import Run
 from convviz_widgets.state.background import Background, Client, Progress, Task
 from convviz_widgets.state.data_evidence import DataEvidence
-from convviz_widgets.state.measurements import (
-    ACTIVATIONS,
-    CENSUS,
-    GRADIENTS,
-    PARAMETERS,
-    UPDATES,
-)
+from convviz_widgets.state.measurements import ACTIVATIONS, CENSUS, GRADIENTS, PARAMETERS, UPDATES
 from convviz_widgets.state.model_state import ModelState
 from convviz_widgets.state.recordings import CLOSED
 from convviz_widgets.state.state_evidence import StateEvidence, firing_of, with_most_images
-from convviz_widgets.sweep import SweepResult
+from convviz_widgets.sweeps import SweepResult
 
 PARTS = (PARAMETERS, CENSUS, ACTIVATIONS, GRADIENTS)
 """What the history has to measure; and the updates, where the run has not recorded them."""

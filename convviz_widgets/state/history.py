@@ -10,8 +10,8 @@ from torch import Tensor
 
 from convviz_widgets.diagnosis.rules.firing import IMAGES
 from convviz_widgets.errors import InputError, in_one_line, unknown
-from convviz_widgets.instrument import (
-    ImageSet,
+from convviz_widgets.images import ImageSet
+from convviz_widgets.measure import (
     Measurement,
     measure_activations,
     measure_census,
@@ -21,7 +21,7 @@ from convviz_widgets.instrument import (
     measure_updates,
     weights_of,
 )
-from convviz_widgets.instrument.census import Batch, spread_over
+from convviz_widgets.measure.measuring import Batch, spread_over
 from convviz_widgets.state.background import (
     FORWARD_BYTES,
     Background,

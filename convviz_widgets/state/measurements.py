@@ -16,19 +16,24 @@ from typing import Any
 
 import numpy as np
 
-from convviz_widgets.checkpoints.listing import StoredItem
-from convviz_widgets.checkpoints.regular_file import read_regular
+from convviz_widgets.checkpoints.bounds import read_regular
+from convviz_widgets.checkpoints.directory import StoredItem
 from convviz_widgets.errors import CheckpointError
-from convviz_widgets.instrument import AnswerFacts, FilterFacts, Measurement
+from convviz_widgets.measure import AnswerFacts, FilterFacts, Measurement
 from convviz_widgets.state.recordings import ByteCache
 from convviz_widgets.state.timeline import Entry
 from convviz_widgets.tensors import Distribution, Moments
 
 PARAMETERS = "parameters"
+
 ACTIVATIONS = "activations"
+
 GRADIENTS = "gradients"
+
 UPDATES = "updates"
+
 CENSUS = "full census"
+
 FILTERS = "filters"
 
 PARTS = (PARAMETERS, ACTIVATIONS, GRADIENTS, UPDATES, CENSUS, FILTERS)
@@ -36,10 +41,15 @@ PARTS = (PARAMETERS, ACTIVATIONS, GRADIENTS, UPDATES, CENSUS, FILTERS)
 census looks at many more images than the probe batch has, and at the last checkpoint alone."""
 
 FOLDER = ".convviz-history"
+
 SUFFIX = ".measurement"
+
 FORMAT = 2
+
 DIGEST = 32
+
 FILE_BYTES = 2**25
+
 CONTENT_BYTES = 2**26
 """A file, and what it expands to, may be so large; a larger one was not written by this module."""
 

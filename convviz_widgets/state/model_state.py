@@ -14,9 +14,10 @@ from traitlets import HasTraits, Instance
 
 from convviz_widgets.checkpoints import CheckpointSeries
 from convviz_widgets.errors import InputError
-from convviz_widgets.instrument import Attributions, ImageSet, LayerInfo, Probe
-from convviz_widgets.instrument.attribution import Position
-from convviz_widgets.instrument.decoder import Decode, Decoder
+from convviz_widgets.images import ImageSet
+from convviz_widgets.probe import Attributions, LayerInfo, Probe
+from convviz_widgets.probe.attribution import Position
+from convviz_widgets.probe.decoder import Decode, Decoder
 from convviz_widgets.state.answers import OutputHistory
 from convviz_widgets.state.arguments import (
     check_checkpoints,

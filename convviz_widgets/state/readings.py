@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
 from convviz_widgets.errors import InputError, UnknownLayerError, unknown
-from convviz_widgets.instrument import Attributions, ImageSet, LayerInfo
-from convviz_widgets.instrument.attribution import Position
-from convviz_widgets.instrument.decoder import Decode, Decoder
+from convviz_widgets.images import ImageSet
+from convviz_widgets.probe import Attributions, LayerInfo
+from convviz_widgets.probe.attribution import Position
+from convviz_widgets.probe.decoder import Decode, Decoder
 from convviz_widgets.state.recordings import Loss, NamedUnit, Recordings
 from convviz_widgets.state.selection import Drawing, Selection, Shown
 from convviz_widgets.state.timeline import Entry, Timeline

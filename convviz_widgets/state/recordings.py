@@ -15,16 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from convviz_widgets.errors import CheckpointError, InputError
-from convviz_widgets.instrument import (
-    Attributions,
-    Gradients,
-    ImageSet,
-    Probe,
-    Recording,
-    Unit,
-    attributions,
-)
-from convviz_widgets.instrument.attribution import Position, random_direction
+from convviz_widgets.images import ImageSet
+from convviz_widgets.probe import Attributions, Gradients, Probe, Recording, Unit, attributions
+from convviz_widgets.probe.attribution import Position, random_direction
 from convviz_widgets.state.selection import Drawing, Shown, image_of, shown_name
 from convviz_widgets.state.timeline import Entry
 

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from convviz_widgets.errors import InputError, SelectionError, UnknownLayerError, unknown
-from convviz_widgets.instrument import LayerInfo
+from convviz_widgets.probe import LayerInfo
 from convviz_widgets.state.timeline import Timeline
 
 FIELDS = ("checkpoint", "image", "layer", "channel", "target", "direction", "drawing")

@@ -14,7 +14,8 @@ from convviz_widgets.diagnosis import (
     Metric,
     TensorFacts,
 )
-from convviz_widgets.instrument import OUTPUT_GRADIENTS, WEIGHTS, Measurement
+from convviz_widgets.measure import OUTPUT_GRADIENTS, WEIGHTS, Measurement
+from convviz_widgets.probe import can_die
 from convviz_widgets.state.measurements import (
     ACTIVATIONS,
     CENSUS,
@@ -24,9 +25,9 @@ from convviz_widgets.state.measurements import (
     UPDATES,
 )
 from convviz_widgets.state.model_state import ModelState
-from convviz_widgets.sweep import SweepResult, can_die
+from convviz_widgets.sweeps import SweepResult
 from convviz_widgets.tensors import Distribution
-from convviz_widgets.tensors.noisiness import has_full_power
+from convviz_widgets.tensors.filter_quality import has_full_power
 
 
 class StateEvidence:

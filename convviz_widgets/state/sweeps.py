@@ -10,17 +10,17 @@ from typing import Any
 from torch import Tensor
 
 from convviz_widgets.errors import InputError, in_one_line
-from convviz_widgets.instrument import ImageSet, LayerInfo
-from convviz_widgets.instrument.attribution import random_direction
+from convviz_widgets.images import ImageSet
+from convviz_widgets.images.reading import Items
+from convviz_widgets.probe import LayerInfo
+from convviz_widgets.probe.attribution import random_direction
 from convviz_widgets.state.background import Background, Client, Progress, Stopped, Task, fitting
 from convviz_widgets.state.timeline import Entry, Timeline
-from convviz_widgets.sweep import SweepResult
-from convviz_widgets.sweep.beginning import begun, numbered
-from convviz_widgets.sweep.fingerprint import data_fingerprint, weights_fingerprint
-from convviz_widgets.sweep.items import Items
-from convviz_widgets.sweep.part import swept_part
-from convviz_widgets.sweep.plan import Plan
-from convviz_widgets.sweep.swept_layers import swept_layers
+from convviz_widgets.sweeps import SweepResult
+from convviz_widgets.sweeps.fingerprint import data_fingerprint, weights_fingerprint
+from convviz_widgets.sweeps.part import swept_part
+from convviz_widgets.sweeps.plan import Plan, swept_layers
+from convviz_widgets.sweeps.result import begun, numbered
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Pure functions of tensors: display arrays, limits, colours, pictures, mosaics, statistics."""
 
-from convviz_widgets.tensors.brush import Brush
 from convviz_widgets.tensors.colormap import (
     BACKGROUND,
     COLORS,
@@ -13,31 +12,35 @@ from convviz_widgets.tensors.colormap import (
     quantize,
     to_rgba,
 )
-from convviz_widgets.tensors.curves import SMOOTHING, smooth, thin
-from convviz_widgets.tensors.depth_slope import DepthSlope, depth_slope
+from convviz_widgets.tensors.curves import SMOOTHING, DepthSlope, depth_slope, smooth, thin
 from convviz_widgets.tensors.display import to_display_array
 from convviz_widgets.tensors.distribution import (
     PERCENTILES,
     SIGMAS,
     Distribution,
+    Moments,
     distribution,
     merged,
+    moments,
 )
-from convviz_widgets.tensors.filter_look import by_look, chroma, dominant_frequency
-from convviz_widgets.tensors.filter_quality import FilterQuality, filter_quality
-from convviz_widgets.tensors.filters import FilterTiles, filter_tiles
-from convviz_widgets.tensors.heat_map import (
-    common_edges,
-    grouped,
-    log_limits,
-    paint_shares,
-    shares,
+from convviz_widgets.tensors.filter_quality import (
+    FilterQuality,
+    VarianceEntropy,
+    filter_quality,
+    noisiness,
+    noisy_share,
+    variance_entropy,
 )
+from convviz_widgets.tensors.filters import (
+    FilterTiles,
+    by_look,
+    chroma,
+    dominant_frequency,
+    filter_tiles,
+)
+from convviz_widgets.tensors.heat_map import common_edges, grouped, log_limits, paint_shares, shares
 from convviz_widgets.tensors.histogram import Histogram, histogram
-from convviz_widgets.tensors.moments import Moments, moments
-from convviz_widgets.tensors.mosaic import Box, Mosaic
-from convviz_widgets.tensors.noisiness import noisiness, noisy_share
-from convviz_widgets.tensors.normalize import (
+from convviz_widgets.tensors.limits import (
     Limits,
     channel_limits,
     full_limits,
@@ -45,15 +48,10 @@ from convviz_widgets.tensors.normalize import (
     symmetric_limits,
     zero_anchored_limits,
 )
+from convviz_widgets.tensors.maps import Summary, concentration, constant_maps, sparsity, summary
+from convviz_widgets.tensors.mosaic import Box, Mosaic
 from convviz_widgets.tensors.png import palette_png, rgb_png
-from convviz_widgets.tensors.statistics import (
-    Summary,
-    concentration,
-    constant_maps,
-    sparsity,
-    summary,
-)
-from convviz_widgets.tensors.variance_entropy import VarianceEntropy, variance_entropy
+from convviz_widgets.tensors.strokes import Brush
 
 __all__ = [
     "BACKGROUND",

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from convviz_widgets.errors import InputError
 from convviz_widgets.tensors.display import Numbers, to_display_array
-from convviz_widgets.tensors.kernels import kernels
-from convviz_widgets.tensors.noisiness import NOISY, has_full_power, noisiness, noisy_share
-from convviz_widgets.tensors.variance_entropy import VarianceEntropy, variance_entropy
+from convviz_widgets.tensors.filters import kernels
 
 STILL_INITIAL = 0.5
 """Cosine to the initial weights above which they are mostly those still."""
@@ -19,6 +18,20 @@ STILL_INITIAL = 0.5
 MANY = 0.25
 """Share of noisy filters above which a layer as a whole is called noisy: five times what chance
 lets pass below the threshold, and between what smooth (6 %) and noisy runs (72 %) were seen at."""
+
+PERMUTATIONS = 200
+"""Shuffled copies of each filter: the percentile is known to half a hundredth."""
+
+NOISY = 0.05
+"""Percentile from which on a filter counts as noisy: it is no smoother than shuffled weights."""
+
+FULL_POWER = 4
+"""Kernels from 4×4 up have positions enough; smaller ones are noisy by chance."""
+
+RANDOM_LAYERS = 200
+
+ENOUGH_KERNELS = 10
+"""Kernels for each position of one; with fewer the entropy of random kernels itself varies."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,3 +149,203 @@ def cosine_of(first: np.ndarray, second: np.ndarray) -> float:
     if not (math.isfinite(lengths) and lengths > 0):
         return math.nan
     return float((first * second).sum()) / lengths
+
+
+def noisiness(
+    weight: Numbers,
+    *,
+    groups: int = 1,
+    transposed: bool = False,
+    permutations: int = PERMUTATIONS,
+    seed: int = 0,
+) -> np.ndarray | None:
+    """Return for each filter of a convolution where its total variation ranks among shuffled ones.
+
+    Total variation is the mean absolute difference of neighbouring positions, in both directions
+    and over all input channels. It is compared with that of the same filter after random
+    permutations of its *positions*, the same for all its input channels: permuting all values
+    would find the correlation of colours instead, and call noise smooth. Dividing both by the
+    filter's standard deviation changes nothing, since a permutation keeps it.
+
+    Parameters
+    ----------
+    weight, groups, transposed
+        As in `kernels`: the weight as PyTorch keeps it.
+    permutations
+        How many, the same ones for every filter.
+    seed
+        Of a generator of its own: equal weights give equal answers, and no other random number
+        in the process is touched.
+
+    Returns
+    -------
+    numpy.ndarray or None
+        (O,) float64 in [0, 1]: the share of permutations whose total variation is not larger. A
+        smooth filter is near 0, one of independent values uniform in [0, 1]. NaN where nothing can
+        be ranked: the filter is constant in space, or not finite. None where the question makes
+        no sense: 1×1 kernels, weights that are no convolution, depthwise layers (74 to 99 % of
+        whose filters look noisy in a well-trained network).
+
+    Raises
+    ------
+    InputError
+        For a weight that `kernels` cannot order, or fewer than one permutation.
+
+    Notes
+    -----
+    After CS231n, "Understanding and Visualizing Convolutional Neural Networks": noisy first-layer
+    filters hint at too little training or regularisation.
+    """
+    if permutations < 1:
+        raise InputError(f"permutations must be at least 1, got {permutations}")
+    array = to_display_array(weight)
+    if array.ndim < 3 or 0 in array.shape:
+        return None
+    ordered = kernels(array, groups, transposed=transposed).astype(np.float64)  # (O, I, h, w)
+    is_depthwise = groups > 1 and ordered.shape[1] == 1
+    if is_depthwise or ordered.shape[2] * ordered.shape[3] == 1:
+        return None
+    return _ranks(ordered, np.random.default_rng(seed), permutations)
+
+
+def has_full_power(kernel: tuple[int, ...]) -> bool:
+    """Tell whether kernels (..., h, w) are large enough for `noisiness` to mean much."""
+    return len(kernel) >= 2 and min(kernel[-2:]) >= FULL_POWER
+
+
+def noisy_share(ranks: np.ndarray, threshold: float = NOISY) -> float:
+    """Return the share of filters at or above the percentile, of those that have one; else NaN."""
+    known = ranks[np.isfinite(ranks)]
+    return float((known >= threshold).mean()) if known.size else float("nan")
+
+
+def _ranks(ordered: np.ndarray, generator: np.random.Generator, permutations: int) -> np.ndarray:
+    """Return (O,) ranks of filters (O, I, h, w)."""
+    outputs, _, height, width = ordered.shape
+    finite = np.isfinite(ordered).all(axis=(1, 2, 3))  # (O,)
+    apart = _differences(np.where(finite[:, None, None, None], ordered, 0.0))  # (O, h·w, h·w)
+    first, second = _neighbours(height, width)
+    own = apart[:, first, second].sum(axis=1)  # (O,)
+    # Sums in another order differ in their last digits: ties must stay ties.
+    at_most = own * (1 + 1e-12)
+    not_larger = np.zeros(outputs)
+    for _ in range(permutations):
+        order = generator.permutation(height * width)
+        not_larger += apart[:, order[first], order[second]].sum(axis=1) <= at_most
+    varied = apart.reshape(outputs, -1).any(axis=1)
+    return np.where(finite & varied, not_larger / permutations, np.nan)
+
+
+def _differences(ordered: np.ndarray) -> np.ndarray:
+    """Return (O, h·w, h·w): absolute differences of any two positions, summed over the inputs.
+
+    The variation of every permutation is a sum over entries of this table.
+    """
+    flat = ordered.reshape(*ordered.shape[:2], -1)  # (O, I, h·w)
+    return np.stack([np.abs(one[:, :, None] - one[:, None, :]).sum(axis=0) for one in flat])
+
+
+def _neighbours(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions of all pairs of neighbours, side by side and one below the other."""
+    places = np.arange(height * width).reshape(height, width)
+    first = np.concatenate([places[:, :-1].ravel(), places[:-1].ravel()])
+    second = np.concatenate([places[:, 1:].ravel(), places[1:].ravel()])
+    return first, second
+
+
+@dataclass(frozen=True)
+class VarianceEntropy:
+    """The variance entropy of a layer, and how it compares with that of random kernels."""
+
+    value: float
+    """H = −Σ p log10 p over the shares p of variance along the principal kernels."""
+    random: float
+    """What random kernels of the same shape reach in all but a hundredth of cases."""
+    kernels: int
+    """n, the number of kernels: outputs × inputs of a group."""
+    low_power: bool
+    """Whether these are fewer than ten for each position."""
+
+    @property
+    def relative(self) -> float:
+        """H as a part of the random one: near 1 as if never trained, small where few repeat."""
+        return self.value / self.random if self.random > 0 else math.nan
+
+
+def variance_entropy(
+    weight: Numbers, *, groups: int = 1, transposed: bool = False
+) -> VarianceEntropy | None:
+    """Return the variance entropy of a convolution's kernels.
+
+    The n kernels are rows of h·w values; column means removed, their singular values s give
+    p_i = s_i² / Σ s². One kernel shape in all sizes has H = 0, unrelated values log10(h·w).
+
+    Parameters
+    ----------
+    weight, groups, transposed
+        As in `kernels`: the weight as PyTorch keeps it.
+
+    Returns
+    -------
+    VarianceEntropy or None
+        None for 1×1 kernels, weights that are no convolution, and kernels that are all equal or
+        not finite.
+
+    Notes
+    -----
+    Gavrikov & Keuper, "CNN Filter DB", CVPR 2022, and their package torchconvquality: 3×3 kernels
+    are compared with the fitted threshold T(n); for other sizes with the 1st percentile of 200
+    random layers of that shape.
+    """
+    array = to_display_array(weight)
+    if array.ndim < 3 or 0 in array.shape:
+        return None
+    ordered = kernels(array, groups, transposed=transposed)  # (O, I, h, w)
+    rows = ordered.reshape(-1, ordered.shape[2] * ordered.shape[3]).astype(np.float64)
+    count, positions = rows.shape
+    if positions == 1 or not np.isfinite(rows).all():
+        return None
+    centred = rows - rows.mean(axis=0)
+    value = _entropy(centred.T @ centred)
+    if math.isnan(value):
+        return None
+    is_square = ordered.shape[2:] == (3, 3)
+    random = threshold(count) if is_square else random_entropy(count, positions)
+    return VarianceEntropy(value, random, count, count < ENOUGH_KERNELS * positions)
+
+
+def threshold(count: int) -> float:
+    """Return T(n): what random 3×3 kernels reach, fitted by Gavrikov & Keuper; 0.95 for many."""
+    return 1.2618 / (1 + math.exp(-0.8877 * (math.log2(count) - 2.3044))) - 0.3105
+
+
+@lru_cache(maxsize=64)
+def random_entropy(count: int, positions: int) -> float:
+    """Return the 1st percentile of H over 200 layers of ``count`` Gaussian kernels."""
+    generator = np.random.default_rng(0)
+    entropies = [_entropy(_random_gram(generator, count, positions)) for _ in range(RANDOM_LAYERS)]
+    return float(np.quantile(entropies, 0.01))
+
+
+def _entropy(gram: np.ndarray) -> float:
+    """Return H from XᵀX (p, p), whose eigenvalues are the squared singular values."""
+    squares = np.clip(np.linalg.eigvalsh(gram), 0.0, None)
+    total = squares.sum()
+    if not total > 0:
+        return math.nan
+    shares = squares[squares > 1e-14 * total] / total
+    return max(0.0, float(-(shares * np.log10(shares)).sum()))
+
+
+def _random_gram(generator: np.random.Generator, count: int, positions: int) -> np.ndarray:
+    """Return XᵀX (p, p) of centred Gaussian rows, without drawing the rows where they are many.
+
+    It is Wishart with n - 1 degrees of freedom; Bartlett's decomposition draws p² numbers of it.
+    """
+    degrees = count - 1
+    if degrees < positions:
+        rows = generator.standard_normal((degrees, positions))
+        return rows.T @ rows
+    lower = np.tril(generator.standard_normal((positions, positions)), -1)
+    np.fill_diagonal(lower, np.sqrt(generator.chisquare(degrees - np.arange(positions))))
+    return lower @ lower.T

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from convviz_widgets.errors import InputError
-from convviz_widgets.tensors.binning import bin_of
 from convviz_widgets.tensors.colormap import BACKGROUND, HATCH_DARK, HATCH_LIGHT, quantize
-from convviz_widgets.tensors.distribution import Distribution
+from convviz_widgets.tensors.distribution import Distribution, bin_of
 
 FINER = 3
 """Rows are made of at least two to this power of the narrowest bins that they are cut by, so that

@@ -9,7 +9,7 @@ import numpy as np
 
 from convviz_widgets.errors import InputError
 from convviz_widgets.tensors.display import Numbers, as_real
-from convviz_widgets.tensors.normalize import Limits, full_limits
+from convviz_widgets.tensors.limits import Limits, full_limits
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import reduce as fold
 
 import numpy as np
 
 from convviz_widgets.errors import InputError
-from convviz_widgets.tensors.blocks import reduce_blocks
-from convviz_widgets.tensors.colormap import BACKGROUND
+from convviz_widgets.tensors.colormap import BACKGROUND, HATCH_DARK, HATCH_LIGHT, SPECIAL_COLORS
 from convviz_widgets.tensors.display import Numbers, as_real
-from convviz_widgets.tensors.hatching import hatch
-from convviz_widgets.tensors.scales import tile_scales
+
+PERIOD = 8
+"""Screen pixels from stripe to stripe: three stripes at least in a tile of 24."""
+
+STRIPES = {HATCH_LIGHT: (0, 1), HATCH_DARK: (2, 3)}
+"""Slot of each stripe, and which of the diagonals of a period it covers."""
 
 
 @dataclass(frozen=True)
@@ -243,3 +247,85 @@ class Mosaic:
 
 def _enlarged(tiles: np.ndarray, times: int) -> np.ndarray:
     return tiles if times == 1 else tiles.repeat(times, axis=1).repeat(times, axis=2)
+
+
+def reduce_blocks(values: np.ndarray, size: int, signed: bool = False) -> np.ndarray:
+    """Return the value that stands for each block of `size` × `size` pixels.
+
+    The maximum, since sparse maps would vanish in a mean or a sample.
+
+    Parameters
+    ----------
+    values
+        (count, H, W).
+    size
+        Blocks at the lower and right edge may be cut.
+    signed
+        Take the value of largest magnitude, with its sign (on a tie the positive one).
+
+    Returns
+    -------
+    numpy.ndarray
+        (count, ⌈H / size⌉, ⌈W / size⌉); a NaN anywhere in a block makes it NaN, so that it is
+        seen. `values` itself where `size` is 1.
+    """
+    if size == 1:
+        return values
+    highest = _fold(values, size, np.maximum)
+    if not signed:
+        return highest
+    lowest = _fold(values, size, np.minimum)
+    return np.where(-lowest > highest, lowest, highest)
+
+
+def _fold(values: np.ndarray, size: int, extreme: np.ufunc) -> np.ndarray:
+    height, width = (-(-n // size) * size for n in values.shape[1:])
+    padding = ((0, 0), (0, height - values.shape[1]), (0, width - values.shape[2]))
+    padded = np.pad(values, padding, mode="edge")  # repeats values: no extreme changes
+    # Whole slices against each other: far faster than a reduction over short axes.
+    lines = fold(extreme, (padded[:, start::size] for start in range(size)))
+    return fold(extreme, (lines[:, :, start::size] for start in range(size)))
+
+
+def hatch(tiles: np.ndarray, chosen: np.ndarray) -> None:
+    """Draw stripes over the chosen tiles, in place.
+
+    Parameters
+    ----------
+    tiles
+        uint8 (rows, columns, height, width) colour slots, or (..., 4) RGBA, in screen pixels.
+    chosen
+        bool (rows, columns).
+    """
+    row, column = (index[:, np.newaxis] for index in np.nonzero(chosen))
+    height, width = tiles.shape[2:4]
+    diagonal = np.add.outer(np.arange(height), np.arange(width)) % PERIOD
+    for slot, part in STRIPES.items():
+        y, x = np.nonzero(np.isin(diagonal, part))
+        tiles[row, column, y, x] = slot if tiles.ndim == 4 else SPECIAL_COLORS[slot]
+
+
+def tile_scales(
+    height: int, width: int, room: int, min_tile: int, max_tile: int
+) -> list[tuple[int, int]]:
+    """Return the (enlarge, reduce) that suit a tile, from the largest picture to the smallest.
+
+    Parameters
+    ----------
+    height, width
+        Of the tile, in source pixels.
+    room
+        Screen pixels that it may be wide: overrules `min_tile`.
+    min_tile, max_tile
+        Screen pixels: the least of its shorter side, the most of its longer one if enlarged
+        further than `min_tile` needs.
+    """
+    short, long = min(height, width), max(height, width)
+    needed = -(-min_tile // short)  # to see gaps and hatching at all
+    most = max(needed, max_tile // long)
+    enlargements = [(n, 1) for n in range(most, needed - 1, -1) if n * width <= room]
+    if not enlargements and width <= room:
+        return [(room // width, 1)]
+    forced = max(1, -(-width // max(1, room)))  # the least reduction that the width allows
+    reductions = [(1, n) for n in range(max(2, forced), short // min_tile + 1)]
+    return enlargements + reductions or [(1, forced)]

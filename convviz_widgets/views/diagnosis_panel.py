@@ -14,10 +14,11 @@ from traitlets import Bool, Unicode
 from convviz_widgets.diagnosis import ERROR, REMARK, WARNING, Finding, Report
 from convviz_widgets.record import Run
 from convviz_widgets.state import Examination, ModelState, Progress, Selection
-from convviz_widgets.sweep import SweepResult
-from convviz_widgets.views.base import View, ViewOptions
-from convviz_widgets.views.option_controls import choice, line
-from convviz_widgets.views.text import ACCENT, Text
+from convviz_widgets.sweeps import SweepResult
+from convviz_widgets.widgets import View
+from convviz_widgets.widgets.controls import choice, line
+from convviz_widgets.widgets.text import ACCENT, Text
+from convviz_widgets.widgets.view import ViewOptions
 
 REFRESH = 0.5
 """Seconds from one drawing to the next while something is measured."""

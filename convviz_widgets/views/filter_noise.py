@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,26 +11,44 @@ from typing import ClassVar
 import numpy as np
 from bqplot import Lines
 from ipywidgets import Layout, VBox, Widget
+from torch import Tensor
 
-from convviz_widgets.state import FILTERS, Selection
-from convviz_widgets.views.checkpoint_axis import (
+from convviz_widgets.errors import InputError
+from convviz_widgets.measure import FilterFacts, Measurement
+from convviz_widgets.probe import LayerInfo
+from convviz_widgets.state import FILTERS, ModelState, Selection
+from convviz_widgets.tensors.filter_quality import (
+    FULL_POWER,
+    NOISY,
+    PERMUTATIONS,
+    cause_of,
+    has_full_power,
+)
+from convviz_widgets.widgets.background_view import HistoryView
+from convviz_widgets.widgets.controls import legend
+from convviz_widgets.widgets.plot import (
+    CURVES,
+    Plot,
     as_lines,
     checkpoint_at,
     draw_line,
+    make_plot,
     mark_steps,
+    mark_values,
     span,
 )
-from convviz_widgets.views.filter_trajectory import SHOWN, Trajectory, trajectory
-from convviz_widgets.views.history_view import HistoryView
-from convviz_widgets.views.legend import legend
-from convviz_widgets.views.plot import CURVES, Plot, make_plot
-from convviz_widgets.views.raster import Overlay
-from convviz_widgets.views.ticks import mark_values
-from convviz_widgets.views.weights import filter_layer
+from convviz_widgets.widgets.raster import Overlay
 
 MARGIN = {"top": 8, "bottom": 40, "left": 50, "right": 12}
+
 HEIGHT = 130
+
+SHOWN = ("noisy filters", "noisy in what changed", "cosine to step 0", "entropy / random")
+"""Names of what is drawn; all of it hardly leaves 0 to 1."""
+
 COLOURS = dict(zip(SHOWN, CURVES, strict=False))
+
+LOW_POWER = f"; low power: kernels below {FULL_POWER}×{FULL_POWER}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,3 +144,109 @@ class FilterNoise(HistoryView):
         values = zip(SHOWN, found.values[:, index], strict=True)
         known = [f"{name} {value:.2f}" for name, value in values if np.isfinite(value)]
         self._pointed.show(" · ".join([f"step {found.steps[index]:,}", *known]))
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """The quality of one layer's filters at every checkpoint, as far as it is known."""
+
+    info: LayerInfo
+    steps: tuple[int, ...]
+    values: np.ndarray
+    """(what is `SHOWN`, checkpoints); NaN where it is unknown or undefined."""
+    counts: tuple[int | None, ...]
+    """Filters that could be ranked at each checkpoint; None where that has not been measured."""
+
+    def draws_like(self, other: Trajectory | None) -> bool:
+        """Tell whether the curves of two trajectories are the same."""
+        return (
+            other is not None
+            and self.steps == other.steps
+            and np.array_equal(self.values, other.values, equal_nan=True)
+        )
+
+    def sentence(self, index: int) -> str:
+        """Say how noisy the filters are at a checkpoint, and why."""
+        at = f"{self.info.name} · step {self.steps[index]:,}"
+        count = self.counts[index]
+        if count is None:
+            return f"{at} · not measured yet"
+        if not count:
+            return f"{at} · noisiness means nothing for 1×1, depthwise and fully connected weights"
+        share, update, cosine, entropy = self.values[:, index]
+        size = tuple(self.info.weight_shape or ())[-2:]
+        low = "" if has_full_power(size) else LOW_POWER
+        said = [
+            at,
+            f"{share:.0%} of n = {count} filters are noisy: {NOISY:.0%} or more of {PERMUTATIONS} "
+            f"shuffled copies are as smooth{low}",
+            cause_of(share, cosine, update),
+            f"cosine {cosine:.2f}" if math.isfinite(cosine) else "step 0 unknown",
+            f"variance entropy {entropy:.2f} of random" if math.isfinite(entropy) else "",
+        ]
+        return " · ".join(filter(None, said))
+
+
+def trajectory(
+    measured: Sequence[Measurement | None], info: LayerInfo, steps: tuple[int, ...]
+) -> Trajectory:
+    """Return what has been measured of a layer's filters."""
+    facts = [None if each is None else each.filters.get(info.name) for each in measured]
+    counts = (
+        None if each is None else 0 if found is None else found.count
+        for each, found in zip(measured, facts, strict=True)
+    )
+    values = np.array([_shown(each) for each in facts], np.float64).reshape(-1, len(SHOWN))
+    return Trajectory(info, steps, values.T, tuple(counts))
+
+
+def _shown(facts: FilterFacts | None) -> tuple[float, ...]:
+    """Return what is `SHOWN`, NaN where it is unknown."""
+    if facts is None:
+        return (math.nan,) * len(SHOWN)
+    return facts.share, facts.update_share, facts.cosine, facts.relative_entropy
+
+
+def filter_layer(state: ModelState, layer: str) -> LayerInfo:
+    """Return the layer if it has filters, else the nearest one before it that has.
+
+    An activation, a pooling or a normalisation has none: its maps are made by the filters before
+    it, so every view of weights shows those.
+
+    Raises
+    ------
+    InputError
+        If no layer up to this one has filters, naming those that have.
+    """
+    names = [info.name for info in state.layers]
+    for info in reversed(state.layers[: names.index(layer) + 1]):
+        if has_filters(info):
+            return info
+    known = ", ".join(info.name for info in state.layers if has_filters(info))
+    raise InputError(f"{layer} has no filters to show; layers with filters: {known or 'none'}")
+
+
+def has_filters(info: LayerInfo) -> bool:
+    """Tell whether a layer's weight is that of a convolution or of a fully connected layer.
+
+    The scales of normalisations and the rows of embeddings have two dimensions or more, too.
+    """
+    weight = info.weight_shape or ()
+    if len(weight) == 2:
+        return "Linear" in info.kind or info.shape == weight[:1]
+    return len(weight) >= 3 and len(weight) == len(info.shape) + 1
+
+
+def as_filters(info: LayerInfo, weight: Tensor | None) -> Tensor:
+    """Return a weight with the outputs first: a transposed convolution keeps its inputs there."""
+    assert weight is not None
+    if "Transpose" not in info.kind:
+        return weight
+    inputs, outputs = weight.shape[:2]
+    grouped = weight.reshape(info.groups, inputs // info.groups, outputs, *weight.shape[2:])
+    return grouped.transpose(1, 2).reshape(info.groups * outputs, -1, *weight.shape[2:])
+
+
+def shown_as(info: LayerInfo, layer: str) -> str:
+    """Name the layer whose weights are shown, and why, if it is not the selected one."""
+    return info.name if info.name == layer else f"{info.name} (feeds {layer}, which has no filters)"

@@ -13,15 +13,14 @@ from torch import Tensor
 from traitlets import Enum, Float, Int
 
 from convviz_widgets.errors import InputError
-from convviz_widgets.instrument.decoder import Decode
+from convviz_widgets.probe.decoder import Decode
 from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.tensors import Mosaic
-from convviz_widgets.tensors.traversal import traversal_change, traversal_codes
-from convviz_widgets.views.base import ViewOptions
-from convviz_widgets.views.mosaic_view import MosaicView
-from convviz_widgets.views.option_controls import choice, line, number
-from convviz_widgets.views.picture import Picture, Tiles
-from convviz_widgets.views.strip_labels import StripLabels
+from convviz_widgets.tensors.codes import traversal_change, traversal_codes
+from convviz_widgets.widgets.controls import choice, line, number
+from convviz_widgets.widgets.mosaic_view import MosaicView, Picture, Tiles
+from convviz_widgets.widgets.text import StripLabels
+from convviz_widgets.widgets.view import ViewOptions
 
 VALUES = 11
 """Pictures in a strip; the middle one stands for zero."""

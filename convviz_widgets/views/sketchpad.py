@@ -2,40 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Unpack
 
 import numpy as np
-from ipywidgets import (
-    BoundedIntText,
-    Button,
-    ColorPicker,
-    FileUpload,
-    HBox,
-    Layout,
-    VBox,
-    Widget,
-)
+import torch
+from ipywidgets import BoundedIntText, Button, ColorPicker, FileUpload, HBox, Layout, VBox, Widget
 from PIL import Image
 from torch import Tensor
 from traitlets import Bool, Enum, Int, Unicode, default, validate
 
-from convviz_widgets.instrument.picture_file import read_picture
-from convviz_widgets.state import Drawing, ModelState, Selection, Ticker
+from convviz_widgets.errors import InputError
+from convviz_widgets.images.picture_file import read_picture
+from convviz_widgets.images.preprocessing import Preprocessing
+from convviz_widgets.state import Drawing, ModelState, Selection, Shown, Ticker, image_of
 from convviz_widgets.tensors import Brush, rgb_png
-from convviz_widgets.views.base import View, ViewOptions
-from convviz_widgets.views.easel import Easel
-from convviz_widgets.views.option_controls import choice, line, named, slider, switch
-from convviz_widgets.views.paints import BLACK, PAINTS, PICKED, WHITE, mixed, rgb
-from convviz_widgets.views.raster import Raster
-from convviz_widgets.views.text import ACCENT
+from convviz_widgets.tensors.strokes import Point
+from convviz_widgets.widgets import View
+from convviz_widgets.widgets.controls import choice, line, named, slider, switch
+from convviz_widgets.widgets.raster import Raster
+from convviz_widgets.widgets.text import ACCENT
+from convviz_widgets.widgets.view import ViewOptions
 
 SIDE = 296
 """Of the frame in CSS pixels."""
 
 LARGEST = 16
 """The largest brush, in pixels of the picture, or half of it where that is less."""
+
+MEAN, IMAGE, PICKED = "mean", "image", "picked"
+
+BLACK, GREY, WHITE = "#000000", "#808080", "#ffffff"
+
+PAINTS = {
+    "black": BLACK,
+    "white": WHITE,
+    "grey": GREY,
+    "the image's mean": MEAN,
+    "picked colour": PICKED,
+    "eraser: the image": IMAGE,
+}
+"""What there is to paint with: a colour by its hexadecimal digits, or by what it is taken from."""
 
 
 @dataclass(frozen=True)
@@ -283,3 +293,128 @@ class Sketchpad(View):
     def _numbered(self, change: Any) -> None:
         if not self.state.publishing_here():
             self.guarded(lambda: self.state.select(image=change.new))
+
+
+Mix = Callable[[str], Tensor]
+"""From the name of a paint to its values, (C, 1, 1) or (C, H, W) as the model takes them."""
+
+
+@dataclass(frozen=True)
+class Press:
+    """The beginning of a stroke."""
+
+    point: Point
+    brush: Brush
+    paint: str
+
+
+class Stroke:
+    """One stroke over a picture (C, H, W); where it does not reach, the values stay as they are."""
+
+    def __init__(self, begun: Press, picture: Tensor, paint: Tensor) -> None:
+        self._brush, self._last = begun.brush, begun.point
+        self._picture = picture
+        self._paint = paint.to(picture).expand_as(picture)
+        height, width = picture.shape[1:]
+        self._coverage = np.zeros((height, width), np.float32)
+        self.go_to(begun.point)
+
+    def go_to(self, point: Point) -> None:
+        """Draw a straight line on from where the stroke is."""
+        height, width = self._coverage.shape
+        covered = self._brush.coverage([self._last, point], height, width)
+        np.maximum(self._coverage, covered, out=self._coverage)
+        self._last = point
+
+    @property
+    def painted(self) -> Tensor:
+        """The picture with the stroke on it."""
+        coverage = torch.from_numpy(self._coverage).to(self._picture)
+        mixed = torch.lerp(self._picture, self._paint, coverage.expand_as(self._picture))
+        return torch.where(coverage > 0, mixed, self._picture)  # 0 × infinity is no number
+
+
+class Easel:
+    """Holds the stroke under way, on whatever picture is selected.
+
+    `press`, `move` and `lift` only note what happened; `paint` does all of it.
+    """
+
+    def __init__(self) -> None:
+        self._noted: deque[Press | Point | None] = deque()
+        self._stroke: Stroke | None = None
+        self._on: Shown | None = None
+
+    def press(self, point: Point, brush: Brush, paint: str) -> None:
+        """Begin a stroke."""
+        self._noted.append(Press(point, brush, paint))
+
+    def move(self, point: Point) -> None:
+        """Go on with it."""
+        self._noted.append(point)
+
+    def lift(self) -> None:
+        """End it."""
+        self._noted.append(None)
+
+    def paint(self, shown: Shown, picture: Tensor, mix: Mix) -> Drawing | None:
+        """Return what is shown, with all on it that was noted; None where that is nothing.
+
+        Parameters
+        ----------
+        shown, picture
+            What is selected, and its values (C, H, W). A stroke that began on another is over.
+        mix
+            Gives the values of a paint.
+        """
+        if shown != self._on:
+            self._stroke = None
+        before = picture
+        while self._noted:
+            noted = self._noted.popleft()
+            if isinstance(noted, Press):
+                self._stroke = Stroke(noted, picture, mix(noted.paint))
+            elif self._stroke is not None and noted is not None:
+                self._stroke.go_to(noted)
+            if self._stroke is not None and (noted is None or not self._noted):
+                picture = self._stroke.painted
+            if noted is None:
+                self._stroke = None
+        if picture is before:
+            return None
+        self._on = Drawing(image_of(shown), picture, _how(shown))
+        return self._on
+
+
+def _how(shown: Shown) -> str:
+    """Say that a picture was painted over, once."""
+    before = shown.how if isinstance(shown, Drawing) else ""
+    over = Drawing.how
+    return before if over in before else f"{before}, {over}".lstrip(", ")
+
+
+def mixed(paint: str, original: Tensor, preprocessing: Preprocessing) -> Tensor:
+    """Return the values of a paint, (C, 1, 1), or (C, H, W) for the image itself.
+
+    Parameters
+    ----------
+    paint
+        "#rrggbb", "mean" or "image".
+    original
+        The image (C, H, W) before anything was painted on it, as the model takes it.
+    preprocessing
+        What makes colours into what the model takes.
+    """
+    if paint == IMAGE:
+        return original
+    if paint == MEAN:
+        return original.mean(dim=(1, 2), keepdim=True)
+    return preprocessing.done(np.array([[rgb(paint)]]), len(original))
+
+
+def rgb(colour: str) -> tuple[int, int, int]:
+    """Return red, green and blue, in [0, 255], of a colour "#rrggbb"."""
+    if not re.fullmatch("#[0-9a-fA-F]{6}", colour):
+        raise InputError(f"colour {colour[:40]!r}: expected #rrggbb, such as '#d9480f'")
+    red, green, blue = bytes.fromhex(colour[1:])
+    return red, green, blue

@@ -1,6 +1,8 @@
 import pytest
 
-from convviz_widgets.checkpoints.names import is_temporary, natural, on_one_line, step_of
+from convviz_widgets.checkpoints import step_of
+from convviz_widgets.checkpoints.names import is_temporary, natural
+from convviz_widgets.errors import on_one_line
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import torch
 
 from convviz_widgets.checkpoints import CheckpointSeries, write_checkpoint
 from convviz_widgets.checkpoints import series as series_module
-from convviz_widgets.checkpoints.listing import CheckpointFile, Listing
+from convviz_widgets.checkpoints.directory import CheckpointFile, Listing
 from convviz_widgets.errors import CheckpointError, InputError
 
 WriteOld = Callable[..., Path]

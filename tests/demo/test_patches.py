@@ -10,9 +10,9 @@ import torch
 import convviz_widgets as cvw
 from convviz_widgets import demo
 from convviz_widgets.checkpoints import read_checkpoint
-from convviz_widgets.demo import RECIPES, patches
+from convviz_widgets.demo import PHOTOGRAPHS, RECIPES, patches
 from convviz_widgets.demo.patches import _batches, build_network, load_recipe, train
-from convviz_widgets.demo.photographs import PHOTOGRAPHS, read_photograph
+from convviz_widgets.demo.photographs import read_photograph
 from convviz_widgets.demo.runs import checkpoint_name
 
 OTHER_VALUES = {"name": "other", "flip": False, "decay": 0.5}

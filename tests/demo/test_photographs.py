@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import convviz_widgets as cvw
-from convviz_widgets.demo.photographs import PHOTOGRAPHS, cut_patches, read_photograph
+from convviz_widgets.demo import PHOTOGRAPHS
+from convviz_widgets.demo.photographs import cut_patches, read_photograph
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,7 @@ import pytest
 import torch
 
 import convviz_widgets as cvw
-from convviz_widgets.demo import ward
-from convviz_widgets.demo.photographs import PHOTOGRAPHS
+from convviz_widgets.demo import PHOTOGRAPHS, ward
 from convviz_widgets.demo.ward.data import PLANTED, Batches, prepare
 from convviz_widgets.demo.ward.networks import build
 from convviz_widgets.demo.ward.patient import admit_case

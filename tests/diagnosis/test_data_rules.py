@@ -13,7 +13,7 @@ from convviz_widgets.diagnosis.rules.data import (
     unequal_input_scales,
     wrong_preprocessing,
 )
-from convviz_widgets.instrument import Duplicates, InputStatistics, Leak
+from convviz_widgets.images import Duplicates, InputStatistics, Leak
 
 
 def inputs(mean=(0.0,), std=(1.0,), n=256, **given):

@@ -6,21 +6,22 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from convviz_widgets.diagnosis.report import RULES
+from convviz_widgets.diagnosis import RULES
 from convviz_widgets.diagnosis.rules.data import input_scale
 from convviz_widgets.diagnosis.rules.firing import dead_layer, dying_filter
 from convviz_widgets.diagnosis.rules.gradients import exploding_gradient, vanishing_gradient
 from convviz_widgets.diagnosis.rules.outputs import washed_out_output
 from convviz_widgets.diagnosis.rules.values import noisy_filter
-from convviz_widgets.instrument import input_statistics
+from convviz_widgets.images import input_statistics
 from convviz_widgets.state.history import CENSUS_IMAGES
-from convviz_widgets.sweep import Lifecycle
+from convviz_widgets.sweeps import Lifecycle
 from convviz_widgets.tensors import PERCENTILES, smooth
-from convviz_widgets.tensors.filter_quality import cause_of
-from convviz_widgets.tensors.noisiness import has_full_power
-from convviz_widgets.views import dead_filters, drift_plot, gradient_flow
-from convviz_widgets.views.distribution_history import IF_NORMAL
-from convviz_widgets.views.training_curves import TrainingCurves
+from convviz_widgets.tensors.filter_quality import cause_of, has_full_power
+from convviz_widgets.views import TrainingCurves
+from convviz_widgets.views.history import gradient_flow
+from convviz_widgets.views.history.distribution_history import IF_NORMAL
+from convviz_widgets.views.outputs import drift as drift_plot
+from convviz_widgets.views.units import dead_filters
 
 
 def limits(rule):

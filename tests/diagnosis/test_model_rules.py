@@ -20,7 +20,7 @@ from convviz_widgets.diagnosis.rules.values import (
     noisy_filter,
     skewed_pre_activation,
 )
-from convviz_widgets.instrument import AnswerFacts, FilterFacts
+from convviz_widgets.measure import AnswerFacts, FilterFacts
 
 
 def depth(decades, step=100):

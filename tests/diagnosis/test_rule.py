@@ -6,8 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from convviz_widgets.diagnosis import RULES, Evidence, Finding, examine, run_curves
-from convviz_widgets.diagnosis.finding import WARNING
+from convviz_widgets.diagnosis import RULES, WARNING, Evidence, Finding, examine, run_curves
 from convviz_widgets.diagnosis.rule import rule
 from convviz_widgets.diagnosis.rules.gradients import exploding_gradient, non_finite, update_ratio
 from convviz_widgets.diagnosis.rules.loss import loss_jump, loss_surge, slow_learning

@@ -3,8 +3,16 @@
 import numpy as np
 import pytest
 
-from convviz_widgets.diagnosis import Evidence, Finding, Metric, RunCurves, examine, run_curves
-from convviz_widgets.diagnosis.report import RULES, ranked
+from convviz_widgets.diagnosis import (
+    RULES,
+    Evidence,
+    Finding,
+    Metric,
+    RunCurves,
+    examine,
+    run_curves,
+)
+from convviz_widgets.diagnosis.report import ranked
 from convviz_widgets.diagnosis.rules.loss import loss_jump, loss_surge
 from convviz_widgets.diagnosis.rules.overfit import overfit
 from convviz_widgets.record import Series

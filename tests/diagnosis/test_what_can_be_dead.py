@@ -5,9 +5,8 @@ import torch
 from torch import nn
 
 import convviz_widgets as cvw
-from convviz_widgets.instrument import list_layers
-from convviz_widgets.instrument.layers import ACTIVATION_MODULES
-from convviz_widgets.sweep import can_die
+from convviz_widgets.probe import can_die, list_layers
+from convviz_widgets.probe.layers import ACTIVATION_MODULES
 
 OTHER_ARGUMENTS = {nn.Threshold: (0.0, 0.0)}
 OVER_CHANNELS = {nn.GLU, nn.Softmax, nn.Softmax2d, nn.Softmin, nn.LogSoftmax}

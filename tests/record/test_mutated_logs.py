@@ -8,7 +8,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard import SummaryWriter
 
 from convviz_widgets.record import Run
-from convviz_widgets.record.event_file import EventFile
+from convviz_widgets.record.event_files import EventFile
 from convviz_widgets.record.manifest import Manifest, manifest_line
 from convviz_widgets.record.record_stream import RecordStream
 

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from convviz_widgets.errors import CheckpointError, ModelError
-from convviz_widgets.record import Recorder, Run, output_log
+from convviz_widgets.record import Recorder, Run
+from convviz_widgets.record import outputs as output_log
 
 IMAGES = torch.arange(12.0).reshape(3, 1, 2, 2)
 

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from convviz_widgets.checkpoints import read_checkpoint
-from convviz_widgets.errors import InputError, ModelError
-from convviz_widgets.record import Recorder, RecordError, Run
+from convviz_widgets.errors import InputError, ModelError, RecordError
+from convviz_widgets.record import Recorder, Run
 
 from .oracle import assert_same, tensorboard_scalars
 from .training import Training, build_net

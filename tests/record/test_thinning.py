@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from convviz_widgets.record.thinning import to_remove
+from convviz_widgets.record.checkpoint_folder import to_remove
 
 
 def kept_after(count, keep, every=1):

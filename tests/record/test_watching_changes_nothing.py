@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from convviz_widgets.errors import CheckpointError
-from convviz_widgets.instrument import ImageSet
+from convviz_widgets.images import ImageSet
 from convviz_widgets.record import Recorder, Run
 from convviz_widgets.state import ModelState
 from convviz_widgets.views import ActivationMosaic

@@ -9,7 +9,7 @@ from torch import nn
 
 from convviz_widgets.checkpoints import CheckpointSeries
 from convviz_widgets.errors import InputError
-from convviz_widgets.instrument import ImageSet
+from convviz_widgets.images import ImageSet
 from convviz_widgets.state import (
     ACTIVATIONS,
     GRADIENTS,

@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from convviz_widgets import ImageSet, ModelState, SelectionError
+from convviz_widgets.errors import SelectionError
+from convviz_widgets.images import ImageSet
+from convviz_widgets.state import ModelState
 from convviz_widgets.state.link import Link
 
 IMAGES = torch.arange(3 * 4, dtype=torch.float32).reshape(3, 1, 2, 2)

@@ -9,11 +9,10 @@ from torch import nn
 
 from convviz_widgets.checkpoints import CheckpointSeries
 from convviz_widgets.errors import InputError
-from convviz_widgets.instrument import ImageSet
+from convviz_widgets.images import ImageSet
 from convviz_widgets.state import ModelState
 from convviz_widgets.state.embeddings import PCA, TSNE, EmbeddingJob
-from convviz_widgets.tensors.alignment import align
-from convviz_widgets.tensors.principal_plane import principal_plane
+from convviz_widgets.tensors.plane import align, principal_plane
 
 PATIENCE = 60
 

@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import convviz_widgets as cvw
 from convviz_widgets.checkpoints import write_checkpoint
-from convviz_widgets.state.examination import Examination
+from convviz_widgets.state import Examination
 
 IMAGES = 300
 PATIENCE = 60

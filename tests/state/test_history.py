@@ -10,9 +10,17 @@ from torch.nn import functional as F
 
 from convviz_widgets.checkpoints import CheckpointSeries, write_checkpoint
 from convviz_widgets.errors import InputError
-from convviz_widgets.instrument import OUTPUT_GRADIENTS, OUTPUTS, WEIGHTS, ImageSet, Probe
-from convviz_widgets.state import ACTIVATIONS, GRADIENTS, PARAMETERS, UPDATES, ModelState
-from convviz_widgets.state.history import coarse_to_fine
+from convviz_widgets.images import ImageSet
+from convviz_widgets.measure import OUTPUT_GRADIENTS, OUTPUTS, WEIGHTS
+from convviz_widgets.probe import Probe
+from convviz_widgets.state import (
+    ACTIVATIONS,
+    GRADIENTS,
+    PARAMETERS,
+    UPDATES,
+    ModelState,
+    coarse_to_fine,
+)
 
 PATIENCE = 60
 

@@ -5,7 +5,8 @@ import threading
 import torch
 from torch import nn
 
-from convviz_widgets import CheckpointSeries, ModelState
+from convviz_widgets.checkpoints import CheckpointSeries
+from convviz_widgets.state import ModelState
 from convviz_widgets.state.link import Link, at_or_before
 
 

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from convviz_widgets.checkpoints.listing import CheckpointFile
-from convviz_widgets.instrument import AnswerFacts, FilterFacts, Measurement
+from convviz_widgets.checkpoints.directory import CheckpointFile
+from convviz_widgets.measure import AnswerFacts, FilterFacts, Measurement
 from convviz_widgets.record import Recorder, Run
-from convviz_widgets.state.measurements import PARAMETERS, Measurable, MeasurementFiles, place_of
+from convviz_widgets.state import PARAMETERS
+from convviz_widgets.state.measurements import Measurable, MeasurementFiles, place_of
 from convviz_widgets.state.timeline import Entry
 from convviz_widgets.tensors import distribution
 

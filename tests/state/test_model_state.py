@@ -7,7 +7,8 @@ import torch
 
 from convviz_widgets.checkpoints import CheckpointSeries, write_checkpoint
 from convviz_widgets.errors import CheckpointError, InputError, SelectionError, UnknownLayerError
-from convviz_widgets.instrument import ImageSet, Probe
+from convviz_widgets.images import ImageSet
+from convviz_widgets.probe import Probe
 from convviz_widgets.state import ModelState
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from convviz_widgets.checkpoints import CheckpointSeries
-from convviz_widgets.instrument import ImageSet
+from convviz_widgets.images import ImageSet
 from convviz_widgets.state import ModelState
 
 PATIENCE = 60

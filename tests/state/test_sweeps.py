@@ -8,10 +8,10 @@ from torch import nn
 
 from convviz_widgets.checkpoints import CheckpointSeries
 from convviz_widgets.errors import InputError
-from convviz_widgets.instrument import ImageSet
-from convviz_widgets.instrument.attribution import random_direction
+from convviz_widgets.images import ImageSet
+from convviz_widgets.probe.attribution import random_direction
 from convviz_widgets.state import Direction, ModelState, background
-from convviz_widgets.sweep import sweep
+from convviz_widgets.sweeps import sweep
 
 PATIENCE = 60
 

@@ -3,7 +3,7 @@
 import threading
 from time import perf_counter
 
-from convviz_widgets.state.ticker import Ticker
+from convviz_widgets.state import Ticker
 
 
 def test_many_calls_are_one_run_a_frame_and_the_last_is_acted_on():

@@ -3,7 +3,7 @@ import pytest
 from scipy.linalg import orthogonal_procrustes
 from scipy.spatial import procrustes
 
-from convviz_widgets.tensors.alignment import align
+from convviz_widgets.tensors.plane import align
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from convviz_widgets.tensors.energy_box import energy_box
+from convviz_widgets.tensors.maps import energy_box
 
 
 def test_the_box_closes_in_on_a_spot():

@@ -15,7 +15,7 @@ from convviz_widgets.tensors import (
     noisy_share,
     variance_entropy,
 )
-from convviz_widgets.tensors.variance_entropy import random_entropy
+from convviz_widgets.tensors.filter_quality import random_entropy
 
 
 def random_filters(*shape, seed=0):

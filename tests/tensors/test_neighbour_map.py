@@ -5,7 +5,7 @@ import pytest
 from sklearn.manifold import TSNE
 
 from convviz_widgets.errors import InputError
-from convviz_widgets.tensors.neighbour_map import neighbour_map
+from convviz_widgets.tensors.plane import neighbour_map
 
 
 @pytest.fixture

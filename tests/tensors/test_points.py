@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from convviz_widgets.tensors.points import SHAPES, Points, paint_points
+from convviz_widgets.tensors.strokes import SHAPES, Points, paint_points
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from convviz_widgets.tensors.polygon import inside
+from convviz_widgets.tensors.strokes import inside
 
 SQUARE = np.array([[0, 0], [4, 0], [4, 4], [0, 4]], float)
 

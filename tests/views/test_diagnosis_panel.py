@@ -10,8 +10,8 @@ from torch import nn
 
 import convviz_widgets as cvw
 from convviz_widgets.record.event_log import EventLog
-from convviz_widgets.views.diagnosis_panel import DiagnosisPanel
-from convviz_widgets.views.widget_tree import widget_tree
+from convviz_widgets.views import DiagnosisPanel
+from convviz_widgets.widgets import widget_tree
 
 PATIENCE = 60
 

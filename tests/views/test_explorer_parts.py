@@ -21,8 +21,8 @@ from convviz_widgets.views import (
     Predictions,
     StatusLine,
     WeightHistogram,
-    widget_tree,
 )
+from convviz_widgets.widgets import widget_tree
 
 ALL = [
     ActivationHistogram,

@@ -7,8 +7,8 @@ import pytest
 from traitlets import Enum
 
 import convviz_widgets as cvw
-from convviz_widgets.views import View
-from convviz_widgets.views.base import ViewOptions
+from convviz_widgets.widgets import View
+from convviz_widgets.widgets.view import ViewOptions
 
 VIEWS = [each for each in vars(cvw).values() if isinstance(each, type) and issubclass(each, View)]
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from convviz_widgets.instrument import ImageSet
+from convviz_widgets.images import ImageSet
 from convviz_widgets.state import ModelState
 from convviz_widgets.views import (
     ActivationMap,
@@ -15,8 +15,7 @@ from convviz_widgets.views import (
     Predictions,
     WeightHistogram,
 )
-from convviz_widgets.views.mosaic_view import MosaicView
-from convviz_widgets.views.picture import colour
+from convviz_widgets.widgets.mosaic_view import MosaicView, colour
 
 
 def pixels(view: MosaicView) -> np.ndarray:

@@ -10,10 +10,11 @@ from ipywidgets import HTML
 from PIL import Image
 from torch import nn
 
-from convviz_widgets import ActivationMap, ImageSet, InputError, ModelState, Predictions
-from convviz_widgets.views import widget_tree
-from convviz_widgets.views.image_strip import ImageStrip
-from convviz_widgets.views.sketchpad import Sketchpad
+from convviz_widgets.errors import InputError
+from convviz_widgets.images import ImageSet
+from convviz_widgets.state import ModelState
+from convviz_widgets.views import ActivationMap, ImageStrip, Predictions, Sketchpad
+from convviz_widgets.widgets import widget_tree
 
 
 def event(pad, kind, x=0.0, y=0.0):

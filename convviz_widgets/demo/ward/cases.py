@@ -21,8 +21,11 @@ Network = Literal[
     "deep-relu",
     "autoencoder",
 ]
+
 Schedule = Literal["constant", "one-cycle", "cosine", "warm-up", "jump"]
+
 Scaling = Literal["standard", "unit", "bytes", "misstated"]
+
 Fault = Literal["", "bad-batch", "grey-loss", "repeated-batch", "leak", "duplicates"]
 
 

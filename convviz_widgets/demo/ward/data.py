@@ -22,8 +22,10 @@ from convviz_widgets.demo.photographs import (
 from convviz_widgets.demo.ward.cases import Case
 
 SIZE = 16
+
 PLANTED = 60
 """Patches that are in a set which they should not be in."""
+
 REPEATED = 2
 """The batch that comes again and again."""
 

@@ -27,6 +27,7 @@ FINISHED = "finished"
 
 JUMP = 30.0
 """Factor on the learning rate in the second half of a run whose rate jumps."""
+
 EVALUATED = 480
 """Training images that the accuracy is evaluated on, in the same way as on validation."""
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from convviz_widgets.diagnosis.evidence import TensorFacts
 from convviz_widgets.diagnosis.run_curves import run_curves
-from convviz_widgets.instrument import BIASES, PRE_ACTIVATIONS, WEIGHTS
-from convviz_widgets.instrument.census import spread_over
+from convviz_widgets.measure import BIASES, PRE_ACTIVATIONS, WEIGHTS
+from convviz_widgets.measure.measuring import spread_over
 from convviz_widgets.tensors import distribution, merged
 
 WIDTH = 88

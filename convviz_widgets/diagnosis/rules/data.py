@@ -8,7 +8,7 @@ from convviz_widgets.diagnosis.evidence import Evidence
 from convviz_widgets.diagnosis.finding import REMARK, WARNING, Finding
 from convviz_widgets.diagnosis.rule import rule
 from convviz_widgets.diagnosis.rules.code import call, code
-from convviz_widgets.instrument import (
+from convviz_widgets.images import (
     Duplicates,
     ImageSet,
     InputStatistics,
@@ -19,7 +19,7 @@ from convviz_widgets.instrument import (
     input_statistics,
     loader_batches,
 )
-from convviz_widgets.instrument.input_statistics import LEAST
+from convviz_widgets.images.input_statistics import LEAST
 
 # -- what goes into the model --------------------------------------------------------------------
 

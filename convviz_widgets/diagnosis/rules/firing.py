@@ -10,9 +10,9 @@ from convviz_widgets.diagnosis.evidence import Evidence, Firing
 from convviz_widgets.diagnosis.finding import ERROR, REMARK, WARNING, Finding
 from convviz_widgets.diagnosis.rule import rule
 from convviz_widgets.diagnosis.rules.code import code, for_each_image, spread_images
-from convviz_widgets.instrument import fired_images
-from convviz_widgets.instrument.census import spread_over
-from convviz_widgets.sweep import DYING, rate_bound
+from convviz_widgets.measure import fired_images
+from convviz_widgets.measure.measuring import spread_over
+from convviz_widgets.sweeps import DYING, rate_bound
 
 IMAGES = 256
 """One image proves nothing: of a random net's channels 50 % are silent on one, 25 % on 256."""

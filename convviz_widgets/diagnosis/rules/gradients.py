@@ -21,7 +21,7 @@ from convviz_widgets.diagnosis.rule import CHECKPOINTS, LOSS, rule
 from convviz_widgets.diagnosis.rules.code import at_step, call, code, curve_code, tensor_code
 from convviz_widgets.diagnosis.rules.loss import preceding
 from convviz_widgets.diagnosis.run_curves import run_curves
-from convviz_widgets.instrument import relative_change
+from convviz_widgets.measure import relative_change
 from convviz_widgets.tensors import distribution
 
 # -- gradients vanish or explode on their way to the input ---------------------------------------

@@ -9,8 +9,8 @@ from convviz_widgets.diagnosis.evidence import AnswersAt, Evidence
 from convviz_widgets.diagnosis.finding import WARNING, Finding
 from convviz_widgets.diagnosis.rule import rule
 from convviz_widgets.diagnosis.rules.code import code, for_each_image, spread_images
-from convviz_widgets.instrument.answers import Answers
-from convviz_widgets.instrument.census import spread_over
+from convviz_widgets.measure.drift import Answers
+from convviz_widgets.measure.measuring import spread_over
 
 CHROMA_LIMIT, CONTRAST_LIMIT = 0.7, 0.5
 """Shares of the targets' chroma and contrast below which output pictures are washed out."""

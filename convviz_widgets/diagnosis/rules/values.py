@@ -11,8 +11,7 @@ from convviz_widgets.diagnosis.finding import REMARK, WARNING, Finding
 from convviz_widgets.diagnosis.rule import CHECKPOINTS, rule
 from convviz_widgets.diagnosis.rules.code import at_step, code, tensor_code
 from convviz_widgets.tensors import filter_quality
-from convviz_widgets.tensors.filter_quality import MANY, STILL_INITIAL
-from convviz_widgets.tensors.noisiness import FULL_POWER
+from convviz_widgets.tensors.filter_quality import FULL_POWER, MANY, STILL_INITIAL
 
 # -- weights, biases and pre-activations ---------------------------------------------------------
 

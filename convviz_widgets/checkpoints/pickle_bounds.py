@@ -1,0 +1,438 @@
+"""The stack machine of a pickle, run on stand-ins: nothing that it names is imported or called."""
+
+from __future__ import annotations
+
+import pickletools
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, Protocol
+
+import torch
+
+from convviz_widgets.checkpoints.bounds import ForeignError
+from convviz_widgets.errors import CheckpointError
+
+_LITERALS = frozenset(
+    {"BINUNICODE", "SHORT_BINSTRING", "BINFLOAT", "BININT", "BININT1", "BININT2", "LONG1"}
+)
+
+_EMPTY: dict[str, Callable[[], object]] = {
+    "NONE": lambda: None,
+    "NEWFALSE": lambda: False,
+    "NEWTRUE": lambda: True,
+    "EMPTY_TUPLE": tuple,
+    "EMPTY_LIST": list,
+}
+
+
+class _Machine:
+    """The stack machine of pickle protocol 2, as far as PyTorch's safe unpickler follows it."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.stack: list = []
+        self._outer: list[list] = []
+        self._memo: dict[int, object] = {}
+        self._rules = rules
+
+    def step(self, opcode: str, argument: Any) -> None:
+        """Do one instruction."""
+        if opcode in _LITERALS:
+            self.stack.append(argument)
+        elif opcode in _EMPTY:
+            self.stack.append(_EMPTY[opcode]())
+        elif opcode in _STEPS:
+            _STEPS[opcode](self, argument)
+        else:
+            raise CheckpointError(f"has the pickle instruction {opcode}, which is not read")
+
+    def _protocol(self, number: int) -> None:
+        if number != 2:
+            raise CheckpointError(f"has pickle protocol {number}; torch.save writes 2")
+
+    def _put(self, index: int) -> None:
+        self._memo[index] = self.stack[-1]
+
+    def _get(self, index: int) -> None:
+        self.stack.append(self._memo[index])
+
+    def _mark(self, _: None) -> None:
+        self._outer.append(self.stack)
+        self.stack = []
+
+    def _above_mark(self) -> list:
+        items, self.stack = self.stack, self._outer.pop()
+        return items
+
+    def _dictionary(self, _: None) -> None:
+        self.stack.append(self._rules.dictionary())
+
+    def _tuple(self, _: None) -> None:
+        items = self._above_mark()
+        self.stack.append(tuple(items))
+
+    def _tuple_of(self, length: int, _: None) -> None:
+        items = [self.stack.pop() for _ in range(length)]
+        self.stack.append(tuple(reversed(items)))
+
+    def _append(self, _: None) -> None:
+        item = self.stack.pop()
+        self._rules.extend(self.stack[-1], [item])
+
+    def _appends(self, _: None) -> None:
+        items = self._above_mark()
+        self._rules.extend(self.stack[-1], items)
+
+    def _set_item(self, _: None) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self._rules.update(self.stack[-1], [key], [value])
+
+    def _set_items(self, _: None) -> None:
+        items = self._above_mark()
+        self._rules.update(self.stack[-1], items[::2], items[1::2])
+
+    def _global(self, module_and_name: str) -> None:
+        module, _, name = module_and_name.partition(" ")
+        self.stack.append(self._rules.found(module, name))
+
+    def _call(self, _: None) -> None:
+        arguments, function = self.stack.pop(), self.stack.pop()
+        self.stack.append(self._rules.called(function, arguments))
+
+    def _build(self, _: None) -> None:
+        state = self.stack.pop()
+        self._rules.build(self.stack[-1], state)
+
+    def _storage(self, _: None) -> None:
+        tag, kind, key, _location, elements, *view = self.stack.pop()
+        if tag != "storage" or type(key) is not str or view not in ([], [None]):
+            raise CheckpointError("has a pickle that refers to something else than tensor data")
+        self.stack.append(self._rules.storage(kind, key, elements))
+
+
+_STEPS: dict[str, Callable[[_Machine, Any], None]] = {
+    "PROTO": _Machine._protocol,
+    "BINPUT": _Machine._put,
+    "LONG_BINPUT": _Machine._put,
+    "BINGET": _Machine._get,
+    "LONG_BINGET": _Machine._get,
+    "MARK": _Machine._mark,
+    "EMPTY_DICT": _Machine._dictionary,
+    "TUPLE": _Machine._tuple,
+    "TUPLE1": lambda machine, _: machine._tuple_of(1, _),
+    "TUPLE2": lambda machine, _: machine._tuple_of(2, _),
+    "TUPLE3": lambda machine, _: machine._tuple_of(3, _),
+    "APPEND": _Machine._append,
+    "APPENDS": _Machine._appends,
+    "SETITEM": _Machine._set_item,
+    "SETITEMS": _Machine._set_items,
+    "GLOBAL": _Machine._global,
+    "REDUCE": _Machine._call,
+    "NEWOBJ": _Machine._call,
+    "BUILD": _Machine._build,
+    "BINPERSID": _Machine._storage,
+}
+
+_TENSORS = {
+    "torch._utils._rebuild_tensor",
+    "torch._utils._rebuild_tensor_v2",
+    "torch._utils._rebuild_tensor_v3",
+    "torch._utils._rebuild_qtensor",
+}
+
+_DTYPE_OF_V3 = 6
+
+_SMALL = {
+    "torch.Size",
+    "torch.device",
+    "torch.serialization._get_layout",
+    "torch.nn.parameter.Parameter",
+    "torch._utils._rebuild_parameter",
+    "torch._utils._rebuild_sparse_tensor",
+    "torch._utils._rebuild_meta_tensor_no_storage",
+    "builtins.complex",
+}
+
+_TENSOR_WITH_ATTRIBUTES = "torch._tensor._rebuild_from_type_v2"
+
+_PARAMETER_WITH_ATTRIBUTES = "torch._utils._rebuild_parameter_with_state"
+
+_ENCODE = "_codecs.encode"
+
+_CONTAINERS = {"collections.OrderedDict", "collections.Counter", "builtins.set"}
+
+_STORAGES = {
+    **dict.fromkeys(("Byte", "Char", "Bool", "QInt8", "QUInt8", "QUInt4x2", "QUInt2x4"), 1),
+    **dict.fromkeys(("Half", "BFloat16", "Short"), 2),
+    **dict.fromkeys(("Float", "Int", "QInt32"), 4),
+    **dict.fromkeys(("Double", "Long", "ComplexFloat"), 8),
+    "ComplexDouble": 16,
+    "Untyped": 1,
+}  # bytes of an element; the classes themselves warn when they are asked
+
+_CONSTANTS = (torch.dtype, torch.layout, torch.qscheme)
+
+_CALLS = (
+    _TENSORS | _SMALL | _CONTAINERS | {_ENCODE, _TENSOR_WITH_ATTRIBUTES, _PARAMETER_WITH_ATTRIBUTES}
+)
+
+_SHADOWED = {*dir(OrderedDict), *dir(torch.nn.Parameter)}
+
+_DICTIONARIES = ("dict", "collections.OrderedDict", "collections.Counter")
+
+
+class Rules(Protocol):
+    """What stands in for everything that a pickle asks for, or CheckpointError."""
+
+    def dictionary(self) -> object:
+        """Return an empty dictionary."""
+        ...
+
+    def found(self, module: str, name: str) -> object:
+        """Return what a name stands for."""
+        ...
+
+    def called(self, function: object, arguments: object) -> object:
+        """Return what a call gives."""
+        ...
+
+    def storage(self, kind: object, key: str, elements: object) -> object:
+        """Return the memory of tensors, by its class, its key in the file and its size."""
+        ...
+
+    def extend(self, target: object, items: list) -> None:
+        """Put items behind those of a list."""
+        ...
+
+    def update(self, target: object, keys: list, values: list) -> None:
+        """Put items into a dictionary."""
+        ...
+
+    def build(self, target: object, state: object) -> None:
+        """Give an object its attributes."""
+        ...
+
+
+def walk(file: BinaryIO, rules: Rules) -> object:
+    """Go through one pickle, and leave the file behind it.
+
+    Returns
+    -------
+    object
+        What the pickle holds: numbers, text, lists and tuples as they are, else what the rules say.
+
+    Raises
+    ------
+    CheckpointError
+        For what the rules refuse, or an instruction that ``torch.save`` does not write.
+    IndexError, KeyError, TypeError, ValueError
+        When the pickle is broken.
+    """
+    machine = _Machine(rules)
+    for opcode, argument, _ in pickletools.genops(file):
+        if opcode.name == "STOP":
+            break
+        machine.step(opcode.name, argument)
+    return machine.stack.pop()
+
+
+@dataclass(frozen=True)
+class Global:
+    """A name that stands for an object of this Python: ``torch.FloatStorage``."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The memory of a tensor: its size and that of one element, in bytes."""
+
+    nbytes: int
+    itemsize: int
+
+
+@dataclass
+class Made:
+    """What a call returned, or a dictionary; ``names`` are the text keys put into it."""
+
+    by: str
+    names: set[str] = field(default_factory=set)
+
+
+def checked_global(module: str, name: str) -> Global:
+    """Return the stand-in of a name, or raise ForeignError when it is none that we know."""
+    full = f"{'builtins' if module == '__builtin__' else module}.{name}"
+    if full in _CALLS or full in _trusted() or _is_value(module, name):
+        return Global(full)
+    raise ForeignError(full)
+
+
+def checked_call(function: object, arguments: object) -> Made:
+    """Return the stand-in of a call's result, or raise CheckpointError."""
+    if type(function) is not Global or type(arguments) is not tuple:
+        raise CheckpointError("has a pickle that calls something else than a function")
+    name = function.name
+    if name in _TENSORS:
+        check_view(name, arguments)
+    elif name == _TENSOR_WITH_ATTRIBUTES:
+        function, _, inner, state = arguments
+        checked_call(function, inner)
+        _check_attributes(state)
+    elif name == _PARAMETER_WITH_ATTRIBUTES:
+        _check_attributes(arguments[3])
+    elif name == _ENCODE:
+        if arguments[1:] != ("latin1",):
+            raise CheckpointError("has a pickle with bytes in an odd encoding")
+    elif name in _CONTAINERS:
+        _check_content(arguments)
+    elif name not in _SMALL and name not in _trusted():
+        raise CheckpointError(f"has a pickle that calls {name[:80]}; not read")
+    return Made(name)
+
+
+def check_state(target: object, state: object) -> None:
+    """Raise CheckpointError unless the state may become the attributes of the target."""
+    made = target.by if type(target) is Made else ""
+    if made in _trusted():
+        return
+    if made != "collections.OrderedDict":
+        raise CheckpointError("has a pickle that changes something else than a dictionary")
+    _check_attributes(state)
+
+
+def _check_attributes(state: object) -> None:
+    """Raise CheckpointError when attributes would stand in for methods that we call later."""
+    for part in state if type(state) is tuple else (state,):
+        if part is not None and (type(part) is not Made or part.names & _SHADOWED):
+            raise CheckpointError("has a pickle that sets attributes which are methods")
+
+
+def is_plain_key(key: object) -> bool:
+    """Tell whether this may be a key of a dictionary: hashing it is cheap.
+
+    Hashing a tuple that is nested a hundred thousand deep overflows the C stack, and a dictionary
+    whose long integers all collide takes hours to fill.
+    """
+    plain = key is None or type(key) in (str, bytes, bool, float)
+    return plain or (type(key) is int and abs(key) < 2**72)
+
+
+def check_key(key: object) -> object:
+    """Return what is a key of a dictionary; raise CheckpointError when it is no plain one."""
+    if not is_plain_key(key):
+        raise CheckpointError("has a dictionary with keys that are neither text nor numbers")
+    return key
+
+
+def storage_of(kind: object, elements: object) -> Storage:
+    """Return a storage by its class, such as ``torch.FloatStorage``, and its number of elements."""
+    itemsize = _STORAGES.get(last_name(kind).removesuffix("Storage"))
+    if itemsize is None or type(elements) is not int or elements < 0:
+        raise CheckpointError("has a storage of unknown type or size")
+    return Storage(elements * itemsize, itemsize)
+
+
+def last_name(thing: object) -> str:
+    """Return the last part of a stand-in's name, empty for anything else."""
+    return thing.name.rpartition(".")[2] if isinstance(thing, Global) else ""
+
+
+def check_view(name: str, arguments: tuple) -> None:
+    """Raise CheckpointError when a tensor would reach beyond its storage.
+
+    PyTorch would then enlarge the storage, to whatever size the pickle says.
+    """
+    storage, offset, size, stride = arguments[:4]
+    if not isinstance(storage, Storage):
+        raise CheckpointError("has a tensor without a storage")
+    itemsize = storage.itemsize
+    if name.endswith("_v3"):
+        itemsize = getattr(torch, last_name(arguments[_DTYPE_OF_V3])).itemsize
+    numbers = (offset, *size, *stride)
+    if len(size) != len(stride) or not all(type(n) is int and n >= 0 for n in numbers):
+        raise CheckpointError("has a tensor with an odd shape")
+    last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+    if 0 not in size and (last + 1) * itemsize > storage.nbytes:
+        raise CheckpointError("has a tensor that is larger than the data stored for it")
+
+
+def _check_content(arguments: tuple) -> None:
+    for argument in arguments:
+        if type(argument) is list:
+            for item in argument:
+                check_key(item[0] if type(item) in (list, tuple) and item else item)
+        elif not (type(argument) is Made and argument.by == "dict"):
+            raise CheckpointError("has a dictionary that is made from something odd")
+
+
+def _is_value(module: str, name: str) -> bool:
+    if module == "torch":
+        value = getattr(torch, name, None)
+        return name == "Tensor" or _is_storage(name) or isinstance(value, _CONSTANTS)
+    return module in ("torch.cuda", "torch.storage") and _is_storage(name)
+
+
+def _is_storage(name: str) -> bool:
+    return name.endswith("Storage") and name.removesuffix("Storage") in _STORAGES
+
+
+def _trusted() -> set[str]:
+    """Names of what the user has declared safe with ``torch.serialization.add_safe_globals``."""
+    declared = torch.serialization.get_safe_globals()
+    return {
+        item[1] if isinstance(item, tuple) else f"{item.__module__}.{item.__qualname__}"
+        for item in declared
+    }
+
+
+Claim = Callable[[str, int], None]
+
+
+class Checked:
+    """Refuses whatever is no tensor or plain data, and keeps no content of dictionaries.
+
+    Parameters
+    ----------
+    claim
+        Called with the key and the bytes of every storage that the pickle refers to; raises
+        CheckpointError when the file does not hold that.
+    """
+
+    def __init__(self, claim: Claim) -> None:
+        self._claim = claim
+
+    def dictionary(self) -> Made:
+        """Return a stand-in that knows its keys."""
+        return Made("dict")
+
+    def found(self, module: str, name: str) -> object:
+        """Return the stand-in of a name that we know."""
+        return checked_global(module, name)
+
+    def called(self, function: object, arguments: object) -> Made:
+        """Return the stand-in of a tensor, or of what belongs to one."""
+        return checked_call(function, arguments)
+
+    def storage(self, kind: object, key: str, elements: object) -> Storage:
+        """Claim the memory, and return its size."""
+        storage = storage_of(kind, elements)
+        self._claim(key, storage.nbytes)
+        return storage
+
+    def extend(self, target: object, items: list) -> None:
+        """Extend lists alone."""
+        if type(target) is not list:
+            raise CheckpointError("has a pickle that appends to something else than a list")
+        target.extend(items)
+
+    def update(self, target: object, keys: list, values: list) -> None:
+        """Note the keys of dictionaries."""
+        if type(target) is not Made or target.by not in _DICTIONARIES:
+            raise CheckpointError(
+                "has a pickle that sets items of something else than a dictionary"
+            )
+        target.names.update(key for key in map(check_key, keys) if isinstance(key, str))
+
+    def build(self, target: object, state: object) -> None:
+        """Allow attributes that are no methods."""
+        check_state(target, state)

@@ -1,0 +1,239 @@
+"""The images that a model is looked at with."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence, Sized
+from contextlib import suppress
+from functools import cached_property
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from convviz_widgets.errors import InputError, SelectionError
+from convviz_widgets.images.checks import (
+    checked_label,
+    checked_labels,
+    described,
+    hint,
+    is_images,
+    is_picture,
+)
+from convviz_widgets.images.preprocessing import Preprocessing
+from convviz_widgets.images.randomness import NoRandomness
+
+_Column = TypeVar("_Column", bound=Sized)
+
+_LOOKED_AT = 64  # images from which an unknown range is read off
+
+
+class MapDataset(Protocol):
+    """What a map-style ``torch.utils.data.Dataset`` offers."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Any: ...
+
+
+class ImageSet:
+    """A fixed list of images, as the model takes them, with what belongs to each.
+
+    Parameters
+    ----------
+    inputs : floating tensor (N, C, H, W), which is not copied, or a map-style dataset of images
+        (C, H, W), of (image, label), or of (image, target picture), without random transforms.
+    labels : N class indices from zero up (None: unknown); they stand in for a dataset's own.
+    targets : N target pictures (N, C', H', W'); they stand in for a dataset's own.
+    class_names : one name for each class.
+    mean, std : what the preprocessing subtracted and divided by, one number or one per channel,
+        for pictures in [0, 1]. Without both the range is read off the first 64 images that can
+        be read.
+    names : N names; default "image 0", "image 1", ...
+    groups : N sources; images of one group were cut from the same photograph.
+
+    Attributes
+    ----------
+    shape : (C, H, W) of every image.
+    class_names, groups : as given, as tuples, or None.
+
+    Examples
+    --------
+    >>> images = cvw.ImageSet(torch.zeros(2, 1, 8, 8), labels=[0, 1], class_names=["cat", "dog"])
+    >>> images
+    <ImageSet: 2 images of 1×8×8, 2 classes>
+    >>> images.input(1).shape
+    torch.Size([1, 1, 8, 8])
+    >>> images.class_names[images.label(1)]
+    'dog'
+    """
+
+    def __init__(
+        self,
+        inputs: Tensor | MapDataset,
+        labels: Iterable[int | None] | Tensor | None = None,
+        *,
+        targets: Tensor | None = None,
+        class_names: Sequence[str] | None = None,
+        mean: float | Sequence[float] | None = None,
+        std: float | Sequence[float] | None = None,
+        names: Sequence[str] | None = None,
+        groups: Sequence[Hashable] | None = None,
+    ) -> None:
+        self._inputs = _checked_inputs(inputs)
+        self.class_names = None if class_names is None else _texts("class_names", class_names)
+        self.groups = None if groups is None else self._one_each("groups", tuple(groups))
+        self._classes = None if self.class_names is None else len(self.class_names)
+        column = None if labels is None else checked_labels(labels, self._classes)
+        self._labels = None if column is None else self._one_each("labels", column)
+        self._targets = None if targets is None else self._one_each("targets", _pictures(targets))
+        self._names = None if names is None else self._one_each("names", _texts("names", names))
+        first, _ = self._item(0)
+        self.shape: tuple[int, ...] = tuple(first.shape)
+        self.label(0)  # a data set that brings labels of another kind says so now
+        self._stated = (
+            None if mean is None and std is None else Preprocessing.stated(mean, std, self.shape)
+        )
+
+    def __len__(self) -> int:
+        return len(self._inputs)
+
+    def __repr__(self) -> str:
+        shape = "×".join(map(str, self.shape))
+        labels = "" if self._classes is None else f", {self._classes} classes"
+        return f"<ImageSet: {len(self):,} images of {shape}{labels}>"
+
+    def input(self, index: int) -> Tensor:
+        """Return one image (1, C, H, W) as the model takes it; the tensor is the caller's."""
+        return self.batch([index])
+
+    def batch(self, indices: Iterable[int]) -> Tensor:
+        """Return images (B, C, H, W) as the model takes them; the tensor is the caller's."""
+        images = [self._item(self._checked(index))[0] for index in indices]
+        if not images:
+            raise InputError("a batch needs at least one image index, got none")
+        return torch.stack(images)
+
+    def display(self, index: int) -> np.ndarray:
+        """Return one image as uint8 (H, W, 3), its preprocessing undone, rounded and clipped."""
+        return self.preprocessing.undone(self._item(self._checked(index))[0])
+
+    def label(self, index: int) -> int | None:
+        """Return the class index of an image, None without one."""
+        index = self._checked(index)
+        if self._labels is not None:
+            return self._labels[index]
+        _, beside = self._item(index)
+        return None if is_picture(beside) else checked_label(beside, self._classes, index)
+
+    def target(self, index: int) -> Tensor | None:
+        """Return the target picture (C', H', W') of an image, None without one."""
+        index = self._checked(index)
+        beside = self._targets[index] if self._targets is not None else self._item(index)[1]
+        return beside.detach().clone() if is_picture(beside) else None
+
+    def name(self, index: int) -> str:
+        """Return the name of an image."""
+        index = self._checked(index)
+        return self._names[index] if self._names is not None else f"image {index}"
+
+    def expected(self, indices: Iterable[int]) -> Tensor | None:
+        """Return what a loss compares with: target pictures (B, C', H', W'), else labels (B,).
+
+        None when one of these images has neither.
+        """
+        chosen = list(indices)
+        targets = [target for index in chosen if (target := self.target(index)) is not None]
+        if len(targets) == len(chosen):
+            return torch.stack(targets)
+        labels = [label for index in chosen if (label := self.label(index)) is not None]
+        return torch.tensor(labels) if len(labels) == len(chosen) else None
+
+    @property
+    def states_preprocessing(self) -> bool:
+        """Whether mean or std were given, so that undoing them is exact."""
+        return self._stated is not None
+
+    @cached_property
+    def preprocessing(self) -> Preprocessing:
+        """What `display` undoes: the mean and std given, or what is read off the images."""
+        if self._stated is not None:
+            return self._stated
+        return Preprocessing.read_off(self._readable(range(min(len(self), _LOOKED_AT))))
+
+    def _readable(self, indices: Iterable[int]) -> Tensor:
+        """Return the images (B, C, H, W) that can be read; B may be 0."""
+        images = [torch.empty(0, *self.shape)]
+        for index in indices:
+            # Whoever asks for a broken image is told; the others are shown all the same.
+            with suppress(Exception):
+                images.append(self._item(index)[0][None])
+        return torch.cat(images)
+
+    def _item(self, index: int) -> tuple[Tensor, Any]:
+        """Return an image, the caller's own, and what stands beside it."""
+        if isinstance(self._inputs, Tensor):
+            return self._inputs[index].detach().clone(), None
+        with NoRandomness():
+            item = self._inputs[index]
+        image, beside = (*item, None)[:2] if isinstance(item, tuple | list) else (item, None)
+        self._check_image(index, image)
+        return image.detach().clone(), beside
+
+    def _check_image(self, index: int, image: Any) -> None:
+        if not isinstance(image, Tensor) or image.ndim != 3 or not image.is_floating_point():
+            raise InputError(
+                f"image {index} of the data set must be a floating tensor (C, H, W), got "
+                f"{described(image)}; {hint(image) or 'add a transform such as ToTensor'}"
+            )
+        shape, first = tuple(image.shape), getattr(self, "shape", tuple(image.shape))
+        if shape != first:
+            raise InputError(f"image {index} has shape {shape}, the first has {first}")
+
+    def _checked(self, index: int) -> int:
+        if isinstance(index, bool) or not hasattr(index, "__index__"):
+            raise SelectionError(f"expected a whole number as image index, got {index!r}")
+        if not 0 <= index < len(self):
+            raise SelectionError(f"no image {index}; this set has 0 to {len(self) - 1}")
+        return int(index)
+
+    def _one_each(self, what: str, values: _Column) -> _Column:
+        if len(values) != len(self):
+            raise InputError(f"got {len(values)} {what} for {len(self)} images")
+        return values
+
+
+def _checked_inputs(inputs: Tensor | MapDataset) -> Tensor | MapDataset:
+    if not is_images(inputs) and not _is_dataset(inputs):
+        more = hint(inputs)
+        raise InputError(
+            "expected a floating tensor (N, C, H, W) or a map-style dataset, got "
+            f"{described(inputs)}{more and '; '}{more}"
+        )
+    if not len(inputs):
+        raise InputError("an ImageSet needs at least one image, got none")
+    return inputs
+
+
+def _is_dataset(inputs: Any) -> bool:
+    other = Tensor | np.ndarray | dict | str
+    return (
+        hasattr(inputs, "__len__")
+        and hasattr(inputs, "__getitem__")
+        and not isinstance(inputs, other)
+    )
+
+
+def _texts(name: str, texts: Any) -> tuple[str, ...]:
+    if isinstance(texts, str) or not isinstance(texts, Iterable):
+        raise InputError(f"{name}: expected one text each, in a list, got {texts!r}")
+    return tuple(map(str, texts))
+
+
+def _pictures(targets: Any) -> Tensor:
+    if not isinstance(targets, Tensor) or targets.ndim < 3:
+        raise InputError(
+            f"targets: expected pictures (N, C, H, W) as a tensor, got {described(targets)}; "
+            "class indices go into labels="
+        )
+    return targets

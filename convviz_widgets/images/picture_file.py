@@ -1,0 +1,76 @@
+"""Pictures that somebody hands over as a file: read with limits, whatever is in them."""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from convviz_widgets.errors import InputError, one_line
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
+"""What is read; of the other formats that Pillow knows some start programs or open other files."""
+
+MOST_BYTES = 16 * 2**20
+
+MOST_PIXELS = 40_000_000
+"""A file of a few bytes may stand for gigabytes of pixels; one this large takes 120 MB."""
+
+
+def read_picture(name: str, content: bytes, height: int, width: int) -> np.ndarray:
+    """Return the picture in a file at another size, its middle cut out: uint8 (height, width, 3).
+
+    What is transparent becomes white; a turned photograph is set upright.
+
+    Parameters
+    ----------
+    name
+        Of the file, for errors alone.
+    content
+        Its bytes, which nobody has checked.
+    height, width
+        Of the result.
+
+    Raises
+    ------
+    InputError
+        In one line: too large, no picture, of another format, or broken.
+    """
+    called = f"{name[:60]!r}"
+    if len(content) > MOST_BYTES:
+        raise InputError(f"{called} has {len(content):,} bytes; a picture may have {MOST_BYTES:,}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a picture's size, which is checked here
+            with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
+                _refuse_too_many_pixels(called, picture)
+                picture.draft("RGB", (2 * width, 2 * height))  # of a JPEG, less is decoded
+                fitted = ImageOps.fit(_upright(picture), (width, height), Image.Resampling.BOX)
+    except InputError:
+        raise
+    except Exception as error:  # Pillow raises a dozen kinds, struct.error and SyntaxError too
+        known = ", ".join(FORMATS)
+        raise InputError(
+            f"{called} cannot be read as a picture; expected {known} ({one_line(error)[:120]})"
+        ) from error
+    return np.asarray(fitted)
+
+
+def _refuse_too_many_pixels(called: str, picture: Image.Image) -> None:
+    width, height = picture.size
+    if width * height > MOST_PIXELS:
+        raise InputError(
+            f"{called} has {width:,} × {height:,} pixels; a picture may have {MOST_PIXELS:,}"
+        )
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """Return the picture in RGB, upright, on white."""
+    upright = ImageOps.exif_transpose(picture)
+    if not upright.has_transparency_data:
+        return upright.convert("RGB")
+    layered = upright.convert("RGBA")
+    behind = Image.new("RGBA", layered.size, (255, 255, 255, 255))
+    return Image.alpha_composite(behind, layered).convert("RGB")

@@ -1,0 +1,93 @@
+"""From what a model takes back to a picture: the preprocessing, undone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from convviz_widgets.errors import InputError
+from convviz_widgets.images.checks import channels_last, channels_last_hint
+
+LUMA = (0.299, 0.587, 0.114)
+"""Shares of red, green and blue in the luma of a colour [ITU-R BT.601]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Preprocessing:
+    """What was done to pictures in [0, 1] before a model: ``(picture - shift) / scale``.
+
+    Attributes
+    ----------
+    shift, scale : (C,) or (1,), float32.
+    """
+
+    shift: Tensor
+    scale: Tensor
+
+    @classmethod
+    def stated(
+        cls,
+        mean: float | Sequence[float] | None,
+        std: float | Sequence[float] | None,
+        shape: tuple[int, ...],
+    ) -> Preprocessing:
+        """Return the one with this mean (default 0) and std (default 1), by channel or for all.
+
+        ``shape`` (C, H, W) is that of the images.
+        """
+        shift = _numbers("mean", 0.0 if mean is None else mean, shape)
+        scale = _numbers("std", 1.0 if std is None else std, shape)
+        if not bool((scale > 0).all()):
+            raise InputError(f"std must be above zero, got {std}")
+        return cls(shift, scale)
+
+    @classmethod
+    def read_off(cls, images: Tensor) -> Preprocessing:
+        """Return the one that shows images of unknown preprocessing.
+
+        Values in [0, 1] are taken as they are, others from zero up as [0, 255]; where there are
+        negative ones, the extremes become black and white.
+        """
+        finite = images[images.isfinite()].to(torch.float32)
+        low, high = (finite.min().item(), finite.max().item()) if len(finite) else (0.0, 1.0)
+        if low >= 0:
+            low, high = 0.0, 1.0 if high <= 1 else max(high, 255.0)
+        span = max(high - low, 1e-12)
+        return cls(torch.tensor([-low / span]), torch.tensor([1 / span]))
+
+    def undone(self, image: Tensor) -> np.ndarray:
+        """Return an image (C, H, W) as a picture, uint8 (H, W, 3), rounded and clipped.
+
+        Grey is repeated; of more than three channels the first three are shown.
+        """
+        values = image.detach().to("cpu", torch.float32)
+        picture = values * self.scale.reshape(-1, 1, 1) + self.shift.reshape(-1, 1, 1)
+        pixels = picture.nan_to_num(0.0, 1.0, 0.0).clamp(0, 1).mul(255).round().to(torch.uint8)
+        rgb = pixels[:3] if len(pixels) >= 3 else pixels[:1].expand(3, -1, -1)
+        return rgb.permute(1, 2, 0).contiguous().numpy()
+
+    def done(self, picture: np.ndarray, channels: int) -> Tensor:
+        """Return a picture, (H, W, 3) in [0, 255], as the model takes it: (channels, H, W).
+
+        For one channel or two it is made grey (luma of ITU-R 601, as Pillow has it); more than
+        three have its colours first, then its grey.
+        """
+        colours = torch.from_numpy(np.asarray(picture, np.float32) / 255).permute(2, 0, 1)
+        grey = (colours * torch.tensor(LUMA).reshape(3, 1, 1)).sum(dim=0, keepdim=True)
+        known = [colours] if channels >= 3 else []
+        planes = torch.cat([*known, grey.expand(channels - 3 * len(known), -1, -1)])
+        return (planes - self.shift.reshape(-1, 1, 1)) / self.scale.reshape(-1, 1, 1)
+
+
+def _numbers(what: str, value: float | Sequence[float], shape: tuple[int, ...]) -> Tensor:
+    numbers = torch.as_tensor(value, dtype=torch.float32).flatten()
+    if len(numbers) not in (1, shape[0]):
+        order = f"; they look like {channels_last_hint(4)}" if channels_last(shape) else ""
+        raise InputError(
+            f"{what} has {len(numbers)} numbers; the images have {shape[0]} channels{order}"
+        )
+    return numbers

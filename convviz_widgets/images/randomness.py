@@ -1,0 +1,246 @@
+"""The functions of torch that draw random numbers, so that looking never moves the generator."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+from torch.nn import init
+from torch.overrides import TorchFunctionMode
+
+from convviz_widgets.errors import InputError, ModelError
+
+_HOMES = {"torch": torch, "Tensor": torch.Tensor, "F": F, "init": init}
+
+_DROPOUTS = (
+    "dropout dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout feature_dropout"
+    " dropout_ alpha_dropout_ feature_alpha_dropout_ feature_dropout_"
+)
+
+_DRAW = (
+    "rand randn randint randperm bernoulli normal multinomial poisson binomial rand_like randn_like"
+    " randint_like uniform_ normal_ exponential_ geometric_ cauchy_ log_normal_ random_ bernoulli_"
+    " gumbel_softmax svd_lowrank pca_lowrank kaiming_uniform_ kaiming_normal_ xavier_uniform_"
+    " xavier_normal_ trunc_normal_ orthogonal_ sparse_ _standard_gamma _sample_dirichlet"
+)
+
+# These draw only when all of these arguments (name, position, default) are on.
+_DRAW_IF: dict[str, tuple[tuple[str, int, Any], ...]] = {
+    "rrelu": (("training", 3, False),),
+    "rrelu_": (("training", 3, False),),
+    "native_dropout": (("train", 2, True),),
+    "scaled_dot_product_attention": (("dropout_p", 4, 0.0),),
+    "multi_head_attention_forward": (("dropout_p", 10, 0.0), ("training", 13, True)),
+}
+
+# These draw unless this argument (name, position) brings the numbers.
+_DRAW_UNLESS: dict[str, tuple[str, int]] = {
+    "fractional_max_pool2d": ("_random_samples", 5),
+    "fractional_max_pool3d": ("_random_samples", 5),
+    "fractional_max_pool2d_with_indices": ("_random_samples", 5),
+    "fractional_max_pool3d_with_indices": ("_random_samples", 5),
+    "lobpcg": ("X", 3),
+}
+
+
+def _functions(names: list[str]) -> dict[Callable[..., Any], str]:
+    return {
+        getattr(home, name): f"{place}.{name}"
+        for name in names
+        for place, home in _HOMES.items()
+        if hasattr(home, name)
+    }
+
+
+DROPOUTS = frozenset(_functions(_DROPOUTS.split()))
+"""Dropout under every name; in a pass that is looked at it is the identity."""
+
+RANDOM = _functions([*_DRAW.split(), *_DRAW_IF, *_DRAW_UNLESS])
+"""Every other function that draws, or may draw → how an error names it."""
+
+DEPTH = 6
+"""How deep in lists, dicts and objects the generators of a data set are looked for."""
+
+MOST = 10_000
+"""Objects that are looked into at most."""
+
+
+def draws(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether this call of a function in `RANDOM` takes numbers from the generator."""
+    given = _DRAW_UNLESS.get(func.__name__)
+    if given is not None:
+        return _argument(args, kwargs, *given, None) is None
+    return all(_argument(args, kwargs, *switch) for switch in _DRAW_IF.get(func.__name__, ()))
+
+
+def refuse(func: Callable[..., Any]) -> NoReturn:
+    """Raise a `ModelError` that names a model's random function and says what to change."""
+    raise ModelError(
+        f"the model draws random numbers in eval mode ({RANDOM[func]}), so looking at it would "
+        "change your training run: draw only `if self.training`"
+    )
+
+
+class NoRandomness(TorchFunctionMode):
+    """While a data set is read, a random function of torch raises instead of drawing."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        if func in RANDOM and draws(func, args, kwargs or {}):
+            raise InputError(
+                f"the data set draws random numbers ({RANDOM[func]}), so looking at it would "
+                "change your training run: give it without random transforms"
+            )
+        return func(*args, **(kwargs or {}))
+
+
+def _argument(
+    args: tuple[Any, ...], kwargs: dict[str, Any], name: str, position: int, default: Any
+) -> Any:
+    return kwargs.get(name, args[position] if len(args) > position else default)
+
+
+class BorrowedDraws(TorchFunctionMode):
+    """While it is on, functions of torch draw from copies of the generators they would use.
+
+    The copies begin where the originals stand, so that the numbers are those that would have come
+    next. No generator is set back afterwards: a training that runs in another thread meanwhile
+    would then see its numbers twice.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._copies: dict[int, tuple[torch.Generator, torch.Generator]] = {}
+        self._process = os.getpid()
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        named = kwargs or {}
+        if func not in RANDOM and func not in DROPOUTS:
+            return func(*args, **named)
+        if os.getpid() != self._process:  # a worker of a loader has generators of its own
+            return func(*args, **named)
+        copy = self._copy_of(named.get("generator") or torch.default_generator)
+        try:
+            return func(*args, **{**named, "generator": copy})
+        except TypeError:  # it takes no generator: dropout, say
+            return self._with_global(copy, func, args, named)
+
+    def _copy_of(self, original: torch.Generator) -> torch.Generator:
+        """Return the copy of a generator; the original is kept, lest another take its identity."""
+        if id(original) not in self._copies:
+            self._copies[id(original)] = original, original.clone_state()
+        return self._copies[id(original)][1]
+
+    def _with_global(
+        self,
+        copy: torch.Generator,
+        func: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        before = torch.get_rng_state()
+        torch.set_rng_state(copy.get_state())
+        try:
+            return func(*args, **kwargs)
+        finally:
+            copy.set_state(torch.get_rng_state())
+            torch.set_rng_state(before)
+
+
+@contextmanager
+def borrowed_randomness(*owners: Any) -> Iterator[None]:
+    """Give back the random state of numpy, of `random` and of all generators in ``owners``.
+
+    Torch's are not touched at all, see `BorrowedDraws`. Python and numpy offer no such detour:
+    their states are set back, if they have moved.
+
+    Parameters
+    ----------
+    owners : objects whose attributes, and theirs, may hold generators of torch, numpy or `random`.
+    """
+    sources = [_numpy_global(), random, *_generators(owners)]
+    before = [_state(source) for source in sources]
+    try:
+        with BorrowedDraws():
+            yield
+    finally:
+        for source, state in zip(sources, before, strict=True):
+            if not _equal(_state(source), state):
+                _set_state(source, state)
+
+
+def _numpy_global() -> Any:
+    # Its functions are methods of one hidden object, which alone has the state of all.
+    return np.random.mtrand._rand
+
+
+def _state(source: Any) -> Any:
+    if isinstance(source, torch.Generator):
+        return source.get_state()
+    if isinstance(source, np.random.Generator):
+        return source.bit_generator.state
+    return source.get_state(legacy=False) if _is_numpy(source) else source.getstate()
+
+
+def _set_state(source: Any, state: Any) -> None:
+    if isinstance(source, np.random.Generator):
+        source.bit_generator.state = state
+    elif isinstance(source, torch.Generator) or _is_numpy(source):
+        source.set_state(state)
+    else:
+        source.setstate(state)
+
+
+def _is_numpy(source: Any) -> bool:
+    return isinstance(source, np.random.RandomState)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return all(_equal(one[key], other[key]) for key in one)
+    return bool(np.array_equal(one, other)) if isinstance(one, np.ndarray) else one == other
+
+
+def _generators(owners: tuple[Any, ...]) -> list[Any]:
+    """Return every generator that the attributes of some objects, and theirs, refer to."""
+    kinds = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
+    found: list[Any] = []
+    seen: set[int] = set()
+    pending = [(owner, 0) for owner in owners]
+    while pending and len(seen) < MOST:
+        owner, depth = pending.pop(0)
+        if id(owner) in seen or isinstance(owner, str | bytes | int | torch.Tensor | np.ndarray):
+            continue
+        seen.add(id(owner))
+        if isinstance(owner, kinds):
+            found.append(owner)
+        elif depth < DEPTH:
+            pending.extend((part, depth + 1) for part in _parts(owner))
+    return found
+
+
+def _parts(owner: Any) -> list[Any]:
+    if isinstance(owner, Mapping):
+        return list(owner.values())[:MOST]
+    if isinstance(owner, list | tuple | set | frozenset):
+        return list(owner)[:MOST]
+    return list(getattr(owner, "__dict__", {}).values())

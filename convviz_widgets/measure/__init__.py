@@ -1,0 +1,47 @@
+"""Numbers off a probe and images: distributions, gradients, updates, filters, answers."""
+
+from convviz_widgets.measure.measurement import (
+    BIASES,
+    OUTPUT_GRADIENTS,
+    OUTPUTS,
+    PRE_ACTIVATIONS,
+    QUANTITIES,
+    WEIGHT_GRADIENTS,
+    WEIGHTS,
+    AnswerFacts,
+    FilterFacts,
+    Measurement,
+)
+from convviz_widgets.measure.measuring import (
+    fired_images,
+    measure_activations,
+    measure_census,
+    measure_filters,
+    measure_gradients,
+    measure_parameters,
+    measure_updates,
+    relative_change,
+    weights_of,
+)
+
+__all__ = [
+    "BIASES",
+    "OUTPUTS",
+    "OUTPUT_GRADIENTS",
+    "PRE_ACTIVATIONS",
+    "QUANTITIES",
+    "WEIGHTS",
+    "WEIGHT_GRADIENTS",
+    "AnswerFacts",
+    "FilterFacts",
+    "Measurement",
+    "fired_images",
+    "measure_activations",
+    "measure_census",
+    "measure_filters",
+    "measure_gradients",
+    "measure_parameters",
+    "measure_updates",
+    "relative_change",
+    "weights_of",
+]

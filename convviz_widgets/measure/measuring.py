@@ -1,0 +1,240 @@
+"""Measuring: looks at a checkpoint's weights, activations and gradients, keeps counts of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from convviz_widgets.images import ImageSet
+from convviz_widgets.measure.drift import Answers
+from convviz_widgets.measure.measurement import (
+    BIASES,
+    OUTPUT_GRADIENTS,
+    OUTPUTS,
+    PRE_ACTIVATIONS,
+    WEIGHT_GRADIENTS,
+    WEIGHTS,
+    FilterFacts,
+    Measurement,
+    Name,
+)
+from convviz_widgets.probe import Probe, Recording
+from convviz_widgets.probe.recording import storage_of
+from convviz_widgets.tensors import (
+    Distribution,
+    FilterQuality,
+    concentration,
+    distribution,
+    filter_quality,
+    to_display_array,
+)
+
+CONVOLUTION_DIMENSIONS = 3
+"""A weight with fewer has no kernels."""
+
+
+def measure_parameters(probe: Probe) -> Measurement:
+    """Count the weights and biases of every layer that has some."""
+    found: dict[Name, Distribution] = {}
+    for info in probe.layers:
+        for quantity, value in (
+            (WEIGHTS, probe.weight(info.name)),
+            (BIASES, probe.bias(info.name)),
+        ):
+            if value is not None:
+                found[info.name, quantity] = _compact(distribution(value))
+    return Measurement(distributions=found)
+
+
+def measure_activations(probe: Probe, batches: Iterable[Tensor]) -> Measurement:
+    """Count what every layer puts out, and what every activation takes in.
+
+    One forward pass for each batch (N, C, H, W); nothing but counts outlives it. Of the output of
+    every activation the mean `concentration` of its maps is taken, those that are zero everywhere
+    left out, and the number of images on which each channel fires.
+    """
+    counts: dict[Name, Distribution] = {}
+    fired: dict[str, np.ndarray] = {}
+    shares: dict[str, list[np.ndarray]] = {}
+    images = 0
+    for batch in batches:
+        recording = probe.record(batch)
+        images += len(batch)
+        for name, part in _counted(recording).items():
+            counts[name] = counts[name] + part if name in counts else part
+        for layer in recording.inputs:
+            maps = to_display_array(recording.outputs[layer])  # (N, C, ...)
+            if maps.ndim < 2:
+                continue
+            fired[layer] = fired.get(layer, 0) + fired_images(recording.outputs[layer])
+            if maps.ndim > 2:
+                shares.setdefault(layer, []).append(
+                    concentration(maps.reshape(-1, *maps.shape[2:]))
+                )
+    return Measurement(
+        images,
+        {name: _compact(part) for name, part in counts.items()},
+        fired,
+        concentration={layer: _mean(parts) for layer, parts in shares.items()},
+    )
+
+
+def measure_gradients(probe: Probe, images: Tensor, loss: Callable[[Any], Tensor]) -> Measurement:
+    """Count the gradients of the loss on one batch by every layer's output and weights."""
+    gradients = probe.backward(images, loss)
+    counts: dict[Name, Distribution] = {}
+    means: dict[Name, float] = {}
+    for quantity, found in (
+        (OUTPUT_GRADIENTS, gradients.outputs),
+        (WEIGHT_GRADIENTS, gradients.weights),
+    ):
+        for layer, gradient in found.items():
+            values = to_display_array(gradient)
+            counts[layer, quantity] = _compact(distribution(values))
+            means[layer, quantity] = _mean([np.abs(values).ravel()])
+    return Measurement(len(images), counts, magnitudes=means, loss=gradients.loss)
+
+
+def measure_updates(probe: Probe, before: Mapping[str, Tensor]) -> Measurement:
+    """Measure how far the weights of two or more dimensions have moved: ‖W − W₀‖ / ‖W₀‖.
+
+    Parameters
+    ----------
+    before : the weights of an earlier checkpoint, as `weights_of` returned them.
+    """
+    now = weights_of(probe)
+    return Measurement(
+        update_ratios={layer: relative_change(before[layer], now[layer]) for layer in now}
+    )
+
+
+def relative_change(before: Tensor, now: Tensor) -> float:
+    """Return ‖W − W₀‖ / ‖W₀‖ in double precision; NaN from weights of zero."""
+    before, now = before.to(torch.float64), now.to(torch.float64)
+    norm = float(torch.linalg.vector_norm(before))
+    return float(torch.linalg.vector_norm(now - before)) / norm if norm else math.nan
+
+
+def weights_of(probe: Probe) -> dict[str, Tensor]:
+    """Return copies, in double precision, of the weights with two or more dimensions."""
+    found = {info.name: probe.weight(info.name) for info in probe.layers}
+    return {
+        name: weight.to(torch.float64)
+        for name, weight in found.items()
+        if weight is not None and weight.ndim >= 2 and weight.is_floating_point()
+    }
+
+
+def _counted(recording: Recording) -> dict[Name, Distribution]:
+    """Return the distribution of every tensor; those of the same memory are counted once."""
+    known: dict[Any, Distribution] = {}
+
+    def counted(tensor: Tensor) -> Distribution:
+        place = storage_of(tensor), tensor.storage_offset(), tensor.numel(), tensor.dtype
+        if place[0] is None:
+            return distribution(tensor)
+        if place not in known:
+            known[place] = distribution(tensor)
+        return known[place]
+
+    return {
+        **{(layer, OUTPUTS): counted(tensor) for layer, tensor in recording.outputs.items()},
+        **{(layer, PRE_ACTIVATIONS): counted(tensor) for layer, tensor in recording.inputs.items()},
+    }
+
+
+def fired_images(maps: Tensor) -> np.ndarray:
+    """Return on how many images each channel of (N, C, ...) is not zero everywhere: int64 (C,)."""
+    return (maps.reshape(*maps.shape[:2], -1) != 0).any(dim=2).sum(dim=0).cpu().numpy()
+
+
+def _mean(parts: list[np.ndarray]) -> float:
+    """Return the mean of all values that are not NaN; NaN for none."""
+    values = np.concatenate(parts)
+    known = values[~np.isnan(values)]
+    return float(known.mean(dtype=np.float64)) if known.size else float("nan")
+
+
+def _compact(counted: Distribution) -> Distribution:
+    """Return the same distribution with its counts in the smallest type that holds them."""
+    smallest = np.min_scalar_type(int(counted.counts.max(initial=0)))
+    return replace(counted, counts=counted.counts.astype(smallest))
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Some images of a set, and what is expected for them."""
+
+    indices: Sequence[int]
+    inputs: Tensor
+    """(B, C, H, W)"""
+    expected: Tensor | None
+    """Labels (B,), target pictures (B, C', H', W'), or None."""
+
+
+def measure_census(
+    probe: Probe,
+    images: ImageSet,
+    batches: Iterable[Batch],
+    initial: Mapping[str, Tensor] | None = None,
+) -> Measurement:
+    """Count where each channel of every activation is not zero, and what the model answers.
+
+    One forward pass for each batch; nothing but counts outlives it. The noise of the filters is
+    measured as well, against the ``initial`` weights where those are known.
+    """
+    fired: dict[str, np.ndarray] = {}
+    answers = Answers(images)
+    for batch in batches:
+        recording = probe.record(batch.inputs)
+        answers.add(batch.indices, recording.result, batch.expected)
+        for layer in recording.inputs:
+            maps = recording.outputs[layer]  # (N, C, ...)
+            if maps.ndim >= 2:
+                fired[layer] = fired.get(layer, 0) + fired_images(maps)
+    facts = answers.facts
+    filters = measure_filters(probe, initial).filters
+    return Measurement(facts.images, fired=fired, filters=filters, answers=facts)
+
+
+def spread_over(size: int, count: int) -> tuple[int, ...]:
+    """Return ``count`` of ``size`` images, spread evenly over them, the first included."""
+    return tuple(index * size // count for index in range(count))
+
+
+def measure_filters(probe: Probe, initial: Mapping[str, Tensor] | None = None) -> Measurement:
+    """Measure how noisy the filters of every convolution are, see `filter_quality`.
+
+    Parameters
+    ----------
+    initial
+        Weights of step 0 by layer, as `weights_of` returned them; None where they are unknown.
+    """
+    found: dict[str, FilterFacts] = {}
+    for info in probe.layers:
+        weight = probe.weight(info.name)
+        if weight is None or weight.ndim < CONVOLUTION_DIMENSIONS:
+            continue
+        quality = filter_quality(
+            weight,
+            None if initial is None else initial.get(info.name),
+            groups=info.groups,
+            transposed="Transpose" in info.kind,
+        )
+        if quality is not None:
+            found[info.name] = _facts(quality)
+    return Measurement(filters=found)
+
+
+def _facts(quality: FilterQuality) -> FilterFacts:
+    facts = FilterFacts(quality.share, quality.count, quality.cosine, quality.update_share)
+    entropy = quality.entropy
+    if entropy is None:
+        return facts
+    return replace(facts, entropy=entropy.value, relative_entropy=entropy.relative)

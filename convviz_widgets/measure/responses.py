@@ -1,0 +1,195 @@
+"""Responses: what a model puts out for images of a set, in a few numbers each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from convviz_widgets.errors import InputError, one_line
+from convviz_widgets.images import ImageSet
+from convviz_widgets.measure.drift import as_pictures, chroma, contrast
+from convviz_widgets.probe import Probe
+
+UNKNOWN = -1
+"""In place of a label that is not known, or of a class where the scores are not finite."""
+
+DRIFT = ("chroma", "chroma of the target", "contrast", "contrast of the target")
+"""What is measured of each output picture."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageBatch:
+    """Images of a set that could be read, with what belongs to each."""
+
+    indices: np.ndarray
+    """int64 (B,)"""
+    inputs: Tensor | None
+    """(B, C, H, W); None for no image."""
+    labels: np.ndarray
+    """int64 (B,), `UNKNOWN` without one."""
+    targets: tuple[Tensor | None, ...]
+    """(C', H', W') each."""
+    failures: tuple[str, ...] = ()
+    """One line for each image that could not be read."""
+
+
+@dataclass(frozen=True, eq=False)
+class Responses:
+    """What a model put out at one checkpoint, image by image.
+
+    Attributes
+    ----------
+    indices : int64 (N,), the images.
+    labels : int64 (N,), the true classes, `UNKNOWN` without one.
+    predicted : int64 (N,), the most probable class, `UNKNOWN` where scores are not finite; (0,) for
+        pictures.
+    probability : float32 (N,), the softmax of that class.
+    drift : float64 (N, 4), `DRIFT` of each picture, NaN without a target of its shape; (0, 4) for
+        class scores.
+    classes : K, 0 for pictures.
+    outputs : float32 (N, K) or (N, C, H, W); None where they were not to be kept.
+    failures : one line for each image that could not be read.
+    """
+
+    indices: np.ndarray
+    labels: np.ndarray
+    predicted: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    probability: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    drift: np.ndarray = field(default_factory=lambda: np.zeros((0, len(DRIFT))))
+    classes: int = 0
+    outputs: Tensor | None = None
+    failures: tuple[str, ...] = ()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of everything that is kept."""
+        columns = (self.indices, self.labels, self.predicted, self.probability, self.drift)
+        held = 0 if self.outputs is None else self.outputs.nbytes
+        return held + sum(each.nbytes for each in columns)
+
+    def output(self, image: int) -> Tensor | None:
+        """Return what was put out for an image, (K,) or (C, H, W); None where it is not kept."""
+        place = np.flatnonzero(self.indices == image)
+        return None if self.outputs is None or not len(place) else self.outputs[place[0]]
+
+    def without_outputs(self) -> Responses:
+        """Return the numbers alone."""
+        return replace(self, outputs=None)
+
+
+def read_batch(
+    images: ImageSet, indices: Sequence[int], lock: AbstractContextManager[Any] | None = None
+) -> ImageBatch:
+    """Read images and what belongs to them; those that raise are left out and noted.
+
+    The ``lock``, which must stand being entered often, is held while each image is read.
+    """
+    kept, inputs, labels, targets, failures = [], [], [], [], []
+    for index in indices:
+        try:
+            with lock or nullcontext():
+                image, label = images.input(index), images.label(index)
+                target = images.target(index)
+        except Exception as error:  # whatever a data set raises: the others are still fine
+            failures.append(f"image {index}: {one_line(error)}")
+            continue
+        kept.append(index)
+        inputs.append(image)
+        labels.append(UNKNOWN if label is None else label)
+        targets.append(target)
+    return ImageBatch(
+        np.array(kept, np.int64),
+        torch.cat(inputs) if inputs else None,
+        np.array(labels, np.int64),
+        tuple(targets),
+        tuple(failures),
+    )
+
+
+def respond(probe: Probe, images: ImageSet, batch: ImageBatch) -> Responses:
+    """Return what the model in the probe puts out for a batch, from one forward pass.
+
+    Raises
+    ------
+    InputError
+        It puts out neither class scores (N, K) nor pictures (N, C, H, W).
+    """
+    found = Responses(batch.indices, batch.labels, failures=batch.failures)
+    if batch.inputs is None:
+        return found
+    outputs = checked_output(probe.record(batch.inputs, layers=()).result)  # (N, ...)
+    if outputs.ndim == 4:
+        return replace(found, outputs=outputs, drift=picture_drift(outputs, batch.targets, images))
+    probabilities = torch.softmax(outputs, dim=1)
+    best = probabilities.max(dim=1)
+    is_known = torch.isfinite(probabilities).all(dim=1)
+    return replace(
+        found,
+        outputs=outputs,
+        classes=outputs.shape[1],
+        predicted=torch.where(is_known, best.indices, UNKNOWN).numpy(),
+        probability=best.values.numpy(),
+    )
+
+
+def joined(parts: Sequence[Responses]) -> Responses:
+    """Return the responses to several batches as one; at least one part."""
+    full = [part for part in parts if len(part.indices)] or list(parts[:1])
+    outputs = [part.outputs for part in full if part.outputs is not None]
+    return Responses(
+        indices=np.concatenate([part.indices for part in full]),
+        labels=np.concatenate([part.labels for part in full]),
+        predicted=np.concatenate([part.predicted for part in full]),
+        probability=np.concatenate([part.probability for part in full]),
+        drift=np.concatenate([part.drift for part in full]),
+        classes=full[0].classes,
+        outputs=torch.cat(outputs) if len(outputs) == len(full) else None,
+        failures=tuple(line for part in parts for line in part.failures),
+    )
+
+
+def checked_output(result: Any) -> Tensor:
+    """Return class scores (N, K) or pictures (N, C, H, W), float32 on the CPU.
+
+    Raises
+    ------
+    InputError
+        In one line, for anything else.
+    """
+    if not isinstance(result, Tensor) or result.ndim not in (2, 4):
+        raise InputError(
+            f"the model puts out {_described(result)}; "
+            "expected class scores (N, K) or pictures (N, C, H, W)"
+        )
+    return result.detach().to("cpu", torch.float32).clone()
+
+
+def _described(result: Any) -> str:
+    if isinstance(result, Tensor):
+        return f"a tensor {tuple(result.shape)}"
+    if isinstance(result, dict):
+        return f"a dict of {', '.join(map(repr, list(result)[:4])) or 'nothing'}"
+    if isinstance(result, tuple | list):
+        return f"a {type(result).__name__} of {len(result)}"
+    return f"a {type(result).__name__}"
+
+
+def picture_drift(
+    outputs: Tensor, targets: Sequence[Tensor | None], images: ImageSet
+) -> np.ndarray:
+    """Return chroma and contrast of pictures (N, C, H, W) and of their targets: (N, 4)."""
+    found = np.full((len(outputs), len(DRIFT)), np.nan)
+    for row, (output, target) in enumerate(zip(outputs, targets, strict=True)):
+        if target is None or target.shape != output.shape:
+            continue
+        pair = torch.stack([output, target.to("cpu", torch.float32)])
+        pictures = as_pictures(pair, images)  # (2, C, H, W)
+        colours = chroma(pictures) if pictures.shape[1] == 3 else torch.full((2,), torch.nan)
+        found[row] = [*colours.tolist(), *contrast(pictures).tolist()]
+    return found

@@ -1,0 +1,153 @@
+"""What a layer is, and which modules and functions of torch are activations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrize import type_before_parametrizations
+
+ACTIVATION_MODULES: tuple[type[nn.Module], ...] = (
+    nn.ReLU,
+    nn.ReLU6,
+    nn.LeakyReLU,
+    nn.PReLU,
+    nn.RReLU,
+    nn.ELU,
+    nn.SELU,
+    nn.CELU,
+    nn.GELU,
+    nn.SiLU,
+    nn.Mish,
+    nn.Sigmoid,
+    nn.LogSigmoid,
+    nn.Tanh,
+    nn.Softplus,
+    nn.Softsign,
+    nn.Hardswish,
+    nn.Hardsigmoid,
+    nn.Hardtanh,
+    nn.Hardshrink,
+    nn.Softshrink,
+    nn.Tanhshrink,
+    nn.Threshold,
+    nn.GLU,
+    nn.Softmax,
+    nn.Softmax2d,
+    nn.Softmin,
+    nn.LogSoftmax,
+)
+
+CAN_DIE = frozenset({"relu", "relu6", "threshold", "hardswish", "hardsigmoid"})
+"""Kinds of activation, in lower case, that put out exact zeros for all inputs below some point.
+
+There the gradient is zero as well, and a channel that has fallen below on every image stays there:
+it is dead. GELU, SiLU and sigmoids come close to zero and hardly ever reach it; a hardtanh is zero
+at one point alone, and shrinkage only around zero.
+"""
+
+_OPS = tuple(cls.__name__.lower() for cls in ACTIVATION_MODULES)
+
+_SPELLINGS = {
+    **{op: op for op in _OPS},
+    "leaky_relu": "leaky_relu",
+    "log_softmax": "log_softmax",
+    "log_sigmoid": "logsigmoid",
+    "expit": "sigmoid",
+}
+
+_HOMES = (torch, torch.Tensor, F, torch.special, torch._C._nn)
+
+
+def _activation_functions() -> dict[Callable[..., Any], str]:
+    return {
+        getattr(home, spelling + suffix): op
+        for home in _HOMES
+        for spelling, op in _SPELLINGS.items()
+        for suffix in ("", "_")
+        if hasattr(home, spelling + suffix)
+    }
+
+
+ACTIVATION_FUNCTIONS = _activation_functions()
+"""Every spelling of every activation (``F.relu``, ``torch.relu_``, ``Tensor.relu``) → its name."""
+
+_NONLINEARITIES = {cls.__name__.lower() for cls in ACTIVATION_MODULES}
+_NONLINEARITIES |= set(ACTIVATION_FUNCTIONS.values())
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """One layer of a model.
+
+    Attributes
+    ----------
+    name : qualified as in ``named_modules()``; a functional activation after its enclosing module
+        and its op (``layer1.0.relu``), a repeated call with its count (``conv_1``).
+    kind : the module's class name, or the op (``"relu"``).
+    shape : of the output for one image, (C, H, W) or (F,).
+    weight_shape : of the module's weight, None without one.
+    groups : of a convolution, otherwise 1.
+
+    Examples
+    --------
+    >>> model = nn.Sequential(nn.Conv2d(1, 4, 3))
+    >>> (info,) = cvw.list_layers(model, torch.zeros(1, 1, 8, 8))
+    >>> info.name, info.kind, info.shape, info.weight_shape
+    ('0', 'Conv2d', (4, 6, 6), (4, 1, 3, 3))
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    weight_shape: tuple[int, ...] | None
+    groups: int
+
+
+def can_die(layer: LayerInfo) -> bool:
+    """Tell whether "dead" applies: whether the layer is an activation with exact zeros."""
+    return layer.kind.lower() in CAN_DIE
+
+
+def describe(name: str, op: str | None, module: nn.Module | None, output: Tensor) -> LayerInfo:
+    """Return the facts of a layer: of ``module``, or of the functional activation ``op``."""
+    weight = getattr(module, "weight", None)
+    groups = getattr(module, "groups", 1)
+    return LayerInfo(
+        name=name,
+        kind=type_before_parametrizations(module).__name__ if module is not None else str(op),
+        shape=tuple(output.shape[1:]),
+        weight_shape=tuple(weight.shape) if isinstance(weight, Tensor) else None,
+        groups=groups if isinstance(groups, int) else 1,
+    )
+
+
+def nonlinearity_of(name: str, layers: Sequence[LayerInfo]) -> LayerInfo | None:
+    """Return the nonlinearity that decides whether the channels of a layer fire.
+
+    The layer itself, if it is one. Else, of a layer with weights, the next one that runs
+    (``conv`` → ``norm`` → ``relu``). Of one without, such as a pooling, the next only if nothing
+    with weights lies between, which would make other channels; else, as for the last linear
+    layer, the last one that ran before. None where there is none.
+
+    Parameters
+    ----------
+    layers : in execution order.
+    """
+    place = next(index for index, layer in enumerate(layers) if layer.name == name)
+    if _is_nonlinear(layers[place]):
+        return layers[place]
+    for layer in layers[place + 1 :]:
+        if _is_nonlinear(layer):
+            return layer
+        if layers[place].weight_shape is None and layer.weight_shape is not None:
+            break
+    return next((layer for layer in reversed(layers[:place]) if _is_nonlinear(layer)), None)
+
+
+def _is_nonlinear(layer: LayerInfo) -> bool:
+    return layer.kind.lower() in _NONLINEARITIES

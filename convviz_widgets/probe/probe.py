@@ -1,0 +1,357 @@
+"""The Probe: looks into a model's private replica, one forward pass for all layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from convviz_widgets.errors import InputError, ModelError, UnknownLayerError, unknown
+from convviz_widgets.probe.gradients import GradientTape, gradients_of, image_gradient_of
+from convviz_widgets.probe.layers import LayerInfo, describe
+from convviz_widgets.probe.recording import Gradients, Recording
+from convviz_widgets.probe.replica import (
+    Replica,
+    memory_of,
+    refuse_if_weights_are_ignored,
+    unwrapped,
+)
+from convviz_widgets.probe.tape import ForwardTape, LearningTape, ObservingTape, Origin, Site, Tape
+from convviz_widgets.probe.wiring import Wiring
+
+
+class Probe:
+    """Looks into a model without touching it.
+
+    Everything runs on a private replica: a deep copy without the user's hooks, in eval mode, on
+    its own device. No parameter, buffer, gradient, mode, hook or random state of the model given
+    changes, whatever happens. A probe is not thread-safe: its owner holds the lock.
+
+    Parameters
+    ----------
+    model : any ``nn.Module``; wrappers of torch.compile and DataParallel are looked through.
+    example_input : (N, C, H, W), images as the model takes them; the first one is used.
+    device : where the replica lives.
+    keep_original : keep the weights of now for `restore`, at the price of one more copy of them.
+    may_draw : let a model draw random numbers in eval mode; the caller gives the generators back.
+
+    Attributes
+    ----------
+    layers : what runs, in execution order.
+    classes : number of class scores, where the model puts out one row (N, K) of them, else None.
+    forward_count : passes run by `record`. The passes with which a new probe learns the layers and
+        checks the model are not counted, nor those inside `backward`.
+    backward_count : passes run by `backward`.
+
+    Raises
+    ------
+    ModelError
+        The model cannot be copied, raises, draws random numbers, or ignores its weights.
+    InputError
+        The images do not fit the model.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        example_input: Tensor,
+        *,
+        device: str | torch.device = "cpu",
+        keep_original: bool = True,
+        may_draw: bool = False,
+    ) -> None:
+        example = _checked_example(example_input)
+        self._replica = Replica(model, device)
+        self._wiring = Wiring(self._replica.module, may_draw=may_draw)
+        self.forward_count = 0
+        self.backward_count = 0
+        with self._replica.plain_mode():
+            self._learned = _LearnedLayers(self._replica, self._wiring, example, model)
+            refuse_if_weights_are_ignored(
+                self._replica.module,
+                lambda images: self._run(self._learned.tape(layers=()), images),
+                self._replica.own_copy(example),
+            )
+        self.layers: tuple[LayerInfo, ...] = self._learned.infos
+        self.classes: int | None = self._learned.classes
+        if keep_original:
+            self._replica.keep_original()
+
+    @property
+    def key(self) -> Hashable | None:
+        """What `load` was last given; None before, and after a load that failed."""
+        return self._replica.key
+
+    @property
+    def original(self) -> dict[str, Any] | None:
+        """The state_dict that the model had when the probe was made, None if not kept."""
+        return self._replica.original
+
+    def load(self, state_dict: Mapping[str, Any], key: Hashable | None = None) -> None:
+        """Copy a checkpoint's values into the replica, after checking that all of them fit.
+
+        Parameters
+        ----------
+        state_dict : its keys may carry the prefixes of torch.compile and DataParallel, or any one
+            that all of them share ("model.", "net.").
+        key : what `key` says from now on.
+
+        Raises
+        ------
+        CheckpointError
+            Names up to three missing and unexpected keys, or shapes; `key` is None afterwards.
+        """
+        self._replica.load(state_dict, key)
+
+    def restore(self, key: Hashable | None = None) -> None:
+        """Load the weights that the model had when the probe was made."""
+        self._replica.restore(key)
+
+    def weight(self, layer: str) -> Tensor | None:
+        """Return a copy of the layer's weight as it is loaded now, None without one."""
+        with self._replica.plain_mode():
+            return self._learned.copy_of("weight", layer)
+
+    def bias(self, layer: str) -> Tensor | None:
+        """Return a copy of the layer's bias as it is loaded now, None without one."""
+        with self._replica.plain_mode():
+            return self._learned.copy_of("bias", layer)
+
+    def twin(self, example_input: Tensor) -> Probe:
+        """Return a probe of a replica of its own, for another thread to look through."""
+        own = self._replica
+        return Probe(own.module, example_input, device=own.device, keep_original=False)
+
+    def record(self, images: Tensor, *, layers: Collection[str] | None = None) -> Recording:
+        """Return the activations of all layers, or of those named, from one forward pass.
+
+        The pass is repeated, and counted again, only when a model overwrites in place what it left
+        alone in every earlier pass.
+
+        Parameters
+        ----------
+        images : (N, C, H, W), on any device; never changed.
+        layers : keep these alone, to hold less memory over large batches.
+
+        Raises
+        ------
+        InputError
+            The images do not fit the model: got, expected.
+        ModelError
+            The model raises.
+        UnknownLayerError
+            The model has no such layer.
+        """
+        for layer in layers or ():
+            self._learned.origin(layer)
+        while True:
+            tape = self._learned.tape(layers)
+            result = self._run(tape, images)
+            self.forward_count += 1
+            overwritten = tape.overwritten()
+            if not overwritten:
+                return Recording(tape.outputs, tape.inputs, result)
+            self._learned.safe -= overwritten
+
+    def backward(self, images: Tensor, loss: Callable[[Any], Tensor]) -> Gradients:
+        """Return the gradients of ``loss(model(images))`` by outputs, weights, biases, images.
+
+        Parameters
+        ----------
+        images : (N, C, H, W), floating.
+        loss : takes the model's own output, returns a scalar tensor.
+        """
+        with self._replica.plain_mode(), torch.enable_grad():
+            leaf, tape, result = self._run_with_gradients(images)
+            weights = self._learned.parameters("weight")
+            biases = self._learned.parameters("bias")
+            gradients = gradients_of(loss(result), tape, leaf, weights, biases)
+        self.backward_count += 1
+        return gradients
+
+    def image_gradient(
+        self,
+        images: Tensor,
+        of: Callable[[dict[str, Tensor], Any], Tensor],
+        *,
+        during: AbstractContextManager[Any] | None = None,
+    ) -> Tensor:
+        """Return the gradient by the images, (N, C, H, W), of a scalar of what the pass computed.
+
+        Parameters
+        ----------
+        images : (N, C, H, W), floating.
+        of : takes layer → its output (N, ...), and the model's own output; returns the scalar.
+        during : is entered for the backward pass alone, to change its rules.
+        """
+        with self._replica.plain_mode(), torch.enable_grad():
+            leaf, tape, result = self._run_with_gradients(images)
+            value = of(tape.outputs, result)
+            with during or nullcontext():
+                gradient = image_gradient_of(value, leaf)
+        self.backward_count += 1
+        return gradient
+
+    def observe(self, images: Tensor, see: Callable[[str, Tensor], None]) -> Any:
+        """Show the output of each layer while it is there, and return the model's own output.
+
+        Nothing is kept, and nothing cloned, so that large batches fit.
+
+        Parameters
+        ----------
+        images : (N, C, H, W), on any device; never changed.
+        see : takes a layer's name and the first tensor that it returned; must not change it.
+        """
+        tape = ObservingTape(self._wiring.names, containers=self._learned.origins, observe=see)
+        result = self._run(tape, images)
+        self.forward_count += 1
+        return result
+
+    def call(self, function: Callable[[nn.Module, Tensor], Any], values: Tensor) -> Any:
+        """Return ``function(replica, values)``: another way through the model than its forward.
+
+        ``values`` are copied to the replica's device. Dropout is the identity; what draws random
+        numbers raises `ModelError`.
+        """
+        with self._replica.plain_mode(), Tape(self._wiring.names):
+            return function(self._replica.module, self._replica.own_copy(values))
+
+    def _run(self, tape: Tape, images: Tensor) -> Any:
+        """Return the model's output for a copy of the images, written down on a tape."""
+        shape = self._learned.checked_shape(images)
+        with self._replica.plain_mode():
+            return self._wiring.run(tape, self._replica.own_copy(images), shape)
+
+    def _run_with_gradients(self, images: Tensor) -> tuple[Tensor, GradientTape, Any]:
+        shape = self._learned.checked_shape(images)
+        if not images.is_floating_point():
+            raise InputError(f"gradients need floating images, got {images.dtype}")
+        leaf = self._replica.own_copy(images).requires_grad_()
+        tape = GradientTape(self._wiring.names, containers=self._learned.origins)
+        # A clone, because an in-place operation must not write into a leaf.
+        return leaf, tape, self._wiring.run(tape, leaf.clone(), shape)
+
+
+class _LearnedLayers:
+    """What one pass of an example taught: which layers run, and which outputs are overwritten.
+
+    Parameters
+    ----------
+    example : (1, C, H, W), one image as the model takes it.
+    model : the user's, which the replica must not share memory with.
+
+    Attributes
+    ----------
+    infos : what runs, in execution order.
+    classes : number of class scores, where the model puts out one row (N, K) of them, else None.
+    origins : layer → where it comes from.
+    safe : the places whose tensors no pass has overwritten so far.
+    """
+
+    def __init__(self, replica: Replica, wiring: Wiring, example: Tensor, model: nn.Module) -> None:
+        self._modules = wiring.names
+        self._image_shape = tuple(example.shape[1:])
+        images = replica.own_copy(example)
+        tape = LearningTape(self._modules, images=images, original=memory_of(unwrapped(model)))
+        result = wiring.run(tape, images)
+        if not tape.outputs:
+            raise ModelError(
+                f"no layer runs inside {type(replica.module).__name__}: wrap it in nn.Sequential"
+            )
+        self.classes = _class_count(result)
+        self.safe: set[Site] = tape.safe_sites(memory_of(replica.module, attributes=True))
+        _keep_freed_memory(Recording(tape.outputs, tape.inputs, result).nbytes)
+        self.origins: dict[str, Origin] = {name: tape.origins[name] for name in tape.outputs}
+        self.infos: tuple[LayerInfo, ...] = tuple(
+            describe(name, self.origins[name][1], self.module(name), output)
+            for name, output in tape.outputs.items()
+        )
+
+    def checked_shape(self, images: Tensor) -> tuple[int, ...]:
+        """Return the shape of one image, for images that have as many dimensions as it needs."""
+        ndim = len(self._image_shape) + 1
+        if not isinstance(images, Tensor) or images.ndim != ndim or not len(images):
+            expected = ", ".join(map(str, self._image_shape))
+            raise InputError(f"expected images (N, {expected}), got {_got(images)}")
+        return self._image_shape
+
+    def origin(self, layer: str) -> Origin:
+        """Return where a layer comes from, or say which layers there are."""
+        if layer not in self.origins:
+            raise UnknownLayerError(unknown("layer", layer, self.origins, "this model has"))
+        return self.origins[layer]
+
+    def module(self, layer: str) -> nn.Module | None:
+        """Return the module that a layer is a call of, None for a functional activation."""
+        name, op = self.origin(layer)
+        return self._modules[name] if op is None else None
+
+    def tape(self, layers: Collection[str] | None) -> ForwardTape:
+        """Return a new tape that keeps all layers, or those named."""
+        return ForwardTape(self._modules, safe=self.safe, layers=layers, containers=self.origins)
+
+    def copy_of(self, parameter: str, layer: str) -> Tensor | None:
+        """Return a copy of one parameter of a layer as it is loaded now, None without one."""
+        value = getattr(self.module(layer), parameter, None)
+        return value.clone() if isinstance(value, Tensor) else None
+
+    def parameters(self, name: str) -> dict[str, Tensor]:
+        """Return layer → its parameter of this name, for the layers that have one."""
+        found = {layer: getattr(self.module(layer), name, None) for layer in self.origins}
+        return {layer: value for layer, value in found.items() if isinstance(value, nn.Parameter)}
+
+
+def list_layers(model: nn.Module, example_input: Tensor) -> tuple[LayerInfo, ...]:
+    """Return the layers that run for ``example_input``, in execution order.
+
+    Leaf modules, functional activations, and those containers whose output no layer inside
+    returned (a residual block that ends in the sum). The model is only read.
+
+    Parameters
+    ----------
+    example_input : (N, C, H, W), as the model takes it.
+
+    Raises
+    ------
+    ModelError
+        The model cannot be copied, raises, or ignores its weights.
+    InputError
+        The images do not fit the model.
+
+    Examples
+    --------
+    >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU())
+    >>> for info in cvw.list_layers(model, torch.zeros(1, 1, 8, 8)):
+    ...     print(info.name, info.kind, info.shape)
+    0 Conv2d (4, 6, 6)
+    1 ReLU (4, 6, 6)
+    """
+    return Probe(model, example_input, keep_original=False).layers
+
+
+def _checked_example(example: Any) -> Tensor:
+    """Return the first image as a batch of one."""
+    if not isinstance(example, Tensor) or example.ndim < 2 or not len(example):
+        raise InputError(f"expected an example input (N, C, H, W), got {_got(example)}")
+    return example[:1]
+
+
+def _keep_freed_memory(nbytes: int) -> None:
+    """Let the C allocator keep the memory of one recording for the next.
+
+    glibc hands free memory back to the system beyond twice the largest block that it saw freed (at
+    most 32 MiB), and getting it again page by page costs up to a fifth of a forward. The block is
+    never touched, so it costs nothing.
+    """
+    torch.empty(min(nbytes, 31 * 2**20), dtype=torch.uint8)
+
+
+def _class_count(result: Any) -> int | None:
+    return result.shape[1] if isinstance(result, Tensor) and result.ndim == 2 else None
+
+
+def _got(value: Any) -> str:
+    return str(tuple(value.shape)) if isinstance(value, Tensor) else type(value).__name__

@@ -1,0 +1,111 @@
+"""What a model in training makes of a few images, measured at each checkpoint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from convviz_widgets.errors import InputError, ModelError
+from convviz_widgets.probe import Probe
+from convviz_widgets.probe.replica import unwrapped
+from convviz_widgets.tensors import summary
+
+_MOST_IMAGES = 64
+
+
+class ActivationWatch:
+    """Statistics of each layer's output, and the model's own, computed in a private copy of it.
+
+    The layers are those of `list_layers`: modules, functional activations such as ``F.relu``, and
+    blocks that end in a sum. Per layer: mean, standard deviation and share of exact zeros over all
+    images and positions, and the share of channels that are zero everywhere on every image. The
+    copy runs in eval mode on the model's device, with the random number generators given back.
+
+    Parameters
+    ----------
+    model
+        Only read.
+    images
+        Float tensor (N, C, H, W), or an image set with ``batch(indices)``; at most 64 are used.
+
+    Raises
+    ------
+    InputError
+        For images that are neither, or none.
+    ModelError
+        When the model cannot be copied, does not take the images, or ignores its weights.
+    """
+
+    def __init__(self, model: nn.Module, images: Any) -> None:
+        self._model = model = unwrapped(model)
+        self._inputs = _inputs(images)
+        self._device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
+        # A probe looks at what runs inside a model, so a single layer is put inside one.
+        self._prefix = "" if any(model.children()) else "0."
+        try:
+            self._probe = self._probe_of(nn.Sequential(model) if self._prefix else model)
+        except InputError as error:
+            shape = tuple(self._inputs.shape)
+            raise ModelError(f"the model raised on images {shape}: {error}") from error
+        self.output: Tensor | None = None
+        """What the model put out when it was last measured (N, ...); None for no tensor."""
+
+    def measure(self) -> dict[str, float]:
+        """Return tag to value for the weights that the model has now.
+
+        Raises
+        ------
+        ModelError
+            In one line, when the model does not take the images.
+        CheckpointError
+            When the model has other parameters than at first.
+        """
+        measured: dict[str, float] = {}
+
+        def see(layer: str, output: Tensor) -> None:
+            if output.dim() >= 2:
+                measured.update(_statistics(layer[len(self._prefix) :], output))
+
+        weights = self._model.state_dict()
+        self._probe.load({self._prefix + name: value for name, value in weights.items()})
+        with self._generators_given_back():
+            output = self._probe.observe(self._inputs, see)
+        self.output = output if _has_rows(output, len(self._inputs)) else None
+        return measured
+
+    def _probe_of(self, model: nn.Module) -> Probe:
+        with self._generators_given_back():
+            return Probe(
+                model, self._inputs, device=self._device, keep_original=False, may_draw=True
+            )
+
+    def _generators_given_back(self) -> Any:
+        return torch.random.fork_rng([self._device] if self._device.type == "cuda" else [])
+
+
+def _statistics(layer: str, output: Tensor) -> dict[str, float]:
+    """Return tag to value for an output (N, C, ...)."""
+    whole = summary(output)
+    dead = (output == 0).movedim(1, 0).flatten(1).all(dim=1)  # (C,)
+    return {
+        f"activation_mean/{layer}": whole.mean,
+        f"activation_std/{layer}": whole.std,
+        f"activation_zeros/{layer}": whole.zeros,
+        f"activation_dead/{layer}": dead.double().mean().item(),
+    }
+
+
+def _has_rows(output: Any, count: int) -> bool:
+    return isinstance(output, Tensor) and output.dim() > 0 and len(output) == count
+
+
+def _inputs(images: Any) -> Tensor:
+    if hasattr(images, "batch") and hasattr(images, "__len__"):
+        images = images.batch(range(min(len(images), _MOST_IMAGES)))
+    if not isinstance(images, Tensor) or images.dim() != 4 or not len(images):
+        what = f"a {type(images).__name__}"
+        what += f" of shape {(*images.shape,)}" if isinstance(images, Tensor) else ""
+        raise InputError(f"images must be an image set or a tensor (N, C, H, W), got {what}")
+    return images[:_MOST_IMAGES].detach().clone()

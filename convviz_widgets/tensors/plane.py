@@ -1,0 +1,184 @@
+"""The principal plane: where codes lie on the two axes along which they vary most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+import numpy as np
+
+from convviz_widgets.errors import InputError
+
+FEWEST = 4
+"""Codes; of fewer none has three neighbours."""
+
+START = 1e-4
+"""Standard deviation of the first axis at the start, small as in scikit-learn."""
+
+
+@dataclass(frozen=True, eq=False)
+class PrincipalPlane:
+    """Codes on their first two principal components.
+
+    Attributes
+    ----------
+    positions : float64 (n, 2), centred; of a single code, or a single number, zero where there is
+        no second axis.
+    shares : of the total variance, along each axis; NaN when all codes are the same.
+    """
+
+    positions: np.ndarray
+    shares: tuple[float, float]
+
+
+def principal_plane(codes: np.ndarray) -> PrincipalPlane:
+    """Project codes (n, C), all finite, onto their first two principal components.
+
+    The directions come from the smaller of the two matrices of inner products, so that 5,000
+    codes of 64 numbers take milliseconds. Each axis points to where its largest loading, by
+    magnitude, is positive: the same codes always give the same plane.
+    """
+    centred = np.asarray(codes, np.float64)
+    centred = centred - centred.mean(axis=0)
+    largest = np.abs(centred).max(initial=0.0)
+    if not largest:
+        return PrincipalPlane(np.zeros((len(centred), 2)), (np.nan, np.nan))
+    scaled = centred / largest  # the squares of large numbers would overflow
+    axes = _axes(scaled)  # (≤ 2, C)
+    positions = np.zeros((len(centred), 2))
+    positions[:, : len(axes)] = scaled @ axes.T
+    first, second = (positions**2).sum(axis=0) / (scaled**2).sum()
+    return PrincipalPlane(positions * largest, (float(first), float(second)))
+
+
+def _axes(centred: np.ndarray) -> np.ndarray:
+    """Return up to two directions of unit length, that of most variance first."""
+    count, size = centred.shape
+    if size <= count:
+        _, vectors = np.linalg.eigh(centred.T @ centred)
+        axes = vectors[:, ::-1][:, :2].T
+    else:
+        _, vectors = np.linalg.eigh(centred @ centred.T)
+        axes = vectors[:, ::-1][:, :2].T @ centred
+        lengths = np.linalg.norm(axes, axis=1, keepdims=True)
+        axes = np.divide(axes, lengths, out=np.zeros_like(axes), where=lengths > 1e-9 * lengths[0])
+    strongest = np.abs(axes).argmax(axis=1)
+    return axes * np.where(axes[np.arange(len(axes)), strongest] < 0, -1, 1)[:, None]
+
+
+@dataclass(frozen=True, eq=False)
+class Aligned:
+    """Points in units of their own spread, turned or mirrored onto others.
+
+    Attributes
+    ----------
+    positions : float64 (n, 2), centred, of mean square length 1; NaN where the points are, zero
+        when all points are the same.
+    agreement : 1 when turning, mirroring, shifting and scaling leaves no difference, 0 when the
+        points have nothing to do with the others; its square is 1 − the disparity of
+        ``scipy.spatial.procrustes``. NaN when either has no spread.
+    spread : of the points, root mean square distance from their centre.
+    """
+
+    positions: np.ndarray
+    agreement: float
+    spread: float
+
+
+def align(points: np.ndarray, others: np.ndarray) -> Aligned:
+    """Turn ``points`` (n, 2) onto ``others`` (n, 2), row by row, by a Procrustes analysis.
+
+    Both are centred and scaled to the same spread; then comes the rotation or reflection with the
+    least sum of squared distances [Schönemann, Psychometrika 1966]. Rows that are not finite in
+    either take no part.
+    """
+    common = np.isfinite(points).all(axis=1) & np.isfinite(others).all(axis=1)
+    centre, spread = _centre_and_spread(points[common])
+    their_centre, their_spread = _centre_and_spread(others[common])
+    own = (points - centre) / (spread or 1.0)
+    if not (spread and their_spread):
+        return Aligned(own, np.nan, spread)
+    theirs = (others[common] - their_centre) / their_spread
+    left, strengths, right = np.linalg.svd(own[common].T @ theirs)
+    agreement = float(strengths.sum() / common.sum())
+    return Aligned(own @ (left @ right), agreement, spread)
+
+
+def _centre_and_spread(points: np.ndarray) -> tuple[np.ndarray, float]:
+    if not len(points):
+        return np.zeros(points.shape[1]), 0.0
+    centre = points.mean(axis=0)
+    spread = float(np.sqrt(((points - centre) ** 2).sum(axis=1).mean()))
+    # What rounding leaves of equal points is no spread.
+    return centre, spread if spread > 1e-12 * np.abs(points).max() else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class NeighbourMap:
+    """Codes in the plane, as t-SNE lays them out.
+
+    Attributes
+    ----------
+    positions : float64 (n, 2).
+    perplexity : about how many neighbours each code was to keep.
+    divergence : Kullback-Leibler, in nats, of the neighbourhoods in the plane from those of the
+        codes; the lower the truer.
+    """
+
+    positions: np.ndarray
+    perplexity: float
+    divergence: float
+
+
+def neighbour_map(
+    codes: np.ndarray, start: np.ndarray, perplexity: float, seed: int = 0
+) -> NeighbourMap:
+    """Lay codes (n, C), all finite, out by t-SNE [van der Maaten & Hinton, JMLR 2008].
+
+    Parameters
+    ----------
+    start
+        (n, 2), the layout to begin with: from the same start come comparable maps [Kobak &
+        Berens, Nature Communications 2019].
+    perplexity
+        About how many neighbours count; with few codes (n - 1) / 3 at most.
+    seed
+        In place of the global random state, which stays as it is.
+
+    Raises
+    ------
+    InputError
+        For fewer than 4 codes, and without scikit-learn.
+    """
+    estimator = scikit_learn_tsne()
+    if len(codes) < FEWEST:
+        raise InputError(f"t-SNE needs {FEWEST} images or more, got {len(codes)}; take PCA")
+    kept = min(perplexity, (len(codes) - 1) / 3)
+    width = start[:, 0].std()
+    begin = (start / width * START if width else start).astype(np.float32)
+    tsne = estimator(n_components=2, perplexity=kept, init=begin, random_state=seed)
+    positions = tsne.fit_transform(np.ascontiguousarray(codes, np.float32))
+    return NeighbourMap(positions.astype(np.float64), kept, float(tsne.kl_divergence_))
+
+
+def has_scikit_learn() -> bool:
+    """Tell whether scikit-learn is installed, without the seconds that importing it takes."""
+    return find_spec("sklearn") is not None
+
+
+def scikit_learn_tsne() -> type:
+    """Return scikit-learn's class.
+
+    Raises
+    ------
+    InputError
+        If it is not there.
+    """
+    try:
+        from sklearn.manifold import TSNE
+    except ImportError as error:
+        raise InputError(
+            "t-SNE needs scikit-learn, which cannot be imported here; "
+            "pip install 'convviz_widgets[embedding]', or take PCA"
+        ) from error
+    return TSNE

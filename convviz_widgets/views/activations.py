@@ -1,0 +1,214 @@
+"""ActivationMosaic: the activation maps of every channel of a layer, side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar, Literal, Unpack
+
+import numpy as np
+from ipywidgets import Widget
+from traitlets import Bool, Enum
+
+from convviz_widgets.state import ModelState, Selection
+from convviz_widgets.tensors import Mosaic, constant_maps, sparsity
+from convviz_widgets.widgets.controls import SIDES, choice, line, side_choice, switch
+from convviz_widgets.widgets.mosaic_view import (
+    AUTOMATIC,
+    COLORMAPS,
+    MosaicView,
+    Picture,
+    Tiles,
+    as_maps,
+    colour,
+)
+from convviz_widgets.widgets.text import not_finite, range_of
+from convviz_widgets.widgets.view import ViewOptions
+
+
+class ActivationMosaicOptions(ViewOptions, total=False):
+    """Options of `ActivationMosaic`."""
+
+    colormap: str
+    per_channel: bool
+    side: Literal["out", "in"]
+
+
+class ActivationMosaic(MosaicView):
+    """All activation maps of the selected layer for the selected image; a click picks a channel.
+
+    Constant maps are hatched: one that is zero everywhere is dead *on this image*, which proves
+    nothing about the channel [CS231n, understanding-cnn].
+
+    Examples
+    --------
+    >>> view = cvw.ActivationMosaic(state, side="out", per_channel=True)
+    >>> view.caption
+    '0 · 4 channels of 6×6 · step 200 · n = 1 image · scale EACH TILE ON ITS OWN SCALE, ...'
+    >>> view.control("next channel").click()
+    >>> state.channel
+    1
+    """
+
+    title: ClassVar[str] = "Activation maps"
+    steps: ClassVar[str] = "channel"
+    depends: ClassVar[frozenset[str]] = frozenset({"key", "image", "layer", "channel"})
+    repaints: ClassVar[frozenset[str]] = frozenset({"key", "image", "layer"})
+
+    colormap = Enum(COLORMAPS, AUTOMATIC, help="Colour map.").tag(option=True)
+    per_channel = Bool(False, help="Give each map a scale of its own.").tag(option=True)
+    side = Enum(tuple(SIDES.values()), "out", help="Output, or input of an activation.").tag(
+        option=True
+    )
+
+    def __init__(self, state: ModelState, **options: Unpack[ActivationMosaicOptions]) -> None:
+        super().__init__(state, **options)
+
+    def controls(self) -> Sequence[Widget]:
+        """Return colour map, scale and side of the nonlinearity."""
+        return [
+            line(
+                choice(self, "colormap", "Colours", COLORMAPS, 170),
+                side_choice(self),
+                switch(self, "per_channel", "own scale per map", 145),
+            )
+        ]
+
+    def tiles(self, selection: Selection) -> Tiles:
+        """Return one tile a channel."""
+        maps = as_maps(self.state.recorded(side=self.side, selection=selection))  # (C, H, W)
+        hatched = constant_maps(maps)
+        colouring = colour(maps, self.colormap, self.per_channel)
+        caption = (
+            f"{selection.layer} · {len(maps)} channels of {maps.shape[1]}×{maps.shape[2]}"
+            f" · step {selection.step:,} · n = 1 image · scale {colouring.line}"
+            f" · {_counted(maps, hatched)}{not_finite(maps)}"
+        )
+        return Tiles(maps, colouring, hatched, caption)
+
+    def selected_tile(self, selection: Selection, picture: Picture) -> int | None:
+        """Return the selected channel."""
+        return selection.channel
+
+    def pick(self, tile: int) -> None:
+        """Select the channel."""
+        self.state.select(channel=tile)
+
+    def describe(self, tile: int, picture: Picture) -> str:
+        """Name the channel and its range."""
+        return f"channel {tile}: {range_of(picture.tiles.values[tile])}"
+
+
+def _counted(maps: np.ndarray, hatched: np.ndarray) -> str:
+    """Say how many maps are hatched and why; an all-zero map is constant, too."""
+    if not hatched.any():
+        return "none hatched"
+    dead = int((sparsity(maps) == 1).sum())
+    constant = int(hatched.sum()) - dead
+    line = f"{hatched.sum()} hatched: {dead} zero everywhere on this image"
+    return line + (f", {constant} constant" if constant else "")
+
+
+class ActivationMapOptions(ViewOptions, total=False):
+    """Options of `ActivationMap`."""
+
+    colormap: str
+    overlay: bool
+    alone: bool
+    side: Literal["out", "in"]
+
+
+class ActivationMap(MosaicView):
+    """One activation map, with the value under the pointer.
+
+    The scale is the layer's, so that a weak channel looks weak; the switch says when it is not.
+
+    Examples
+    --------
+    >>> view = cvw.ActivationMap(state, colormap="magma")
+    >>> view.raster.point_at(140, 140)
+    >>> view.pointed
+    'row 3, column 3: ...'
+    >>> view.raster.press("ArrowRight")
+    >>> view.caption
+    "0, channel 1 · step 200 · image 0 · layer's scale -0.747 to 0.747, magma · zeros 0%"
+    """
+
+    title: ClassVar[str] = "Selected channel"
+    steps: ClassVar[str] = "channel"
+    caption_lines: ClassVar[int] = 3
+    depends: ClassVar[frozenset[str]] = frozenset({"key", "image", "layer", "channel"})
+    repaints: ClassVar[frozenset[str]] = depends
+    width: ClassVar[int] = 282
+    frame: ClassVar[tuple[int, int]] = (280, 272)
+    max_tile: ClassVar[int] = 260
+
+    colormap = Enum(COLORMAPS, AUTOMATIC, help="Colour map.").tag(option=True)
+    overlay = Bool(False, help="Show the map over the input image.").tag(option=True)
+    alone = Bool(False, help="Scale the map by its own values.").tag(option=True)
+    side = Enum(tuple(SIDES.values()), "out", help="Output, or input of an activation.").tag(
+        option=True
+    )
+
+    def __init__(self, state: ModelState, **options: Unpack[ActivationMapOptions]) -> None:
+        super().__init__(state, **options)
+
+    def controls(self) -> Sequence[Widget]:
+        """Return the switches for the image below and for the scale, and the side."""
+        return [
+            line(
+                switch(self, "overlay", "over the image", 125),
+                switch(self, "alone", "own scale", 95),
+            ),
+            line(side_choice(self)),
+        ]
+
+    def tiles(self, selection: Selection) -> Tiles:
+        """Return the one map."""
+        maps = as_maps(self.state.recorded(side=self.side, selection=selection))  # (C, H, W)
+        map_ = maps[selection.channel : selection.channel + 1]  # (1, H, W)
+        colouring = colour(map_ if self.alone else maps, self.colormap)
+        scale = "own" if self.alone else "layer's"
+        caption = (
+            f"{selection.layer}, channel {selection.channel} · step {selection.step:,} · "
+            f"{selection.image_name} · {scale} scale {colouring.line} · "
+            f"zeros {np.mean(map_ == 0):.0%}{not_finite(map_)}"
+        )
+        below = self._grey(selection) if self.overlay else None
+        return Tiles(map_, colouring, constant_maps(map_), caption, below=below)
+
+    def mosaic(self, tiles: Tiles) -> Mosaic:
+        """Return where the map lies: at the size of the image below it, if that is finer."""
+        below = tiles.values if tiles.below is None else tiles.below
+        finer = max(tiles.values, below, key=lambda maps: math.prod(maps.shape))
+        return super().mosaic(Tiles(finer))
+
+    def _grey(self, selection: Selection) -> np.ndarray:
+        """Return the input image in grey: ``(1, h, w)`` in [0, 1]."""
+        return self.state.display(selection=selection).mean(axis=2)[np.newaxis] / 255
+
+    def selected_tile(self, selection: Selection, picture: Picture) -> int | None:
+        """Return nothing: there is but one tile."""
+        return None
+
+    def pick(self, tile: int) -> None:
+        """Do nothing: the one channel shown is the selected one."""
+
+    def describe(self, tile: int, picture: Picture) -> str:
+        """Say what is painted under the pointer, wherever it is."""
+        return picture.value_at(*self._place) if self._place else ""
+
+    def _moved(self, x: int, y: int) -> None:
+        picture = self.painted  # another thread may paint a new one
+        if picture is not None:
+            self._hovered, self._place = 0, (x, y)
+            self._pointed.show(self.describe(0, picture))
+
+    _place: tuple[int, int] | None = None
+
+    def _arrow(self, dx: int, dy: int) -> None:
+        self.guarded(lambda: self.step(dx + dy))
+
+    def _left(self) -> None:
+        self._hovered = self._place = None
+        self._pointed.show("")

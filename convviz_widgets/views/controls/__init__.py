@@ -1,0 +1,1 @@
+"""What selects: the clock of the checkpoints, layers, channels and images."""

@@ -1,0 +1,244 @@
+"""CheckpointClock: which checkpoint is shown. Play, step by step, or slide."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import fields
+from time import monotonic
+from typing import Any, ClassVar, Unpack
+
+from ipywidgets import Checkbox, IntSlider, Layout, Play, Widget
+from traitlets import Bool
+
+from convviz_widgets.state import ModelState, Selection
+from convviz_widgets.widgets import View, listen
+from convviz_widgets.widgets.controls import icon_button, line, named
+from convviz_widgets.widgets.text import Text
+from convviz_widgets.widgets.view import ViewOptions
+
+INTERVAL = 1000
+"""Milliseconds from tick to tick."""
+
+REST = 10
+"""A refresh that took a second is not repeated for so many: looking must not slow training."""
+
+
+class CheckpointClock(View):
+    """The time axis of everything: one slider over the checkpoints, in order of their steps.
+
+    Attributes
+    ----------
+    play : the clock of the page, which moves on from checkpoint to checkpoint while it plays.
+    """
+
+    title: ClassVar[str] = "Checkpoint"
+    caption_lines: ClassVar[int] = 0
+    depends: ClassVar[frozenset[str]] = frozenset({"checkpoint", "step", "revision"})
+    width: ClassVar[int] = 216
+    instant: ClassVar[bool] = True
+
+    def __init__(self, state: ModelState, **options: Unpack[ViewOptions]) -> None:
+        super().__init__(state, **options)
+
+    def build(self) -> Sequence[Widget]:
+        """Return the buttons, the slider and the step."""
+        # Play's own buttons cannot be named: it ticks unseen, and ours start and stop it.
+        self.play = Play(interval=250, layout=Layout(display="none"))
+        self.play.observe(self._started, names="playing")
+        # ipywidgets 8.1 gives the handle of a slider no name, whatever it is called.
+        self._slider = IntSlider(
+            readout=False, continuous_update=True, layout=Layout(width="206px", margin="2px 0")
+        )
+        self._first = icon_button(
+            self, "fast-backward", "first checkpoint", lambda: self.state.select(checkpoint=0)
+        )
+        self._previous = icon_button(
+            self, "step-backward", "previous checkpoint", lambda: self._step(-1)
+        )
+        self._next = icon_button(self, "step-forward", "next checkpoint", lambda: self._step(1))
+        self._start = icon_button(self, "play", "play the checkpoints", self._start_or_stop)
+        self._step_line = Text()
+        for control in (self.play, self._slider):
+            control.observe(self._moved, names="value")
+        buttons = line(self._first, self._previous, self._start, self._next, self.play)
+        return [buttons, named(self._slider, "Checkpoint"), self._step_line]
+
+    @property
+    def place(self) -> str:
+        """Which checkpoint is shown, of how many: "step 1,500 · 4 of 10"."""
+        return html.unescape(self._step_line.value)
+
+    def compute(self, selection: Selection) -> tuple[Selection, int]:
+        """Return the selection and how many checkpoints there are."""
+        return selection, len(self.state.steps)
+
+    def draw(self, result: tuple[Selection, int]) -> None:
+        """Move the controls."""
+        selection, count = result
+        for control in (self.play, self._slider):
+            control.max = count - 1
+            control.value = selection.checkpoint
+        self._first.disabled = self._previous.disabled = selection.checkpoint == 0
+        self._next.disabled = selection.checkpoint == count - 1
+        called = self.state.checkpoint_name
+        self._step_line.show(f"{called} · {selection.checkpoint + 1} of {count}")
+
+    def _moved(self, change: Any) -> None:
+        if not self.state.publishing_here():
+            self.guarded(lambda: self.state.select(checkpoint=change.new))
+
+    def _start_or_stop(self) -> None:
+        """Play on from here, from the first checkpoint after the last; or stand still."""
+        if not self.play.playing and self._next.disabled:
+            self.state.select(checkpoint=0)
+        self.play.playing = not self.play.playing
+
+    def _started(self, change: Any) -> None:
+        self._start.icon = "pause" if change.new else "play"
+        self._start.tooltip = "stop playing" if change.new else "play the checkpoints"
+
+    def _step(self, by: int) -> None:
+        moved = self.state.selection.checkpoint + by
+        if 0 <= moved < len(self.state.steps):
+            self.state.select(checkpoint=moved)
+
+
+class LiveOptions(ViewOptions, total=False):
+    """Options of `Live`."""
+
+    ticking: bool
+
+
+class Live(View):
+    """Ask for what is new once a second, and follow the newest checkpoint if that is wished.
+
+    The page ticks, not the kernel: its ticks arrive while the training cell runs, and stop when
+    nobody looks.
+
+    Attributes
+    ----------
+    switch : "follow newest".
+    ticks : the clock of the page.
+    rested : when a refresh is due again, in the seconds of `time.monotonic`.
+    """
+
+    caption_lines: ClassVar[int] = 0
+    depends: ClassVar[frozenset[str]] = frozenset({"revision"})
+    width: ClassVar[int] = 216
+    instant: ClassVar[bool] = True
+
+    ticking = Bool(True, help="Whether to ask for what is new.").tag(option=True)
+
+    def __init__(self, state: ModelState, **options: Unpack[LiveOptions]) -> None:
+        super().__init__(state, **options)
+
+    def build(self) -> Sequence[Widget]:
+        """Return the switch and the hidden clock of the page."""
+        self.rested = 0.0
+        self.switch = Checkbox(
+            value=self.state.follow,
+            description="follow newest",
+            indent=False,
+            layout=Layout(width="140px", flex="0 0 auto"),
+        )
+        self.switch.observe(self._switched, names="value")
+        self.state.observe(self._followed, names="follow")
+        self.ticks = Play(
+            interval=INTERVAL, max=10**9, playing=False, layout=Layout(display="none")
+        )
+        self.ticks.observe(self._tick, names="value")
+        self.ticks._view_count = 0  # now the page says whenever it shows the clock
+        self.ticks.observe(self._start, names="_view_count")
+        return [self.switch, self.ticks]
+
+    def compute(self, selection: Selection) -> bool:
+        """Return whether the page has to tick."""
+        return self.ticking or self.state.follow
+
+    def draw(self, result: bool) -> None:
+        """Start or stop the ticking."""
+        self.ticks.playing = result
+
+    def _start(self, _change: Any) -> None:
+        """Start the page's clock anew: a page starts it only when it sees it begin to play."""
+        with self.state.hold() as selection:
+            self.ticks.playing = False
+            self.draw(self.compute(selection))
+            listen(self)
+
+    def close(self) -> None:
+        """Stop listening to the state's switch as well."""
+        # A view that was refused has no state, a closed state has let go of its observers already.
+        with suppress(AttributeError, ValueError):
+            self.state.unobserve(self._followed, names="follow")
+        super().close()
+
+    def _switched(self, change: Any) -> None:
+        self.state.follow = change.new
+        if change.new:
+            self.guarded(lambda: self.state.select(checkpoint=None))
+        self.redraw()
+
+    def _followed(self, change: Any) -> None:
+        self.switch.value = change.new
+
+    def _tick(self, _change: Any) -> None:
+        started = monotonic()
+        if started >= self.rested:
+            self.guarded(self.state.refresh)
+            self.rested = monotonic() + REST * (monotonic() - started)
+
+
+class StatusLine(View):
+    """One line about the state and the views that were made with it."""
+
+    caption_lines: ClassVar[int] = 1
+    depends: ClassVar[frozenset[str]] = frozenset(field.name for field in fields(Selection))
+    instant: ClassVar[bool] = True
+
+    def __init__(
+        self, state: ModelState, *, views: Sequence[View] = (), **options: Unpack[ViewOptions]
+    ) -> None:
+        self._views: list[View] = []
+        super().__init__(state, **options)
+        for view in views:
+            self.watch(view)
+
+    def watch(self, view: View) -> None:
+        """Tell of this view, too."""
+        self._views.append(view)
+        view.observe(lambda _change: self.redraw(), names="redrawn")
+
+    def compute(self, selection: Selection) -> str:
+        """Return the line."""
+        drawn = [view for view in self._views if view.drew_for(selection)]
+        milliseconds = sum(view.seconds for view in drawn) * 1000
+        return " · ".join(
+            part
+            for part in (
+                f"step {selection.step:,}",
+                f"forward passes: {self.state.forward_count:,}",
+                f"last redraw {milliseconds:.0f} ms",
+                self.state.status,
+                *(f"{view.title}: {view.problem}" for view in self._views if self._fails(view)),
+                _problems(self.state.problems),
+            )
+            if part
+        )
+
+    def _fails(self, view: View) -> bool:
+        return view.visible and bool(view.problem)
+
+    def draw(self, result: str) -> None:
+        """Show the line."""
+        self.say(result)
+
+
+def _problems(problems: dict[str, str]) -> str:
+    if not problems:
+        return ""
+    count, first = len(problems), next(iter(problems.values()))
+    files = "file not shown:" if count == 1 else "files not shown, first"
+    return f"{count} checkpoint {files} {first}"

@@ -1,0 +1,1 @@
+"""How distributions, sparsity and gradients went over the training."""

@@ -1,0 +1,309 @@
+"""OutputGallery: what comes out, image by image, at the clock's step and over the training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, Unpack
+
+import numpy as np
+from ipywidgets import IntSlider, Layout, Widget
+
+from convviz_widgets.errors import InputError
+from convviz_widgets.measure.responses import Responses
+from convviz_widgets.record import Run
+from convviz_widgets.state import ModelState, Question, Selection
+from convviz_widgets.views.outputs.drift import RecordedOutputs
+from convviz_widgets.views.outputs.picture_gallery import PictureWall
+from convviz_widgets.widgets.asked import MOST, asked_of, spread
+from convviz_widgets.widgets.background_view import HistoryOptions, HistoryView, Seen
+from convviz_widgets.widgets.controls import PointerLine, line, named
+from convviz_widgets.widgets.text import Text
+from convviz_widgets.widgets.thumbnails import (
+    BAND,
+    COLUMNS,
+    PAGE,
+    ROWS,
+    SIDE,
+    Thumbnails,
+    class_name,
+    tiles_of,
+)
+
+
+class OutputGallery(HistoryView):
+    """Of an image-to-image model: input, target, output and difference; of a classifier: answers.
+
+    Pictures: those of the selected image, large, and of a page of others. Below them chroma and
+    contrast of the outputs over all checkpoints, as shares of the targets', with the limits below
+    which pictures look washed out [Hui]. Chroma is √Σ_c(x_c − grey)², contrast the standard
+    deviation of the luminance.
+
+    Answers: thumbnails with the class that the model finds most probable, wrong ones first and
+    framed; the most certain first.
+
+    `wall` holds what is seen of the one or of the other.
+
+    Parameters
+    ----------
+    state
+        The `ModelState`; its clock scrubs the outputs.
+    run
+        A `Run` that has watched the first images of the set (`Recorder.watch`): its outputs tell of
+        the steps between two checkpoints, too.
+
+    Examples
+    --------
+    >>> view = cvw.OutputGallery(state)
+    >>> state.output_history.wait(60)
+    True
+    >>> view.caption
+    'step 200 · n = 5 images · ... of 5 labelled images answered wrong: first, and framed · ...'
+    >>> view.wall.shown.count
+    5
+    """
+
+    title: ClassVar[str] = "Outputs"
+    caption_lines: ClassVar[int] = 3
+    instant: ClassVar[bool] = False
+    depends: ClassVar[frozenset[str]] = frozenset({"key", "checkpoint", "image", "revision"})
+
+    def __init__(
+        self, state: ModelState, *, run: Run | None = None, **options: Unpack[HistoryOptions]
+    ) -> None:
+        if run is not None and not isinstance(run, Run):
+            raise InputError(f"run: expected a Run, got {type(run).__name__}")
+        self._run = run
+        super().__init__(state, **options)
+
+    def source(self, state: ModelState) -> Any:
+        """Return what answers for all checkpoints."""
+        return state.output_history
+
+    def parts(self) -> tuple[Question, ...]:
+        """Return what is shown, then what the drift needs."""
+        return self.wall.questions(self._checkpoint)
+
+    def controls(self) -> Sequence[Widget]:
+        """Return those of the pages of a classifier."""
+        selection = self.state.selection
+        self._checkpoint = selection.checkpoint
+        self.wall: AnswerWall | PictureWall
+        if (self.state.classes or 0) > 1:
+            self.wall = AnswerWall(self)
+        else:
+            images = self.state.image_set
+            recorded = None if self._run is None else RecordedOutputs(self._run, images)
+            self.wall = PictureWall(self, recorded)
+        return self.wall.controls()
+
+    def figures(self) -> Sequence[Widget]:
+        """Return the pictures and the line under them."""
+        self._pointed = PointerLine(self, self.width, "image", self._step_on)
+        return [*self.wall.figures(self._pointed), self._pointed]
+
+    def compute(self, selection: Selection) -> Seen:
+        """Return what is known by now; ask for the rest.
+
+        Raises
+        ------
+        InputError
+            The model puts out neither class scores nor pictures.
+        """
+        self._checkpoint = selection.checkpoint
+        if isinstance(self.wall, PictureWall):
+            self.wall.prepare(selection)
+        return super().compute(selection)
+
+    def picture(self, selection: Selection) -> Any:
+        """Return what there is to draw so far."""
+        return self.wall.picture(selection)
+
+    def draw(self, result: Seen) -> None:
+        """Show it, and the progress."""
+        super().draw(result)
+        if result.picture is None:
+            self.wall.clear()
+            self.say("")
+
+    def draw_picture(self, picture: Any) -> None:
+        """Send it."""
+        self.say(self.wall.draw(picture))
+
+    def pick(self, image: int) -> None:
+        """Select an image."""
+        self.guarded(partial(self.state.select, image=image))
+
+    def close(self) -> None:
+        """Ask for nothing more, and let go of every widget."""
+        if hasattr(self, "history"):  # else the view was refused
+            super().close()
+
+    def _step_on(self, by: int) -> None:
+        self.wall.step(by)
+
+
+@dataclass(frozen=True, eq=False)
+class AnswerPage:
+    """A page of thumbnails, and where it is."""
+
+    images: tuple[int, ...]
+    tiles: np.ndarray
+    first: int
+    count: int
+    words: dict[int, str]
+    """Of each image on the page: its true class and the answer."""
+    caption: str
+
+
+class AnswerWall:
+    """The pages of an `OutputGallery` for a classifier.
+
+    Parameters
+    ----------
+    view
+        The gallery: it holds the state, and redraws when a page is turned.
+
+    Attributes
+    ----------
+    shown : the page that is drawn; None before the first.
+    thumbnails : its images.
+    """
+
+    def __init__(self, view: Any) -> None:
+        self._view, self._state = view, view.state
+        self._first = 0
+        self._turning = False
+        self.shown: AnswerPage | None = None
+
+    def controls(self) -> Sequence[Widget]:
+        """Return the slider of pages."""
+        self._slider = named(
+            IntSlider(min=0, max=0, readout=False, layout=Layout(width="330px", flex="0 0 auto")),
+            "Page",
+        )
+        self._slider.observe(self._slid, names="value")
+        self._place = Text(kind="quiet", flex="1 1 0", min_width="0")
+        return [line(self._slider, self._place)]
+
+    def figures(self, pointed: Any) -> Sequence[Widget]:
+        """Return the thumbnails."""
+        self._pointed = pointed
+        self.thumbnails = Thumbnails(
+            566,
+            ROWS * (SIDE + BAND + 2) + 2,
+            COLUMNS,
+            picked=self._view.pick,
+            pointed=self._name,
+            hold=self._state.hold,
+            before=self._slider,
+            after=pointed.first_button(),
+        )
+        return [self.thumbnails]
+
+    def questions(self, checkpoint: int) -> tuple[Question, ...]:
+        """Return the question to the clock's checkpoint: that of a confusion matrix."""
+        images = spread(len(self._state.image_set), MOST)
+        return (self._state.output_history.question(checkpoint, images),)
+
+    def picture(self, selection: Selection) -> AnswerPage | None:
+        """Return the page, None before the answers are there."""
+        (question,) = self.questions(selection.checkpoint)
+        answered = self._state.output_history.get(question)
+        if answered is None:
+            return None
+        order, wrong = _wrong_first(answered)
+        self._first = min(self._first, max(0, len(order) - 1)) // PAGE * PAGE
+        places = order[self._first : self._first + PAGE]
+        images = tuple(map(int, answered.indices[places]))
+        return AnswerPage(
+            images,
+            tiles_of(
+                self._state.image_set,
+                images,
+                [self._answer(answered, place) for place in places],
+                [bool(wrong[place]) for place in places],
+            ),
+            self._first,
+            len(order),
+            {
+                int(answered.indices[place]): self._in_words(answered, int(place))
+                for place in places
+            },
+            _caption(answered, wrong, selection, asked_of(question, self._state.image_set)),
+        )
+
+    def draw(self, page: AnswerPage) -> str:
+        """Send the page; return the line under it."""
+        self.shown = page
+        self._turning = True
+        self._slider.max = max(0, (page.count - 1) // PAGE)
+        self._slider.value = page.first // PAGE
+        self._turning = False
+        last = page.first + len(page.images)
+        self._place.show(f"{page.first + 1:,}–{last:,} of {page.count:,}" if last else "none")
+        selected = self._state.selection.image
+        self.thumbnails.show_images(page.images, page.tiles, selected)
+        self._name(None)
+        return page.caption
+
+    def clear(self) -> None:
+        """Show nothing: what was seen belongs to another checkpoint."""
+        self.thumbnails.show_images((), np.zeros(0), None)
+
+    def step(self, by: int) -> None:
+        """Select the next image of the page."""
+        image = self.thumbnails.beside(by)
+        if image is not None:
+            self._view.pick(image)
+
+    def _name(self, image: int | None) -> None:
+        """Say what is under the pointer, or selected."""
+        named = self._state.selection.image if image is None else image
+        self._pointed.show(self.shown.words.get(named, "") if self.shown else "")
+
+    def _answer(self, answered: Responses, place: int) -> str:
+        answer = int(answered.predicted[place])
+        return "NaN" if answer < 0 else class_name(self._state.image_set, answer)
+
+    def _in_words(self, answered: Responses, place: int) -> str:
+        images = self._state.image_set
+        truth = int(answered.labels[place])
+        is_known = f"is {class_name(images, truth)}" if truth >= 0 else "class not known"
+        name = images.name(int(answered.indices[place]))
+        if answered.predicted[place] < 0:
+            return f"{name} · {is_known} · its scores are NaN or infinite"
+        share = f"{answered.probability[place]:.1%}"
+        return f"{name} · {is_known} · answered {self._answer(answered, place)}, {share}"
+
+    def _slid(self, change: Any) -> None:
+        if not self._turning:
+            self._first = PAGE * int(change.new)
+            self._view.redraw()
+
+
+def _wrong_first(answered: Responses) -> tuple[np.ndarray, np.ndarray]:
+    """Return the places in the order of the page, and which answers are wrong.
+
+    Wrong ones first, then those whose class is not known, then right ones; of each kind the most
+    certain first, and before them those whose scores are no numbers.
+    """
+    predicted, labels = answered.predicted, answered.labels
+    wrong = (predicted != labels) & (labels >= 0)
+    kind = np.where(wrong, 0, np.where(labels < 0, 1, 2))
+    certain = np.where(predicted < 0, np.inf, answered.probability)
+    return np.lexsort((answered.indices, -certain, kind)), wrong
+
+
+def _caption(answered: Responses, wrong: np.ndarray, selection: Selection, of: str) -> str:
+    labelled = int((answered.labels >= 0).sum())
+    kinds = (
+        f"{int(wrong.sum()):,} of {labelled:,} labelled images answered wrong: first, and framed"
+        if labelled
+        else "no image has a label, so none is known to be wrong"
+    )
+    unread = f"{len(answered.failures):,} cannot be read" if answered.failures else ""
+    n = f"step {selection.step:,} · n = {len(answered.indices):,} images{of}"
+    most = "the most certain answers first, below each its answer"
+    return " · ".join(filter(None, [n, kinds, most, unread]))

@@ -1,0 +1,254 @@
+"""DeadFilters: which filters never fire on any image, and when they died."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, Unpack
+
+import numpy as np
+from ipywidgets import BoundedIntText, Dropdown, HBox, Layout, Select, VBox, Widget
+from traitlets import Enum
+
+from convviz_widgets.state import ModelState, Selection
+from convviz_widgets.sweeps import DYING as DYING_RATE
+from convviz_widgets.sweeps import SweepResult
+from convviz_widgets.tensors import rgb_png
+from convviz_widgets.views.units.firing_survey import (
+    BORN,
+    COLOURS,
+    DEAD,
+    DIED,
+    DYING,
+    GREY_ENDS,
+    ORDERS,
+    RAREST,
+    REVIVED,
+    FiringSurvey,
+    survey,
+)
+from convviz_widgets.widgets.background_view import Offer, SweepView
+from convviz_widgets.widgets.controls import choice, legend, line
+from convviz_widgets.widgets.raster import Raster
+from convviz_widgets.widgets.text import Text
+from convviz_widgets.widgets.view import ViewOptions
+
+LEGEND = (
+    ("fires on 0 %", (GREY_ENDS[0],) * 3),
+    ("100 %", (GREY_ENDS[1],) * 3),
+    (f"dying, < {100 * DYING_RATE:g} %", COLOURS[DYING]),
+    ("dead", COLOURS[DEAD]),
+    ("died", COLOURS[DIED]),
+    ("first fired", COLOURS[BORN]),
+    ("revived", COLOURS[REVIVED]),
+)
+
+NOT_SWEPT = (
+    "Not swept yet. Whether a filter is dead shows on many images, never on one: of those that "
+    "rest on one image most fire on another. A sweep takes all images of the state through the "
+    "model."
+)
+
+NOTHING = rgb_png(np.zeros((1, 1, 4), np.uint8))
+
+
+class DeadFiltersOptions(ViewOptions, total=False):
+    """Options of `DeadFilters`."""
+
+    order: Literal["rarest first", "by channel"]
+
+
+class DeadFilters(SweepView):
+    """Firing rate of every channel of a layer at every checkpoint, over all images.
+
+    A channel fires on an image if its map after the nonlinearity is not zero everywhere. *Dead*: it
+    fires on no image of the set; *dying*: on less than 1 % of them [CS231n, understanding-cnn].
+    This applies to ReLU and its like alone: what GELU, SiLU or a sigmoid put out is hardly ever
+    exactly zero. A click moves the clock and selects the channel.
+
+    `painted` says what is on the page, `raster` is the grid, to be read or clicked on.
+
+    Examples
+    --------
+    >>> view = cvw.DeadFilters(state, sweep=sweep)
+    >>> state.select(layer="1").step
+    200
+    >>> view.caption
+    '1 · step 200 · dead (never fired): ...'
+    >>> view.control("Step").value = 0
+    >>> state.selection.step
+    0
+    """
+
+    title: ClassVar[str] = "Dead filters"
+    caption_lines: ClassVar[int] = 4
+    depends: ClassVar[frozenset[str]] = frozenset(
+        {"key", "checkpoint", "layer", "channel", "revision"}
+    )
+    frame: ClassVar[tuple[int, int]] = (566, 256)
+    """Width and height of the frame in pixels."""
+
+    order = Enum(ORDERS, RAREST, help="Order of the rows.").tag(option=True)
+
+    def __init__(
+        self,
+        state: ModelState,
+        *,
+        sweep: SweepResult | None = None,
+        **options: Unpack[DeadFiltersOptions],
+    ) -> None:
+        super().__init__(state, sweep=sweep, **options)
+
+    def controls(self) -> Sequence[Widget]:
+        """Return the order, and what a click does by other means: the step and the channel."""
+        named = {"style": {"description_width": "initial"}}
+        self._step = Dropdown(description="Step", layout=Layout(width="150px"), **named)
+        self._channel = BoundedIntText(
+            min=0, max=0, description="Channel", layout=Layout(width="130px"), **named
+        )
+        self._step.observe(self._step_chosen, names="value")
+        self._channel.observe(self._channel_chosen, names="value")
+        return [line(choice(self, "order", "Rows", ORDERS, 190), self._step, self._channel)]
+
+    def figures(self) -> Sequence[Widget]:
+        """Return the grid with its ends, the legend, and the lists of layers and of changes."""
+        self.painted: FiringSurvey | None = None
+        """What is on the page; None before anything has been swept."""
+        self._ends = [Text(kind="quiet", flex="0 0 auto") for _ in range(2)]
+        still = Layout(justify_content="space-between", flex="0 0 auto", overflow="hidden")
+        self._axis = HBox(self._ends, layout=still)
+        self._pointed = Text(kind="quiet")
+        self._layers = _list("layers at the clock's step")
+        self._changes = _list("deaths, births and revivals in this layer")
+        self._layers.observe(self._layer_chosen, names="value")
+        self._changes.observe(self._change_chosen, names="value")
+        self.raster = Raster(
+            *self.frame, before=self._channel, after=self._layers, hold=self.state.hold
+        )
+        self.raster.on_click(self._clicked)
+        self.raster.on_move(self._moved, lambda: self._pointed.show(""))
+        self.raster.on_arrow(self._arrow)
+        lists = HBox(
+            [_titled(each) for each in (self._layers, self._changes)],
+            layout=Layout(flex="0 0 auto", overflow="hidden"),
+        )
+        colours = legend(*((name, f"rgb{colour}", "solid") for name, colour in LEGEND))
+        return [self.raster, self._axis, self._pointed, colours, lists]
+
+    # -- compute ------------------------------------------------------------------------------
+
+    def offers(self, selection: Selection) -> Sequence[Offer]:
+        """Offer to sweep this checkpoint, and all of them."""
+        missing = [index for index, each in enumerate(self.sweeps.all()) if each is None]
+        offers = []
+        if len(missing) > 1:
+            offers.append(Offer(f"Sweep {len(missing)} steps", tuple(missing)))
+        if selection.checkpoint in missing:
+            offers.append(Offer("Sweep this step", (selection.checkpoint,)))
+        return offers
+
+    def words(self, selection: Selection) -> str:
+        """Say how many checkpoints have been swept."""
+        swept = [each is not None for each in self.sweeps.all()]
+        images = f"{len(self.state.image_set):,} images"
+        return f"{sum(swept)} of {len(swept)} checkpoints swept, {images}"
+
+    def picture(self, selection: Selection) -> FiringSurvey | None:
+        """Return the grid and the lists, None before anything has been swept."""
+        results = self.sweeps.all()
+        if all(each is None for each in results):
+            return None
+        layers, steps = self.state.layers, self.state.steps
+        return survey(results, steps, layers, selection, self.order, self.frame, self.painted)
+
+    # -- draw ---------------------------------------------------------------------------------
+
+    def draw_picture(self, picture: FiringSurvey | None) -> None:
+        """Send the grid, the lists and the caption."""
+        self.painted = picture
+        if picture is None or picture.grid is None:
+            self.raster.show(NOTHING, 1, 1)
+        else:
+            height, width = picture.grid.shape
+            self.raster.show(picture.png, width, height, picture.boxes)
+            self._axis.layout.width = f"{width}px"
+        self._show_ends(picture)
+        self._pointed.show("")
+        self._show_controls(picture)
+        self.say(NOT_SWEPT if picture is None else picture.caption)
+
+    def _show_ends(self, picture: FiringSurvey | None) -> None:
+        steps = self.state.steps
+        known = picture is not None and picture.grid is not None
+        for text, step in zip(self._ends, (steps[0], steps[-1]), strict=True):
+            text.show(f"step {step:,}" if known else "")
+
+    def _show_controls(self, picture: FiringSurvey | None) -> None:
+        _fill(self._step, picture.swept if picture else (), picture and picture.checkpoint)
+        _fill(self._layers, picture.layers if picture else (), picture and picture.layer)
+        here = picture and (picture.checkpoint, picture.channel)
+        _fill(self._changes, picture.changes if picture else (), here)
+        life = picture and picture.life
+        self._channel.max = len(life.fired) - 1 if life else 0
+        self._channel.value = (picture.channel or 0) if picture and life else 0
+        self._step.disabled, self._channel.disabled = picture is None, life is None
+
+    # -- what the user does -------------------------------------------------------------------
+
+    def _go(self, checkpoint: int, channel: int) -> None:
+        """Move the clock and select a channel of the layer that is shown."""
+        survey = self.painted
+        if survey is not None:
+            where = {} if survey.channel is not None else {"layer": survey.layer}
+            changes = {"checkpoint": checkpoint, "channel": channel, **where}
+            self.guarded(lambda: self.state.select(**changes))
+
+    def _clicked(self, x: int, y: int) -> None:
+        cell = self.painted.cell_at(x, y) if self.painted else None
+        if cell is not None:
+            self._go(*cell)
+
+    def _moved(self, x: int, y: int) -> None:
+        survey = self.painted  # another thread may draw a new one
+        cell = survey.cell_at(x, y) if survey else None
+        if survey is not None and cell is not None:
+            self._pointed.show(survey.describe(*cell))
+
+    def _arrow(self, dx: int, dy: int) -> None:
+        cell = self.painted.beside(dx, dy) if self.painted else None
+        if cell is not None:
+            self._go(*cell)
+
+    def _step_chosen(self, change: Any) -> None:
+        if change.new is not None and not self.state.publishing_here():
+            self.guarded(lambda: self.state.select(checkpoint=change.new))
+
+    def _channel_chosen(self, change: Any) -> None:
+        if not self.state.publishing_here():
+            self._go(self.state.selection.checkpoint, change.new)
+
+    def _layer_chosen(self, change: Any) -> None:
+        if change.new is not None and not self.state.publishing_here():
+            self.guarded(lambda: self.state.select(layer=change.new))
+
+    def _change_chosen(self, change: Any) -> None:
+        if change.new is not None and not self.state.publishing_here():
+            self._go(*change.new)
+
+
+def _list(name: str) -> Select:
+    found = Select(rows=5, layout=Layout(width="280px", height="94px"))
+    found.tooltip = name
+    found.add_class("cvw-mono")
+    return found
+
+
+def _titled(entries: Select) -> VBox:
+    return VBox([Text(entries.tooltip, "quiet"), entries], layout=Layout(overflow="hidden"))
+
+
+def _fill(control: Any, options: Sequence[tuple[str, Any]], value: Any) -> None:
+    """Give a list its options, and choose the one of this value, or none."""
+    if tuple(options) != control.options:
+        control.options = tuple(options)
+    known = [each for _, each in options]
+    control.value = value if value in known else None

@@ -1,0 +1,198 @@
+"""Controls for the options of a view: a row of labelled drop-downs and switches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from ipywidgets import (
+    BoundedIntText,
+    Box,
+    Button,
+    Checkbox,
+    Dropdown,
+    HBox,
+    IntSlider,
+    Layout,
+    VBox,
+    Widget,
+)
+
+from convviz_widgets.widgets.text import Text
+
+SIDES = {"output": "out", "input (pre-activation)": "in"}
+"""Before or after the nonlinearity: what a layer puts out, and what an activation takes in."""
+
+STEPS = (("angle-left", "previous", -1), ("angle-right", "next", 1))
+"""Icon of each button, its word, and how far it goes."""
+
+NARROW = 300
+"""Pixels below which the buttons leave too little room for the text, and go under it."""
+
+
+def line(*controls: Widget) -> HBox:
+    """Lay controls out side by side, in a line of constant height."""
+    return HBox(
+        list(controls),
+        layout=Layout(
+            flex="0 0 auto",
+            flex_flow="row wrap",  # in a narrow view
+            overflow="hidden",
+            min_height="32px",
+            align_items="center",
+        ),
+    )
+
+
+def last_control(rows: Sequence[Widget]) -> Any:
+    """Return the last control of these rows, where the focus goes back to from below them."""
+    controls = [control for row in rows for control in getattr(row, "children", ())]
+    return controls[-1] if controls else None
+
+
+def choice(view: Any, name: str, label: str, options: Sequence[Any], width: int = 190) -> Dropdown:
+    """Return a drop-down for the option ``name`` of a view."""
+    control = Dropdown(
+        options=list(options),
+        value=getattr(view, name),
+        description=label,
+        layout=Layout(width=f"{width}px", flex="0 0 auto"),
+        style={"description_width": "initial"},
+    )
+    return _tied(view, name, control)
+
+
+def side_choice(view: Any) -> Dropdown:
+    """Return the drop-down for the option ``side`` of a view."""
+    return choice(view, "side", "Show", list(SIDES.items()), 212)
+
+
+def switch(view: Any, name: str, label: str, width: int = 170) -> Checkbox:
+    """Return a check box for the option ``name`` of a view."""
+    control = Checkbox(
+        value=getattr(view, name),
+        description=label,
+        indent=False,
+        layout=Layout(width=f"{width}px", flex="0 0 auto"),
+    )
+    return _tied(view, name, control)
+
+
+def number(view: Any, name: str, label: str, width: int = 140) -> BoundedIntText:
+    """Return a field for the whole number of the option ``name`` of a view, from 0."""
+    control = BoundedIntText(
+        value=getattr(view, name),
+        min=0,
+        max=1_000_000,
+        description=label,
+        layout=Layout(width=f"{width}px", flex="0 0 auto"),
+        style={"description_width": "initial"},
+    )
+    return _tied(view, name, control)
+
+
+def slider(view: Any, name: str, label: str, most: int, width: int = 200) -> IntSlider:
+    """Return a slider for the whole number of the option ``name`` of a view, from 1."""
+    control = IntSlider(
+        value=getattr(view, name),
+        min=1,
+        max=most,
+        description=label,
+        layout=Layout(width=f"{width}px", flex="0 0 auto"),
+        style={"description_width": "initial"},
+    )
+    return _tied(view, name, control)
+
+
+def icon_button(
+    view: Any,
+    icon: str,
+    name: str,
+    action: Callable[[], Any],
+    width: int = 40,
+    height: int = 28,
+) -> Button:
+    """Return a button that does something with the state of a view; ``icon`` is in `ICONS`."""
+    still = Layout(width=f"{width}px", height=f"{height}px", flex="0 0 auto", padding="0")
+    button = Button(icon=icon, tooltip=name, layout=still)
+    button.add_class("cvw-icon")
+    button.on_click(lambda _button: view.guarded(action))
+    return button
+
+
+def named(control: Any, name: str) -> Any:
+    """Give a control that stands below a title a name of its own, for those who only hear it.
+
+    A tooltip would name it less well, and a button, a box and a picture differently or not at all.
+    """
+    control.description = name
+    control.add_class("cvw-named")
+    return control
+
+
+def _tied(view: Any, name: str, control: Any) -> Any:
+    """Write the control's value into the option, and the option's into the control.
+
+    The option owns the value: it validates what the page sends, which may be anything.
+    """
+    control.observe(lambda change: setattr(view, name, change.new), names="value")
+    view.observe(lambda change: setattr(control, "value", change.new), names=name)
+    return control
+
+
+def legend(*entries: tuple[str, str, str]) -> HBox:
+    """Return a line of entries (name, colour, "solid" or "dashed")."""
+    still = Layout(overflow="hidden", flex="0 0 auto", flex_flow="row wrap", min_height="22px")
+    return HBox([_entry(*entry) for entry in entries], layout=still)
+
+
+def _entry(name: str, colour: str, stroke: str) -> HBox:
+    swatch = VBox(layout=Layout(width="18px", height="4px", margin="9px 4px 0 6px"))
+    swatch.layout.border_top = f"3px {stroke} {colour}"
+    return HBox([swatch, Text(name, "quiet")], layout=Layout(overflow="hidden", flex="0 0 auto"))
+
+
+class PointerLine(Box):
+    """Text of constant height, and buttons for those who cannot point at the picture.
+
+    Parameters
+    ----------
+    view
+        Says what goes wrong when a button is pressed.
+    width
+        In pixels: the picture's.
+    steps
+        What the buttons step through, as they are called: "channel". Without it there are none.
+    step
+        Called with -1 or 1.
+    """
+
+    def __init__(
+        self, view: Any, width: int, steps: str = "", step: Callable[[int], Any] | None = None
+    ) -> None:
+        alone = width < NARROW
+        self._text = Text(kind="quiet", flex="0 0 100%" if alone else "1 1 0", min_width="0")
+        self.buttons: tuple[Button, ...] = ()
+        if step is not None and steps:
+            self.buttons = tuple(
+                icon_button(view, icon, f"{word} {steps}", partial(step, by), 30, 22)
+                for icon, word, by in STEPS
+            )
+        height = 46 if alone and self.buttons else 24
+        still = Layout(width=f"{width}px", height=f"{height}px", flex="0 0 auto", margin="0")
+        still.align_items, still.overflow, still.flex_flow = "center", "hidden", "row wrap"
+        super().__init__([self._text, *self.buttons], layout=still)
+
+    def show(self, text: str) -> None:
+        """Say what is under the pointer."""
+        self._text.show(text)
+
+    @property
+    def value(self) -> str:
+        """What the line says, as HTML."""
+        return str(self._text.value)
+
+    def first_button(self) -> Button | None:
+        """Return the control that follows the picture, if there is one."""
+        return next(iter(self.buttons), None)

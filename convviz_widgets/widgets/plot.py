@@ -1,0 +1,291 @@
+"""A plot of constant size whose pixels and values are known to the kernel."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from bqplot import Axis, Figure, LinearScale, LogScale, Mark
+from ipywidgets import Layout
+
+from convviz_widgets.widgets.raster import Overlay
+from convviz_widgets.widgets.text import ACCENT, QUIET
+
+MARGIN = {"top": 10, "bottom": 44, "left": 62, "right": 14}
+"""Around the plotting area, in pixels; room for ticks and labels."""
+
+CURVES = ("#3d8fd1", "#e08a00", "#2a9d6f", "#c0679f", "#7a6fd0", "#5d9cb0", "#9a8f2d")
+"""Colours of curves that can be told apart on white and on black, by most colour-blind too
+(after Okabe and Ito, lightened)."""
+
+DASH = 0.3
+"""Half the width of the curve of a single checkpoint, in places."""
+
+NARROW = 8
+"""Pixels of a place below which a frame would cover what it frames."""
+
+
+@dataclass
+class Plot:
+    """A figure with one axis across and one up, and the place of its values on the screen."""
+
+    width: int
+    height: int
+    x: LinearScale
+    y: LinearScale | LogScale
+    figure: Figure
+    margin: Mapping[str, int] = field(default_factory=lambda: MARGIN)
+
+    @property
+    def lines(self) -> tuple[Mark, ...]:
+        """What is drawn: the marks that are visible, those below first."""
+        return tuple(mark for mark in self.figure.marks if mark.visible)
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        """What the axis across and the one up measure."""
+        across, up = self.figure.axes
+        return across.label, up.label
+
+    @property
+    def columns(self) -> int:
+        """Pixels across the plotting area."""
+        return self.width - self.margin["left"] - self.margin["right"]
+
+    @property
+    def top_and_bottom(self) -> tuple[int, int]:
+        """First and last row of pixels of the plotting area."""
+        return self.margin["top"], self.height - self.margin["bottom"]
+
+    def to_pixel(self, value: float) -> float | None:
+        """Return where ``value`` lies across, in pixels; None if it is out of sight."""
+        low, high = self.x.min, self.x.max
+        if low is None or high is None or not low <= value <= high:
+            return None
+        share = (value - low) / (high - low) if high > low else 0.5
+        return float(self.margin["left"] + share * self.columns)
+
+    def to_value(self, pixel: float) -> float:
+        """Return the value across that a pixel stands for, kept within the axis."""
+        share = min(1.0, max(0.0, (pixel - self.margin["left"]) / self.columns))
+        return float(self.x.min + share * (self.x.max - self.x.min))
+
+    def show(self, x: tuple[float, float], y: tuple[float, float]) -> None:
+        """Set the ends of both axes; ends that are the same are moved apart."""
+        for scale, (low, high) in ((self.x, x), (self.y, y)):
+            if not (math.isfinite(low) and math.isfinite(high) and low < high):
+                low, high = apart(low, high, isinstance(scale, LogScale))
+            with scale.hold_sync():
+                scale.min, scale.max = low, high
+
+
+class PointedPlot:
+    """A `Plot` below a canvas that reports clicks and the pointer.
+
+    A subclass says what it shows, what a click means, and what lies under the pointer. What a user
+    does to it can be done in code, as on an `Overlay`: `click`, `point_at`, `leave`, `press`.
+
+    Parameters
+    ----------
+    plot
+        An empty plot.
+    pointed
+        Called with what is under the pointer, in words.
+
+    Attributes
+    ----------
+    plot : the plot, with the lines that it shows.
+    overlay : the widget that stands in the page.
+    """
+
+    def __init__(self, plot: Plot, pointed: Callable[[str], Any]) -> None:
+        self.plot, self._pointed = plot, pointed
+        self.overlay = overlay = Overlay(plot.figure)
+        overlay.resize(plot.width, plot.height)
+        overlay.on_click(self.pick_at)
+        overlay.on_move(self._moved, lambda: pointed(""))
+        self.click, self.point_at = overlay.click, overlay.point_at
+        self.leave, self.press = overlay.leave, overlay.press
+
+    def pick_at(self, x: int, y: int) -> None:
+        """Do what a click on a pixel means."""
+        raise NotImplementedError
+
+    def words_at(self, x: int, y: int) -> str | None:
+        """Say what lies at a pixel; None while there is nothing to see."""
+        raise NotImplementedError
+
+    def _moved(self, x: int, y: int) -> None:
+        words = self.words_at(x, y)
+        if words is not None:
+            self._pointed(words)
+
+
+def apart(low: float, high: float, logarithmic: bool) -> tuple[float, float]:
+    """Return ends that have a distance, for data that are all the same, or none."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return (0.1, 1.0) if logarithmic else (0.0, 1.0)
+    return (low / 2, low * 2) if logarithmic else (low - 0.5, high + 0.5)
+
+
+def make_plot(
+    width: int,
+    height: int,
+    x_label: str,
+    y_label: str,
+    *,
+    logarithmic: bool = False,
+    margin: Mapping[str, int] = MARGIN,
+) -> Plot:
+    """Return an empty plot; ticks are few enough not to collide."""
+    x = LinearScale(min=0.0, max=1.0, allow_padding=False)
+    y = (
+        LogScale(min=0.1, max=1.0)
+        if logarithmic
+        else LinearScale(min=0.0, max=1.0, allow_padding=False)
+    )
+    style: dict[str, Any] = {"grid_lines": "none", "label_color": QUIET}
+    across = Axis(
+        scale=x, label=x_label, num_ticks=5, tick_format=",.0f", label_offset="32px", **style
+    )
+    up = Axis(scale=y, side="left", label=y_label, tick_format=".3~g", label_offset="46px", **style)
+    if not logarithmic:
+        up.num_ticks = 5
+    figure = Figure(
+        marks=[],
+        axes=[across, up],
+        animation_duration=0,
+        fig_margin=dict(margin),
+        background_style={"fill": "transparent"},
+        padding_x=0.0,
+        padding_y=0.0,
+        min_aspect_ratio=0.01,
+        max_aspect_ratio=100.0,
+        layout=Layout(width=f"{width}px", height=f"{height}px", min_width="0"),
+    )
+    return Plot(width, height, x, y, figure, margin)
+
+
+def colour_of(name: str, names: Sequence[str]) -> str:
+    """Return the colour of a curve: the same as long as the names are."""
+    return CURVES[list(names).index(name) % len(CURVES)]
+
+
+def mark_steps(plot: Plot, steps: Sequence[int]) -> None:
+    """Label the axis across with the steps of some of the checkpoints.
+
+    Where the checkpoints are not evenly spaced in training, it says that they are here.
+    """
+    axis = plot.figure.axes[0]
+    axis.label = axis_label(steps)
+    indices = whole_numbers(0, len(steps) - 1)
+    labels = {str(index): f"{steps[index]:,}" for index in indices}
+    label_ticks(axis, indices, labels)
+
+
+def axis_label(steps: Sequence[int]) -> str:
+    """Return what the axis measures, in words.
+
+    The last checkpoint may come early: a training ends where it ends.
+
+    >>> axis_label([0, 100, 200, 230])
+    'step'
+    >>> axis_label([0, 1, 10, 100])
+    'step (not to scale)'
+    """
+    gaps = np.diff(steps)
+    is_even = (gaps[:-1] == gaps[:1]).all() and (gaps[-1:] <= gaps[:1]).all()
+    return "step" if is_even else "step (not to scale)"
+
+
+def span(count: int) -> tuple[float, float]:
+    """Return the ends of the axis: half a place before the first and after the last."""
+    return -0.5, count - 0.5
+
+
+def as_lines(x: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return places and values (curves, checkpoints) as bqplot takes them.
+
+    It drops axes of length one, so that the curves of a single checkpoint would turn into one
+    curve; they become dashes instead.
+    """
+    if len(x) == 1:
+        return np.array([x[0] - DASH, x[0] + DASH]), np.repeat(values, 2, axis=-1)
+    return x, values
+
+
+def checkpoint_at(plot: Plot, pixel: int, count: int) -> int:
+    """Return the checkpoint whose place a pixel lies in, or the nearest one."""
+    return min(count - 1, max(0, round(plot.to_value(pixel))))
+
+
+def draw_frame(canvas: Any, plot: Plot, index: int) -> None:
+    """Draw a frame around the place of a checkpoint, a line where the place is narrow."""
+    low, high = plot.to_pixel(index - 0.5), plot.to_pixel(index + 0.5)
+    if low is None or high is None or high - low < NARROW:
+        draw_line(canvas, plot, index)
+        return
+    top, bottom = plot.top_and_bottom
+    canvas.stroke_style, canvas.line_width = ACCENT, 2
+    canvas.stroke_rect(low, top, high - low, bottom - top)
+
+
+def draw_line(canvas: Any, plot: Plot, index: int) -> None:
+    """Draw a line through the place of a checkpoint, or of anything else on the axis."""
+    x = plot.to_pixel(index)
+    if x is not None:
+        top, bottom = plot.top_and_bottom
+        canvas.stroke_style, canvas.line_width = ACCENT, 2
+        canvas.stroke_line(x, top, x, bottom)
+
+
+def round_numbers(low: float, high: float, at_most: int = 5) -> list[float]:
+    """Return up to ``at_most`` multiples of 1, 2 or 5 times a power of ten from low to high."""
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        return []
+    power = 10.0 ** math.floor(math.log10((high - low) / at_most))
+    for factor in (1, 2, 5, 10, 20, 50):
+        step = factor * power
+        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+        if last - first < at_most:
+            return [k * step for k in range(first, last + 1)]
+    return []
+
+
+def whole_numbers(low: float, high: float, at_most: int = 5) -> list[int]:
+    """Return up to ``at_most`` whole numbers from low to high, evenly spaced from zero."""
+    first, last = math.ceil(low), math.floor(high)
+    step = next(
+        factor * 10**power
+        for power in range(20)
+        for factor in (1, 2, 5)
+        if last // (factor * 10**power) - -(-first // (factor * 10**power)) < at_most
+    )
+    return list(range(-(-first // step) * step, last + 1, step))
+
+
+def mark_values(plot: Plot) -> None:
+    """Write round numbers at the upright axis."""
+    axis = plot.figure.axes[1]
+    axis.tick_format = ".3~g"
+    axis.tick_values = round_numbers(plot.y.min, plot.y.max)
+
+
+def mark_powers_of_ten(plot: Plot) -> None:
+    """Write powers of ten at an upright axis of logarithms."""
+    ticks = whole_numbers(plot.y.min, plot.y.max)
+    label_ticks(plot.figure.axes[1], ticks, {str(tick): f"1e{tick}" for tick in ticks})
+
+
+def label_ticks(axis: Axis, values: Sequence[int], labels: dict[str, str]) -> None:
+    """Write labels at whole numbers of an axis.
+
+    The labels are sent first, and by themselves: the page moves the ticks in a transition, which
+    would end with the labels that it began with.
+    """
+    if axis.tick_labels != labels:
+        axis.tick_labels = labels
+        axis.tick_values = values

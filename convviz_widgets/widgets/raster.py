@@ -1,0 +1,351 @@
+"""A picture or a figure in a page, under a canvas for pointer, keys and highlights."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+from ipycanvas import Canvas, hold_canvas
+from ipywidgets import Box as WidgetBox
+from ipywidgets import DOMWidget, GridBox, Layout
+from ipywidgets import Image as ImageWidget
+from PIL import Image
+
+from convviz_widgets.tensors import Box, rgb_png
+from convviz_widgets.widgets.text import ACCENT
+
+Pointer = Callable[[int, int], None]
+
+Hold = Callable[[], AbstractContextManager[Any]]
+
+ARROWS = {"ArrowLeft": (-1, 0), "ArrowRight": (1, 0), "ArrowUp": (0, -1), "ArrowDown": (0, 1)}
+
+EVENTS = (
+    "mouse_move",
+    "mouse_down",
+    "mouse_up",
+    "mouse_out",
+    "touch_start",
+    "touch_move",
+    "touch_end",
+    "touch_cancel",
+    "key_down",
+)
+"""What a canvas is listened to for, as ipycanvas calls it."""
+
+EMPTY_PNG = rgb_png(np.zeros((1, 1, 4), np.uint8))
+
+
+class Overlay(GridBox):
+    """A transparent canvas on a widget: it draws highlights and reports pointer and keys.
+
+    `click`, `point_at`, `leave`, `drag` and `press` do in code what a user does on the page.
+
+    Parameters
+    ----------
+    under
+        The widget that is seen through the canvas.
+    before
+        The control that takes the focus on Escape or Shift+Tab: a canvas swallows every key.
+    after
+        The one that takes it on Tab. Where one of the two is missing the other does.
+    hold
+        The state's ``hold``: a page that is ready asks from a thread of its own to be painted,
+        and must not do so in the middle of a publication.
+    """
+
+    def __init__(
+        self,
+        under: DOMWidget,
+        *,
+        before: DOMWidget | None = None,
+        after: DOMWidget | None = None,
+        hold: Hold = nullcontext,
+    ) -> None:
+        self.before, self.after, self.hold = before, after, hold
+        self._under = under
+        self._canvas = Canvas(width=1, height=1)
+        for part in (under, self._canvas):
+            part.layout.flex, part.layout.margin = "0 0 auto", "0"
+            part.layout.grid_area = "1 / 1"
+        still = Layout(flex="0 0 auto", margin="0", overflow="hidden")
+        super().__init__([under, self._canvas], layout=still)
+        self._size = (0, 0)
+        self._pointer: tuple[int, int] | None = None
+        self._drawing: Callable[[Canvas], None] = lambda canvas: None
+        self._canvas.on_client_ready(self.repaint)
+        self._callbacks: dict[str, list[Callable[..., Any]]] = {event: [] for event in EVENTS}
+        for event in EVENTS:
+            getattr(self._canvas, f"on_{event}")(partial(self._tell, event))
+        self._on("mouse_move", self._follow)
+        self._on("mouse_out", self._forget)
+
+    # -- show ---------------------------------------------------------------------------------
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self._size
+
+    def resize(self, width: int, height: int) -> None:
+        """Give the widget and the canvas the same size in pixels; the drawing is forgotten."""
+        if (width, height) != self._size:
+            self._size = (width, height)
+            for part in (self._under, self._canvas, self):
+                part.layout.width, part.layout.height = f"{width}px", f"{height}px"
+            self._canvas.width, self._canvas.height = width, height
+
+    def paint(self, drawing: Callable[[Canvas], None]) -> None:
+        """Draw on the empty canvas, now and again whenever a page has lost it."""
+        self._drawing = drawing
+        self._paint()
+
+    def repaint(self) -> None:
+        """Draw the same again: a page that is ready has an empty canvas, and asks for it."""
+        with self.hold():
+            self._paint()
+
+    def _paint(self) -> None:
+        with hold_canvas():
+            self._canvas.clear()
+            self._drawing(self._canvas)
+            _scratch().clear()
+
+    # -- pointer and keys ---------------------------------------------------------------------
+
+    def on_click(self, callback: Pointer) -> None:
+        """Call ``callback(x, y)`` with the pixel that is pressed."""
+
+        def pressed(x: float, y: float) -> None:
+            # The canvas takes the focus before it asks where it lies: one that is partly out of
+            # sight scrolls in between, and x and y are off. The move before was read right.
+            callback(*(self._pointer or (int(x), int(y))))
+
+        self._on("mouse_down", pressed)
+
+    def on_release(self, callback: Pointer) -> None:
+        """Call ``callback(x, y)`` with the pixel on which the button is let go."""
+        self._on("mouse_up", lambda x, y: callback(int(x), int(y)))
+
+    def on_move(self, callback: Pointer, leave: Callable[[], None]) -> None:
+        """Call ``callback(x, y)`` with the pixel under the pointer, ``leave()`` when it goes."""
+        self._on("mouse_move", lambda x, y: callback(int(x), int(y)))
+        self._on("mouse_out", lambda _x, _y: leave())
+
+    def on_stroke(
+        self,
+        press: Callable[[float, float], None],
+        move: Callable[[float, float], None],
+        lift: Callable[[], None],
+    ) -> None:
+        """Call ``press(x, y)``, ``move(x, y)`` and ``lift()`` for each stroke of mouse or finger.
+
+        A stroke ends at the edge: whether the button is let go outside is not heard.
+        """
+        is_down = False
+
+        def pressed(x: float, y: float) -> None:
+            nonlocal is_down
+            is_down = True
+            press(x, y)
+
+        def moved(x: float, y: float) -> None:
+            if is_down:
+                move(x, y)
+
+        def lifted(*_place: Any) -> None:
+            nonlocal is_down
+            if is_down:
+                is_down = False
+                lift()
+
+        def first(callback: Callable[[float, float], None]) -> Callable[[list[Any]], None]:
+            def touched(touches: list[Any]) -> None:
+                for x, y in touches[:1]:
+                    callback(x, y)
+
+            return touched
+
+        self._on("mouse_down", lambda x, y: pressed(*(self._pointer or (x, y))))  # see on_click
+        self._on("mouse_move", moved)
+        self._on("touch_start", first(pressed))
+        self._on("touch_move", first(moved))
+        for ending in ("mouse_up", "mouse_out", "touch_end", "touch_cancel"):
+            self._on(ending, lifted)
+
+    def on_arrow(self, callback: Pointer) -> None:
+        """Call ``callback(dx, dy)`` for an arrow key; Tab and Escape leave the canvas."""
+
+        def pressed(key: str, shift: bool = False, *_others: bool) -> None:
+            if key in ARROWS:
+                callback(*ARROWS[key])
+            elif key in ("Tab", "Escape"):
+                self._leave(onward=key == "Tab" and not shift)
+
+        self._on("key_down", pressed)
+
+    def focus(self) -> None:
+        """Take the focus."""
+        self._canvas.focus()
+
+    def _on(self, event: str, callback: Callable[..., Any]) -> None:
+        self._callbacks[event].append(callback)
+
+    def _tell(self, event: str, *what: Any) -> None:
+        for callback in self._callbacks[event]:
+            callback(*what)
+
+    # -- what a user does, in code ------------------------------------------------------------
+
+    def click(self, x: float, y: float) -> None:
+        """Move the pointer to a pixel, press the button there and let it go.
+
+        >>> view = cvw.ActivationMosaic(state)
+        >>> box = view.painted.mosaic.box(2)
+        >>> view.raster.click(box.x + 1, box.y + 1)
+        >>> state.channel
+        2
+        """
+        self.drag((x, y))
+
+    def point_at(self, x: float, y: float) -> None:
+        """Move the pointer to a pixel."""
+        self._tell("mouse_move", x, y)
+
+    def leave(self) -> None:
+        """Move the pointer away."""
+        self._tell("mouse_out", *(self._pointer or (0, 0)))
+
+    def drag(self, *places: tuple[float, float]) -> None:
+        """Press the button at the first of these pixels, go through the others, let go."""
+        self.point_at(*places[0])
+        self._tell("mouse_down", *places[0])
+        for place in places[1:]:
+            self.point_at(*place)
+        self._tell("mouse_up", *places[-1])
+
+    def press(self, key: str, *, shift: bool = False) -> None:
+        """Press a key while the canvas has the focus: "ArrowLeft", "Tab", "Escape".
+
+        >>> view = cvw.ActivationMosaic(state)
+        >>> view.raster.press("ArrowRight")
+        >>> state.channel
+        1
+        """
+        self._tell("key_down", key, shift, False, False)
+
+    def _leave(self, onward: bool) -> None:
+        control = (self.after or self.before) if onward else (self.before or self.after)
+        if control is not None:
+            control.focus()
+
+    def _follow(self, x: float, y: float) -> None:
+        self._pointer = int(x), int(y)
+
+    def _forget(self, _x: float, _y: float) -> None:
+        self._pointer = None
+
+
+class Raster(WidgetBox):
+    """A frame of constant size that shows one picture, scrolls it, and follows the pointer.
+
+    The picture is an image widget, so it survives a reload of the page. The kernel sends each
+    pixel as it is to be seen: the page never scales it down.
+
+    What is seen can be read (`png`, `pixels`, `size`, `boxes`), and what a user does to it can be
+    done in code, as on an `Overlay`: `click`, `point_at`, `leave`, `drag`, `press`.
+
+    Parameters
+    ----------
+    width, height
+        Size of the frame in CSS pixels; a larger picture scrolls inside.
+    before, after, hold
+        As for an `Overlay`.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        *,
+        before: DOMWidget | None = None,
+        after: DOMWidget | None = None,
+        hold: Hold = nullcontext,
+    ) -> None:
+        self._image = ImageWidget(value=EMPTY_PNG, format="png")
+        self._image.add_class("cvw-pixels")
+        self.overlay = Overlay(self._image, before=before, after=after, hold=hold)
+        overlay = self.overlay
+        self.on_click, self.on_move = overlay.on_click, overlay.on_move
+        self.on_arrow, self.on_stroke = overlay.on_arrow, overlay.on_stroke
+        self.click, self.point_at, self.leave = overlay.click, overlay.point_at, overlay.leave
+        self.drag, self.press, self.repaint = overlay.drag, overlay.press, overlay.repaint
+        self._shown: tuple[int, int, tuple[Box, ...]] = (0, 0, ())
+        frame = Layout(width=f"{width}px", height=f"{height}px", flex="0 0 auto", margin="0")
+        frame.overflow, frame.display = "auto", "block"
+        super().__init__([self.overlay], layout=frame)
+        self.add_class("cvw-frame")
+
+    @property
+    def png(self) -> bytes:
+        """The file of the picture that is seen."""
+        return bytes(self._image.value)
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """The picture that is seen: uint8 (height, width, 4), red, green, blue and opacity.
+
+        >>> view = cvw.ActivationMosaic(state)
+        >>> view.raster.pixels.shape[:2] == view.raster.size[::-1]
+        True
+        """
+        return np.asarray(Image.open(io.BytesIO(self.png)).convert("RGBA"))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the picture on the page, in CSS pixels."""
+        return self.overlay.size
+
+    @property
+    def boxes(self) -> tuple[Box, ...]:
+        """What is outlined in the picture, in its pixels."""
+        return self._shown[2]
+
+    def show(self, png: bytes, width: int, height: int, boxes: Sequence[Box] = ()) -> None:
+        """Show a picture of ``width`` × ``height`` pixels with these boxes highlighted."""
+        self.overlay.resize(width, height)
+        self._image.value = png
+        if self._shown != (width, height, tuple(boxes)):
+            self._shown = (width, height, tuple(boxes))
+            self.overlay.paint(partial(_outline, boxes=tuple(boxes)))
+
+    def highlight(self, *boxes: Box) -> None:
+        """Outline these boxes, in pixels of the picture, instead of those before."""
+        width, height, before = self._shown
+        if boxes != before:
+            self._shown = (width, height, boxes)
+            self.overlay.paint(partial(_outline, boxes=boxes))
+
+
+@cache
+def _scratch() -> Canvas:
+    """Return the canvas that nobody looks at: clearing it ends each batch well.
+
+    After a reload the first message lacks its canvas and kills the queue (ipycanvas issue 322).
+    """
+    return Canvas(width=1, height=1)
+
+
+def _outline(canvas: Canvas, boxes: Sequence[Box]) -> None:
+    """Draw the accent with a light line inside, so that it reads on any colour below."""
+    for box in boxes:
+        for inset, width, colour in ((1, 2, ACCENT), (2.5, 1, "#ffffff")):
+            canvas.line_width = width
+            canvas.stroke_style = colour
+            canvas.stroke_rect(
+                box.x + inset, box.y + inset, box.width - 2 * inset, box.height - 2 * inset
+            )

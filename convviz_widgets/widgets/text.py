@@ -1,0 +1,167 @@
+"""Text in a page: always escaped, because names and messages come from strangers."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ipywidgets import HTML, Layout
+
+ICONS = {
+    "angle-left": "f104",
+    "angle-right": "f105",
+    "expand": "f065",
+    "fast-backward": "f049",
+    "fast-forward": "f050",
+    "pause": "f04c",
+    "play": "f04b",
+    "step-backward": "f048",
+    "step-forward": "f051",
+}
+"""Character of each icon in Font Awesome."""
+
+SILENT_ICONS = "\n".join(
+    f'.cvw-icon .fa-{name}::before {{ content: "\\{code}" / ""; }}' for name, code in ICONS.items()
+)
+"""Without these a button's name is its icon, a character that no voice can read; so its tooltip."""
+
+STYLE = """<style>
+.cvw-view { color: var(--jp-ui-font-color1, #222); }
+.cvw-line, .cvw-line > .widget-html-content {
+  line-height: 20px; min-height: 20px; font-size: 13px; overflow: hidden; margin: 0;
+  text-overflow: ellipsis; white-space: nowrap; color: var(--jp-ui-font-color1, #222); }
+.cvw-title > .widget-html-content { font-weight: 600; }
+.cvw-quiet, .cvw-quiet > .widget-html-content { line-height: 18px; min-height: 18px; }
+.cvw-quiet > .widget-html-content { color: var(--jp-ui-font-color2, #666); font-size: 12px; }
+.cvw-wrap, .cvw-wrap > .widget-html-content { white-space: normal; }
+.cvw-busy > .widget-html-content { color: #d9480f; text-align: right; }
+.cvw-problem > .widget-html-content {
+  color: var(--jp-error-color0, #b71c1c); white-space: pre-wrap; overflow-wrap: anywhere; }
+.cvw-pixels, .cvw-pixels img { image-rendering: pixelated; max-width: none !important; margin: 0; }
+.cvw-frame { background: var(--jp-layout-color1, #fff); border-radius: 3px; }
+.cvw-frame canvas { outline-offset: -2px; }
+.cvw-frame canvas:focus { outline: 2px solid #d9480f; }
+.cvw-pad canvas { cursor: crosshair; touch-action: none; }
+.cvw-mono select { font-family: var(--jp-code-font-family, monospace); font-size: 12px;
+  overflow-x: hidden; }
+.cvw-tabs > .lm-TabBar .lm-TabBar-tab { flex: 1 1 auto; min-width: 0; padding: 0 6px; }
+.cvw-tabs > .lm-TabBar .lm-TabBar-tabLabel { text-align: center; }
+.cvw-named { position: relative; }
+.cvw-named > .widget-label { position: absolute; width: 1px; height: 1px; min-width: 0; margin: 0;
+  padding: 0; overflow: hidden; clip-path: inset(50%); }
+"""
+STYLE += SILENT_ICONS + "\n</style>"
+"""Colours come from the theme, so that light and dark both read; the accent is the one colour."""
+
+QUIET = "#8a8a8a"
+"""A grey for the labels of axes that reads on white and on black."""
+
+ACCENT = "#d9480f"
+"""The one accent colour: what is selected, and what is being computed."""
+
+WIDTH = 84
+
+COLOURS = {
+    "": "var(--jp-ui-font-color1, #222)",
+    "quiet": "var(--jp-ui-font-color2, #666)",
+    "accent": ACCENT,
+}
+
+
+class Style(HTML):
+    """The style sheet of the views; takes no room."""
+
+    def __init__(self) -> None:
+        super().__init__(STYLE)
+        self.layout.display = "none"
+
+
+class Text(HTML):
+    """One escaped piece of text. ``kind`` is title, quiet, wrap, busy or problem."""
+
+    def __init__(self, text: str = "", kind: str = "", **layout: Any) -> None:
+        super().__init__(html.escape(text))
+        self.add_class("cvw-line")
+        for name in kind.split():
+            self.add_class(f"cvw-{name}")
+        for name, value in layout.items():
+            setattr(self.layout, name, value)
+
+    def show(self, text: str) -> None:
+        """Show another text; an equal one sends nothing."""
+        self.value = html.escape(text)
+
+
+class StripLabels(HTML):
+    """A name and a number for each strip, in lines as high as the strips."""
+
+    def __init__(self) -> None:
+        super().__init__(layout=Layout(width=f"{WIDTH}px", flex="0 0 auto", margin="0"))
+
+    def show(self, labels: Sequence[tuple[str, str]], height: int) -> None:
+        """Write (name, number) of each strip; ``height`` is a strip's with its gap, in pixels."""
+        cell = "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
+        lines = "".join(
+            f'<div style="height:{height}px;line-height:{height}px;display:flex;font-size:12px;'
+            f'color:var(--jp-ui-font-color1,#222)"><span style="flex:1;{cell}">'
+            f"{html.escape(name)}</span>"
+            f'<span style="{cell};padding-right:10px;color:var(--jp-ui-font-color2,#666)">'
+            f"{html.escape(number)}</span></div>"
+            for name, number in labels
+        )
+        self.value = f'<div style="padding-top:2px">{lines}</div>'
+
+
+@dataclass(frozen=True)
+class Label:
+    """A piece of text in the middle of a rectangle. ``kind`` is "", quiet or accent."""
+
+    text: str
+    x: int
+    y: int
+    width: int
+    kind: str = ""
+
+
+class TileLabels(HTML):
+    """Escaped labels at fixed places."""
+
+    def show(self, labels: Sequence[Label], width: int, height: int) -> None:
+        """Show these labels over a picture of ``width`` × ``height`` pixels."""
+        spans = "".join(map(_span, labels))
+        size = f"position:relative;width:{width}px;height:{height}px"
+        self.value = f'<div style="{size}">{spans}</div>'
+
+
+def _span(label: Label) -> str:
+    place = f"position:absolute;left:{label.x}px;top:{label.y}px;width:{label.width}px"
+    look = "font-size:11px;line-height:16px;text-align:center;overflow:hidden;white-space:nowrap"
+    colour = f"color:{COLOURS[label.kind]}"
+    return f'<span style="{place};{look};{colour}">{html.escape(label.text)}</span>'
+
+
+def in_words(value: float, digits: int = 4) -> str:
+    """Return a number with so many digits; NaN and the infinities by their names."""
+    if math.isnan(value):
+        return "not a number"
+    if math.isinf(value):
+        return "infinite" if value > 0 else "minus infinite"
+    return f"{value:.{digits}g}"
+
+
+def range_of(values: np.ndarray) -> str:
+    """Say from where to where the finite values go, and how many are not finite."""
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return "no finite value" if values.size else "no value"
+    return f"{finite.min():.3g} to {finite.max():.3g}{not_finite(values)}"
+
+
+def not_finite(values: np.ndarray) -> str:
+    """Say how many values are NaN or infinite, to follow something else; empty for none."""
+    count = values.size - int(np.isfinite(values).sum())
+    return f", {count:,} NaN or infinite" if count else ""

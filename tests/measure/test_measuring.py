@@ -1,0 +1,151 @@
+"""What is measured equals what torch, autograd and a count by hand say."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from convviz_widgets.measure import (
+    BIASES,
+    OUTPUT_GRADIENTS,
+    OUTPUTS,
+    PRE_ACTIVATIONS,
+    WEIGHT_GRADIENTS,
+    WEIGHTS,
+    measure_activations,
+    measure_gradients,
+    measure_parameters,
+    measure_updates,
+    weights_of,
+)
+from convviz_widgets.probe import Probe
+
+
+def identity_net(inplace=False):
+    """A 1×1 convolution that returns the image, its negative, and -1 everywhere."""
+    net = nn.Sequential(
+        nn.Conv2d(1, 3, 1), nn.ReLU(inplace=inplace), nn.Flatten(), nn.Linear(12, 2)
+    )
+    with torch.no_grad():
+        net[0].weight.copy_(torch.tensor([1.0, -1.0, 0.0]).reshape(3, 1, 1, 1))
+        net[0].bias.copy_(torch.tensor([0.0, 0.0, -1.0]))
+        net[3].weight.copy_(torch.tensor([[0.5], [-0.25]]).expand(2, 12))
+        net[3].bias.zero_()
+    return net.eval()
+
+
+IMAGES = torch.tensor([[1.0, -2.0, 0.0, 1.0], [3.0, 3.0, 3.0, 3.0]]).reshape(2, 1, 2, 2)
+LABELS = torch.tensor([0, 1])
+
+
+def entropy(output):
+    return F.cross_entropy(output, LABELS)
+
+
+@pytest.fixture(params=[True, False], ids=["inplace", "plain"])
+def probe(request):
+    return Probe(identity_net(request.param), IMAGES)
+
+
+def test_activations_by_hand(probe):
+    found = measure_activations(probe, [IMAGES])
+    before, after = found.distributions["1", PRE_ACTIVATIONS], found.distributions["1", OUTPUTS]
+    assert (found.images, before.n, before.low, before.high) == (2, 24, -3.0, 3.0)
+    assert (after.zeros, after.low, after.high) == (17, 0.0, 3.0)
+    assert before.moments.mean == pytest.approx(-1 / 3)  # channel 2 is -1, the others cancel
+    assert found.distributions["0", OUTPUTS].low == -3.0
+
+
+def test_dead_and_firing_channels_are_counted_by_image(probe):
+    np.testing.assert_array_equal(measure_activations(probe, [IMAGES]).fired["1"], [2, 1, 0])
+
+
+def test_concentration_is_the_mean_over_the_maps_that_are_not_zero(probe):
+    found = measure_activations(probe, [IMAGES])
+    # [1, 0, 0, 1] and [0, 2, 0, 0] hold half of their mass in 1 of 4, [3, 3, 3, 3] in 2.
+    assert found.concentration["1"] == pytest.approx((0.25 + 0.25 + 0.5) / 3)
+
+
+def test_batches_add_up_to_the_whole(probe):
+    whole = measure_activations(probe, [IMAGES])
+    parts = measure_activations(probe, IMAGES.split(1))
+    assert parts.images == 2
+    for name, counted in whole.distributions.items():
+        np.testing.assert_array_equal(parts.distributions[name].counts, counted.counts)
+    np.testing.assert_array_equal(parts.fired["1"], whole.fired["1"])
+    assert parts.concentration == pytest.approx(whole.concentration)
+
+
+def test_gradients_equal_those_of_autograd(probe):
+    found = measure_gradients(probe, IMAGES, entropy)
+    net = identity_net()
+    hidden = net[0](IMAGES)
+    hidden.retain_grad()
+    loss = entropy(net[1:](hidden))
+    loss.backward()
+    for name, expected in (
+        (("0", OUTPUT_GRADIENTS), hidden.grad),
+        (("0", WEIGHT_GRADIENTS), net[0].weight.grad),
+        (("3", WEIGHT_GRADIENTS), net[3].weight.grad),
+    ):
+        counted = found.distributions[name]
+        assert counted.n == expected.numel()
+        assert counted.moments.norm == pytest.approx(expected.norm().item(), rel=1e-5)
+        assert counted.zeros == int((expected == 0).sum())
+        assert found.magnitudes[name] == pytest.approx(expected.abs().mean().item(), rel=1e-5)
+    assert found.loss == pytest.approx(loss.item())
+
+
+def test_a_layer_that_no_gradient_reaches_is_all_zeros():
+    net = identity_net()
+    with torch.no_grad():
+        net[3].weight.zero_()
+    found = measure_gradients(Probe(net, IMAGES), IMAGES, entropy)
+    assert found.distributions["1", OUTPUT_GRADIENTS].moments.norm == 0.0
+    assert found.distributions["3", OUTPUT_GRADIENTS].moments.norm > 0.0
+
+
+def test_parameters_are_counted_without_a_pass(probe):
+    found = measure_parameters(probe)
+    assert set(found.distributions) == {
+        (layer, quantity) for layer in ("0", "3") for quantity in (WEIGHTS, BIASES)
+    }
+    weights = found.distributions["0", WEIGHTS]
+    assert (weights.n, weights.zeros, weights.low, weights.high) == (3, 1, -1.0, 1.0)
+    assert (probe.forward_count, found.images) == (0, 0)
+
+
+def test_update_ratios_by_hand(probe):
+    before = weights_of(probe)
+    moved = identity_net().state_dict()
+    moved["3.weight"] = moved["3.weight"] * 1.5
+    probe.load(moved)
+    found = measure_updates(probe, before).update_ratios
+    assert found == pytest.approx({"0": 0.0, "3": 0.5})
+
+
+def test_the_ratio_to_weights_of_zero_is_undefined(probe):
+    before = {name: weight * 0 for name, weight in weights_of(probe).items()}
+    ratios = measure_updates(probe, before).update_ratios
+    assert set(ratios) == {"0", "3"}
+    assert all(math.isnan(ratio) for ratio in ratios.values())
+
+
+def test_counts_are_kept_in_the_smallest_type(probe):
+    found = measure_activations(probe, [IMAGES])
+    assert {each.counts.dtype for each in found.distributions.values()} == {np.dtype(np.uint8)}
+    assert found.nbytes == sum(e.counts.size for e in found.distributions.values()) + 3 * 8
+
+
+def test_the_twin_of_a_probe_has_weights_and_counts_of_its_own(probe):
+    broken = {name: value * float("nan") for name, value in identity_net().state_dict().items()}
+    probe.load(broken, "broken")
+    twin = probe.twin(IMAGES)
+    twin.load({name: value + 1 for name, value in identity_net().state_dict().items()}, "other")
+    twin.record(IMAGES)
+    assert (probe.key, probe.forward_count) == ("broken", 0)
+    assert probe.weight("0").isnan().all()
+    assert [info.name for info in twin.layers] == [info.name for info in probe.layers]

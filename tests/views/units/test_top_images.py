@@ -1,0 +1,291 @@
+"""Which nine images, where in them, and what comes back: on nets that can be followed by hand."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from ipywidgets import HTML
+from PIL import Image
+from torch import nn
+
+from convviz_widgets.checkpoints import CheckpointSeries
+from convviz_widgets.errors import InputError
+from convviz_widgets.images import ImageSet
+from convviz_widgets.probe import FieldBox
+from convviz_widgets.state import Direction, ModelState
+from convviz_widgets.sweeps import sweep
+from convviz_widgets.tensors import Limits
+from convviz_widgets.views import TopImages
+from convviz_widgets.views.units.top_picture import TILE, Window, painted, place
+from convviz_widgets.widgets import widget_tree
+
+PATIENCE = 60
+
+
+def swept(state, *indices, **options):
+    state.sweeps.ask(*(indices or range(len(state.steps))))
+    assert state.sweeps.wait(PATIENCE)
+    return TopImages(state, **options)
+
+
+def shown(view):
+    assert view.problem == ""
+    return view.compute(view.state.selection).picture
+
+
+def dots(values=(1.0, 3.0, 2.0), side=9):
+    """Return an image for each value, dark but for one pixel of that value at row 2, column 6."""
+    images = torch.zeros(len(values), 1, side, side)
+    images[:, 0, 2, 6] = torch.tensor(values)
+    return images
+
+
+def follower(*filters, activation=nn.ReLU):
+    """Return a net that has one 3×3 filter a channel, and its activation."""
+    net = nn.Sequential(nn.Conv2d(1, len(filters), 3, padding=1, bias=False), activation())
+    with torch.no_grad():
+        net[0].weight.copy_(torch.tensor(filters, dtype=torch.float32).reshape(-1, 1, 3, 3))
+    return net
+
+
+CENTRE = [0, 0, 0, 0, 2, 0, 0, 0, 0]
+CORNER = [2, 0, 0, 0, 0, 0, 0, 0, 0]
+NEVER = [-1] * 9
+
+
+def state_of(*nets, images=None, **options):
+    weights = [(10 * step, net.state_dict()) for step, net in enumerate(nets)]
+    series = CheckpointSeries.from_state_dicts(weights)
+    given = ImageSet(dots() if images is None else images, mean=0.0, std=0.5)
+    return ModelState(nets[0], given, checkpoints=series, layer="1", checkpoint=0, **options)
+
+
+def test_without_a_sweep_it_says_so_and_offers_one():
+    state = state_of(follower(CENTRE), follower(CORNER))
+    view = TopImages(state)
+    assert "step 0: not swept yet" in view.progress.words
+    assert view.progress.offers == ("Sweep this step", "Sweep all 2 steps")
+    assert shown(view).slots == ()
+    view.control("Sweep this step").click()
+    assert state.sweeps.wait(PATIENCE)
+    assert len(shown(view).slots) == 3
+    assert "3 of 3 images swept" in view.progress.words
+    assert [state.sweeps.at(index) is not None for index in (0, 1)] == [True, False]
+    state.close()
+
+
+def test_the_strongest_come_first_with_place_and_value():
+    view = swept(state_of(follower(CENTRE)))
+    slots = shown(view).slots
+    assert [slot.image for slot in slots] == [1, 2, 0]
+    assert [slot.value for slot in slots] == [6, 4, 2]
+    assert {slot.position for slot in slots} == {(2, 6)}
+    box = slots[0].box
+    assert (box.top, box.left, box.bottom, box.right) == (1, 5, 4, 8)
+
+
+def test_the_reconstruction_is_the_filter_times_the_inputs_std():
+    view = swept(state_of(follower(CENTRE)))
+    expected = np.zeros((1, 9, 9), np.float32)
+    expected[0, 2, 6] = 2 * 0.5
+    for slot in shown(view).slots:
+        np.testing.assert_array_equal(slot.map, expected)
+
+
+def test_zero_is_mid_grey_and_the_pixel_is_white():
+    view = swept(state_of(follower(CENTRE)))
+    picture = np.asarray(Image.open(io.BytesIO(shown(view).png)))
+    x, y = place(0, True)
+    middle = x + TILE // 2, y + TILE // 2
+    assert picture[middle[1], middle[0]].tolist() == [255, 255, 255, 255]
+    assert picture[y + 10, x + 10].tolist() == [128, 128, 128, 255]
+
+
+def test_patches_that_the_border_cuts_align():
+    box = FieldBox(top=0, left=3, bottom=2, right=6, offset=(1, 0), size=(3, 3))
+    picture = np.zeros((9, 9, 3), np.uint8)
+    picture[0, 4] = 255  # the middle of the full field
+    window = Window.of(box)
+    canvas = painted([picture], [None], [window], [Limits(-1, 1, signed=True)])
+    assert window.enlarge == 29
+    assert canvas[TILE // 2, TILE // 2].tolist() == [255, 255, 255, 255]
+    assert canvas[10, TILE // 2, 3] == 0  # beyond the border
+
+
+def test_a_dead_channel_says_so_with_n_and_bound():
+    state = state_of(follower(CENTRE, NEVER), channel=1)
+    view = swept(state)
+    picture = shown(view)
+    assert picture.slots == ()
+    assert "dead at step 0: zero everywhere on all 3 images" in picture.labels[0].text
+    assert "n = 3" in picture.caption
+    assert "100.00%" in picture.caption
+    state.select(channel=0)
+    assert len(shown(view).slots) == 3
+    state.close()
+
+
+def test_images_in_which_the_channel_is_zero_are_no_ties_for_a_place():
+    view = swept(state_of(follower(CENTRE), images=dots((0.0, 1.0, 0.0))))
+    picture = shown(view)
+    assert [slot.image for slot in picture.slots] == [1]
+    assert "fires on 1 only" in picture.caption
+
+
+def test_the_same_image_with_another_filter_is_a_new_pattern():
+    state = state_of(follower(CENTRE), follower([2 * value for value in CENTRE]))
+    view = swept(state)
+    assert [slot.change for slot in shown(view).slots] == [None] * 3
+    state.select(checkpoint=1)
+    assert [slot.change.similarity for slot in shown(view).slots] == [1] * 3
+    assert not any(slot.change.pattern for slot in shown(view).slots)
+    corner = [1, 1, 0, 0, 1, 0, 0, 0, 0]
+    other = state_of(follower(CENTRE), follower(corner))
+    view = swept(other)
+    other.select(checkpoint=1)
+    for slot in shown(view).slots:  # of three equal weights one is in common
+        assert slot.change.similarity == pytest.approx(3**-0.5)
+        assert slot.change.pattern
+    assert sum(label.text == "new pattern 0.58" for label in shown(view).labels) == 3
+    for each in (state, other):
+        each.close()
+
+
+@pytest.mark.parametrize("dot", [0.0, 1.0])
+def test_an_image_that_was_not_among_the_nine_is_a_new_picture_at_whatever_rank(dot):
+    images = dots((3.0, dot))  # without its dot the second excites nothing at first
+    images[1, 0, 5, 5] = -4
+    flipped = [-1 * value for value in CENTRE]
+    state = state_of(follower(CENTRE), follower(flipped), images=images)
+    view = swept(state)
+    state.select(checkpoint=1)
+    (slot,) = shown(view).slots
+    assert (slot.image, slot.value) == (1, 8)
+    assert slot.change.picture == (dot == 0.0)
+    state.close()
+
+
+def test_at_a_step_that_is_not_swept_it_says_whose_images_these_are():
+    state = state_of(follower(CENTRE), follower([-2 * value for value in CENTRE]))
+    view = swept(state, 0)
+    state.select(checkpoint=1)
+    picture = shown(view)
+    assert [slot.image for slot in picture.slots] == [1, 2, 0]
+    assert [slot.value for slot in picture.slots] == [0, 0, 0]
+    assert [slot.map for slot in picture.slots] == [None] * 3
+    assert "STEP 10 IS NOT SWEPT" in picture.caption
+    assert any("nothing to" in label.text for label in picture.labels)
+    assert "Sweep this step" in view.control_names
+    state.close()
+
+
+def test_a_large_field_shows_the_whole_image_and_outlines_the_signal():
+    assert shown(swept(state_of(follower(CENTRE)))).outlines == ()
+    small = torch.zeros(2, 1, 3, 3)
+    small[:, 0, 1, 1] = torch.tensor([1.0, 2.0])
+    view = swept(state_of(follower(CENTRE), images=small))
+    (box, *_) = shown(view).outlines
+    assert "90 %" in shown(view).caption
+    assert (box.x, box.y, box.width, box.height) == (29, 29, 29, 29)
+
+
+def test_the_deconvnet_is_not_defined_for_smooth_activations():
+    state = state_of(follower(CENTRE, activation=nn.GELU))
+    assert "THE DECONVNET IS NOT DEFINED for GELU" in shown(swept(state)).caption
+    assert "NOT DEFINED" not in shown(swept(state, method="gradient")).caption
+    state.close()
+
+
+def test_going_back_runs_nothing():
+    state = state_of(follower(CENTRE, CORNER), follower(CORNER, CENTRE))
+    view = swept(state)
+    for checkpoint in (1, 0):
+        for channel in (1, 0):
+            state.select(checkpoint=checkpoint, channel=channel)
+    assert (state.backward_count, state.forward_count) == (4, 0)
+    state.select(checkpoint=1, channel=1, image=2)
+    assert state.backward_count == 4
+    assert shown(view).selected == 1
+    state.close()
+
+
+def test_a_click_and_the_list_select_the_image():
+    state = state_of(follower(CENTRE))
+    view = swept(state)
+    x, y = place(1, True)
+    view.overlay.click(x + 5, y + 5)
+    assert state.image == 2
+    view.control("Select").value = 0
+    assert state.image == 1
+    assert view.painted.selected == 0
+    view.overlay.press("ArrowRight")
+    assert state.image == 2
+    view.overlay.click(283, 5)  # between the two sides
+    assert state.image == 2
+
+
+def test_a_direction_takes_the_channels_place():
+    state = state_of(follower(CENTRE, CORNER))
+    view = swept(state)
+    view.control("Seed of the direction").value = 1
+    assert state.direction is None
+    view.control("a random direction, seed").value = True
+    assert state.direction == 1
+    assert "not swept yet" in view.progress.words
+    view.control("Rank this step").click()
+    assert state.sweeps.wait(PATIENCE)
+    picture = shown(view)
+    assert "RANDOM DIRECTION 1, not a channel" in picture.caption
+    hits = state.sweeps.at(0, Direction("1", 1)).top("1", 0)
+    assert [(slot.image, slot.position) for slot in picture.slots] == [
+        (hit.image, hit.position) for hit in hits
+    ]
+    assert [slot.value for slot in picture.slots] == pytest.approx([hit.value for hit in hits])
+    view.control("a random direction, seed").value = False
+    assert state.direction is None
+    assert [slot.value for slot in shown(view).slots] == [6, 4, 2]
+    state.close()
+
+
+def test_a_sweep_of_another_model_is_refused():
+    state = state_of(follower(CENTRE))
+    with pytest.raises(InputError, match="does not belong to this state"):
+        TopImages(state, sweep=sweep(follower(CORNER), dots(), progress=False))
+    given = sweep(follower(CENTRE), dots(), progress=False)
+    assert len(shown(TopImages(state, sweep=given)).slots) == 3
+    state.close()
+
+
+def test_a_file_with_a_hostile_name_is_text():
+    images = ImageSet(dots(), names=["<b>1", "<b>2", "<b>3"])
+    state = ModelState(follower(CENTRE), images, layer="1", image=1)
+    view = swept(state)
+    assert "<b>2" in view.pointed
+    lines = [each.value for each in widget_tree(view) if isinstance(each, HTML)]
+    assert any("&lt;b&gt;2" in line for line in lines)
+    assert not any("<b>" in line for line in lines)
+    state.close()
+
+
+@pytest.mark.parametrize(
+    ("key", "shift", "reached"),
+    [("Tab", False, "next"), ("Tab", True, "last"), ("Escape", False, "last")],
+)
+def test_keys_leave_the_tiles_for_the_control_beside_them(key, shift, reached):
+    view, focused = swept(state_of(follower(CENTRE))), []
+    for name, control in {"last": "Select", "next": "previous of the nine"}.items():
+        view.control(control).focus = lambda name=name: focused.append(name)
+    view.overlay.press(key, shift=shift)
+    assert focused == [reached]
+
+
+def test_buttons_step_through_the_nine():
+    view = swept(state_of(follower(CENTRE)))  # strongest first: images 1, 2, 0
+    previous, following = map(view.control, ("previous of the nine", "next of the nine"))
+    view.state.select(image=1)
+    selected = []
+    for button in (following, following, following, previous):
+        button.click()
+        selected.append(view.state.image)
+    assert selected == [2, 0, 0, 2]
