@@ -27,11 +27,14 @@ def test_the_examples_run(tmp_path, monkeypatch):
         "mean": 0.0,
         "std": 1.0,
     }
-    on_disk, by_code, live = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    on_disk, by_code, on_a_view, live = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     exec(on_disk, names)
     assert names["state"].steps == (0, 100)
     exec(by_code, names)
     assert names["maps"].shape == (2, 4, 4)
+    exec(on_a_view, names)
+    assert names["view"].colormap == "magma"
+    assert "step 0 · n = 1 image" in names["view"].caption
     exec(live, {**names, "step": 7}, live_names := {})
     live_names["state"].refresh()
     assert live_names["state"].steps == (0, 7)
