@@ -24,7 +24,7 @@ from measuring.networks import resnet18
 from measuring.report import Goal, table, write
 from torch import Tensor, nn
 
-from convviz_widgets.images.reading import Items
+from convviz_widgets.images.reading import ModelInputs
 from convviz_widgets.probe import list_layers
 from convviz_widgets.sweeps import sweep
 
@@ -85,7 +85,7 @@ class Paced(Noise):
     def __init__(self, count: int, network: nn.Module, device: str) -> None:
         super().__init__(count)
         self.seconds: list[float] = []
-        self._network, self._items, self._device = network, Items(Noise(count)), device
+        self._network, self._items, self._device = network, ModelInputs(Noise(count)), device
 
     def __getitem__(self, index: int) -> Tensor:
         if index == BATCH * len(self.seconds):
@@ -97,14 +97,14 @@ class Paced(Noise):
             self._network(batch(self._items, start, self._device))
 
 
-def batch(items: Items, start: int, device: str) -> Tensor:
+def batch(items: ModelInputs, start: int, device: str) -> Tensor:
     """Return what every contender is given: the loader of the sweep itself."""
     return items.load(range(start, min(start + BATCH, len(items)))).images.to(device)
 
 
 def batches(data: Noise, device: str) -> Any:
     """Yield all batches."""
-    items = Items(data)
+    items = ModelInputs(data)
     for start in range(0, len(data), BATCH):
         yield batch(items, start, device)
 

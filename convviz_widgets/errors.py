@@ -83,16 +83,47 @@ class CheckpointError(ConvVizError):
     """
 
 
-def in_one_line(error: Exception) -> str:
-    """Return an error's text in one line; one that is not ours is named, to be looked up."""
-    text = " ".join(str(error).split())
-    return text if isinstance(error, ConvVizError) else f"{type(error).__name__}: {text}"
+class RecordError(ConvVizError):
+    """A folder that cannot be recorded into: no space, no permission, another recorder in it.
+
+    Examples
+    --------
+    >>> try:
+    ...     cvw.Recorder(nn.Linear(2, 1), "/dev/null/run")
+    ... except cvw.RecordError as error:
+    ...     print(error)
+    cannot record in '/dev/null/run': Not a directory
+    """
 
 
-def one_line(error: BaseException) -> str:
-    """Return the first line of an error's text, at most 200 characters; its class without one."""
-    text = str(error).strip().split("\n")[0]
-    return (text[:197] + "..." if len(text) > 200 else text) or type(error).__name__
+def in_one_line(error: BaseException) -> str:
+    """Return an error in one line; of one that is not ours its class and first line."""
+    if isinstance(error, ConvVizError):
+        return " ".join(str(error).split())
+    kind, text = type(error).__name__, error_text(error)
+    return kind if text == kind else f"{kind}: {text}"
+
+
+def error_text(error: BaseException, at_most: int = 200) -> str:
+    """Return the first line of an error's text, cut; the name of its class where it has none."""
+    text = str(error).strip().split("\n")[0] or type(error).__name__
+    return text if len(text) <= at_most else text[: at_most - 3] + "..."
+
+
+def strerror(error: Exception) -> str:
+    """Return what the system says of an OSError, without number and path; of others the text."""
+    text = error.strerror if isinstance(error, OSError) else str(error)
+    return text or type(error).__name__
+
+
+@contextmanager
+def record_errors(what: str, directory: Path) -> Iterator[None]:
+    """Turn what goes wrong with a folder into a RecordError: what could not be done, where, why."""
+    try:
+        yield
+    except (OSError, CheckpointError, RecordError) as error:
+        line = f"cannot {what} in {str(directory)!r}: {strerror(error)}"
+        raise RecordError(printable(line)) from error
 
 
 def unknown(what: str, name: object, choices: Iterable[object], owner: str) -> str:
@@ -108,39 +139,15 @@ def unknown(what: str, name: object, choices: Iterable[object], owner: str) -> s
     return f"unknown {what} {name!r}; {hint}{owner} {shown or 'none'}"
 
 
-def on_one_line(text: str) -> str:
+def printable(text: str) -> str:
     r"""Return text with what would break a line, colour it or fail to encode written out.
 
-    >>> on_one_line("a\nb")
+    >>> printable("a\nb")
     'a\\nb'
     """
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
-class RecordError(ConvVizError):
-    """A folder that cannot be recorded into: no space, no permission, another recorder in it.
-
-    Examples
-    --------
-    >>> try:
-    ...     cvw.Recorder(nn.Linear(2, 1), "/dev/null/run")
-    ... except cvw.RecordError as error:
-    ...     print(error)
-    cannot record in '/dev/null/run': Not a directory
-    """
-
-
-@contextmanager
-def one_line_errors(what: str, directory: Path) -> Iterator[None]:
-    """Turn what goes wrong with a folder into a RecordError: what could not be done, where, why."""
-    try:
-        yield
-    except (OSError, CheckpointError, RecordError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        line = f"cannot {what} in {str(directory)!r}: {reason or type(error).__name__}"
-        raise RecordError(on_one_line(line)) from error
 
 
 def at_least(least: int, name: str, value: object) -> int:

@@ -14,11 +14,11 @@ import convviz_widgets as cvw
 from convviz_widgets.widgets import View
 from convviz_widgets.widgets.histogram_view import HistogramView
 from convviz_widgets.widgets.mosaic_view import MosaicView
-from convviz_widgets.widgets.raster import Overlay, Raster
+from convviz_widgets.widgets.raster import Gestures, Raster
 
 PUBLIC = [name for name in cvw.__all__ if callable(getattr(cvw, name))]
 
-SHARED = [View, MosaicView, HistogramView, Raster, Overlay]
+SHARED = [View, MosaicView, HistogramView, Raster, Gestures]
 """What views are read and acted on by; not exported, but every user has it in hand."""
 
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,8 +11,8 @@ from convviz_widgets.errors import InputError
 from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.state.link import Link
 from convviz_widgets.views import ChannelStepper, ImageStrip, LayerList
-from convviz_widgets.views.controls.step_clock import StepClock
-from convviz_widgets.widgets import View, close_tree, listen, widget_tree
+from convviz_widgets.views.controls.clock import StepClock
+from convviz_widgets.widgets import View, close_views, listen
 from convviz_widgets.widgets.text import Text
 from convviz_widgets.widgets.view import narrowed
 
@@ -95,7 +94,7 @@ class Comparison(VBox):
     @property
     def headings(self) -> list[tuple[str, ...]]:
         """What stands above the views of each pair: whose they are, and what they show."""
-        return [tuple(html.unescape(each.value) for each in pair) for pair in self._headings]
+        return [tuple(each.text for each in pair) for pair in self._headings]
 
     def close(self) -> None:
         """Part the two states again, and close every view and widget; the states stay open."""
@@ -106,10 +105,7 @@ class Comparison(VBox):
         for state in link.states:
             state.unobserve(self._head, names="selection")
         self.clock.close()
-        for widget in list(widget_tree(self)):
-            if isinstance(widget, View):
-                widget.close()
-        close_tree(self)
+        close_views(self)
 
     def _head(self, _change: Any = None) -> None:
         wanted = self.link.states[0].selection

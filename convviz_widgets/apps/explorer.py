@@ -23,7 +23,7 @@ from convviz_widgets.views import (
     Live,
     StatusLine,
 )
-from convviz_widgets.widgets import View, close_tree, listen, widget_tree
+from convviz_widgets.widgets import View, close_views, listen
 
 
 class Explorer(VBox):
@@ -103,10 +103,7 @@ class Explorer(VBox):
 
     def close(self) -> None:
         """Close every view and widget; the state stays open."""
-        for widget in list(widget_tree(self)):
-            if isinstance(widget, View):
-                widget.close()
-        close_tree(self)
+        close_views(self)
 
     def _pages(self, material: Material) -> dict[str, Page]:
         rows = {title: rows_of(material) for title, rows_of in PAGES.items()}
@@ -119,10 +116,10 @@ class Explorer(VBox):
     def _take_up(self, view: View) -> None:
         self.status.watch(view)
         if isinstance(view, DiagnosisPanel):
-            view.on_show(self._turn_to_evidence)
+            view.on_show(self.show_evidence)
 
-    def _turn_to_evidence(self, finding: Finding) -> None:
-        """Show the evidence of a finding: the tab, the chapter, and the views' options."""
+    def show_evidence(self, finding: Finding) -> None:
+        """Turn to the tab and chapter of a finding's evidence, with what is needed to see it."""
         place = place_of(finding, self._material)
         page = self.pages.get(place.tab)
         if page is not None:

@@ -1,36 +1,7 @@
 """Show me: where in the explorer the evidence of a finding is seen, and with which options.
 
-==========================  ===================================================================
-rule                        where its number can be seen
-==========================  ===================================================================
-non-finite                  Training: the metric that is not finite first; else History,
-                            Distributions: the values of the layer that are not
-train-validation-leak,      Inputs, Images: those that there are more than once, alone
-duplicate-sample
-repeated-batch              Inputs, Images: the loader's batches, what repeats is framed
-wrong-preprocessing         Inputs, Values: preprocessing undone
-input-scale,                Inputs, Values: as the model takes them, all channels
-input-not-centred
-unequal-input-scales        Inputs, Values: as the model takes them, one channel, to go on from
-exploding-gradient          Training: the gradient norms that leap; else History, Gradients: the
-                            slope over depth of the gradients by the outputs
-vanishing-gradient          History, Gradients: the same slope
-loss-jump, loss-surge,      Training: the training loss, whole run; as smooth as the rule sees it
-slow-learning
-overfit                     Training: both losses, both accuracies
-update-ratio                Training: the recorded ratios of the layer; else History, Gradients:
-                            update ratios between checkpoints
-dead-layer, dead-filter,    Units, Dead filters: the checkpoint is swept, unless it has been
-dying-filter
-washed-out-output           Outputs, Gallery: the image that lost most
-stuck-output                Outputs, Confusion: shares of each class
-abnormal-weight             History, Distributions: weights, whole run
-abnormal-bias               History, Distributions: biases, whole run
-skewed-pre-activation       History, Distributions: pre-activations, beside a Normal
-noisy-filter                Filters: the layer, with its noise over the training below
-==========================  ===================================================================
-
-Clock, layer, channel and image are selected before, by the finding itself.
+`EVIDENCE` names the place for each rule; what is needed to see it there is measured. Clock, layer,
+channel and image are selected before, by the finding itself.
 """
 
 from __future__ import annotations
@@ -66,10 +37,10 @@ from convviz_widgets.views import (
 )
 from convviz_widgets.views.history.distribution_plots import WHOLE_RUN
 from convviz_widgets.views.history.gradient_flow import RATIOS, SLOPES
-from convviz_widgets.views.inputs.input_gallery import IMAGES, LOADER
 from convviz_widgets.views.inputs.input_histogram import ALL, TAKEN, UNDONE
+from convviz_widgets.views.inputs.samples_shown import IMAGES, LOADER
 from convviz_widgets.views.outputs.confusion_matrix import SHARES
-from convviz_widgets.views.units.firing_survey import RAREST
+from convviz_widgets.views.units.firing_picture import RAREST
 from convviz_widgets.widgets import View
 
 Options = Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""How much a checkpoint file may ask for before it is refused."""
+"""What a checkpoint file may be and may ask for: a regular file, its size, no foreign object."""
 
 from __future__ import annotations
 
@@ -28,14 +28,10 @@ class ReadLimits:
 
     Parameters
     ----------
-    file_bytes
-        Size of the file; of all its tensors together too, counted by their shapes.
-    header_bytes
-        Header of a safetensors file. One of 93 MB was seen to cost 1.3 GB.
-    pickle_bytes
-        Each pickle of a PyTorch file, tensors' values apart.
-    tensors
-        Tensors, or storages, in one file.
+    file_bytes : size of the file; of all its tensors together too, counted by their shapes.
+    header_bytes : header of a safetensors file. One of 93 MB was seen to cost 1.3 GB.
+    pickle_bytes : each pickle of a PyTorch file, tensors' values apart.
+    tensors : tensors, or storages, in one file.
     """
 
     file_bytes: int = 8 * 2**30

@@ -13,13 +13,9 @@ from typing import Any, Protocol, runtime_checkable
 
 from convviz_widgets.checkpoints.bounds import check_regular
 from convviz_widgets.checkpoints.names import SUFFIXES, has_suffix, is_temporary, natural, step_of
-from convviz_widgets.errors import CheckpointError, InputError, on_one_line
+from convviz_widgets.errors import CheckpointError, InputError, printable, strerror
 
 _LISTED = 5  # names of what a directory holds instead
-
-SETTLING_SECONDS = 0.25
-
-_NANOSECONDS = 1_000_000_000
 
 
 class CheckpointDirectory:
@@ -29,10 +25,8 @@ class CheckpointDirectory:
 
     Parameters
     ----------
-    path
-        The directory; a leading ``~`` is the user's home.
-    pattern
-        Glob below it (``"*-ema.pt"``, ``"checkpoint-*/model.safetensors"``). None: every
+    path : the directory; a leading ``~`` is the user's home.
+    pattern : glob below it (``"*-ema.pt"``, ``"checkpoint-*/model.safetensors"``). None: every
         .safetensors, .pt, .pth and .ckpt file in the directory itself.
     """
 
@@ -73,7 +67,7 @@ class CheckpointDirectory:
                 problems[name] = f"{name}: {error}"
             except OSError as error:
                 if os.path.lexists(path):  # else it went between listing and stat
-                    problems[name] = f"{name}: cannot be read: {error.strerror}"
+                    problems[name] = f"{name}: cannot be read: {strerror(error)}"
             else:
                 stat = status.st_ino, status.st_mtime_ns, status.st_size
                 found.append(CheckpointFile(name, path, *stat))
@@ -88,9 +82,9 @@ class CheckpointDirectory:
             start = len(os.path.join(self._path, ""))
             for path in paths:
                 if not is_temporary(path):
-                    yield on_one_line(path[start:]), path
+                    yield printable(path[start:]), path
         except OSError as error:
-            reason = on_one_line(error.strerror or type(error).__name__)
+            reason = printable(strerror(error))
             raise CheckpointError(f"no checkpoints in {str(self._path)!r}: {reason}") from error
 
     def _with_suffix(self) -> Iterator[str]:
@@ -108,7 +102,7 @@ class CheckpointDirectory:
         """Return the first names of what the directory holds."""
         with os.scandir(self._path) as entries:
             names = [entry.name + "/" * entry.is_dir() for entry in entries]
-        first = ", ".join(map(on_one_line, heapq.nsmallest(_LISTED, names, key=natural)))
+        first = ", ".join(map(printable, heapq.nsmallest(_LISTED, names, key=natural)))
         more = f", ... ({len(names):,} in all)" if len(names) > _LISTED else ""
         return f"there is {first}{more}" if names else "it is empty"
 
@@ -171,8 +165,7 @@ def absolute(directory: Any) -> Path:
 
     Parameters
     ----------
-    directory
-        A str or path; a leading ``~`` is the user's home.
+    directory : a str or path; a leading ``~`` is the user's home.
 
     Raises
     ------
@@ -214,12 +207,9 @@ class CheckpointFile:
 
     Parameters
     ----------
-    name
-        Path below the directory, fit to be shown.
-    path
-        Where it is.
-    inode, changed, nbytes
-        From its stat; ``changed`` in nanoseconds.
+    name : path below the directory, fit to be shown.
+    path : where it is.
+    inode, changed, nbytes : from its stat; ``changed`` in nanoseconds.
     """
 
     name: str
@@ -243,10 +233,8 @@ class Listing:
 
     Parameters
     ----------
-    items
-        Pairs of step and item.
-    problems
-        Name to one line: what looks like a checkpoint but cannot be one.
+    items : pairs of step and item.
+    problems : name to one line: what looks like a checkpoint but cannot be one.
     """
 
     items: tuple[tuple[int, Item], ...]
@@ -263,6 +251,11 @@ class Listing:
     def changes(self, before: Listing) -> int:
         """Return how many items are new or others than before."""
         return sum(before.by_name.get(name) != item for name, item in self.by_name.items())
+
+
+SETTLING_SECONDS = 0.25
+
+_NANOSECONDS = 1_000_000_000
 
 
 class Settling:

@@ -1,4 +1,8 @@
-"""The stack machine of a pickle, run on stand-ins: nothing that it names is imported or called."""
+"""What a pickle asks for, found out without importing or calling anything that it names.
+
+`walk` follows the stack machine of a pickle on stand-ins; `Checked` refuses what is no tensor or
+plain data, or does not fit the data that the file holds.
+"""
 
 from __future__ import annotations
 
@@ -13,204 +17,30 @@ import torch
 from convviz_widgets.checkpoints.bounds import ForeignError
 from convviz_widgets.errors import CheckpointError
 
-_LITERALS = frozenset(
-    {"BINUNICODE", "SHORT_BINSTRING", "BINFLOAT", "BININT", "BININT1", "BININT2", "LONG1"}
-)
-
-_EMPTY: dict[str, Callable[[], object]] = {
-    "NONE": lambda: None,
-    "NEWFALSE": lambda: False,
-    "NEWTRUE": lambda: True,
-    "EMPTY_TUPLE": tuple,
-    "EMPTY_LIST": list,
-}
-
-
-class _Machine:
-    """The stack machine of pickle protocol 2, as far as PyTorch's safe unpickler follows it."""
-
-    def __init__(self, rules: Rules) -> None:
-        self.stack: list = []
-        self._outer: list[list] = []
-        self._memo: dict[int, object] = {}
-        self._rules = rules
-
-    def step(self, opcode: str, argument: Any) -> None:
-        """Do one instruction."""
-        if opcode in _LITERALS:
-            self.stack.append(argument)
-        elif opcode in _EMPTY:
-            self.stack.append(_EMPTY[opcode]())
-        elif opcode in _STEPS:
-            _STEPS[opcode](self, argument)
-        else:
-            raise CheckpointError(f"has the pickle instruction {opcode}, which is not read")
-
-    def _protocol(self, number: int) -> None:
-        if number != 2:
-            raise CheckpointError(f"has pickle protocol {number}; torch.save writes 2")
-
-    def _put(self, index: int) -> None:
-        self._memo[index] = self.stack[-1]
-
-    def _get(self, index: int) -> None:
-        self.stack.append(self._memo[index])
-
-    def _mark(self, _: None) -> None:
-        self._outer.append(self.stack)
-        self.stack = []
-
-    def _above_mark(self) -> list:
-        items, self.stack = self.stack, self._outer.pop()
-        return items
-
-    def _dictionary(self, _: None) -> None:
-        self.stack.append(self._rules.dictionary())
-
-    def _tuple(self, _: None) -> None:
-        items = self._above_mark()
-        self.stack.append(tuple(items))
-
-    def _tuple_of(self, length: int, _: None) -> None:
-        items = [self.stack.pop() for _ in range(length)]
-        self.stack.append(tuple(reversed(items)))
-
-    def _append(self, _: None) -> None:
-        item = self.stack.pop()
-        self._rules.extend(self.stack[-1], [item])
-
-    def _appends(self, _: None) -> None:
-        items = self._above_mark()
-        self._rules.extend(self.stack[-1], items)
-
-    def _set_item(self, _: None) -> None:
-        value, key = self.stack.pop(), self.stack.pop()
-        self._rules.update(self.stack[-1], [key], [value])
-
-    def _set_items(self, _: None) -> None:
-        items = self._above_mark()
-        self._rules.update(self.stack[-1], items[::2], items[1::2])
-
-    def _global(self, module_and_name: str) -> None:
-        module, _, name = module_and_name.partition(" ")
-        self.stack.append(self._rules.found(module, name))
-
-    def _call(self, _: None) -> None:
-        arguments, function = self.stack.pop(), self.stack.pop()
-        self.stack.append(self._rules.called(function, arguments))
-
-    def _build(self, _: None) -> None:
-        state = self.stack.pop()
-        self._rules.build(self.stack[-1], state)
-
-    def _storage(self, _: None) -> None:
-        tag, kind, key, _location, elements, *view = self.stack.pop()
-        if tag != "storage" or type(key) is not str or view not in ([], [None]):
-            raise CheckpointError("has a pickle that refers to something else than tensor data")
-        self.stack.append(self._rules.storage(kind, key, elements))
-
-
-_STEPS: dict[str, Callable[[_Machine, Any], None]] = {
-    "PROTO": _Machine._protocol,
-    "BINPUT": _Machine._put,
-    "LONG_BINPUT": _Machine._put,
-    "BINGET": _Machine._get,
-    "LONG_BINGET": _Machine._get,
-    "MARK": _Machine._mark,
-    "EMPTY_DICT": _Machine._dictionary,
-    "TUPLE": _Machine._tuple,
-    "TUPLE1": lambda machine, _: machine._tuple_of(1, _),
-    "TUPLE2": lambda machine, _: machine._tuple_of(2, _),
-    "TUPLE3": lambda machine, _: machine._tuple_of(3, _),
-    "APPEND": _Machine._append,
-    "APPENDS": _Machine._appends,
-    "SETITEM": _Machine._set_item,
-    "SETITEMS": _Machine._set_items,
-    "GLOBAL": _Machine._global,
-    "REDUCE": _Machine._call,
-    "NEWOBJ": _Machine._call,
-    "BUILD": _Machine._build,
-    "BINPERSID": _Machine._storage,
-}
-
-_TENSORS = {
-    "torch._utils._rebuild_tensor",
-    "torch._utils._rebuild_tensor_v2",
-    "torch._utils._rebuild_tensor_v3",
-    "torch._utils._rebuild_qtensor",
-}
-
-_DTYPE_OF_V3 = 6
-
-_SMALL = {
-    "torch.Size",
-    "torch.device",
-    "torch.serialization._get_layout",
-    "torch.nn.parameter.Parameter",
-    "torch._utils._rebuild_parameter",
-    "torch._utils._rebuild_sparse_tensor",
-    "torch._utils._rebuild_meta_tensor_no_storage",
-    "builtins.complex",
-}
-
-_TENSOR_WITH_ATTRIBUTES = "torch._tensor._rebuild_from_type_v2"
-
-_PARAMETER_WITH_ATTRIBUTES = "torch._utils._rebuild_parameter_with_state"
-
-_ENCODE = "_codecs.encode"
-
-_CONTAINERS = {"collections.OrderedDict", "collections.Counter", "builtins.set"}
-
-_STORAGES = {
-    **dict.fromkeys(("Byte", "Char", "Bool", "QInt8", "QUInt8", "QUInt4x2", "QUInt2x4"), 1),
-    **dict.fromkeys(("Half", "BFloat16", "Short"), 2),
-    **dict.fromkeys(("Float", "Int", "QInt32"), 4),
-    **dict.fromkeys(("Double", "Long", "ComplexFloat"), 8),
-    "ComplexDouble": 16,
-    "Untyped": 1,
-}  # bytes of an element; the classes themselves warn when they are asked
-
-_CONSTANTS = (torch.dtype, torch.layout, torch.qscheme)
-
-_CALLS = (
-    _TENSORS | _SMALL | _CONTAINERS | {_ENCODE, _TENSOR_WITH_ATTRIBUTES, _PARAMETER_WITH_ATTRIBUTES}
-)
-
-_SHADOWED = {*dir(OrderedDict), *dir(torch.nn.Parameter)}
-
-_DICTIONARIES = ("dict", "collections.OrderedDict", "collections.Counter")
-
 
 class Rules(Protocol):
     """What stands in for everything that a pickle asks for, or CheckpointError."""
 
     def dictionary(self) -> object:
         """Return an empty dictionary."""
-        ...
 
     def found(self, module: str, name: str) -> object:
         """Return what a name stands for."""
-        ...
 
     def called(self, function: object, arguments: object) -> object:
         """Return what a call gives."""
-        ...
 
     def storage(self, kind: object, key: str, elements: object) -> object:
         """Return the memory of tensors, by its class, its key in the file and its size."""
-        ...
 
     def extend(self, target: object, items: list) -> None:
         """Put items behind those of a list."""
-        ...
 
     def update(self, target: object, keys: list, values: list) -> None:
         """Put items into a dictionary."""
-        ...
 
     def build(self, target: object, state: object) -> None:
         """Give an object its attributes."""
-        ...
 
 
 def walk(file: BinaryIO, rules: Rules) -> object:
@@ -236,6 +66,144 @@ def walk(file: BinaryIO, rules: Rules) -> object:
     return machine.stack.pop()
 
 
+class _Stack:
+    """The stack of a pickle, with the marks on it and the memo beside it."""
+
+    def __init__(self) -> None:
+        self._items: list = []
+        self._outer: list[list] = []
+        self._memo: dict[int, object] = {}
+
+    @property
+    def top(self) -> Any:
+        """What was pushed last."""
+        return self._items[-1]
+
+    def push(self, item: object) -> None:
+        self._items.append(item)
+
+    def pop(self) -> Any:
+        return self._items.pop()
+
+    def mark(self) -> None:
+        self._outer.append(self._items)
+        self._items = []
+
+    def pop_to_mark(self) -> list:
+        """Return what was pushed since the last mark, and take both off."""
+        items, self._items = self._items, self._outer.pop()
+        return items
+
+    def memorise(self, index: int) -> None:
+        self._memo[index] = self.top
+
+    def recall(self, index: int) -> None:
+        self.push(self._memo[index])
+
+
+class _Machine:
+    """The stack machine of pickle protocol 2, as far as PyTorch's safe unpickler follows it."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.stack = _Stack()
+        self._rules = rules
+
+    def step(self, opcode: str, argument: Any) -> None:
+        """Do one instruction."""
+        if opcode in _LITERALS:
+            self.stack.push(argument)
+        elif opcode in _EMPTY:
+            self.stack.push(_EMPTY[opcode]())
+        elif opcode in _STEPS:
+            _STEPS[opcode](self, argument)
+        else:
+            raise CheckpointError(f"has the pickle instruction {opcode}, which is not read")
+
+    def _protocol(self, number: int) -> None:
+        if number != 2:
+            raise CheckpointError(f"has pickle protocol {number}; torch.save writes 2")
+
+    def _dictionary(self, _: None) -> None:
+        self.stack.push(self._rules.dictionary())
+
+    def _tuple(self, _: None) -> None:
+        self.stack.push(tuple(self.stack.pop_to_mark()))
+
+    def _tuple_of(self, length: int) -> None:
+        items = [self.stack.pop() for _ in range(length)]
+        self.stack.push(tuple(reversed(items)))
+
+    def _append(self, _: None) -> None:
+        item = self.stack.pop()
+        self._rules.extend(self.stack.top, [item])
+
+    def _appends(self, _: None) -> None:
+        items = self.stack.pop_to_mark()
+        self._rules.extend(self.stack.top, items)
+
+    def _set_item(self, _: None) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self._rules.update(self.stack.top, [key], [value])
+
+    def _set_items(self, _: None) -> None:
+        items = self.stack.pop_to_mark()
+        self._rules.update(self.stack.top, items[::2], items[1::2])
+
+    def _global(self, module_and_name: str) -> None:
+        module, _, name = module_and_name.partition(" ")
+        self.stack.push(self._rules.found(module, name))
+
+    def _call(self, _: None) -> None:
+        arguments, function = self.stack.pop(), self.stack.pop()
+        self.stack.push(self._rules.called(function, arguments))
+
+    def _build(self, _: None) -> None:
+        state = self.stack.pop()
+        self._rules.build(self.stack.top, state)
+
+    def _storage(self, _: None) -> None:
+        tag, kind, key, _location, elements, *view = self.stack.pop()
+        if tag != "storage" or type(key) is not str or view not in ([], [None]):
+            raise CheckpointError("has a pickle that refers to something else than tensor data")
+        self.stack.push(self._rules.storage(kind, key, elements))
+
+
+# Instructions that push their argument as it is.
+_LITERALS = frozenset(
+    {"BINUNICODE", "SHORT_BINSTRING", "BINFLOAT", "BININT", "BININT1", "BININT2", "LONG1"}
+)
+
+# Instructions that push something new.
+_EMPTY: dict[str, Callable[[], object]] = {
+    "NONE": lambda: None,
+    "NEWFALSE": lambda: False,
+    "NEWTRUE": lambda: True,
+    "EMPTY_TUPLE": tuple,
+    "EMPTY_LIST": list,
+}
+
+
+_STEPS: dict[str, Callable[[_Machine, Any], None]] = {
+    "PROTO": _Machine._protocol,
+    **dict.fromkeys(("BINPUT", "LONG_BINPUT"), lambda machine, at: machine.stack.memorise(at)),
+    **dict.fromkeys(("BINGET", "LONG_BINGET"), lambda machine, at: machine.stack.recall(at)),
+    "MARK": lambda machine, _: machine.stack.mark(),
+    "EMPTY_DICT": _Machine._dictionary,
+    "TUPLE": _Machine._tuple,
+    "TUPLE1": lambda machine, _: machine._tuple_of(1),
+    "TUPLE2": lambda machine, _: machine._tuple_of(2),
+    "TUPLE3": lambda machine, _: machine._tuple_of(3),
+    "APPEND": _Machine._append,
+    "APPENDS": _Machine._appends,
+    "SETITEM": _Machine._set_item,
+    "SETITEMS": _Machine._set_items,
+    "GLOBAL": _Machine._global,
+    **dict.fromkeys(("REDUCE", "NEWOBJ"), _Machine._call),
+    "BUILD": _Machine._build,
+    "BINPERSID": _Machine._storage,
+}
+
+
 @dataclass(frozen=True)
 class Global:
     """A name that stands for an object of this Python: ``torch.FloatStorage``."""
@@ -257,6 +225,102 @@ class Made:
 
     by: str
     names: set[str] = field(default_factory=set)
+
+
+Claim = Callable[[str, int], None]
+
+_DICTIONARIES = ("dict", "collections.OrderedDict", "collections.Counter")
+
+
+class Checked:
+    """Refuses whatever is no tensor or plain data, and keeps no content of dictionaries.
+
+    Parameters
+    ----------
+    claim : called with the key and the bytes of every storage that the pickle refers to; raises
+        CheckpointError when the file does not hold that.
+    """
+
+    def __init__(self, claim: Claim) -> None:
+        self._claim = claim
+
+    def dictionary(self) -> Made:
+        """Return a stand-in that knows its keys."""
+        return Made("dict")
+
+    def found(self, module: str, name: str) -> object:
+        """Return the stand-in of a name that we know."""
+        return checked_global(module, name)
+
+    def called(self, function: object, arguments: object) -> Made:
+        """Return the stand-in of a tensor, or of what belongs to one."""
+        return checked_call(function, arguments)
+
+    def storage(self, kind: object, key: str, elements: object) -> Storage:
+        """Claim the memory, and return its size."""
+        storage = storage_of(kind, elements)
+        self._claim(key, storage.nbytes)
+        return storage
+
+    def extend(self, target: object, items: list) -> None:
+        """Extend lists alone."""
+        if type(target) is not list:
+            raise CheckpointError("has a pickle that appends to something else than a list")
+        target.extend(items)
+
+    def update(self, target: object, keys: list, values: list) -> None:
+        """Note the keys of dictionaries."""
+        if type(target) is not Made or target.by not in _DICTIONARIES:
+            raise CheckpointError(
+                "has a pickle that sets items of something else than a dictionary"
+            )
+        target.names.update(key for key in map(check_key, keys) if isinstance(key, str))
+
+    def build(self, target: object, state: object) -> None:
+        """Allow attributes that are no methods."""
+        made = target.by if type(target) is Made else ""
+        if made in _trusted():
+            return
+        if made != "collections.OrderedDict":
+            raise CheckpointError("has a pickle that changes something else than a dictionary")
+        _check_attributes(state)
+
+
+# Functions and classes that torch.save names, by what has to be checked when they are called.
+_TENSORS = {
+    "torch._utils._rebuild_tensor",
+    "torch._utils._rebuild_tensor_v2",
+    "torch._utils._rebuild_tensor_v3",
+    "torch._utils._rebuild_qtensor",
+}  # the view on its storage
+_SMALL = {
+    "torch.Size",
+    "torch.device",
+    "torch.serialization._get_layout",
+    "torch.nn.parameter.Parameter",
+    "torch._utils._rebuild_parameter",
+    "torch._utils._rebuild_sparse_tensor",
+    "torch._utils._rebuild_meta_tensor_no_storage",
+    "builtins.complex",
+}  # nothing
+_TENSOR_WITH_ATTRIBUTES = "torch._tensor._rebuild_from_type_v2"
+_PARAMETER_WITH_ATTRIBUTES = "torch._utils._rebuild_parameter_with_state"
+_ENCODE = "_codecs.encode"  # the encoding
+_CONTAINERS = {"collections.OrderedDict", "collections.Counter", "builtins.set"}  # the keys
+_CALLS = (
+    _TENSORS | _SMALL | _CONTAINERS | {_ENCODE, _TENSOR_WITH_ATTRIBUTES, _PARAMETER_WITH_ATTRIBUTES}
+)
+
+_STORAGES = {
+    **dict.fromkeys(("Byte", "Char", "Bool", "QInt8", "QUInt8", "QUInt4x2", "QUInt2x4"), 1),
+    **dict.fromkeys(("Half", "BFloat16", "Short"), 2),
+    **dict.fromkeys(("Float", "Int", "QInt32"), 4),
+    **dict.fromkeys(("Double", "Long", "ComplexFloat"), 8),
+    "ComplexDouble": 16,
+    "Untyped": 1,
+}  # bytes of an element; the classes themselves warn when they are asked
+
+_CONSTANTS = (torch.dtype, torch.layout, torch.qscheme)
 
 
 def checked_global(module: str, name: str) -> Global:
@@ -290,14 +354,8 @@ def checked_call(function: object, arguments: object) -> Made:
     return Made(name)
 
 
-def check_state(target: object, state: object) -> None:
-    """Raise CheckpointError unless the state may become the attributes of the target."""
-    made = target.by if type(target) is Made else ""
-    if made in _trusted():
-        return
-    if made != "collections.OrderedDict":
-        raise CheckpointError("has a pickle that changes something else than a dictionary")
-    _check_attributes(state)
+# Attributes of these names would stand in for methods.
+_SHADOWED = {*dir(OrderedDict), *dir(torch.nn.Parameter)}
 
 
 def _check_attributes(state: object) -> None:
@@ -335,6 +393,9 @@ def storage_of(kind: object, elements: object) -> Storage:
 def last_name(thing: object) -> str:
     """Return the last part of a stand-in's name, empty for anything else."""
     return thing.name.rpartition(".")[2] if isinstance(thing, Global) else ""
+
+
+_DTYPE_OF_V3 = 6  # place of the dtype among the arguments of _rebuild_tensor_v3
 
 
 def check_view(name: str, arguments: tuple) -> None:
@@ -383,56 +444,3 @@ def _trusted() -> set[str]:
         item[1] if isinstance(item, tuple) else f"{item.__module__}.{item.__qualname__}"
         for item in declared
     }
-
-
-Claim = Callable[[str, int], None]
-
-
-class Checked:
-    """Refuses whatever is no tensor or plain data, and keeps no content of dictionaries.
-
-    Parameters
-    ----------
-    claim
-        Called with the key and the bytes of every storage that the pickle refers to; raises
-        CheckpointError when the file does not hold that.
-    """
-
-    def __init__(self, claim: Claim) -> None:
-        self._claim = claim
-
-    def dictionary(self) -> Made:
-        """Return a stand-in that knows its keys."""
-        return Made("dict")
-
-    def found(self, module: str, name: str) -> object:
-        """Return the stand-in of a name that we know."""
-        return checked_global(module, name)
-
-    def called(self, function: object, arguments: object) -> Made:
-        """Return the stand-in of a tensor, or of what belongs to one."""
-        return checked_call(function, arguments)
-
-    def storage(self, kind: object, key: str, elements: object) -> Storage:
-        """Claim the memory, and return its size."""
-        storage = storage_of(kind, elements)
-        self._claim(key, storage.nbytes)
-        return storage
-
-    def extend(self, target: object, items: list) -> None:
-        """Extend lists alone."""
-        if type(target) is not list:
-            raise CheckpointError("has a pickle that appends to something else than a list")
-        target.extend(items)
-
-    def update(self, target: object, keys: list, values: list) -> None:
-        """Note the keys of dictionaries."""
-        if type(target) is not Made or target.by not in _DICTIONARIES:
-            raise CheckpointError(
-                "has a pickle that sets items of something else than a dictionary"
-            )
-        target.names.update(key for key in map(check_key, keys) if isinstance(key, str))
-
-    def build(self, target: object, state: object) -> None:
-        """Allow attributes that are no methods."""
-        check_state(target, state)

@@ -24,52 +24,11 @@ from convviz_widgets.checkpoints.pickle_bounds import (
 )
 from convviz_widgets.errors import CheckpointError
 
+ZIP_MAGIC = b"PK\x03\x04"
+
 LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the pickle of 0x1950a86a20f9469cfc6c
 
-_COUNT_BYTES = 8  # in a legacy file the number of elements stands before each storage
-
 _DATA = "data/"
-
-_TENSOR = "torch._utils._rebuild_tensor_v2"
-
-_PARAMETERS = ("torch._utils._rebuild_parameter", "torch.nn.parameter.Parameter")
-
-_ORDERED = "collections.OrderedDict"
-
-_DTYPES = {
-    "Bool": torch.bool,
-    "Byte": torch.uint8,
-    "Char": torch.int8,
-    "Short": torch.int16,
-    "Int": torch.int32,
-    "Long": torch.int64,
-    "Half": torch.float16,
-    "BFloat16": torch.bfloat16,
-    "Float": torch.float32,
-    "Double": torch.float64,
-    "ComplexFloat": torch.complex64,
-    "ComplexDouble": torch.complex128,
-}
-
-MAGIC = b"PK\x03\x04"
-
-_LOCAL = struct.Struct("<4s5H3L2H")
-
-_CENTRAL = struct.Struct("<4s6H3L5H2L")
-
-_END = struct.Struct("<4s4H2LH")
-
-_END_64 = struct.Struct("<4sQ2H2L4Q")
-
-_LOCATOR_64 = struct.Struct("<4sLQL")
-
-_ENCRYPTED = 1
-
-_STORED = 0
-
-_IN_EXTRA = 0xFFFFFFFF
-
-_ZIP_64 = 1
 
 
 def load_zip(data: bytes, limits: ReadLimits) -> object:
@@ -99,6 +58,9 @@ def load_zip(data: bytes, limits: ReadLimits) -> object:
     except ForeignError as foreign:
         return _salvaged(records, limits, foreign)
     return _load(data)
+
+
+_COUNT_BYTES = 8  # in a legacy file the number of elements stands before each storage
 
 
 def load_legacy(data: bytes, limits: ReadLimits) -> object:
@@ -150,6 +112,26 @@ def _load(data: bytes) -> object:
     return torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
 
 
+# What a pickle of tensors names, and what comes of it.
+_TENSOR = "torch._utils._rebuild_tensor_v2"
+_PARAMETERS = ("torch._utils._rebuild_parameter", "torch.nn.parameter.Parameter")
+_ORDERED = "collections.OrderedDict"
+_DTYPES = {
+    "Bool": torch.bool,
+    "Byte": torch.uint8,
+    "Char": torch.int8,
+    "Short": torch.int16,
+    "Int": torch.int32,
+    "Long": torch.int64,
+    "Half": torch.float16,
+    "BFloat16": torch.bfloat16,
+    "Float": torch.float32,
+    "Double": torch.float64,
+    "ComplexFloat": torch.complex64,
+    "ComplexDouble": torch.complex128,
+}
+
+
 @dataclass(frozen=True)
 class _Stored(Storage):
     key: str
@@ -161,10 +143,8 @@ class Salvaged:
 
     Parameters
     ----------
-    records
-        Bytes of each storage, by its key in the pickle.
-    limit
-        How many tensors there may be.
+    records : bytes of each storage, by its key in the pickle.
+    limit : how many tensors there may be.
     """
 
     def __init__(self, records: Mapping[str, memoryview], limit: int) -> None:
@@ -252,6 +232,21 @@ def _plain(pairs: Iterable[Sequence]) -> dict:
     return {key: value for key, value in pairs if is_plain_key(key)}
 
 
+# The parts of a zip file, see APPNOTE.TXT, section 4.3 (PKWARE).
+_LOCAL = struct.Struct("<4s5H3L2H")
+_CENTRAL = struct.Struct("<4s6H3L5H2L")
+_END = struct.Struct("<4s4H2LH")
+_END_64 = struct.Struct("<4sQ2H2L4Q")
+_LOCATOR_64 = struct.Struct("<4sLQL")
+
+_ENCRYPTED = 1  # bit of a record's flags
+_STORED = 0  # method of a record that is not compressed
+_IN_EXTRA = 0xFFFFFFFF  # stands for a number that the zip64 field holds
+_ZIP_64 = 1  # kind of that field
+
+_DAMAGED = "is a zip file with a damaged directory"
+
+
 @dataclass(frozen=True)
 class _Directory:
     start: int
@@ -303,10 +298,10 @@ def _find_directory(data: bytes) -> _Directory:
         end = locator - _END_64.size
         _, _, offset, _ = _LOCATOR_64.unpack_from(data, locator)
         if offset != end or data[end : end + 4] != b"PK\x06\x06":
-            raise CheckpointError("is a zip file with a damaged directory")
+            raise CheckpointError(_DAMAGED)
         *_, count, size, start = _END_64.unpack_from(data, end)
     if start + size != end or count * _CENTRAL.size > size:
-        raise CheckpointError("is a zip file with a damaged directory")
+        raise CheckpointError(_DAMAGED)
     return _Directory(start, end, count)
 
 
@@ -317,7 +312,7 @@ def _listed(data: bytes, directory: _Directory) -> Iterator[_Listed]:
             position + _CENTRAL.size > directory.end
             or data[position : position + 4] != b"PK\x01\x02"
         ):
-            raise CheckpointError("is a zip file with a damaged directory")
+            raise CheckpointError(_DAMAGED)
         fields = _CENTRAL.unpack_from(data, position)
         flags, method, packed, size = fields[3], fields[4], fields[8], fields[9]
         name_length, extra_length, comment_length, offset = *fields[10:13], fields[16]
@@ -329,10 +324,10 @@ def _listed(data: bytes, directory: _Directory) -> Iterator[_Listed]:
         extra = data[extra_at : extra_at + extra_length]
         size, packed, offset = _enlarged((size, packed, offset), extra)
         if size != packed:
-            raise CheckpointError("is a zip file with a damaged directory")
+            raise CheckpointError(_DAMAGED)
         yield _Listed(data[name_at:extra_at], offset, size)
     if position != directory.end:
-        raise CheckpointError("is a zip file with a damaged directory")
+        raise CheckpointError(_DAMAGED)
 
 
 def _enlarged(numbers: tuple[int, ...], extra: bytes) -> tuple[int, ...]:
@@ -352,7 +347,7 @@ def _enlarged(numbers: tuple[int, ...], extra: bytes) -> tuple[int, ...]:
 def _content(data: bytes, item: _Listed, directory: _Directory) -> memoryview:
     """Return the record's bytes, found through its local header as PyTorch finds them."""
     name_at = item.offset + _LOCAL.size
-    if name_at > directory.start or data[item.offset : item.offset + 4] != MAGIC:
+    if name_at > directory.start or data[item.offset : item.offset + 4] != ZIP_MAGIC:
         raise CheckpointError("is a zip file with a damaged record")
     *_, name_length, extra_length = _LOCAL.unpack_from(data, item.offset)
     start = name_at + name_length + extra_length

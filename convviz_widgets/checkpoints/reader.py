@@ -9,11 +9,10 @@ from pathlib import Path
 from torch import Tensor
 
 from convviz_widgets.checkpoints.bounds import ReadLimits, read_regular
-from convviz_widgets.checkpoints.pytorch_file import LEGACY_MAGIC, load_legacy, load_zip
-from convviz_widgets.checkpoints.pytorch_file import MAGIC as ZIP_MAGIC
+from convviz_widgets.checkpoints.pytorch_file import LEGACY_MAGIC, ZIP_MAGIC, load_legacy, load_zip
 from convviz_widgets.checkpoints.safetensors_file import is_safetensors, load_safetensors
 from convviz_widgets.checkpoints.state_dicts import find_state_dict
-from convviz_widgets.errors import CheckpointError, on_one_line
+from convviz_widgets.errors import CheckpointError, printable, strerror
 
 _LIMITS = ReadLimits()
 
@@ -34,15 +33,11 @@ def read_checkpoint(
 
     Parameters
     ----------
-    path
-        A regular file, or a symbolic link to one.
-    state_dict_key
-        Where the state dict is in the file; see `find_state_dict`.
-    sha256
-        What the file's bytes must hash to, in hex. Without it a flipped bit goes unnoticed: neither
-        format has a checksum that is looked at.
-    limits
-        How much a file may ask for.
+    path : a regular file, or a symbolic link to one.
+    state_dict_key : where the state dict is in the file; see `find_state_dict`.
+    sha256 : what the file's bytes must hash to, in hex. Without it a flipped bit goes unnoticed:
+        neither format has a checksum that is looked at.
+    limits : how much a file may ask for.
 
     Raises
     ------
@@ -57,7 +52,7 @@ def read_checkpoint(
         tensors = find_state_dict(_load(data, limits), state_dict_key)
         _check_sizes(tensors, limits)
     except Exception as error:  # the libraries raise a dozen kinds on a damaged file
-        raise CheckpointError(on_one_line(f"{path.name}: {_reason(error)}")[:400]) from error
+        raise CheckpointError(printable(f"{path.name}: {_reason(error)}")[:400]) from error
     return tensors
 
 
@@ -85,7 +80,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, CheckpointError):
         return str(error)
     if isinstance(error, OSError):
-        return f"cannot be read: {error.strerror or type(error).__name__}"
+        return f"cannot be read: {strerror(error)}"
     if isinstance(error, MemoryError):
         return "does not fit into memory"
     return f"is damaged or no checkpoint ({type(error).__name__})"

@@ -76,13 +76,10 @@ class CheckpointSeries:
 
         Parameters
         ----------
-        path
-            The directory; a leading ``~`` is the user's home.
-        pattern
-            Glob below it, such as ``"*-ema.pt"`` or ``"checkpoint-*/model.safetensors"``. None: its
-            .safetensors, .pt, .pth and .ckpt files.
-        state_dict_key
-            Where in each file the state dict is; see `find_state_dict`.
+        path : the directory; a leading ``~`` is the user's home.
+        pattern : glob below it, such as ``"*-ema.pt"`` or ``"checkpoint-*/model.safetensors"``.
+            None: its .safetensors, .pt, .pth and .ckpt files.
+        state_dict_key : where in each file the state dict is; see `find_state_dict`.
 
         Raises
         ------
@@ -106,8 +103,7 @@ class CheckpointSeries:
 
         Parameters
         ----------
-        state_dicts
-            Pairs of step and state dict, in any order; of one step the last counts.
+        state_dicts : pairs of step and state dict, in any order; of one step the last counts.
 
         Raises
         ------

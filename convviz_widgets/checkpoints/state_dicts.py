@@ -1,4 +1,4 @@
-"""The state dict inside whatever a training script has saved."""
+"""The state dict inside whatever a training script has saved, and its way into a model."""
 
 from __future__ import annotations
 
@@ -30,10 +30,8 @@ def find_state_dict(content: object, key: str | None = None) -> dict[str, Tensor
 
     Parameters
     ----------
-    content
-        What a file holds, or a state dict.
-    key
-        Where the state dict is in ``content``: a key, or the prefix that its names share there
+    content : what a file holds, or a state dict.
+    key : where the state dict is in ``content``: a key, or the prefix that its names share there
         ("model" for the "model.conv1.weight" of a LightningModule). None: under "state_dict",
         "model_state_dict", "model" or "model_state", nested ones too, else ``content`` itself, else
         the one dictionary of tensors that it has.

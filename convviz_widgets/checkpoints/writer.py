@@ -14,7 +14,7 @@ from typing import BinaryIO
 from torch import Tensor
 
 from convviz_widgets.checkpoints.safetensors_file import safetensors_parts
-from convviz_widgets.errors import CheckpointError, InputError
+from convviz_widgets.errors import CheckpointError, InputError, strerror
 
 _TEMPORARY = ".convviz-{}.tmp"
 
@@ -33,13 +33,10 @@ def write_checkpoint(
 
     Parameters
     ----------
-    path
-        A name that ends in .safetensors, in a directory that exists. A file there is replaced.
-    tensors
-        Tensors by name. Other values are left out; their names stand in the metadata under
+    path : a name that ends in .safetensors, in a directory that exists. A file there is replaced.
+    tensors : tensors by name. Other values are left out; their names stand in the metadata under
         "left_out", as JSON.
-    metadata
-        Text to keep in the file's header.
+    metadata : text to keep in the file's header.
 
     Raises
     ------
@@ -108,7 +105,7 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
         temporary.replace(path)
         _sync_directory(path.parent)
     except OSError as error:
-        raise CheckpointError(f"cannot write {path.name!r}: {error.strerror}") from error
+        raise CheckpointError(f"cannot write {path.name!r}: {strerror(error)}") from error
     finally:
         with suppress(OSError):
             temporary.unlink()

@@ -19,6 +19,7 @@ from convviz_widgets.demo.runs import (
     checkpoint_name,
     one_thread,
     train_once,
+    trained,
 )
 
 STEPS, EVERY = 600, 30
@@ -73,9 +74,8 @@ def load_digit_classifier() -> DigitClassifierRun:
     directory = cache_folder() / f"digit-classifier-{VERSION}-{STEPS}"
     last = directory / checkpoint_name(STEPS)
     train_once(directory, last.is_file, lambda: _train(images, directory))
-    checkpoints = cvw.CheckpointSeries.from_directory(directory)
-    model = _new_network().eval()
-    model.load_state_dict(checkpoints.load(len(checkpoints) - 1))
+    model = _new_network()
+    checkpoints = trained(model, directory)
     right = accuracy(model, validation)
     return DigitClassifierRun(model, images, validation, checkpoints, directory, right)
 

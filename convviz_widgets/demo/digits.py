@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 import convviz_widgets as cvw
 from convviz_widgets.checkpoints import write_checkpoint
-from convviz_widgets.demo.runs import cache_folder, checkpoint_name, one_thread, train_once
+from convviz_widgets.demo.runs import cache_folder, checkpoint_name, one_thread, train_once, trained
 
 FACTORS = 10
 """Latent factors of a code; training leaves some of them without effect."""
@@ -88,9 +88,8 @@ def load_digits() -> DigitRun:
     directory = cache_folder() / f"digits-{VERSION}-{STEPS}"
     last = directory / checkpoint_name(STEPS)
     train_once(directory, last.is_file, lambda: _train(images, directory))
-    checkpoints = cvw.CheckpointSeries.from_directory(directory)
-    model = _new_network().eval()
-    model.load_state_dict(checkpoints.load(len(checkpoints) - 1))
+    model = _new_network()
+    checkpoints = trained(model, directory)
     return DigitRun(model, images, checkpoints, directory)
 
 

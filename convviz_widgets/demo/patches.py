@@ -10,14 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 import convviz_widgets as cvw
 from convviz_widgets.checkpoints import write_checkpoint
-from convviz_widgets.demo.photographs import PHOTOGRAPHS, Patches, cut_patches
+from convviz_widgets.demo.photographs import PHOTOGRAPHS, Patches, cut_patches, normalised
 from convviz_widgets.demo.runs import (
     accuracy,
     cache_folder,
@@ -25,6 +24,7 @@ from convviz_widgets.demo.runs import (
     labels_of,
     one_thread,
     train_once,
+    trained,
 )
 
 FINISHED = "recipe.json"
@@ -124,9 +124,8 @@ def build_network(classes: int, *, seed: int, first_scale: float = 1.0) -> Patch
 
     Parameters
     ----------
-    first_scale
-        Factor on the first convolution's initial weights: 0.1 leaves little initial noise in
-        them, so that what is seen after training was learned.
+    first_scale : factor on the first convolution's initial weights: 0.1 leaves little initial noise
+        in them, so that what is seen after training was learned.
     """
     with torch.device("meta"):
         network = PatchNet(classes)
@@ -178,9 +177,8 @@ def load_recipe(recipe: Recipe, directory: Path) -> DemoRun:
         is_finished=lambda: _is_finished(recipe, directory),
         train=lambda: _fill(directory, recipe, images),
     )
-    checkpoints = cvw.CheckpointSeries.from_directory(directory)
-    model = build_network(len(PHOTOGRAPHS), seed=recipe.seed).eval()
-    model.load_state_dict(checkpoints.load(len(checkpoints) - 1))
+    model = build_network(len(PHOTOGRAPHS), seed=recipe.seed)
+    checkpoints = trained(model, directory)
     right = accuracy(model, validation)
     return DemoRun(model, images, validation, checkpoints, directory, right)
 
@@ -195,11 +193,9 @@ def image_sets(recipe: Recipe) -> tuple[cvw.ImageSet, cvw.ImageSet]:
 
 
 def _image_set(patches: Patches, mean: Any, std: Any) -> cvw.ImageSet:
-    normalised = (patches.pixels / 255.0 - mean) / std  # (N, H, W, C)
-    inputs = torch.from_numpy(normalised.astype(np.float32)).permute(0, 3, 1, 2).contiguous()
     classes = [photograph.name for photograph in PHOTOGRAPHS]
     return cvw.ImageSet(
-        inputs,
+        normalised(patches.pixels, mean, std),
         patches.labels,
         class_names=classes,
         mean=mean.tolist(),

@@ -7,16 +7,19 @@ no two patches share a pixel; those of the left 75 % of a photograph train, the 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import PIL.Image
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 import convviz_widgets as cvw
+
+Part = Literal["train", "validation"]
 
 PATCH_SIZE = 32
 
@@ -65,15 +68,14 @@ class Patches:
     """Photograph and top left corner of each patch: ``"coffee 64,128"`` (x, y)."""
 
 
-def cut_patches(part: Literal["train", "validation"], *, at_most: int, seed: int = 0) -> Patches:
+def cut_patches(part: Part, *, at_most: int, seed: int = 0) -> Patches:
     """Return up to ``at_most`` patches of each photograph's part, drawn without replacement."""
     generator = np.random.default_rng(seed)
     chosen = []
     for label, photograph in enumerate(PHOTOGRAPHS):
-        pixels = read_photograph(photograph)
-        corners = list(_corners(pixels, part))
-        for rank, index in enumerate(generator.permutation(len(corners))[:at_most]):
-            chosen.append((rank, label, corners[index], _patch(pixels, corners[index])))
+        found = list(patches_of(read_photograph(photograph), part).items())
+        for rank, index in enumerate(generator.permutation(len(found))[:at_most]):
+            chosen.append((rank, label, *found[index]))
     chosen.sort(key=lambda item: item[:2])
     return Patches(
         pixels=np.stack([patch for *_, patch in chosen]),
@@ -97,17 +99,25 @@ def read_photograph(photograph: Photograph) -> NDArray[np.uint8]:
         return np.asarray(picture.convert("RGB"))
 
 
-def _corners(pixels: NDArray[np.uint8], part: str) -> Iterator[tuple[int, int]]:
-    """Yield the top left corners (x, y) of a part's grid cells that show something."""
+def patches_of(
+    pixels: NDArray[np.uint8], part: Part, size: int = PATCH_SIZE
+) -> dict[tuple[int, int], NDArray[np.uint8]]:
+    """Return the patches (size, size, 3) of a part's grid that show something, by corner (x, y)."""
     height, width, _ = pixels.shape
     split = int(width * TRAINING_SHARE)
     left, right = (0, split) if part == "train" else (split, width)
-    for y in range(0, height - PATCH_SIZE + 1, PATCH_SIZE):
-        for x in range(left, right - PATCH_SIZE + 1, PATCH_SIZE):
-            if _patch(pixels, (x, y)).std() >= LEAST_DEVIATION:
-                yield x, y
+    found = {
+        (x, y): pixels[y : y + size, x : x + size]
+        for y in range(0, height - size + 1, size)
+        for x in range(left, right - size + 1, size)
+    }
+    return {corner: patch for corner, patch in found.items() if patch.std() >= LEAST_DEVIATION}
 
 
-def _patch(pixels: NDArray[np.uint8], corner: tuple[int, int]) -> NDArray[np.uint8]:
-    x, y = corner
-    return pixels[y : y + PATCH_SIZE, x : x + PATCH_SIZE]
+def normalised(pixels: NDArray[np.uint8], mean: NDArray, std: NDArray) -> Tensor:
+    """Return patches (N, H, W, 3) as a network takes them: (N, 3, H, W), float32.
+
+    ``mean`` and ``std`` are those of pixels in [0, 1].
+    """
+    scaled = ((pixels / 255.0 - mean) / std).astype(np.float32)
+    return torch.from_numpy(scaled).permute(0, 3, 1, 2).contiguous()

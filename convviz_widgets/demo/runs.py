@@ -68,6 +68,13 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def trained(network: nn.Module, directory: Path) -> cvw.CheckpointSeries:
+    """Give a network the weights of a training's last checkpoint, in eval mode; return all."""
+    checkpoints = cvw.CheckpointSeries.from_directory(directory)
+    network.eval().load_state_dict(checkpoints.load(len(checkpoints) - 1))
+    return checkpoints
+
+
 @torch.no_grad()
 def accuracy(network: nn.Module, images: cvw.ImageSet) -> float:
     """Return the share of labelled images that the network classifies rightly."""

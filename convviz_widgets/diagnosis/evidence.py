@@ -74,10 +74,10 @@ class RunCurves:
     """The metrics of a run that the rules know how to read."""
 
     loss: Metric | None = None
-    """Of the training data."""
+    """The loss of the training data."""
     validation_loss: Metric | None = None
     accuracy: Metric | None = None
-    """Of the training data, in [0, 1]."""
+    """The accuracy on the training data, in [0, 1]."""
     validation_accuracy: Metric | None = None
     gradient_norms: Mapping[str, Metric] = field(default_factory=dict)
     """Parameter → ‖∂loss/∂parameter‖."""
@@ -87,7 +87,7 @@ class RunCurves:
 
     @property
     def gradient_norm(self) -> Metric | None:
-        """Of all parameters together; None where they are not all recorded at the same steps."""
+        """The norm of all parameters together; None if they are recorded at different steps."""
         curves = list(self.gradient_norms.values())
         if not curves or any(not np.array_equal(each.steps, curves[0].steps) for each in curves):
             return None
@@ -108,7 +108,7 @@ def _until(found: Any, step: int) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Firing:
-    """On how many images each channel of a layer was not zero everywhere, at one checkpoint."""
+    """The number of images on which each channel of a layer fires (is not zero everywhere)."""
 
     layer: str
     step: int
@@ -194,7 +194,7 @@ class TensorFacts:
 
     @property
     def deviation(self) -> float:
-        """Of the value farthest from the median, in standard deviations."""
+        """How far the value farthest from the median is from it, in standard deviations."""
         far = max(self.high - self.median, self.median - self.low)
         return far / self.std if self.std > 0 else 0.0
 
@@ -236,9 +236,9 @@ class Evidence:
     firing: tuple[Firing, ...] = ()
     gradients: tuple[GradientDepth, ...] = ()
     tensors: tuple[TensorFacts, ...] = ()
-    """Of every kind, outputs among them."""
+    """Facts of tensors of every kind, outputs among them."""
     weights: tuple[TensorFacts, ...] = ()
-    """Of at least two dimensions: no norm scales."""
+    """Facts of weights of at least two dimensions: no norm scales."""
     biases: tuple[TensorFacts, ...] = ()
     pre_activations: tuple[TensorFacts, ...] = ()
     checkpoint_ratios: Mapping[str, Metric] = field(default_factory=dict)

@@ -14,6 +14,7 @@ Find = TypeVar("Find", bound=Callable[..., list[Finding]])
 CHECKPOINTS = "a state with checkpoints"
 
 LOSS = "a run with a training loss"
+"""What several rules need, in words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +24,7 @@ class Rule:
     name: str
     """Such as "dead-layer"."""
     place: int
-    """Of two findings as grave, that of the rule with the lower place is told first. Places go by
+    """Of equally grave findings, that of the rule with the lowest place is told first. Places go by
     how much a rule explains, in tens, so that another fits between."""
     needs: str
     """What is missing where it cannot be judged, in words."""
@@ -50,7 +51,7 @@ class Rule:
 
 
 REGISTERED: dict[str, Rule] = {}
-"""By name, as far as their modules are imported; `report.RULES` has all of them, by place."""
+"""The rules by name, of the modules imported so far; `report.RULES` has all of them, by place."""
 
 
 def rule(name: str, **given: Any) -> Callable[[Find], Find]:

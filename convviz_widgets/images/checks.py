@@ -92,7 +92,7 @@ def checked_label(value: Any, classes: int | None, index: int) -> int | None:
     if not isinstance(value, int | np.integer | np.bool_) or value < 0:
         raise InputError(
             f"the label of image {index} must be a whole number from zero up, got "
-            f"{_described(value)}; {_hint(value)}"
+            f"{_label_described(value)}; {_label_hint(value)}"
         )
     if classes is not None and value >= classes:
         raise InputError(f"label {value} of image {index} has no name; class_names holds {classes}")
@@ -108,15 +108,14 @@ def _check_column(shape: tuple[int, ...]) -> None:
     raise InputError(f"labels have shape {shape}, expected (N,): {hint}")
 
 
-def _described(value: Any) -> str:
+def _label_described(value: Any) -> str:
     if isinstance(value, Tensor | np.ndarray):
-        kind = str(value.dtype).removeprefix("torch.")
-        return f"{kind} {tuple(value.shape)}"
+        return described(value)
     text = repr(value) if isinstance(value, int | float | str) else ""
     return text if 0 < len(text) <= 40 else f"a {type(value).__name__}"
 
 
-def _hint(value: Any) -> str:
+def _label_hint(value: Any) -> str:
     if isinstance(value, Tensor | np.ndarray):
         one_hot = value.ndim == 1 and len(value) > 1
         return "argmax() gives the class of a one-hot row" if one_hot else "item() gives a number"

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from convviz_widgets.errors import ConvVizError, one_line
-from convviz_widgets.images.reading import Block, Samples, Source, as_array
+from convviz_widgets.errors import in_one_line
+from convviz_widgets.images.reading import RawSamples, SampleBlock, Source, as_array
 
 DIGEST_BYTES = 16
 """128 bits: among a billion samples the chance of one false pair is 1 in 10²⁰."""
@@ -103,7 +103,7 @@ def comparing(*sources: Source) -> Comparing:
     Every sample is read once, and those whose hash another one has once more, to compare their
     digests. Beside a block of samples 16 bytes a sample are held.
     """
-    sets = [Samples(source) for source in sources]
+    sets = [RawSamples(source) for source in sources]
     total, done = sum(map(len, sets)), 0
     numbers, places = [], []  # uint64 (N,), int64 (N, 2): set, index
     for which, samples in enumerate(sets):
@@ -150,7 +150,7 @@ def _sharing(numbers: np.ndarray, places: np.ndarray) -> np.ndarray:
     return chosen
 
 
-def _compared(sets: list[Samples], same: Sequence[list[tuple[int, int]]]) -> Compared:
+def _compared(sets: list[RawSamples], same: Sequence[list[tuple[int, int]]]) -> Compared:
     groups = [
         tuple(tuple(sorted(i for s, i in group if s == which)) for which in range(len(sets)))
         for group in same
@@ -205,13 +205,12 @@ class DuplicateSearch:
         except StopIteration as end:
             self.found = end.value
         except Exception as error:  # out of memory, say; the view goes on without
-            kind = "" if isinstance(error, ConvVizError) else f"{type(error).__name__}: "
-            self.problem = f"{kind}{one_line(error)}"
+            self.problem = in_one_line(error)
         finally:
             self._working = False
 
 
-def hashes(block: Block) -> np.ndarray:
+def hashes(block: SampleBlock) -> np.ndarray:
     """Return a 64-bit number for each sample, quickly: equal samples have equal ones.
 
     Unequal ones nearly always differ, but only `digests` proves it: the samples with the same
@@ -233,7 +232,7 @@ def hashes(block: Block) -> np.ndarray:
         return summed + np.uint64(start)
 
 
-def digests(block: Block) -> list[bytes]:
+def digests(block: SampleBlock) -> list[bytes]:
     """Return the blake2b digest of each sample: of its data type, shape and bytes."""
     kind = block.kind.encode()
     return [_digest(kind, row) for row in block.rows]

@@ -80,7 +80,7 @@ class ImageSet:
         names: Sequence[str] | None = None,
         groups: Sequence[Hashable] | None = None,
     ) -> None:
-        self._inputs = _checked_inputs(inputs)
+        self._inputs = _Inputs(inputs)
         self.class_names = None if class_names is None else _texts("class_names", class_names)
         self.groups = None if groups is None else self._one_each("groups", tuple(groups))
         self._classes = None if self.class_names is None else len(self.class_names)
@@ -88,8 +88,7 @@ class ImageSet:
         self._labels = None if column is None else self._one_each("labels", column)
         self._targets = None if targets is None else self._one_each("targets", _pictures(targets))
         self._names = None if names is None else self._one_each("names", _texts("names", names))
-        first, _ = self._item(0)
-        self.shape: tuple[int, ...] = tuple(first.shape)
+        self.shape = self._inputs.shape
         self.label(0)  # a data set that brings labels of another kind says so now
         self._stated = (
             None if mean is None and std is None else Preprocessing.stated(mean, std, self.shape)
@@ -109,27 +108,27 @@ class ImageSet:
 
     def batch(self, indices: Iterable[int]) -> Tensor:
         """Return images (B, C, H, W) as the model takes them; the tensor is the caller's."""
-        images = [self._item(self._checked(index))[0] for index in indices]
+        images = [self._inputs.item(self._checked(index))[0] for index in indices]
         if not images:
             raise InputError("a batch needs at least one image index, got none")
         return torch.stack(images)
 
     def display(self, index: int) -> np.ndarray:
         """Return one image as uint8 (H, W, 3), its preprocessing undone, rounded and clipped."""
-        return self.preprocessing.undone(self._item(self._checked(index))[0])
+        return self.preprocessing.undone(self._inputs.item(self._checked(index))[0])
 
     def label(self, index: int) -> int | None:
         """Return the class index of an image, None without one."""
         index = self._checked(index)
         if self._labels is not None:
             return self._labels[index]
-        _, beside = self._item(index)
+        _, beside = self._inputs.item(index)
         return None if is_picture(beside) else checked_label(beside, self._classes, index)
 
     def target(self, index: int) -> Tensor | None:
         """Return the target picture (C', H', W') of an image, None without one."""
         index = self._checked(index)
-        beside = self._targets[index] if self._targets is not None else self._item(index)[1]
+        beside = self._targets[index] if self._targets is not None else self._inputs.item(index)[1]
         return beside.detach().clone() if is_picture(beside) else None
 
     def name(self, index: int) -> str:
@@ -159,36 +158,7 @@ class ImageSet:
         """What `display` undoes: the mean and std given, or what is read off the images."""
         if self._stated is not None:
             return self._stated
-        return Preprocessing.read_off(self._readable(range(min(len(self), _LOOKED_AT))))
-
-    def _readable(self, indices: Iterable[int]) -> Tensor:
-        """Return the images (B, C, H, W) that can be read; B may be 0."""
-        images = [torch.empty(0, *self.shape)]
-        for index in indices:
-            # Whoever asks for a broken image is told; the others are shown all the same.
-            with suppress(Exception):
-                images.append(self._item(index)[0][None])
-        return torch.cat(images)
-
-    def _item(self, index: int) -> tuple[Tensor, Any]:
-        """Return an image, the caller's own, and what stands beside it."""
-        if isinstance(self._inputs, Tensor):
-            return self._inputs[index].detach().clone(), None
-        with NoRandomness():
-            item = self._inputs[index]
-        image, beside = (*item, None)[:2] if isinstance(item, tuple | list) else (item, None)
-        self._check_image(index, image)
-        return image.detach().clone(), beside
-
-    def _check_image(self, index: int, image: Any) -> None:
-        if not isinstance(image, Tensor) or image.ndim != 3 or not image.is_floating_point():
-            raise InputError(
-                f"image {index} of the data set must be a floating tensor (C, H, W), got "
-                f"{described(image)}; {hint(image) or 'add a transform such as ToTensor'}"
-            )
-        shape, first = tuple(image.shape), getattr(self, "shape", tuple(image.shape))
-        if shape != first:
-            raise InputError(f"image {index} has shape {shape}, the first has {first}")
+        return Preprocessing.read_off(self._inputs.readable(range(min(len(self), _LOOKED_AT))))
 
     def _checked(self, index: int) -> int:
         if isinstance(index, bool) or not hasattr(index, "__index__"):
@@ -203,16 +173,53 @@ class ImageSet:
         return values
 
 
-def _checked_inputs(inputs: Tensor | MapDataset) -> Tensor | MapDataset:
-    if not is_images(inputs) and not _is_dataset(inputs):
-        more = hint(inputs)
-        raise InputError(
-            "expected a floating tensor (N, C, H, W) or a map-style dataset, got "
-            f"{described(inputs)}{more and '; '}{more}"
-        )
-    if not len(inputs):
-        raise InputError("an ImageSet needs at least one image, got none")
-    return inputs
+class _Inputs:
+    """The images of a tensor (N, C, H, W) or of a map-style dataset, all of one `shape`."""
+
+    def __init__(self, source: Tensor | MapDataset) -> None:
+        if not is_images(source) and not _is_dataset(source):
+            more = hint(source)
+            raise InputError(
+                "expected a floating tensor (N, C, H, W) or a map-style dataset, got "
+                f"{described(source)}{more and '; '}{more}"
+            )
+        if not len(source):
+            raise InputError("an ImageSet needs at least one image, got none")
+        self._source = source
+        self.shape: tuple[int, ...] = tuple(self._read(0)[0].shape)
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def item(self, index: int) -> tuple[Tensor, Any]:
+        """Return an image, the caller's own, and what stands beside it."""
+        image, beside = self._read(index)
+        if image.shape != self.shape:
+            shape = tuple(image.shape)
+            raise InputError(f"image {index} has shape {shape}, the first has {self.shape}")
+        return image, beside
+
+    def readable(self, indices: Iterable[int]) -> Tensor:
+        """Return the images (B, C, H, W) that can be read; B may be 0."""
+        images = [torch.empty(0, *self.shape)]
+        for index in indices:
+            # Whoever asks for a broken image is told; the others are shown all the same.
+            with suppress(Exception):
+                images.append(self.item(index)[0][None])
+        return torch.cat(images)
+
+    def _read(self, index: int) -> tuple[Tensor, Any]:
+        if isinstance(self._source, Tensor):
+            return self._source[index].detach().clone(), None
+        with NoRandomness():
+            item = self._source[index]
+        image, beside = (*item, None)[:2] if isinstance(item, tuple | list) else (item, None)
+        if not isinstance(image, Tensor) or image.ndim != 3 or not image.is_floating_point():
+            raise InputError(
+                f"image {index} of the data set must be a floating tensor (C, H, W), got "
+                f"{described(image)}; {hint(image) or 'add a transform such as ToTensor'}"
+            )
+        return image.detach().clone(), beside
 
 
 def _is_dataset(inputs: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,33 +13,10 @@ from convviz_widgets.errors import InputError
 from convviz_widgets.images.image_set import ImageSet
 from convviz_widgets.images.reading import reason
 from convviz_widgets.tensors import Histogram, Limits, histogram, to_display_array
+from convviz_widgets.tensors.sampling import evenly_spread
 
 LEAST = 256
 """Images that statements about inputs need; one picture proves nothing."""
-
-NEAR = 0.02
-"""How far from a whole number an undone value of an 8-bit source may lie, of 255."""
-
-CLIPPED = -0.5, 255.5
-"""Undone values beyond these round to what no 8-bit picture holds."""
-
-LOOKED_AT = 4096
-"""Values of a channel of an image, at most, that its levels are sought among."""
-
-BINS = 64
-"""Bins between the lowest and the highest value, as the model takes them."""
-
-LEVELS = np.arange(257) - 0.5
-"""Edges of the bins of undone values: one for each of the levels 0 to 255."""
-
-MOST = 256
-"""Levels of an 8-bit picture."""
-
-FEWEST = 32
-"""Distinct values below which a coarser step could pass for the true one."""
-
-TOLERANCE = 0.05
-"""How far from its level a value may lie, in steps: 32-bit rounding moves it by 0.001 or so."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +73,7 @@ def input_statistics(
     InputError
         If no image can be read.
     """
-    chosen = spread_indices(len(images), count)
+    chosen = evenly_spread(len(images), count, ends=True)
     sums = _Sums(images)
     failures: dict[int, str] = {}
     for index in chosen:
@@ -114,20 +91,25 @@ def input_statistics(
     return sums.statistics(failures)
 
 
+CLIPPED = -0.5, 255.5
+"""Undone values beyond these round to what no 8-bit picture holds."""
+
+
 def is_clipped(undone: Tensor) -> Tensor:
     """Return which values, undone to [0, 255], round to less than 0 or more than 255."""
     low, high = CLIPPED
     return (undone < low) | (undone > high)
 
 
-def spread_indices(size: int, count: int) -> list[int]:
-    """Return at most ``count`` indices, spread evenly over a set, its ends included."""
-    places = np.linspace(0, size - 1, min(count, size)).round().astype(int)
-    return [int(place) for place in np.unique(places)]
+NEAR = 0.02
+"""How far from a whole number an undone value of an 8-bit source may lie, of 255."""
+
+LOOKED_AT = 4096
+"""Values of a channel of an image, at most, that its levels are sought among."""
 
 
 class _Sums:
-    """What is known after the images so far."""
+    """Sums over the images so far, from which their statistics come."""
 
     def __init__(self, images: ImageSet) -> None:
         self.n = 0
@@ -157,7 +139,7 @@ class _Sums:
         self._whole += int(((undone - undone.round()).abs() <= NEAR).sum())
         few = rows[:, :: max(1, rows.shape[1] // LOOKED_AT)]
         for channel, seen in enumerate(self._distinct):
-            if len(seen) <= MOST:
+            if len(seen) <= MOST_LEVELS:
                 values = few[channel][few[channel].isfinite()].numpy()
                 self._distinct[channel] = np.union1d(seen, values)
 
@@ -180,6 +162,13 @@ class _Sums:
             levels=tuple(filter(None, levels)) if all(levels) else None,
             failures=failures,
         )
+
+
+BINS = 64
+"""Bins between the lowest and the highest value, as the model takes them."""
+
+LEVELS = np.arange(257) - 0.5
+"""Edges of the bins of undone values: one for each of the levels 0 to 255."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,8 +200,10 @@ def input_counts(images: ImageSet, count: int = LEAST) -> InputCounts:
     )
     taken: list[Histogram | None] = [None] * images.shape[0]
     undone: list[Histogram | None] = [None] * images.shape[0]
-    for image in _readable(images, count, statistics.failures):
-        for channel, values in enumerate(to_display_array(image)):
+    for index in evenly_spread(len(images), count, ends=True):
+        if index in statistics.failures:
+            continue
+        for channel, values in enumerate(to_display_array(images.input(index)[0])):
             one = histogram(values, bins=BINS, limits=Limits(low, high))
             other = histogram(255 * (values * scale[channel] + shift[channel]), bins=LEVELS)
             taken[channel] = together(taken[channel], one)
@@ -229,10 +220,14 @@ def together(*parts: Histogram | None) -> Histogram:
     return Histogram(edges=given[0].edges, counts=counts, **sums)
 
 
-def _readable(images: ImageSet, count: int, failures: dict[int, str]) -> Iterator[Tensor]:
-    for index in spread_indices(len(images), count):
-        if index not in failures:
-            yield images.input(index)[0]
+MOST_LEVELS = 256
+"""Levels of an 8-bit picture."""
+
+FEWEST_LEVELS = 32
+"""Distinct values below which a coarser step could pass for the true one."""
+
+TOLERANCE = 0.05
+"""How far from its level a value may lie, in steps: 32-bit rounding moves it by 0.001 or so."""
 
 
 @dataclass(frozen=True)
@@ -263,14 +258,14 @@ def levels_of(values: np.ndarray) -> Levels | None:
     ----------
     values : finite, distinct, ascending.
     """
-    if not FEWEST <= len(values) <= MOST:
+    if not FEWEST_LEVELS <= len(values) <= MOST_LEVELS:
         return None
     exact = values.astype(np.float64)
     smallest = float(np.diff(exact).min())
     # One difference carries the rounding of two values; the whole range hardly any.
     span = float(exact[-1] - exact[0])
     steps = round(span / smallest)
-    if steps >= MOST:
+    if steps >= MOST_LEVELS:
         return None
     step = span / steps
     places = (exact - exact[0]) / step

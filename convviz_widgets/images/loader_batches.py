@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from convviz_widgets.errors import InputError, one_line
+from convviz_widgets.errors import InputError, in_one_line
 from convviz_widgets.images.randomness import borrowed_randomness
 from convviz_widgets.images.reading import first_image
 
@@ -82,7 +82,7 @@ def loader_batches(
             except StopIteration:
                 break
             except Exception as error:  # whatever a data set, a transform or a collate may raise
-                failures[number] = f"batch {number}: {_line(error)}"
+                failures[number] = f"batch {number}: {in_one_line(error)}"
     return LoaderBatches(tuple(found), failures)
 
 
@@ -90,8 +90,8 @@ def loader_batches(
 def _read_only(loader: DataLoader[Any]) -> Iterator[Iterator[Any]]:
     """Open an epoch of a copy of the loader: new workers, and the sampler's state a copy."""
     apart = copy.copy(loader)
-    drawing = _own((loader.generator, loader.batch_sampler, loader.sampler), loader.dataset)
-    generator, batch_sampler, sampler = drawing
+    drawing = (loader.generator, loader.batch_sampler, loader.sampler)
+    generator, batch_sampler, sampler = _own(drawing, loader.dataset)
     if getattr(loader, "_iterator", None) is not None:  # workers that stay need no new seed
         generator = torch.Generator()
     # By __dict__, because a loader refuses another sampler once it is made.
@@ -103,8 +103,7 @@ def _read_only(loader: DataLoader[Any]) -> Iterator[Iterator[Any]]:
         persistent_workers=False,
         _iterator=None,
     )
-    owners = (loader.generator, loader.batch_sampler, loader.sampler, loader.dataset)
-    with borrowed_randomness(*owners, loader.collate_fn):
+    with borrowed_randomness(*drawing, loader.dataset, loader.collate_fn):
         epoch = iter(apart)
         try:
             yield epoch
@@ -140,8 +139,3 @@ def _labels(beside: Any, count: int) -> tuple[int | None, ...]:
     if not isinstance(values, list | tuple) or len(values) != count:
         return (None,) * count
     return tuple(value if isinstance(value, int) else None for value in values)
-
-
-def _line(error: Exception) -> str:
-    kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
-    return f"{kind}{one_line(error)}"

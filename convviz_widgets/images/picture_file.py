@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps
 
-from convviz_widgets.errors import InputError, one_line
+from convviz_widgets.errors import InputError, error_text
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 """What is read; of the other formats that Pillow knows some start programs or open other files."""
@@ -26,12 +26,9 @@ def read_picture(name: str, content: bytes, height: int, width: int) -> np.ndarr
 
     Parameters
     ----------
-    name
-        Of the file, for errors alone.
-    content
-        Its bytes, which nobody has checked.
-    height, width
-        Of the result.
+    name : of the file, for errors alone.
+    content : its bytes, which nobody has checked.
+    height, width : of the result.
 
     Raises
     ------
@@ -53,7 +50,7 @@ def read_picture(name: str, content: bytes, height: int, width: int) -> np.ndarr
     except Exception as error:  # Pillow raises a dozen kinds, struct.error and SyntaxError too
         known = ", ".join(FORMATS)
         raise InputError(
-            f"{called} cannot be read as a picture; expected {known} ({one_line(error)[:120]})"
+            f"{called} cannot be read as a picture; expected {known} ({error_text(error, 120)})"
         ) from error
     return np.asarray(fitted)
 

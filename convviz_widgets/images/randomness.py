@@ -1,4 +1,4 @@
-"""The functions of torch that draw random numbers, so that looking never moves the generator."""
+"""Random numbers: looking at a model or a data set leaves every generator where it stands."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ RANDOM = _functions([*_DRAW.split(), *_DRAW_IF, *_DRAW_UNLESS])
 DEPTH = 6
 """How deep in lists, dicts and objects the generators of a data set are looked for."""
 
-MOST = 10_000
+MOST_OBJECTS = 10_000
 """Objects that are looked into at most."""
 
 
@@ -143,7 +143,7 @@ class BorrowedDraws(TorchFunctionMode):
             return self._with_global(copy, func, args, named)
 
     def _copy_of(self, original: torch.Generator) -> torch.Generator:
-        """Return the copy of a generator; the original is kept, lest another take its identity."""
+        """Return the copy of a generator; the original is kept, so that its `id` stays its own."""
         if id(original) not in self._copies:
             self._copies[id(original)] = original, original.clone_state()
         return self._copies[id(original)][1]
@@ -226,7 +226,7 @@ def _generators(owners: tuple[Any, ...]) -> list[Any]:
     found: list[Any] = []
     seen: set[int] = set()
     pending = [(owner, 0) for owner in owners]
-    while pending and len(seen) < MOST:
+    while pending and len(seen) < MOST_OBJECTS:
         owner, depth = pending.pop(0)
         if id(owner) in seen or isinstance(owner, str | bytes | int | torch.Tensor | np.ndarray):
             continue
@@ -240,7 +240,7 @@ def _generators(owners: tuple[Any, ...]) -> list[Any]:
 
 def _parts(owner: Any) -> list[Any]:
     if isinstance(owner, Mapping):
-        return list(owner.values())[:MOST]
+        return list(owner.values())[:MOST_OBJECTS]
     if isinstance(owner, list | tuple | set | frozenset):
-        return list(owner)[:MOST]
+        return list(owner)[:MOST_OBJECTS]
     return list(getattr(owner, "__dict__", {}).values())

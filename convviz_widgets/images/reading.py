@@ -1,4 +1,7 @@
-"""Samples: the images of a set as rows of bytes, read in blocks, with those that cannot be had."""
+"""Reading a set image by image: as a model takes them, or as bytes, to be compared.
+
+Whatever a data set raises for one of its images, the others are still read.
+"""
 
 from __future__ import annotations
 
@@ -11,24 +14,138 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convviz_widgets.errors import InputError, one_line
+from convviz_widgets.errors import InputError, in_one_line
+from convviz_widgets.images.checks import described
 from convviz_widgets.images.image_set import ImageSet, MapDataset
 from convviz_widgets.images.randomness import NoRandomness
-
-BLOCK = 1 << 23
-"""Bytes of a block: enough that what is done once a block does not count."""
-
-MOST = 4096
-"""Samples of a block at most."""
-
-PAUSE = 0.05
-"""Seconds that reading a block may take: decoding is slow, and somebody may want to stop."""
 
 Source = Tensor | ImageSet | MapDataset
 
 
+def _checked(source: Any) -> Any:
+    """Return what can be read by index; raise InputError for anything else."""
+    is_map_style = hasattr(source, "__len__") and hasattr(source, "__getitem__")
+    is_set = is_map_style or isinstance(source, ImageSet)
+    if not is_set or isinstance(source, str | bytes | Mapping):
+        hint = "; give its .dataset" if hasattr(source, "dataset") else ""
+        raise InputError(
+            "expected a tensor (N, C, H, W), an ImageSet or a map-style data set, got "
+            f"{type(source).__name__}{hint}"
+        )
+    return source
+
+
+def reason(index: int, error: Exception) -> str:
+    """Return one line on an image that could not be read."""
+    return f"image {index}: {in_one_line(error)}"
+
+
 @dataclass(frozen=True, eq=False)
-class Block:
+class Loaded:
+    """What came of some indices.
+
+    Attributes
+    ----------
+    images : (R, C, H, W), in the order of the indices; empty if all failed.
+    indices : int64 (R,).
+    failures : index → one line.
+    """
+
+    images: Tensor
+    indices: Tensor
+    failures: dict[int, str]
+
+
+class ModelInputs:
+    """The images of a set as a model takes them: floating, all of one shape.
+
+    Parameters
+    ----------
+    dataset : a tensor (N, C, H, W), an `ImageSet`, or a map-style data set of images (C, H, W) or
+        of tuples that begin with one.
+
+    Attributes
+    ----------
+    example : the first image (1, C, H, W) that can be loaded; all must have its shape.
+
+    Raises
+    ------
+    InputError
+        It is nothing of the kind, or empty, or no image can be loaded.
+    """
+
+    def __init__(self, dataset: Tensor | ImageSet | MapDataset) -> None:
+        self._dataset = _checked(dataset)
+        if isinstance(dataset, Tensor) and (dataset.ndim < 2 or not dataset.is_floating_point()):
+            raise InputError(f"expected a floating tensor (N, C, H, W), got {described(dataset)}")
+        if not len(dataset):
+            raise InputError("the data set is empty: there is nothing to sweep")
+        self.example = self._first()[None]
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    @property
+    def groups(self) -> Sequence[Any] | None:
+        """The source of each image, as the data set tells it."""
+        return self._dataset.groups if isinstance(self._dataset, ImageSet) else None
+
+    def load(self, indices: Sequence[int]) -> Loaded:
+        """Return the images of some indices; never raises for one of them."""
+        if isinstance(self._dataset, Tensor):
+            images = self._dataset[torch.tensor(indices)].detach()
+            return Loaded(images, torch.tensor(indices), {})
+        found: dict[int, Tensor] = {}
+        failures: dict[int, str] = {}
+        for index in indices:
+            try:
+                found[index] = self._item(index)
+            except Exception as error:  # whatever a data set may raise
+                failures[index] = reason(index, error)
+        stacked = torch.stack(list(found.values())) if found else self.example[:0]
+        return Loaded(stacked, torch.tensor(list(found), dtype=torch.int64), failures)
+
+    def _first(self) -> Tensor:
+        """Return the first image that can be loaded."""
+        why = ""
+        for index in range(len(self._dataset)):
+            try:
+                return self._image(index)
+            except Exception as error:
+                why = why or reason(index, error)
+        raise InputError(f"no image of the data set can be loaded: {why}")
+
+    def _item(self, index: int) -> Tensor:
+        image = self._image(index)
+        if image.shape != self.example.shape[1:]:
+            got, expected = tuple(image.shape), tuple(self.example.shape[1:])
+            raise InputError(f"got shape {got}, the first image has {expected}")
+        return image
+
+    def _image(self, index: int) -> Tensor:
+        if isinstance(self._dataset, ImageSet):
+            return self._dataset.input(index)[0]
+        with NoRandomness():
+            item = self._dataset[index]
+        image = item[0] if isinstance(item, tuple | list) and item else item
+        if not isinstance(image, Tensor) or not image.is_floating_point():
+            got = str(image.dtype) if isinstance(image, Tensor) else type(image).__name__
+            raise InputError(f"expected a floating tensor (C, H, W), got {got}")
+        return image.detach()
+
+
+BLOCK_BYTES = 1 << 23
+"""Bytes of a block: enough that what is done once a block does not count."""
+
+BLOCK_SAMPLES = 4096
+"""Samples of a block at most."""
+
+BLOCK_SECONDS = 0.05
+"""Seconds that reading a block may take: decoding is slow, and somebody may want to stop."""
+
+
+@dataclass(frozen=True, eq=False)
+class SampleBlock:
     """Samples of one data type and shape.
 
     Attributes
@@ -43,10 +160,13 @@ class Block:
     kind: str
 
 
-class Samples:
-    """A tensor (N, ...), an `ImageSet`, or a map-style data set of images, of (image, label), ...
+class RawSamples:
+    """The samples of a set as they are, to be compared byte by byte.
 
-    A data set's images may be tensors, arrays or pictures of any type and of different sizes.
+    Parameters
+    ----------
+    source : a tensor (N, ...), an `ImageSet`, or a map-style data set of images, of (image,
+        label), ... The images may be tensors, arrays or pictures of any type and size.
 
     Attributes
     ----------
@@ -60,13 +180,15 @@ class Samples:
 
     def __init__(self, source: Source) -> None:
         self._source = _checked(source)
+        if isinstance(source, Tensor) and not source.ndim:
+            raise InputError("expected a tensor (N, C, H, W), got a single number")
         self._batched = isinstance(source, Tensor | ImageSet)
         self.failures: dict[int, str] = {}
 
     def __len__(self) -> int:
         return len(self._source)
 
-    def blocks(self, indices: Sequence[int] | None = None) -> Iterator[Block]:
+    def blocks(self, indices: Sequence[int] | None = None) -> Iterator[SampleBlock]:
         """Yield the samples of some indices, default all; what fails is noted and left out."""
         chosen = range(len(self)) if indices is None else indices
         start, size = 0, 1  # one, to see how large they are, and how slow
@@ -77,10 +199,11 @@ class Samples:
             yield from blocks
             start += size
             widest = max((block.rows.shape[1] for block in blocks), default=0)
-            fitting = min(BLOCK // max(1, widest), int(PAUSE * size / max(taken, 1e-6)), MOST)
+            in_time = int(BLOCK_SECONDS * size / max(taken, 1e-6))
+            fitting = min(BLOCK_BYTES // max(1, widest), in_time, BLOCK_SAMPLES)
             size = max(1, min(fitting, 16 * size))  # the first one is slower than the others
 
-    def _read(self, indices: Sequence[int]) -> list[Block]:
+    def _read(self, indices: Sequence[int]) -> list[SampleBlock]:
         if self._batched:
             try:
                 return [_block(np.asarray(indices), self._batch(indices))]
@@ -159,141 +282,10 @@ def as_array(image: Any) -> np.ndarray:
     return np.asarray(plain.numpy())
 
 
-def reason(index: int, error: Exception) -> str:
-    """Return one line on a sample that could not be read."""
-    kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
-    return f"image {index}: {kind}{one_line(error)}"
-
-
-def _block(indices: np.ndarray, pixels: np.ndarray) -> Block:
+def _block(indices: np.ndarray, pixels: np.ndarray) -> SampleBlock:
     flat = np.ascontiguousarray(pixels).reshape(len(pixels), -1)
-    return Block(indices.astype(np.int64), flat.view(np.uint8), _kind(pixels[0]))
+    return SampleBlock(indices.astype(np.int64), flat.view(np.uint8), _kind(pixels[0]))
 
 
 def _kind(pixels: np.ndarray) -> str:
     return f"{pixels.dtype.str} {pixels.shape}"
-
-
-def _checked(source: Any) -> Any:
-    is_map_style = hasattr(source, "__len__") and hasattr(source, "__getitem__")
-    other = not is_map_style and not isinstance(source, ImageSet)
-    if other or isinstance(source, str | bytes | Mapping):
-        hint = "; give its .dataset" if hasattr(source, "dataset") else ""
-        raise InputError(
-            "expected a tensor (N, C, H, W), an ImageSet or a map-style data set, got "
-            f"{type(source).__name__}{hint}"
-        )
-    if isinstance(source, Tensor) and not source.ndim:
-        raise InputError("expected a tensor (N, C, H, W), got a single number")
-    return source
-
-
-@dataclass(frozen=True, eq=False)
-class Loaded:
-    """What came of some indices.
-
-    Attributes
-    ----------
-    images : (R, C, H, W), in the order of the indices; empty if all failed.
-    indices : int64 (R,).
-    failures : index → one line.
-    """
-
-    images: Tensor
-    indices: Tensor
-    failures: dict[int, str]
-
-
-class Items:
-    """A tensor, an `ImageSet` or a map-style data set.
-
-    Parameters
-    ----------
-    dataset : of images (C, H, W), or tuples that begin with one, floating, all of one shape.
-
-    Attributes
-    ----------
-    example : the first image (1, C, H, W) that can be loaded; all must have its shape.
-
-    Raises
-    ------
-    InputError
-        It is nothing of the kind, or empty, or no image can be loaded.
-    """
-
-    def __init__(self, dataset: Tensor | ImageSet | MapDataset) -> None:
-        self._dataset = _checked_items(dataset)
-        self.example = self._first()[None]
-
-    def __len__(self) -> int:
-        return len(self._dataset)
-
-    @property
-    def groups(self) -> Sequence[Any] | None:
-        """The source of each image, as the data set tells it."""
-        return self._dataset.groups if isinstance(self._dataset, ImageSet) else None
-
-    def load(self, indices: Sequence[int]) -> Loaded:
-        """Return the images of some indices; never raises for one of them."""
-        if isinstance(self._dataset, Tensor):
-            images = self._dataset[torch.tensor(indices)].detach()
-            return Loaded(images, torch.tensor(indices), {})
-        found: dict[int, Tensor] = {}
-        failures: dict[int, str] = {}
-        for index in indices:
-            try:
-                found[index] = self._item(index)
-            except Exception as error:  # whatever a data set may raise
-                failures[index] = _reason(index, error)
-        stacked = torch.stack(list(found.values())) if found else self.example[:0]
-        return Loaded(stacked, torch.tensor(list(found), dtype=torch.int64), failures)
-
-    def _first(self) -> Tensor:
-        """Return the first image that can be loaded."""
-        reason = ""
-        for index in range(len(self._dataset)):
-            try:
-                return self._image(index)
-            except Exception as error:
-                reason = reason or _reason(index, error)
-        raise InputError(f"no image of the data set can be loaded: {reason}")
-
-    def _item(self, index: int) -> Tensor:
-        image = self._image(index)
-        if image.shape != self.example.shape[1:]:
-            got, expected = tuple(image.shape), tuple(self.example.shape[1:])
-            raise InputError(f"got shape {got}, the first image has {expected}")
-        return image
-
-    def _image(self, index: int) -> Tensor:
-        if isinstance(self._dataset, ImageSet):
-            return self._dataset.input(index)[0]
-        with NoRandomness():
-            item = self._dataset[index]
-        image = item[0] if isinstance(item, tuple | list) and item else item
-        if not isinstance(image, Tensor) or not image.is_floating_point():
-            got = str(image.dtype) if isinstance(image, Tensor) else type(image).__name__
-            raise InputError(f"expected a floating tensor (C, H, W), got {got}")
-        return image.detach()
-
-
-def _checked_items(dataset: Any) -> Any:
-    is_map_style = hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")
-    is_set = isinstance(dataset, ImageSet) or is_map_style
-    if not is_set or isinstance(dataset, str | bytes | dict):
-        hint = "; give its .dataset" if hasattr(dataset, "dataset") else ""
-        got = type(dataset).__name__
-        raise InputError(
-            f"expected a tensor (N, C, H, W), an ImageSet or a map-style data set, got {got}{hint}"
-        )
-    if isinstance(dataset, Tensor) and (dataset.ndim < 2 or not dataset.is_floating_point()):
-        got = f"{str(dataset.dtype).removeprefix('torch.')} {tuple(dataset.shape)}"
-        raise InputError(f"expected a floating tensor (N, C, H, W), got {got}")
-    if not len(dataset):
-        raise InputError("the data set is empty: there is nothing to sweep")
-    return dataset
-
-
-def _reason(index: int, error: Exception) -> str:
-    kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
-    return f"image {index}: {kind}{one_line(error)}"

@@ -1,5 +1,6 @@
 """Numbers off a probe and images: distributions, gradients, updates, filters, answers."""
 
+from convviz_widgets.measure.answers import AnswerFacts
 from convviz_widgets.measure.measurement import (
     BIASES,
     OUTPUT_GRADIENTS,
@@ -8,16 +9,15 @@ from convviz_widgets.measure.measurement import (
     QUANTITIES,
     WEIGHT_GRADIENTS,
     WEIGHTS,
-    AnswerFacts,
     FilterFacts,
     Measurement,
 )
 from convviz_widgets.measure.measuring import (
     fired_images,
     measure_activations,
-    measure_census,
     measure_filters,
     measure_gradients,
+    measure_image_set,
     measure_parameters,
     measure_updates,
     relative_change,
@@ -37,9 +37,9 @@ __all__ = [
     "Measurement",
     "fired_images",
     "measure_activations",
-    "measure_census",
     "measure_filters",
     "measure_gradients",
+    "measure_image_set",
     "measure_parameters",
     "measure_updates",
     "relative_change",

@@ -1,23 +1,23 @@
-"""Drift: how colourful and how contrasted output pictures are, as shares of their targets'."""
+"""Colour drift: chroma and contrast of output pictures, as shares of those of their targets."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from convviz_widgets.images import ImageSet
-from convviz_widgets.measure.measurement import AnswerFacts
+
+DRIFT = ("chroma", "chroma of the target", "contrast", "contrast of the target")
+"""What is measured of each output picture."""
 
 LEAST = 0.02
 """Targets that are less colourful, or less contrasted, than this say nothing."""
 
-LOOKED_AT = 8
+_RANGE_TARGETS = 8
 """Targets by whose range one tells whether they are preprocessed."""
 
 
@@ -40,7 +40,7 @@ class Drift:
 
     @classmethod
     def of(cls, table: np.ndarray) -> Drift:
-        """Sum up a table (N, 4): chroma of output and target, contrast of output and target.
+        """Sum up a table (N, 4) of `picture_drift`.
 
         Targets below `LEAST` say nothing, nor do outputs that are not finite.
         """
@@ -56,59 +56,28 @@ class Drift:
         )
 
 
-class Answers:
-    """Counts the classes that a model answers, or compares its pictures with their targets."""
+def picture_drift(
+    outputs: Tensor, targets: Sequence[Tensor | None], images: ImageSet
+) -> np.ndarray:
+    """Return `DRIFT` of pictures (N, C, H, W): float64 (N, 4).
 
-    def __init__(self, images: ImageSet) -> None:
-        self._set = images
-        self._images = 0
-        self._classes: Counter[int] = Counter()
-        self._labels: Counter[int] = Counter()
-        self._pictures: list[np.ndarray] = []
-
-    def add(self, indices: Sequence[int], result: Any, expected: Tensor | None) -> None:
-        """Take the answers to some images, with their labels (B,) or target pictures."""
-        self._images += len(indices)
-        if not isinstance(result, Tensor) or not torch.isfinite(result).all():
-            return
-        if result.ndim == 2 and result.shape[1] > 1 and (expected is None or expected.ndim == 1):
-            self._classes.update(result.argmax(dim=1).tolist())
-            self._labels.update([] if expected is None else expected.tolist())
-        if result.ndim == 4 and expected is not None and expected.shape == result.shape:
-            pair = [as_pictures(each.cpu(), self._set) for each in (result, expected)]
-            grey = [torch.zeros(len(result))] * 2
-            colours = [chroma(each) for each in pair] if result.shape[1] == 3 else grey
-            columns = [torch.tensor(indices), *colours, *(contrast(each) for each in pair)]
-            self._pictures.append(torch.stack([c.double() for c in columns], dim=1).numpy())
-
-    @property
-    def facts(self) -> AnswerFacts:
-        """What there is to tell so far."""
-        if self._pictures:
-            return self._of_pictures(np.concatenate(self._pictures))
-        if not self._classes:
-            return AnswerFacts(self._images)
-        ((commonest, count),) = self._classes.most_common(1)
-        labels = self._labels.most_common(1)
-        return AnswerFacts(
-            self._images,
-            commonest=commonest,
-            share=count / self._classes.total(),
-            label_share=labels[0][1] / self._labels.total() if labels else float("nan"),
-        )
-
-    def _of_pictures(self, table: np.ndarray) -> AnswerFacts:
-        """Return the facts of (N, 5): image, chroma and contrast of output and target."""
-        drift = Drift.of(table[:, 1:])
-        coloured = table[table[:, 2] >= LEAST]
-        palest = coloured[np.argmin(coloured[:, 1] / coloured[:, 2]), 0] if len(coloured) else None
-        return AnswerFacts(
-            self._images,
-            pictures=len(table),
-            chroma=drift.chroma,
-            contrast=drift.contrast,
-            palest=None if palest is None else int(palest),
-        )
+    NaN where a picture has no target of its shape; the chroma of pictures without three channels.
+    """
+    found = np.full((len(outputs), len(DRIFT)), np.nan)
+    shape = outputs.shape[1:]
+    pairs = [
+        (i, each) for i, each in enumerate(targets) if each is not None and each.shape == shape
+    ]
+    if not pairs:
+        return found
+    rows = [row for row, _ in pairs]
+    expected = torch.stack([target for _, target in pairs]).to("cpu", torch.float32)
+    for column, values in enumerate((outputs[rows], expected)):
+        pictures = as_pictures(values, images)  # (n, C, H, W)
+        if shape[0] == 3:
+            found[rows, column] = chroma(pictures)
+        found[rows, 2 + column] = contrast(pictures)
+    return found
 
 
 def as_pictures(values: Tensor, images: ImageSet) -> Tensor:
@@ -116,7 +85,7 @@ def as_pictures(values: Tensor, images: ImageSet) -> Tensor:
 
     Targets that leave that range are preprocessed as the inputs are, which is undone.
     """
-    targets = [images.target(index) for index in range(min(LOOKED_AT, len(images)))]
+    targets = [images.target(index) for index in range(min(_RANGE_TARGETS, len(images)))]
     known = [target for target in targets if target is not None]
     is_plain = all(target.min() >= 0 and target.max() <= 1 for target in known)
     if is_plain or values.shape[1] != images.shape[0]:

@@ -1,4 +1,4 @@
-"""Measurement: what a look at a checkpoint has left behind, in counts and few numbers."""
+"""What is measured at a checkpoint: distributions, counts and few numbers, without any tensor."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from convviz_widgets.measure.answers import AnswerFacts
 from convviz_widgets.tensors import Distribution
 
 WEIGHTS = "weights"
@@ -23,7 +24,7 @@ OUTPUT_GRADIENTS = "output gradients"
 WEIGHT_GRADIENTS = "weight gradients"
 
 QUANTITIES = (WEIGHTS, BIASES, PRE_ACTIVATIONS, OUTPUTS, OUTPUT_GRADIENTS, WEIGHT_GRADIENTS)
-"""Of which there are distributions. Pre-activations are what an activation takes in; outputs are
+"""What there are distributions of. Pre-activations are what an activation takes in; outputs are
 what any layer puts out, of an activation its post-activations."""
 
 Name = tuple[str, str]
@@ -50,33 +51,6 @@ class FilterFacts:
     update_share: float = math.nan
     entropy: float = math.nan
     relative_entropy: float = math.nan
-
-
-@dataclass(frozen=True)
-class AnswerFacts:
-    """What a model answers to many images: a class for each, or a picture.
-
-    Attributes
-    ----------
-    images : images that were answered, finite or not.
-    commonest : class that is answered most often; None for a model that puts out something else.
-    share : of the images to which it is answered.
-    label_share : largest share of one label among these images; NaN without labels.
-    pictures : pairs of output and target picture.
-    chroma : mean chroma of the outputs, divided by that of the targets.
-    contrast : median over the images of the luminance's standard deviation, each divided by that
-        of its target.
-    palest : index of the image that lost most colour, None without a colourful target.
-    """
-
-    images: int
-    commonest: int | None = None
-    share: float = math.nan
-    label_share: float = math.nan
-    pictures: int = 0
-    chroma: float = math.nan
-    contrast: float = math.nan
-    palest: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

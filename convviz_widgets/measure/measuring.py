@@ -1,4 +1,4 @@
-"""Measuring: looks at a checkpoint's weights, activations and gradients, keeps counts of them."""
+"""Measure the weights, activations, gradients, updates and filters of one checkpoint."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from convviz_widgets.images import ImageSet
-from convviz_widgets.measure.drift import Answers
+from convviz_widgets.measure.answers import Answers
 from convviz_widgets.measure.measurement import (
     BIASES,
     OUTPUT_GRADIENTS,
@@ -35,7 +35,7 @@ from convviz_widgets.tensors import (
     to_display_array,
 )
 
-CONVOLUTION_DIMENSIONS = 3
+_CONVOLUTION_DIMENSIONS = 3
 """A weight with fewer has no kernels."""
 
 
@@ -68,11 +68,9 @@ def measure_activations(probe: Probe, batches: Iterable[Tensor]) -> Measurement:
         images += len(batch)
         for name, part in _counted(recording).items():
             counts[name] = counts[name] + part if name in counts else part
+        _add_fired(fired, recording)
         for layer in recording.inputs:
             maps = to_display_array(recording.outputs[layer])  # (N, C, ...)
-            if maps.ndim < 2:
-                continue
-            fired[layer] = fired.get(layer, 0) + fired_images(recording.outputs[layer])
             if maps.ndim > 2:
                 shares.setdefault(layer, []).append(
                     concentration(maps.reshape(-1, *maps.shape[2:]))
@@ -83,6 +81,39 @@ def measure_activations(probe: Probe, batches: Iterable[Tensor]) -> Measurement:
         fired,
         concentration={layer: _mean(parts) for layer, parts in shares.items()},
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Some images of a set, and what is expected for them."""
+
+    indices: Sequence[int]
+    inputs: Tensor
+    """(B, C, H, W)"""
+    expected: Tensor | None
+    """Labels (B,), target pictures (B, C', H', W'), or None."""
+
+
+def measure_image_set(
+    probe: Probe,
+    images: ImageSet,
+    batches: Iterable[Batch],
+    initial: Mapping[str, Tensor] | None = None,
+) -> Measurement:
+    """Count where each channel of every activation is not zero, and what the model answers.
+
+    One forward pass for each batch; nothing but counts outlives it. The noise of the filters is
+    measured as well, against the ``initial`` weights where those are known.
+    """
+    fired: dict[str, np.ndarray] = {}
+    answers = Answers(images)
+    for batch in batches:
+        recording = probe.record(batch.inputs)
+        answers.add(batch.indices, recording.result, batch.expected)
+        _add_fired(fired, recording)
+    facts = answers.facts
+    filters = measure_filters(probe, initial).filters
+    return Measurement(facts.images, fired=fired, filters=filters, answers=facts)
 
 
 def measure_gradients(probe: Probe, images: Tensor, loss: Callable[[Any], Tensor]) -> Measurement:
@@ -131,95 +162,18 @@ def weights_of(probe: Probe) -> dict[str, Tensor]:
     }
 
 
-def _counted(recording: Recording) -> dict[Name, Distribution]:
-    """Return the distribution of every tensor; those of the same memory are counted once."""
-    known: dict[Any, Distribution] = {}
-
-    def counted(tensor: Tensor) -> Distribution:
-        place = storage_of(tensor), tensor.storage_offset(), tensor.numel(), tensor.dtype
-        if place[0] is None:
-            return distribution(tensor)
-        if place not in known:
-            known[place] = distribution(tensor)
-        return known[place]
-
-    return {
-        **{(layer, OUTPUTS): counted(tensor) for layer, tensor in recording.outputs.items()},
-        **{(layer, PRE_ACTIVATIONS): counted(tensor) for layer, tensor in recording.inputs.items()},
-    }
-
-
-def fired_images(maps: Tensor) -> np.ndarray:
-    """Return on how many images each channel of (N, C, ...) is not zero everywhere: int64 (C,)."""
-    return (maps.reshape(*maps.shape[:2], -1) != 0).any(dim=2).sum(dim=0).cpu().numpy()
-
-
-def _mean(parts: list[np.ndarray]) -> float:
-    """Return the mean of all values that are not NaN; NaN for none."""
-    values = np.concatenate(parts)
-    known = values[~np.isnan(values)]
-    return float(known.mean(dtype=np.float64)) if known.size else float("nan")
-
-
-def _compact(counted: Distribution) -> Distribution:
-    """Return the same distribution with its counts in the smallest type that holds them."""
-    smallest = np.min_scalar_type(int(counted.counts.max(initial=0)))
-    return replace(counted, counts=counted.counts.astype(smallest))
-
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """Some images of a set, and what is expected for them."""
-
-    indices: Sequence[int]
-    inputs: Tensor
-    """(B, C, H, W)"""
-    expected: Tensor | None
-    """Labels (B,), target pictures (B, C', H', W'), or None."""
-
-
-def measure_census(
-    probe: Probe,
-    images: ImageSet,
-    batches: Iterable[Batch],
-    initial: Mapping[str, Tensor] | None = None,
-) -> Measurement:
-    """Count where each channel of every activation is not zero, and what the model answers.
-
-    One forward pass for each batch; nothing but counts outlives it. The noise of the filters is
-    measured as well, against the ``initial`` weights where those are known.
-    """
-    fired: dict[str, np.ndarray] = {}
-    answers = Answers(images)
-    for batch in batches:
-        recording = probe.record(batch.inputs)
-        answers.add(batch.indices, recording.result, batch.expected)
-        for layer in recording.inputs:
-            maps = recording.outputs[layer]  # (N, C, ...)
-            if maps.ndim >= 2:
-                fired[layer] = fired.get(layer, 0) + fired_images(maps)
-    facts = answers.facts
-    filters = measure_filters(probe, initial).filters
-    return Measurement(facts.images, fired=fired, filters=filters, answers=facts)
-
-
-def spread_over(size: int, count: int) -> tuple[int, ...]:
-    """Return ``count`` of ``size`` images, spread evenly over them, the first included."""
-    return tuple(index * size // count for index in range(count))
-
-
 def measure_filters(probe: Probe, initial: Mapping[str, Tensor] | None = None) -> Measurement:
     """Measure how noisy the filters of every convolution are, see `filter_quality`.
 
     Parameters
     ----------
-    initial
-        Weights of step 0 by layer, as `weights_of` returned them; None where they are unknown.
+    initial : weights of step 0 by layer, as `weights_of` returned them; None where they are
+        unknown.
     """
     found: dict[str, FilterFacts] = {}
     for info in probe.layers:
         weight = probe.weight(info.name)
-        if weight is None or weight.ndim < CONVOLUTION_DIMENSIONS:
+        if weight is None or weight.ndim < _CONVOLUTION_DIMENSIONS:
             continue
         quality = filter_quality(
             weight,
@@ -238,3 +192,47 @@ def _facts(quality: FilterQuality) -> FilterFacts:
     if entropy is None:
         return facts
     return replace(facts, entropy=entropy.value, relative_entropy=entropy.relative)
+
+
+def _counted(recording: Recording) -> dict[Name, Distribution]:
+    """Return the distribution of every tensor; those of the same memory are counted once."""
+    known: dict[Any, Distribution] = {}
+
+    def counted(tensor: Tensor) -> Distribution:
+        place = storage_of(tensor), tensor.storage_offset(), tensor.numel(), tensor.dtype
+        if place[0] is None:
+            return distribution(tensor)
+        if place not in known:
+            known[place] = distribution(tensor)
+        return known[place]
+
+    return {
+        **{(layer, OUTPUTS): counted(tensor) for layer, tensor in recording.outputs.items()},
+        **{(layer, PRE_ACTIVATIONS): counted(tensor) for layer, tensor in recording.inputs.items()},
+    }
+
+
+def _add_fired(fired: dict[str, np.ndarray], recording: Recording) -> None:
+    """Add the images on which each channel of every activation fires, in place."""
+    for layer in recording.inputs:
+        maps = recording.outputs[layer]  # (N, C, ...)
+        if maps.ndim >= 2:
+            fired[layer] = fired.get(layer, 0) + fired_images(maps)
+
+
+def fired_images(maps: Tensor) -> np.ndarray:
+    """Return on how many images each channel of (N, C, ...) is not zero everywhere: int64 (C,)."""
+    return (maps.reshape(*maps.shape[:2], -1) != 0).any(dim=2).sum(dim=0).cpu().numpy()
+
+
+def _mean(parts: list[np.ndarray]) -> float:
+    """Return the mean of all values that are not NaN; NaN for none."""
+    values = np.concatenate(parts)
+    known = values[~np.isnan(values)]
+    return float(known.mean(dtype=np.float64)) if known.size else float("nan")
+
+
+def _compact(counted: Distribution) -> Distribution:
+    """Return the same distribution with its counts in the smallest type that holds them."""
+    smallest = np.min_scalar_type(int(counted.counts.max(initial=0)))
+    return replace(counted, counts=counted.counts.astype(smallest))

@@ -11,16 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convviz_widgets.errors import InputError, one_line
+from convviz_widgets.errors import InputError, error_text
 from convviz_widgets.images import ImageSet
-from convviz_widgets.measure.drift import as_pictures, chroma, contrast
+from convviz_widgets.measure.drift import DRIFT, picture_drift
 from convviz_widgets.probe import Probe
 
 UNKNOWN = -1
 """In place of a label that is not known, or of a class where the scores are not finite."""
-
-DRIFT = ("chroma", "chroma of the target", "contrast", "contrast of the target")
-"""What is measured of each output picture."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +94,7 @@ def read_batch(
                 image, label = images.input(index), images.label(index)
                 target = images.target(index)
         except Exception as error:  # whatever a data set raises: the others are still fine
-            failures.append(f"image {index}: {one_line(error)}")
+            failures.append(f"image {index}: {error_text(error)}")
             continue
         kept.append(index)
         inputs.append(image)
@@ -178,18 +175,3 @@ def _described(result: Any) -> str:
     if isinstance(result, tuple | list):
         return f"a {type(result).__name__} of {len(result)}"
     return f"a {type(result).__name__}"
-
-
-def picture_drift(
-    outputs: Tensor, targets: Sequence[Tensor | None], images: ImageSet
-) -> np.ndarray:
-    """Return chroma and contrast of pictures (N, C, H, W) and of their targets: (N, 4)."""
-    found = np.full((len(outputs), len(DRIFT)), np.nan)
-    for row, (output, target) in enumerate(zip(outputs, targets, strict=True)):
-        if target is None or target.shape != output.shape:
-            continue
-        pair = torch.stack([output, target.to("cpu", torch.float32)])
-        pictures = as_pictures(pair, images)  # (2, C, H, W)
-        colours = chroma(pictures) if pictures.shape[1] == 3 else torch.full((2,), torch.nan)
-        found[row] = [*colours.tolist(), *contrast(pictures).tolist()]
-    return found

@@ -1,4 +1,4 @@
-"""Which pixels a unit, or a class score, answers to, and what a unit is."""
+"""Attribution: which pixels a class score, or a unit of a layer, answers to."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from convviz_widgets.errors import (
     unknown,
 )
 from convviz_widgets.probe.probe import Probe
-from convviz_widgets.probe.recording import tensors_in
+from convviz_widgets.probe.recording import first_tensor
 from convviz_widgets.probe.relu_rules import RULES, LocalResponsePasses, ReluRule
+from convviz_widgets.probe.replica import device_of
 
 METHODS = ("gradient", *RULES)
 
@@ -203,7 +204,7 @@ def attribute(
              [0., 0.]]])
     """
     images = _one_image(input)
-    probe = Probe(model, images, device=_device(model), keep_original=False)
+    probe = Probe(model, images, device=device_of(model), keep_original=False)
     found = attributions(probe, images, target=target, unit=unit, method=method)
     if unit is not None and method in RULES and not found.values[0] > 0:
         raise InputError(
@@ -273,7 +274,7 @@ class _ClassSeed:
         self._target = target
 
     def __call__(self, outputs: Mapping[str, Tensor], result: Any) -> Tensor:
-        scores = next(iter(tensors_in(result)), None)
+        scores = first_tensor(result)
         if scores is None or scores.ndim != 2:
             got = "no tensor" if scores is None else f"{tuple(scores.shape)}"
             raise InputError(
@@ -299,11 +300,6 @@ def _one_image(image: Any) -> Tensor:
         return image
     got = tuple(image.shape) if isinstance(image, Tensor) else type(image).__name__
     raise InputError(f"expected one image (C, H, W) or (1, C, H, W), got {got}")
-
-
-def _device(model: Any) -> torch.device:
-    parameters = model.parameters() if isinstance(model, nn.Module) else iter(())
-    return next((parameter.device for parameter in parameters), torch.device("cpu"))
 
 
 def _named(unit: Any, found: Attributions) -> str:

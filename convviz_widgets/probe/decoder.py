@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from convviz_widgets.errors import ConvVizError, InputError
+from convviz_widgets.errors import ConvVizError, InputError, error_text
 from convviz_widgets.probe.probe import Probe
-from convviz_widgets.probe.recording import tensors_in
+from convviz_widgets.probe.recording import first_tensor
 from convviz_widgets.probe.replica import private_replica, unwrapped
 
 Decode = Callable[[Tensor], Any]
@@ -68,9 +68,8 @@ class Decoder:
         except ConvVizError:
             raise
         except Exception as error:
-            reason = (str(error).splitlines() or [""])[0]
             raise InputError(
-                f"decode raised on codes {tuple(codes.shape)}: {reason or type(error).__name__}; "
+                f"decode raised on codes {tuple(codes.shape)}: {error_text(error)}; "
                 "size= is how many factors a code has"
             ) from error
         return self._as_pictures(found, len(codes))
@@ -82,7 +81,7 @@ class Decoder:
         return found
 
     def _as_pictures(self, found: Any, count: int) -> Tensor:
-        first = next(iter(tensors_in(found)), None)
+        first = first_tensor(found)
         if first is None or len(first) != count:
             got = "no tensor" if first is None else tuple(first.shape)
             raise InputError(f"decode returned {got} for {count} codes")

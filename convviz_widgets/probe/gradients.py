@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Container
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,19 +12,42 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.utils import _pytree as pytree
 
 from convviz_widgets.errors import InputError, ModelError
-from convviz_widgets.probe.recording import Gradients
+from convviz_widgets.probe.recording import bytes_of
 from convviz_widgets.probe.tape import Tape
+
+
+@dataclass(frozen=True, eq=False)
+class Gradients:
+    """The gradients of one loss on one batch.
+
+    Attributes
+    ----------
+    outputs : layer → ∂loss/∂output (N, ...), in execution order; zeros where the loss does not
+        depend on the layer. A layer that runs under ``no_grad`` has none and is left out.
+    weights, biases : layer → ∂loss/∂weight, ∂loss/∂bias, for layers that own such a parameter;
+        two calls of one module show the same tensor, the sum over both.
+    images : ∂loss/∂images (N, C, H, W).
+    loss : the loss itself.
+    """
+
+    outputs: dict[str, Tensor]
+    weights: dict[str, Tensor]
+    biases: dict[str, Tensor]
+    images: Tensor
+    loss: float
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held, each storage counted once."""
+        held = (self.outputs, self.weights, self.biases)
+        tensors = [tensor for group in held for tensor in group.values()]
+        return bytes_of([*tensors, self.images])
 
 
 class GradientTape(Tape):
     """Keeps where in the graph each output stands; the model goes on with a clone of it.
 
     So an in-place operation that follows cannot change what the gradient of this output means.
-
-    Parameters
-    ----------
-    modules : the qualified names of all modules.
-    containers : the layers that are containers.
     """
 
     def __init__(self, modules: Collection[str], *, containers: Container[str]) -> None:

@@ -1,4 +1,4 @@
-"""What a layer is, and which modules and functions of torch are activations."""
+"""Layers: the facts of one, and which modules and functions of torch are activations."""
 
 from __future__ import annotations
 
@@ -63,17 +63,13 @@ _SPELLINGS = {
 _HOMES = (torch, torch.Tensor, F, torch.special, torch._C._nn)
 
 
-def _activation_functions() -> dict[Callable[..., Any], str]:
-    return {
-        getattr(home, spelling + suffix): op
-        for home in _HOMES
-        for spelling, op in _SPELLINGS.items()
-        for suffix in ("", "_")
-        if hasattr(home, spelling + suffix)
-    }
-
-
-ACTIVATION_FUNCTIONS = _activation_functions()
+ACTIVATION_FUNCTIONS: dict[Callable[..., Any], str] = {
+    getattr(home, spelling + suffix): op
+    for home in _HOMES
+    for spelling, op in _SPELLINGS.items()
+    for suffix in ("", "_")
+    if hasattr(home, spelling + suffix)
+}
 """Every spelling of every activation (``F.relu``, ``torch.relu_``, ``Tensor.relu``) → its name."""
 
 _NONLINEARITIES = {cls.__name__.lower() for cls in ACTIVATION_MODULES}

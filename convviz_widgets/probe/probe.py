@@ -10,9 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from convviz_widgets.errors import InputError, ModelError, UnknownLayerError, unknown
-from convviz_widgets.probe.gradients import GradientTape, gradients_of, image_gradient_of
+from convviz_widgets.probe.gradients import (
+    Gradients,
+    GradientTape,
+    gradients_of,
+    image_gradient_of,
+)
+from convviz_widgets.probe.hooks import Hooks
 from convviz_widgets.probe.layers import LayerInfo, describe
-from convviz_widgets.probe.recording import Gradients, Recording
+from convviz_widgets.probe.recording import Recording
 from convviz_widgets.probe.replica import (
     Replica,
     memory_of,
@@ -20,7 +26,6 @@ from convviz_widgets.probe.replica import (
     unwrapped,
 )
 from convviz_widgets.probe.tape import ForwardTape, LearningTape, ObservingTape, Origin, Site, Tape
-from convviz_widgets.probe.wiring import Wiring
 
 
 class Probe:
@@ -65,11 +70,11 @@ class Probe:
     ) -> None:
         example = _checked_example(example_input)
         self._replica = Replica(model, device)
-        self._wiring = Wiring(self._replica.module, may_draw=may_draw)
+        self._hooks = Hooks(self._replica.module, may_draw=may_draw)
         self.forward_count = 0
         self.backward_count = 0
         with self._replica.plain_mode():
-            self._learned = _LearnedLayers(self._replica, self._wiring, example, model)
+            self._learned = _LearnedLayers(self._replica, self._hooks, example, model)
             refuse_if_weights_are_ignored(
                 self._replica.module,
                 lambda images: self._run(self._learned.tape(layers=()), images),
@@ -205,7 +210,7 @@ class Probe:
         images : (N, C, H, W), on any device; never changed.
         see : takes a layer's name and the first tensor that it returned; must not change it.
         """
-        tape = ObservingTape(self._wiring.names, containers=self._learned.origins, observe=see)
+        tape = ObservingTape(self._hooks.names, containers=self._learned.origins, observe=see)
         result = self._run(tape, images)
         self.forward_count += 1
         return result
@@ -216,23 +221,23 @@ class Probe:
         ``values`` are copied to the replica's device. Dropout is the identity; what draws random
         numbers raises `ModelError`.
         """
-        with self._replica.plain_mode(), Tape(self._wiring.names):
+        with self._replica.plain_mode(), Tape(self._hooks.names):
             return function(self._replica.module, self._replica.own_copy(values))
 
     def _run(self, tape: Tape, images: Tensor) -> Any:
         """Return the model's output for a copy of the images, written down on a tape."""
         shape = self._learned.checked_shape(images)
         with self._replica.plain_mode():
-            return self._wiring.run(tape, self._replica.own_copy(images), shape)
+            return self._hooks.run(tape, self._replica.own_copy(images), shape)
 
     def _run_with_gradients(self, images: Tensor) -> tuple[Tensor, GradientTape, Any]:
         shape = self._learned.checked_shape(images)
         if not images.is_floating_point():
             raise InputError(f"gradients need floating images, got {images.dtype}")
         leaf = self._replica.own_copy(images).requires_grad_()
-        tape = GradientTape(self._wiring.names, containers=self._learned.origins)
+        tape = GradientTape(self._hooks.names, containers=self._learned.origins)
         # A clone, because an in-place operation must not write into a leaf.
-        return leaf, tape, self._wiring.run(tape, leaf.clone(), shape)
+        return leaf, tape, self._hooks.run(tape, leaf.clone(), shape)
 
 
 class _LearnedLayers:
@@ -251,12 +256,12 @@ class _LearnedLayers:
     safe : the places whose tensors no pass has overwritten so far.
     """
 
-    def __init__(self, replica: Replica, wiring: Wiring, example: Tensor, model: nn.Module) -> None:
-        self._modules = wiring.names
+    def __init__(self, replica: Replica, hooks: Hooks, example: Tensor, model: nn.Module) -> None:
+        self._modules = hooks.names
         self._image_shape = tuple(example.shape[1:])
         images = replica.own_copy(example)
         tape = LearningTape(self._modules, images=images, original=memory_of(unwrapped(model)))
-        result = wiring.run(tape, images)
+        result = hooks.run(tape, images)
         if not tape.outputs:
             raise ModelError(
                 f"no layer runs inside {type(replica.module).__name__}: wrap it in nn.Sequential"

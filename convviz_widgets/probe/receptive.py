@@ -5,14 +5,27 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from convviz_widgets.errors import InputError, UnknownLayerError, unknown
 from convviz_widgets.probe.attribution import within
 from convviz_widgets.probe.probe import Probe
-from convviz_widgets.probe.receptive_rules import Following, Sights, compact, joined
+from convviz_widgets.probe.receptive_rules import (
+    OperationCall,
+    compact,
+    everything,
+    hull,
+    joined,
+    pixel_sight,
+)
+from convviz_widgets.probe.recording import tensors_in
+
+Sights = tuple[Tensor, ...]
+"""What the elements of one tensor see along the rows of the image and along its columns."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +63,7 @@ class FieldBox:
 
 
 @dataclass(frozen=True)
-class Window:
+class SlidingWindow:
     """A window that slides evenly: position p covers start + p·jump to that + extent.
 
     It does not stop at the border of the image: there it covers padding.
@@ -77,7 +90,7 @@ class Axis:
     dim: int | None
     low: np.ndarray
     high: np.ndarray
-    window: Window | None = None
+    window: SlidingWindow | None = None
 
     def whole(self) -> Axis:
         """Return the axis of one position that sees what all of these see."""
@@ -117,8 +130,8 @@ class ReceptiveFields:
             raise InputError(f"boxes need images (N, C, H, W), got {tuple(image.shape)}")
         one = image[:1]
         seen: dict[str, Sights | None] = {}
-        with Following(one) as following:
-            probe.observe(one, lambda layer, out: seen.update({layer: following.sights_of(out)}))
+        with _Tracer(one) as tracer:
+            probe.observe(one, lambda layer, out: seen.update({layer: tracer.sights_of(out)}))
         fields = {
             layer: None if sights is None else _axes(sights) for layer, sights in seen.items()
         }
@@ -204,11 +217,94 @@ def _axis(sight: Tensor, dim: int | None) -> Axis:
     )
 
 
-def _window(start: np.ndarray, end: np.ndarray) -> Window | None:
+def _window(start: np.ndarray, end: np.ndarray) -> SlidingWindow | None:
     if not (np.isfinite(start) & np.isfinite(end)).all():
         return None
     extent, steps = end - start, np.diff(start)
     jump = int(steps[0]) if len(steps) else 1
     if jump < 1 or len({*extent}) > 1 or len({*steps}) > 1:
         return None
-    return Window(jump, int(start[0]), int(extent[0]))
+    return SlidingWindow(jump, int(start[0]), int(extent[0]))
+
+
+class _Tracer(TorchDispatchMode):
+    """Keeps the sights of every tensor that an operation returns or writes into.
+
+    They belong to memory, not to an object: torch may hand out a view under a new one.
+    """
+
+    def __init__(self, image: Tensor) -> None:
+        super().__init__()
+        self._alive: list[Tensor] = []  # so that no memory is used twice in this pass
+        self._sights: dict[Any, Sights] = {}  # by place in memory
+        self._memories: dict[int, Sights] = {}
+        self._keep(image, tuple(pixel_sight(image, dim) for dim in (2, 3)))
+
+    def sights_of(self, tensor: Tensor) -> Sights | None:
+        """Return what a tensor sees, None for nothing; unless kept, what all its memory sees."""
+        found = self._sights.get(_place(tensor))
+        memory = self._memories.get(_memory(tensor))
+        if found is None and memory is not None:
+            return tuple(hull([sight], tensor.shape) for sight in memory)
+        return found
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Answer torch, which would import its compiler to keep it out, and take seconds."""
+        return False
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        results = [tensor for tensor in tensors_in(result) if tensor.numel()]
+        sources = [tensor for tensor in tensors_in((args, kwargs)) if tensor.numel()]
+        seen = {id(tensor): self.sights_of(tensor) for tensor in sources}
+        if results and any(sights is not None for sights in seen.values()):
+            call = OperationCall(func, args, kwargs or {}, results)
+            axes = [
+                call.sights({key: s[axis] for key, s in seen.items() if s is not None})
+                for axis in (0, 1)
+            ]
+            for tensor, *sights in zip(results, *axes, strict=True):
+                self._keep(tensor, tuple(sights))
+            if _writes(func):
+                self._show_other_views(args[0])
+        return result
+
+    def _keep(self, tensor: Tensor, sights: Sights) -> None:
+        self._alive.append(tensor)
+        sights = tuple(map(compact, sights))
+        self._sights[_place(tensor)] = sights
+        memory = _memory(tensor)
+        known = self._memories.get(memory, ())
+        both = zip(map(everything, sights), *([known] if known else []), strict=True)
+        self._memories[memory] = tuple(hull(each, ()) for each in both)
+
+    def _show_other_views(self, written: Tensor) -> None:
+        """Let other views of memory that was written into see what was written."""
+        place = _place(written)
+        news = tuple(map(everything, self._sights.get(place, ())))
+        for other, sights in self._sights.items():
+            if news and other[0] == place[0] and other != place:
+                pairs = zip(sights, news, strict=True)
+                self._sights[other] = tuple(hull(pair, pair[0].shape[1:]) for pair in pairs)
+
+
+def _place(tensor: Tensor) -> tuple[int, *tuple[Any, ...]]:
+    return _memory(tensor), tensor.storage_offset(), tuple(tensor.shape), tensor.stride()
+
+
+def _memory(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def _writes(func: Any) -> bool:
+    """Tell whether an operation writes into its first argument."""
+    arguments = func._schema.arguments
+    alias = arguments[0].alias_info if arguments else None
+    return alias is not None and alias.is_write

@@ -25,12 +25,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from convviz_widgets.probe.recording import tensors_in
-
-Sights = tuple[Tensor, ...]
-"""Of one tensor, along the rows of the image and along its columns."""
 
 _NOTHING, _UNKNOWN = float("-inf"), float("inf")
 
@@ -38,7 +34,8 @@ _NO_TAP = np.iinfo(np.int64).min
 """In a table of taps: there is none, not even in the padding."""
 
 
-def _of_pixels(image: Tensor, dim: int) -> Tensor:
+def pixel_sight(image: Tensor, dim: int) -> Tensor:
+    """Return the sight of an image's own pixels along one of its dimensions."""
     place = torch.arange(float(image.shape[dim]))
     sight = torch.stack([-place, place + 1] * 2)
     shape = [1] * image.ndim
@@ -63,7 +60,7 @@ def compact(sight: Tensor) -> Tensor:
     return sight if core.shape == sight.shape else core.clone().expand(sight.shape)
 
 
-def _hull(sights: Iterable[Tensor], shape: Sequence[int]) -> Tensor:
+def hull(sights: Iterable[Tensor], shape: Sequence[int]) -> Tensor:
     """Return the sight of elements that see what the broadcast elements of all of these see."""
     cores = [_core(sight) for sight in sights]
     ndim = len(shape)
@@ -291,77 +288,9 @@ _PRODUCTS = {
 """Products of matrices → the place of the first one among the arguments."""
 
 
-class Following(TorchDispatchMode):
-    """Keeps the sights of every tensor that an operation returns or writes into.
-
-    They belong to memory, not to an object: torch may hand out a view under a new one.
-    """
-
-    def __init__(self, image: Tensor) -> None:
-        super().__init__()
-        self._alive: list[Tensor] = []  # so that no memory is used twice in this pass
-        self._sights: dict[Any, Sights] = {}  # by place
-        self._memories: dict[int, Sights] = {}
-        self._keep(image, tuple(_of_pixels(image, dim) for dim in (2, 3)))
-
-    def sights_of(self, tensor: Tensor) -> Sights | None:
-        """Return what a tensor sees, None for nothing; unless kept, what all its memory sees."""
-        found = self._sights.get(_place(tensor))
-        memory = self._memories.get(_memory(tensor))
-        if found is None and memory is not None:
-            return tuple(_hull([sight], tensor.shape) for sight in memory)
-        return found
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Answer torch, which would import its compiler to keep it out, and take seconds."""
-        return False
-
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        result = func(*args, **(kwargs or {}))
-        results = [tensor for tensor in tensors_in(result) if tensor.numel()]
-        sources = [tensor for tensor in tensors_in((args, kwargs)) if tensor.numel()]
-        seen = {id(tensor): self.sights_of(tensor) for tensor in sources}
-        if results and any(sights is not None for sights in seen.values()):
-            call = _Call(func, args, kwargs or {}, results)
-            axes = [
-                call.sights({key: s[axis] for key, s in seen.items() if s is not None})
-                for axis in (0, 1)
-            ]
-            for tensor, *sights in zip(results, *axes, strict=True):
-                self._keep(tensor, tuple(sights))
-            if _writes(func):
-                self._spread_over_memory(args[0])
-        return result
-
-    def _keep(self, tensor: Tensor, sights: Sights) -> None:
-        self._alive.append(tensor)
-        sights = tuple(map(compact, sights))
-        self._sights[_place(tensor)] = sights
-        memory = _memory(tensor)
-        known = self._memories.get(memory, ())
-        both = zip(map(everything, sights), *([known] if known else []), strict=True)
-        self._memories[memory] = tuple(_hull(each, ()) for each in both)
-
-    def _spread_over_memory(self, written: Tensor) -> None:
-        """Let other views of memory that was written into see what was written."""
-        place = _place(written)
-        news = tuple(map(everything, self._sights.get(place, ())))
-        for other, sights in self._sights.items():
-            if news and other[0] == place[0] and other != place:
-                pairs = zip(sights, news, strict=True)
-                self._sights[other] = tuple(_hull(pair, pair[0].shape[1:]) for pair in pairs)
-
-
 @dataclass(frozen=True)
-class _Call:
-    """One call of an operation, whose results see what its arguments see."""
+class OperationCall:
+    """One call of an operation of torch, whose results see what its arguments see."""
 
     func: Any
     args: tuple[Any, ...]
@@ -380,7 +309,7 @@ class _Call:
             if made:
                 return made
         everywhere = [everything(sight) for sight in seen.values()]
-        return [_hull(everywhere, result.shape) for result in self.results]
+        return [hull(everywhere, result.shape) for result in self.results]
 
     def _moved(self, seen: Mapping[int, Tensor]) -> list[Tensor]:
         """Return the sights after an operation that only moves values; none after another."""
@@ -399,7 +328,7 @@ class _Call:
             return []
         shape = self.results[0].shape
         return [
-            first if result.shape == shape else _hull([everything(first)], result.shape)
+            first if result.shape == shape else hull([everything(first)], result.shape)
             for result in self.results
         ]
 
@@ -409,9 +338,9 @@ class _Call:
             dim = self.args[1] if len(self.args) > 1 else 0
             return _concatenated(self.args[0], seen, dim % result.ndim, result.shape)
         if packet is torch.ops.aten.copy_ and id(self.args[1]) in seen:
-            return _hull([seen[id(self.args[1])]], result.shape)
+            return hull([seen[id(self.args[1])]], result.shape)
         if packet is torch.ops.aten.copy_ or torch.Tag.pointwise in self.func.tags:
-            return _hull(seen.values(), result.shape)
+            return hull(seen.values(), result.shape)
         if packet in _PRODUCTS:
             return self._product(seen, _PRODUCTS[packet])
         if packet in _RULES and list(seen) == [id(self.args[0])]:
@@ -427,7 +356,7 @@ class _Call:
             for factors in (self.args[:place], [self.args[place]], [self.args[place + 1]])
         )
         rows, columns = [joined(r, [-1]) for r in rows], [joined(c, [-2]) for c in columns]
-        return _hull([*added, *rows, *columns], self.results[0].shape)
+        return hull([*added, *rows, *columns], self.results[0].shape)
 
 
 def _concatenated(
@@ -443,18 +372,3 @@ def _concatenated(
     wide = list(torch.broadcast_shapes(*(core.narrow(dim + 1, 0, 1).shape for core in cores)))
     wide[dim + 1] = -1
     return torch.cat([core.expand(wide) for core in cores], dim + 1).expand(4, *shape)
-
-
-def _place(tensor: Tensor) -> tuple[int, *tuple[Any, ...]]:
-    return _memory(tensor), tensor.storage_offset(), tuple(tensor.shape), tensor.stride()
-
-
-def _memory(tensor: Tensor) -> int:
-    return tensor.untyped_storage().data_ptr()
-
-
-def _writes(func: Any) -> bool:
-    """Tell whether an operation writes into its first argument."""
-    arguments = func._schema.arguments
-    alias = arguments[0].alias_info if arguments else None
-    return alias is not None and alias.is_write

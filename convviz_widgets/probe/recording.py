@@ -1,4 +1,4 @@
-"""What a pass leaves behind: activations, or gradients."""
+"""A recording: the activations of every layer from one forward pass."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Recording:
     @property
     def nbytes(self) -> int:
         """Bytes held, each storage counted once."""
-        return sum(dict(_storages(self._tensors())).values())
+        return bytes_of(self._tensors())
 
     def restricted(self, layers: Iterable[str]) -> Recording:
         """Return the recording of these layers alone; the other tensors are let go."""
@@ -50,39 +50,16 @@ class Recording:
         yield from tensors_in(self.result)
 
 
-@dataclass(frozen=True, eq=False)
-class Gradients:
-    """The gradients of one loss on one batch.
-
-    Attributes
-    ----------
-    outputs : layer → ∂loss/∂output (N, ...), in execution order; zeros where the loss does not
-        depend on the layer. A layer that runs under ``no_grad`` has none and is left out.
-    weights, biases : layer → ∂loss/∂weight, ∂loss/∂bias, for layers that own such a parameter;
-        two calls of one module show the same tensor, the sum over both.
-    images : ∂loss/∂images (N, C, H, W).
-    loss : the loss itself.
-    """
-
-    outputs: dict[str, Tensor]
-    weights: dict[str, Tensor]
-    biases: dict[str, Tensor]
-    images: Tensor
-    loss: float
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes held, each storage counted once."""
-        held = (self.outputs, self.weights, self.biases)
-        tensors = [tensor for group in held for tensor in group.values()]
-        return sum(dict(_storages([*tensors, self.images])).values())
-
-
 def tensors_in(value: Any) -> list[Tensor]:
     """Return the tensors in nested tuples, lists and dicts, in order."""
     if isinstance(value, Tensor):
         return [value]
     return [leaf for leaf in pytree.tree_leaves(value) if isinstance(leaf, Tensor)]
+
+
+def first_tensor(value: Any) -> Tensor | None:
+    """Return the first tensor in nested tuples, lists and dicts, None without any."""
+    return next(iter(tensors_in(value)), None)
 
 
 def storage_of(tensor: Tensor) -> Memory | None:
@@ -94,7 +71,10 @@ def storage_of(tensor: Tensor) -> Memory | None:
         return None
 
 
-def _storages(tensors: Iterable[Tensor]) -> Iterable[Memory]:
-    for tensor in tensors:
-        storage = storage_of(tensor)
-        yield storage or (id(tensor), tensor.element_size() * tensor.numel())
+def bytes_of(tensors: Iterable[Tensor]) -> int:
+    """Return the bytes that tensors hold, each storage counted once."""
+    return sum(dict(map(_storage_or_own, tensors)).values())
+
+
+def _storage_or_own(tensor: Tensor) -> Memory:
+    return storage_of(tensor) or (id(tensor), tensor.element_size() * tensor.numel())

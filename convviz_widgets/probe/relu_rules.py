@@ -1,4 +1,4 @@
-"""What ReLUs, and local response normalisations, do to the signal that runs back through them."""
+"""Backward rules of ReLUs, and of local response normalisations: guided and deconvnet."""
 
 from __future__ import annotations
 
@@ -59,14 +59,12 @@ class ReluRule(TorchDispatchMode):
 
     Attributes
     ----------
-    replaced : how many calls followed the rule.
     kept : the activations met that the rule does not apply to, by name.
     """
 
     def __init__(self, rule: Rule) -> None:
         super().__init__()
         self._rule = rule
-        self.replaced = 0
         self.kept: dict[str, int] = {}
 
     @classmethod
@@ -83,7 +81,6 @@ class ReluRule(TorchDispatchMode):
     ) -> Any:
         gradient = func(*args, **(kwargs or {}))
         if _is_relu_backward(func, args):
-            self.replaced += 1
             return self._rule(args[0], gradient)
         name = _activation(func)
         if name is not None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from convviz_widgets.checkpoints.state_dicts import load_checked
-from convviz_widgets.errors import ConvVizError, InputError, ModelError, one_line
+from convviz_widgets.errors import ConvVizError, InputError, ModelError, error_text
 from convviz_widgets.probe.recording import Memory, storage_of, tensors_in
 
 _HOOK_DICTS = (
@@ -107,6 +107,12 @@ def private_replica(model: nn.Module, device: str | torch.device) -> nn.Module:
     for parameter in replica.parameters():
         parameter.requires_grad_(parameter.is_floating_point() or parameter.is_complex())
     return replica.eval().to(device)
+
+
+def device_of(model: Any) -> torch.device:
+    """Return where a model's parameters are; the CPU for one without, or for no model."""
+    parameters = model.parameters() if isinstance(model, nn.Module) else iter(())
+    return next((parameter.device for parameter in parameters), torch.device("cpu"))
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
@@ -207,7 +213,7 @@ def _why_not_copied(model: nn.Module, error: Exception, copied: Callable[[Any], 
             reason = None if attribute in own else _reason_against(value, copied)
             if reason is not None:
                 return f".{attribute} of {f'module {name!r}' if name else 'the model'} {reason}"
-    return f"{one_line(error)}; give its class a __deepcopy__"
+    return f"{error_text(error)}; give its class a __deepcopy__"
 
 
 def _reason_against(value: Any, copied: Callable[[Any], Any]) -> str | None:
@@ -220,8 +226,8 @@ def _reason_against(value: Any, copied: Callable[[Any], Any]) -> str | None:
         copied(value)
     except Exception as error:
         return (
-            f"({type(value).__name__}): {one_line(error)}; make it in forward(), or give its class "
-            "a __deepcopy__"
+            f"({type(value).__name__}): {error_text(error)}; make it in forward(), or give its "
+            "class a __deepcopy__"
         )
     return None
 

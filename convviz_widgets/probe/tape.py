@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from convviz_widgets.errors import ModelError
 from convviz_widgets.images.randomness import DROPOUTS, RANDOM, draws, refuse
 from convviz_widgets.probe.layers import ACTIVATION_FUNCTIONS
-from convviz_widgets.probe.recording import Memory, storage_of, tensors_in
+from convviz_widgets.probe.recording import Memory, first_tensor, storage_of, tensors_in
 
 Origin = tuple[str, str | None]
 """Where a layer comes from: the module's name, and the op of a functional activation."""
@@ -64,7 +64,7 @@ class Tape(TorchFunctionMode):
         """Write down what a module with children returned, where that is a layer."""
         return self.output(layer, output) if layer in self._containers else output
 
-    # For the hooks of `Wiring`: one `enter` and one `leave` for each role of a module.
+    # For `Hooks`: one `enter` and one `leave` for each role of a module.
 
     def enter(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Note that a module runs; functional activations are named after it."""
@@ -147,10 +147,6 @@ class Tape(TorchFunctionMode):
         return self.output(layer, func(*args, **kwargs))
 
 
-def _first_tensor(value: Any) -> Tensor | None:
-    return value if isinstance(value, Tensor) else next(iter(tensors_in(value)), None)
-
-
 def _first_argument(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return args[0] if args else next(iter(kwargs.values()), None)
 
@@ -160,8 +156,6 @@ class ObservingTape(Tape):
 
     Parameters
     ----------
-    modules : the qualified names of all modules.
-    containers : the layers that are containers.
     observe : takes a layer's name and the first tensor that it returned; must not change it.
     """
 
@@ -177,13 +171,13 @@ class ObservingTape(Tape):
 
     def output(self, layer: str, output: Any) -> Any:
         """Show the output of a layer."""
-        tensor = _first_tensor(output)
+        tensor = first_tensor(output)
         if tensor is not None:
             self._observe(layer, tensor)
         return output
 
 
-class Kept:
+class KeptTensor:
     """One tensor of a pass, and a clone of it where it may be overwritten."""
 
     __slots__ = ("sites", "source", "value", "version")
@@ -205,10 +199,8 @@ class ForwardTape(Tape):
 
     Parameters
     ----------
-    modules : the qualified names of all modules.
     safe : the places whose tensors no earlier pass overwrote; all others are cloned.
     layers : keep these alone; default all.
-    containers : the layers that are containers.
     """
 
     def __init__(
@@ -222,9 +214,9 @@ class ForwardTape(Tape):
         super().__init__(modules, containers)
         self._safe = safe
         self._layers = layers
-        self._latest: dict[int, Kept] = {}  # by id: the sources live as long as the tape
-        self._outputs: dict[str, Kept] = {}
-        self._inputs: dict[str, Kept] = {}
+        self._latest: dict[int, KeptTensor] = {}  # by id: the sources live as long as the tape
+        self._outputs: dict[str, KeptTensor] = {}
+        self._inputs: dict[str, KeptTensor] = {}
 
     def output(self, layer: str, output: Any) -> Any:
         """Keep the output of a layer."""
@@ -254,20 +246,20 @@ class ForwardTape(Tape):
             for site in kept.sites
         }
 
-    def _all(self) -> list[Kept]:
+    def _all(self) -> list[KeptTensor]:
         return [*self._outputs.values(), *self._inputs.values()]
 
-    def _keep(self, where: dict[str, Kept], site: Site, value: Any) -> None:
+    def _keep(self, where: dict[str, KeptTensor], site: Site, value: Any) -> None:
         if self._layers is not None and site[0] not in self._layers:
             return
-        tensor = _first_tensor(value)
+        tensor = first_tensor(value)
         if tensor is None or tensor.ndim < 2:
             return
         kept = self._latest.get(id(tensor))
         if kept is not None and kept.current:
             kept.sites.append(site)
         else:
-            kept = self._latest[id(tensor)] = Kept(tensor, site, site not in self._safe)
+            kept = self._latest[id(tensor)] = KeptTensor(tensor, site, site not in self._safe)
         where[site[0]] = kept
 
 
@@ -280,7 +272,6 @@ class LearningTape(ForwardTape):
 
     Parameters
     ----------
-    modules : the qualified names of all modules.
     images : what the model is given.
     original : memory → name of the original model's tensors, which the copy must never use.
     """
@@ -294,11 +285,11 @@ class LearningTape(ForwardTape):
     ) -> None:
         super().__init__(modules)
         self._original = original
-        self._latest[id(images)] = Kept(images, ("", "in"), False)
+        self._latest[id(images)] = KeptTensor(images, ("", "in"), False)
 
     def container(self, layer: str, output: Any) -> Any:
         """Keep a container's output unless it is the very tensor that a layer inside returned."""
-        tensor = _first_tensor(output)
+        tensor = first_tensor(output)
         known = self._latest.get(id(tensor))
         return output if known is not None and known.current else self.output(layer, output)
 
@@ -329,7 +320,7 @@ class LearningTape(ForwardTape):
         return super().__torch_function__(func, types, args, kwargs)
 
 
-def _at_risk(kept: Kept, own: Collection[Memory | None]) -> bool:
+def _at_risk(kept: KeptTensor, own: Collection[Memory | None]) -> bool:
     # `.data` and numpy write without raising the version; this pass's clone shows it all the same.
     return not kept.current or storage_of(kept.source) in own or not _same(kept.value, kept.source)
 

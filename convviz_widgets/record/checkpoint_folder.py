@@ -18,22 +18,16 @@ class CheckpointFolder:
 
     Parameters
     ----------
-    directory
-        Exists already.
+    directory : exists already.
 
-    Raises
-    ------
-    RecordError
-        When another recorder has it open.
-    OSError
-        When it cannot be read or written.
+    Raises as `ManifestWriter` does.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._lines = ManifestWriter(directory)
         try:
-            self._sweep()
+            self._delete_leftovers()
         except BaseException:
             self.close()
             raise
@@ -81,9 +75,9 @@ class CheckpointFolder:
             self._lines.add(what="removed", file=name)  # first: a file may outlive it, for a while
             (self._directory / name).unlink(missing_ok=True)
 
-    def _sweep(self) -> None:
+    def _delete_leftovers(self) -> None:
         sweep_temporaries(self._directory)
-        for name in self._lines.manifest.left:
+        for name in self._lines.manifest.leftovers:
             with suppress(FileNotFoundError):
                 (self._directory / name).unlink()
 
@@ -101,12 +95,9 @@ def to_remove(steps: Sequence[int], keep: int, every: int) -> list[int]:
 
     Parameters
     ----------
-    steps
-        Ascending.
-    keep
-        At least 2.
-    every
-        Steps between two checkpoints as they are written.
+    steps : ascending.
+    keep : at least 2.
+    every : steps between two checkpoints as they are written.
 
     >>> to_remove([0, 100, 200, 300, 400, 450], keep=4, every=100)
     [100, 300]

@@ -1,20 +1,29 @@
-"""All event files below a directory."""
+"""TensorBoard event files: all below a directory, read as they grow; and the one being written."""
 
 from __future__ import annotations
 
 import os
+import re
+import socket
+import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from convviz_widgets.errors import on_one_line
+from convviz_widgets.errors import printable
+from convviz_widgets.record.appended_file import AppendedFile
 from convviz_widgets.record.record_stream import RecordStream
-from convviz_widgets.record.series import Points, Series, latest
+from convviz_widgets.record.series import MetricPoints, Series, merged_series
 
 _START = 1  # event_pb2.SessionLog.START
 
 _SCALARS = "scalars"
+
+_WRITER = "convviz_widgets.record"
+"""How the files that a recorder writes name their writer."""
+
+_FORMAT = "brain.Event:2"  # from this version on readers go by what a restart says of itself
 
 
 class EventTree:
@@ -25,8 +34,7 @@ class EventTree:
 
     Parameters
     ----------
-    root
-        The directory.
+    root : the directory.
     """
 
     def __init__(self, root: Path) -> None:
@@ -52,7 +60,7 @@ class EventTree:
     def problems(self) -> dict[str, str]:
         """Path of a file below the directory to one line."""
         return {
-            on_one_line(prefix + name): line
+            printable(prefix + name): line
             for prefix, folder in self._folders.items()
             for name, line in folder.problems.items()
         }
@@ -82,8 +90,7 @@ class EventFile:
 
     Parameters
     ----------
-    path
-        Where the file is. It is only ever read.
+    path : where the file is. It is only ever read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -91,7 +98,7 @@ class EventFile:
         self._begin()
 
     def _begin(self) -> None:
-        self.points: defaultdict[str, Points] = defaultdict(Points)
+        self.points: defaultdict[str, MetricPoints] = defaultdict(MetricPoints)
         """Tag to points, in the order in which they were written."""
         self.void_from: int | None = None
         """The step from which on earlier files are void, because this one says that the run was
@@ -197,11 +204,13 @@ class EventFolder:
         added = sum(file.refresh() for file in self._files.values())
         if before != [(name, file.position) for name, file in self._files.items()]:
             tags = {tag: None for file in self._files.values() for tag in file.points}
-            self._series = {tag: self._latest(tag) for tag in tags}
+            self._series = {tag: self._merged(tag) for tag in tags}
         return added
 
-    def _latest(self, tag: str) -> Series:
-        return latest((file.points.get(tag), file.void_from) for file in self._files.values())
+    def _merged(self, tag: str) -> Series:
+        return merged_series(
+            (file.points.get(tag), file.void_from) for file in self._files.values()
+        )
 
 
 class ScalarValues:
@@ -244,3 +253,97 @@ def _single_number(tensor: Any) -> float | None:
         return None
     array = tensor_util.make_ndarray(tensor)
     return float(array.reshape(())) if array.dtype.kind in "biuf" else None
+
+
+class EventFileWriter:
+    """A new TensorBoard event file; what `write` was given is with the operating system.
+
+    TensorBoard's own event writer hands its records to a thread and returns before they are
+    written, so only its framing is used here.
+
+    Parameters
+    ----------
+    directory : where the file is made; its name sorts behind those of the event files there.
+    void_from : the step from which on readers shall forget what earlier files have; None: the first
+        file of a run.
+
+    Raises
+    ------
+    OSError
+        When the file cannot be made or written.
+    """
+
+    def __init__(self, directory: Path, *, void_from: int | None = None) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog, SourceMetadata
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        self._end = AppendedFile((directory / _new_name(directory)).open("xb", buffering=0))
+        self._records = RecordWriter(self._end)
+        source = SourceMetadata(writer=_WRITER)
+        events = [Event(wall_time=time.time(), file_version=_FORMAT, source_metadata=source)]
+        if void_from is not None:
+            start = SessionLog(status=SessionLog.START)
+            events.append(Event(wall_time=time.time(), step=void_from, session_log=start))
+        try:
+            for event in events:
+                self._records.write(event.SerializeToString())
+        except OSError:
+            self.close()
+            raise
+
+    def write(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Append one record: the scalars of a step, as float32.
+
+        After an error the file ends as it did before, and the next record may be tried.
+        """
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
+        event = Event(wall_time=time.time(), step=step, summary=Summary(value=values))
+        self._records.write(event.SerializeToString())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._records.close()
+
+
+def _new_name(directory: Path) -> str:
+    """Return a name in TensorBoard's style: readers take files in the order of their names."""
+    seconds = [int(time.time())]
+    for path in event_files(directory):
+        stamp = re.search(r"tfevents\.([0-9]{1,12})\.", path.name)
+        if stamp:
+            seconds.append(int(stamp[1]) + 1)
+    host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())
+    return f"events.out.tfevents.{max(seconds):010d}.{host}.{os.getpid()}.0"
+
+
+def last_recorded_step(directory: Path) -> int | None:
+    """Return the step of the last whole record that a recorder left, or None.
+
+    Event files that others wrote to the folder do not count: their steps may be epochs or samples.
+    """
+    for path in reversed(event_files(directory)):
+        first, last = _first_and_last(path)
+        if first is not None and first.source_metadata.writer == _WRITER:
+            if last.HasField("session_log"):  # says from which step on earlier files are void
+                return last.step - 1
+            if last.HasField("summary"):
+                return last.step
+    return None
+
+
+def _first_and_last(path: Path) -> tuple[Any, Any]:
+    """Return the first and the last event of a file; None for both when it has none."""
+    from google.protobuf.message import DecodeError
+    from tensorboard.compat.proto.event_pb2 import Event
+
+    ends: list[bytes] = []
+    for payloads in RecordStream(path).parts():
+        if payloads:
+            ends = [*ends[:1], payloads[0]][:1] + payloads[-1:]
+    try:
+        return (Event.FromString(ends[0]), Event.FromString(ends[-1])) if ends else (None, None)
+    except DecodeError:
+        return None, None

@@ -19,7 +19,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from convviz_widgets.checkpoints.bounds import check_regular
-from convviz_widgets.errors import CheckpointError, RecordError
+from convviz_widgets.errors import CheckpointError, RecordError, strerror
+from convviz_widgets.record.appended_file import AppendedFile
+
+try:
+    import fcntl
+except ImportError:  # Windows: a second recorder goes unnoticed there
+    fcntl = None  # type: ignore[assignment]
 
 FILE_NAME = "manifest.jsonl"
 
@@ -45,7 +51,7 @@ def checkpoint_name(step: int) -> str:
 
 
 @dataclass(frozen=True)
-class Written:
+class ManifestEntry:
     """A checkpoint that is complete, as the manifest has it."""
 
     name: str
@@ -54,12 +60,12 @@ class Written:
 
 
 class Manifest:
-    """What the lines say, taken in one after another."""
+    """What the lines of a manifest say, taken in one after another."""
 
     def __init__(self) -> None:
-        self.written: dict[str, Written] = {}
+        self.written: dict[str, ManifestEntry] = {}
         """File name to checkpoint, for those that should be there."""
-        self.left: set[str] = set()
+        self.leftovers: set[str] = set()
         """Files that may be there but should not: begun and not written, or removed."""
         self.problems: list[str] = []
         """One line each."""
@@ -88,11 +94,11 @@ class Manifest:
         if what == "written":
             if not _DIGEST.fullmatch(fields["sha256"]):
                 raise ValueError(fields["sha256"])
-            self.written[name] = Written(name, int(fields["step"]), fields["sha256"])
-            self.left.discard(name)
+            self.written[name] = ManifestEntry(name, int(fields["step"]), fields["sha256"])
+            self.leftovers.discard(name)
         elif what in ("begin", "removed"):
             self.written.pop(name, None)
-            self.left.add(name)
+            self.leftovers.add(name)
         else:
             raise ValueError(what)
 
@@ -121,12 +127,6 @@ def has_manifest(directory: Path) -> bool:
     return (directory / FILE_NAME).is_file()
 
 
-try:
-    import fcntl
-except ImportError:  # Windows: a second recorder goes unnoticed there
-    fcntl = None  # type: ignore[assignment]
-
-
 class ManifestReader:
     """Follows the manifest of a directory of checkpoints; only what is new is read."""
 
@@ -153,8 +153,7 @@ class ManifestReader:
             with self._path.open("rb") as file:
                 return self._read(file)
         except (OSError, CheckpointError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            self._unreadable = f"cannot be read: {reason}"
+            self._unreadable = f"cannot be read: {strerror(error)}"
             return False
 
     def _read(self, file: IO[bytes]) -> bool:
@@ -178,9 +177,8 @@ class ManifestWriter:
 
     Parameters
     ----------
-    directory
-        The directory of checkpoints. A manifest there is continued; half a line at its end, of a
-        writer that was killed, is cut off.
+    directory : the directory of checkpoints. A manifest there is continued; half a line at its end,
+        of a writer that was killed, is cut off.
 
     Raises
     ------
@@ -196,13 +194,14 @@ class ManifestWriter:
             _lock(self._file)
             self._file.seek(0)
             content = self._file.read()
-            self._size = content.rfind(b"\n") + 1
-            self._file.truncate(self._size)
+            size = content.rfind(b"\n") + 1
+            self._file.truncate(size)
         except BaseException:
             self._file.close()
             raise
         self.manifest = Manifest()
-        for line in content[: self._size].split(b"\n")[:-1]:
+        self._end = AppendedFile(self._file, size)
+        for line in content[:size].split(b"\n")[:-1]:
             self.manifest.add(line)
 
     def add(self, **fields: object) -> None:
@@ -212,14 +211,7 @@ class ManifestWriter:
         the line and leaves the checkpoint, readers say of that one that they cannot tell.
         """
         line = manifest_line({"line": self.manifest.count, **fields})
-        try:
-            rest = memoryview(line)
-            while rest:
-                rest = rest[self._file.write(rest) :]
-        except BaseException:  # an interrupted write too
-            self._file.truncate(self._size)
-            raise
-        self._size += len(line)
+        self._end.write(line)
         self.manifest.add(line[:-1])
 
     def close(self) -> None:

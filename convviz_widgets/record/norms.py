@@ -32,10 +32,8 @@ class NormMeter:
 
     Parameters
     ----------
-    model
-        Its parameters are only read.
-    every
-        Measure at steps that this divides. None: at each step for small networks, at every k-th
+    model : its parameters are only read.
+    every : measure at steps that this divides. None: at each step for small networks, at every k-th
         for larger ones, so that on average at most 32 values a step are recorded.
     """
 

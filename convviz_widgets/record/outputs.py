@@ -1,4 +1,4 @@
-"""What a model put out for the watched images, step by step, as it is on disk."""
+"""The model's outputs for the watched images, step by step: how they are written and read."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from convviz_widgets.checkpoints.directory import Listing
 from convviz_widgets.errors import CheckpointError
 from convviz_widgets.record.checkpoint_folder import CheckpointFolder
 from convviz_widgets.record.manifest import has_manifest
-from convviz_widgets.record.run_checkpoints import ListedCheckpoint, ListedPlace
+from convviz_widgets.record.run_checkpoints import HashedCheckpoint, ManifestDirectory
 
 FOLDER = "outputs"
 """Where in a run's directory they are, with a manifest like that of the checkpoints."""
 
 NAME = "output"
-"""Of the one tensor in each file."""
+"""Name of the one tensor in each file."""
 
 MOST_BYTES = 2**20
-"""Of one step: of larger outputs the first images are kept."""
+"""Most bytes of one step; of larger outputs the first images are kept."""
 
 MOST_STEPS = 256
 
@@ -44,7 +44,7 @@ class Outputs(Mapping[int, Tensor]):
 
     def __init__(self, listing: Listing) -> None:
         self._items = {
-            step: item for step, item in listing.items if isinstance(item, ListedCheckpoint)
+            step: item for step, item in listing.items if isinstance(item, HashedCheckpoint)
         }
 
     def __getitem__(self, step: int) -> Tensor:
@@ -67,12 +67,12 @@ class Outputs(Mapping[int, Tensor]):
         return f"<Outputs of {len(self)} steps>"
 
 
-class OutputFolder:
+class OutputReader:
     """Follows the outputs of a run; what it has handed out never changes."""
 
     def __init__(self, directory: Path) -> None:
         self._folder = directory / FOLDER
-        self._place: ListedPlace | None = None
+        self._place: ManifestDirectory | None = None
         self._listing = Listing(())
         self.outputs = Outputs(self._listing)
 
@@ -85,7 +85,7 @@ class OutputFolder:
     def refresh(self) -> int:
         """Look for new ones; return how many there are."""
         if self._place is None and has_manifest(self._folder):
-            self._place = ListedPlace(self._folder)
+            self._place = ManifestDirectory(self._folder)
         if self._place is None:
             return 0
         before, self._listing = self._listing, self._place.listing()
@@ -103,24 +103,17 @@ class OutputFolder:
         return found
 
 
-class OutputLog:
+class OutputWriter:
     """Keeps an output (N, ...) for each of many steps: at most 1 MiB of one, and 256 steps.
 
     More steps than that are thinned evenly, never the first and the last.
 
     Parameters
     ----------
-    directory
-        The run's.
-    every
-        Steps between two outputs.
+    directory : the run's.
+    every : steps between two outputs.
 
-    Raises
-    ------
-    RecordError
-        When another recorder has it open.
-    OSError
-        When it cannot be made, read or written.
+    Raises as `ManifestWriter` does.
     """
 
     def __init__(self, directory: Path, every: int) -> None:

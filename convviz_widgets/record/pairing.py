@@ -1,4 +1,4 @@
-"""Which curve of the training data belongs to which of the validation data."""
+"""Pair each training curve with the validation curve of the same quantity, by their names."""
 
 from __future__ import annotations
 
@@ -27,10 +27,8 @@ class Pair:
 
     Parameters
     ----------
-    name
-        What the two names have in common, such as "loss".
-    training, validation
-        Names of metrics.
+    name : what the two names have in common, such as "loss".
+    training, validation : names of metrics.
     """
 
     name: str

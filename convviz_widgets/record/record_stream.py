@@ -12,7 +12,7 @@ from typing import IO
 from google_crc32c import value as crc32c
 
 from convviz_widgets.checkpoints.bounds import check_regular
-from convviz_widgets.errors import CheckpointError
+from convviz_widgets.errors import CheckpointError, strerror
 
 _PART = 4 * 2**20
 
@@ -34,8 +34,7 @@ class RecordStream:
 
     Parameters
     ----------
-    path
-        Where the file is. It is only ever read.
+    path : where the file is. It is only ever read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -84,8 +83,7 @@ class RecordStream:
             with self._path.open("rb") as file:
                 yield from self._read(file)
         except (OSError, CheckpointError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            self._unreadable = f"cannot be read: {reason}"
+            self._unreadable = f"cannot be read: {strerror(error)}"
 
     def _read(self, file: IO[bytes]) -> Iterator[list[bytes]]:
         status = os.fstat(file.fileno())
@@ -117,14 +115,10 @@ class Records:
 
     Parameters
     ----------
-    payloads
-        Start and end of each whole record's payload within the part.
-    damaged
-        Start and end of what is neither a record nor the beginning of one.
-    end
-        Where the first incomplete record begins: reading goes on from there.
-    needed
-        How many bytes from ``end`` on hold that record, as far as is known.
+    payloads : start and end of each whole record's payload within the part.
+    damaged : start and end of what is neither a record nor the beginning of one.
+    end : where the first incomplete record begins: reading goes on from there.
+    needed : how many bytes from ``end`` on hold that record, as far as is known.
     """
 
     payloads: list[tuple[int, int]]

@@ -6,7 +6,6 @@ import os
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,18 +17,16 @@ from convviz_widgets.errors import (
     RecordError,
     at_least,
     at_least_or_none,
-    one_line_errors,
+    record_errors,
 )
 from convviz_widgets.record.checkpoint_folder import CheckpointFolder
-from convviz_widgets.record.event_files import event_files
-from convviz_widgets.record.event_log import SOURCE, EventLog
+from convviz_widgets.record.event_files import EventFileWriter, last_recorded_step
 from convviz_widgets.record.manifest import FOLDER
 from convviz_widgets.record.norms import NormMeter
-from convviz_widgets.record.outputs import OutputLog, has_outputs
-from convviz_widgets.record.record_stream import RecordStream
+from convviz_widgets.record.outputs import OutputWriter, has_outputs
 from convviz_widgets.record.watch import ActivationWatch
 
-_TAG = "learning_rate"
+_LEARNING_RATE = "learning_rate"
 
 
 class Recorder:
@@ -54,25 +51,18 @@ class Recorder:
 
     Parameters
     ----------
-    model
-        The model in training. Its state dict is written as it is at the time of a step.
-    directory
-        The run's folder; made where it is missing. A leading ``~`` is the user's home.
-    every
-        Steps between two checkpoints. One more is written of the start, and one of the last step
-        by `close`.
-    optimizer
-        Whose learning rate is recorded, as it is when `step` is called.
-    keep
-        How many checkpoints to keep, at least 2; the others are thinned evenly, never the first
+    model : the model in training. Its state dict is written as it is at the time of a step.
+    directory : the run's folder; made where it is missing. A leading ``~`` is the user's home.
+    every : steps between two checkpoints. One more is written of the start, and one of the last
+        step by `close`.
+    optimizer : the one whose learning rate is recorded, as it is when `step` is called.
+    keep : how many checkpoints to keep, at least 2; the others are thinned evenly, never the first
         and the last. None: all.
-    step
-        How many steps the model has behind it, for one that goes on from an earlier checkpoint:
-        what the folder holds of later steps is void then, and its checkpoints are deleted. None:
-        as many as the folder has.
-    norms_every
-        Steps between two measurements of norms and ratios. None: each step for small networks, and
-        at most 32 values a step on average for large ones.
+    step : how many steps the model has behind it, for one that goes on from an earlier checkpoint:
+        what the folder holds of later steps is void then, and its checkpoints are deleted. None: as
+        many as the folder has.
+    norms_every : steps between two measurements of norms and ratios. None: each step for small
+        networks, and at most 32 values a step on average for large ones.
 
     Raises
     ------
@@ -113,8 +103,8 @@ class Recorder:
         self._learning_rates = learning_rates(optimizer)
         self._norms = NormMeter(model, at_least_or_none(1, "norms_every", norms_every))
         self._watch: ActivationWatch | None = None
-        self._outputs: OutputLog | None = None
-        with one_line_errors("record", self._directory), ExitStack() as opened:
+        self._outputs: OutputWriter | None = None
+        with record_errors("record", self._directory), ExitStack() as opened:
             self._open(opened, start)
             self._opened = opened.pop_all()
         self._is_closed = False
@@ -130,7 +120,7 @@ class Recorder:
         if has_outputs(self._directory):
             self._open_outputs(opened).forget_after(self._step)
         void_from = self._step + 1 if self._step < last else None
-        self._log = EventLog(self._directory, void_from=void_from)
+        self._log = EventFileWriter(self._directory, void_from=void_from)
         opened.callback(self._log.close)
         self._begin(start)
         self._norms.start(self._step)
@@ -151,9 +141,9 @@ class Recorder:
             elif start == steps[-1]:
                 self._write_checkpoint()  # the one there is void: this model has its step
 
-    def _open_outputs(self, opened: ExitStack) -> OutputLog:
+    def _open_outputs(self, opened: ExitStack) -> OutputWriter:
         if self._outputs is None:
-            self._outputs = OutputLog(self._directory, self._every)
+            self._outputs = OutputWriter(self._directory, self._every)
             opened.callback(self._outputs.close)
         return self._outputs
 
@@ -170,8 +160,7 @@ class Recorder:
 
         Parameters
         ----------
-        metrics
-            Name to a number, or to a tensor of one number. Names that hold a slash go in as
+        metrics : name to a number, or to a tensor of one number. Names that hold a slash go in as
             ``**{"loss/train": loss}``. Kept as float32, the format of TensorBoard's scalars.
 
         Raises
@@ -191,7 +180,7 @@ class Recorder:
         if self._watch is not None and self._step % self._every == 0:
             measured |= self._watch.measure()
         scalars = {**measured, **as_floats(metrics)}
-        with one_line_errors(f"record step {self._step}", self._directory):
+        with record_errors(f"record step {self._step}", self._directory):
             self._log.write(self._step, scalars)
             if self._step % self._every == 0:
                 self._write_checkpoint()
@@ -207,8 +196,8 @@ class Recorder:
 
         Parameters
         ----------
-        images
-            Float tensor (N, C, H, W) as the model takes it, or an image set; the first 64 are used.
+        images : float tensor (N, C, H, W) as the model takes it, or an image set; the first 64 are
+            used.
 
         Raises
         ------
@@ -220,7 +209,7 @@ class Recorder:
         watch = ActivationWatch(self._model, images)
         measured = watch.measure()
         self._watch = watch  # not before it has worked: what is watched runs with every checkpoint
-        with one_line_errors("record what is watched", self._directory):
+        with record_errors("record what is watched", self._directory):
             self._log.write(self._step, measured)
             self._write_output()
 
@@ -248,7 +237,7 @@ class Recorder:
             missing = not self._is_closed and self._checkpoints.steps[-1:] != [self._step]
             self._is_closed = True
             if complete and missing:
-                with one_line_errors(f"write the checkpoint of step {self._step}", self._directory):
+                with record_errors(f"write the checkpoint of step {self._step}", self._directory):
                     self._write_checkpoint()
                     if self._watch is not None:
                         self._log.write(self._step, self._watch.measure())
@@ -280,8 +269,8 @@ def learning_rates(optimizer: Any) -> Callable[[], dict[str, float]]:
     def now() -> dict[str, float]:
         rates = [float(group["lr"]) for group in optimizer.param_groups if "lr" in group]
         if len(rates) == 1:
-            return {_TAG: rates[0]}
-        return {f"{_TAG}/{index}": rate for index, rate in enumerate(rates)}
+            return {_LEARNING_RATE: rates[0]}
+        return {f"{_LEARNING_RATE}/{index}": rate for index, rate in enumerate(rates)}
 
     return now
 
@@ -311,33 +300,3 @@ def _as_float(name: str, value: Any) -> float:
         what = f"a {type(value).__name__}" + ("" if shape is None else f" of shape {(*shape,)}")
         raise InputError(f"metric {name!r} must be one number, got {what}") from None
     return number
-
-
-def last_recorded_step(directory: Path) -> int | None:
-    """Return the step of the last whole record that a recorder left, or None.
-
-    Event files that others wrote to the folder do not count: their steps may be epochs or samples.
-    """
-    for path in reversed(event_files(directory)):
-        first, last = _first_and_last(path)
-        if first is not None and first.source_metadata.writer == SOURCE:
-            if last.HasField("session_log"):  # says from which step on earlier files are void
-                return last.step - 1
-            if last.HasField("summary"):
-                return last.step
-    return None
-
-
-def _first_and_last(path: Path) -> tuple[Any, Any]:
-    """Return the first and the last event of a file; None for both when it has none."""
-    from google.protobuf.message import DecodeError
-    from tensorboard.compat.proto.event_pb2 import Event
-
-    ends: list[bytes] = []
-    for payloads in RecordStream(path).parts():
-        if payloads:
-            ends = [*ends[:1], payloads[0]][:1] + payloads[-1:]
-    try:
-        return (Event.FromString(ends[0]), Event.FromString(ends[-1])) if ends else (None, None)
-    except DecodeError:
-        return None, None

@@ -10,7 +10,7 @@ from convviz_widgets.checkpoints import CheckpointSeries
 from convviz_widgets.checkpoints.directory import absolute
 from convviz_widgets.errors import CheckpointError, InputError
 from convviz_widgets.record.event_files import EventTree
-from convviz_widgets.record.outputs import OutputFolder, Outputs
+from convviz_widgets.record.outputs import OutputReader, Outputs
 from convviz_widgets.record.pairing import Pair, paired
 from convviz_widgets.record.run_checkpoints import RunCheckpoints
 from convviz_widgets.record.series import Series
@@ -26,10 +26,8 @@ class Run:
 
     Parameters
     ----------
-    directory
-        The run's directory; a leading ``~`` is the user's home. It may be empty still.
-    checkpoints
-        The checkpoints, where they are somewhere else or their names need a pattern.
+    directory : the run's directory; a leading ``~`` is the user's home. It may be empty still.
+    checkpoints : the checkpoints, where they are somewhere else or their names need a pattern.
 
     Raises
     ------
@@ -62,7 +60,7 @@ class Run:
         self._places = RunCheckpoints(self._directory)
         self._checkpoints = self._places.series() if checkpoints is None else checkpoints
         self._given = checkpoints is not None
-        self._outputs = OutputFolder(self._directory)
+        self._outputs = OutputReader(self._directory)
         self._metrics: dict[str, Series] = {}
         self._read_events()
         self._outputs.refresh()

@@ -21,8 +21,14 @@ from convviz_widgets.checkpoints.directory import (
     outdated,
 )
 from convviz_widgets.checkpoints.names import has_suffix, is_temporary
-from convviz_widgets.errors import CheckpointError, on_one_line
-from convviz_widgets.record.manifest import FILE_NAME, FOLDER, ManifestReader, Written, has_manifest
+from convviz_widgets.errors import CheckpointError, printable
+from convviz_widgets.record.manifest import (
+    FILE_NAME,
+    FOLDER,
+    ManifestEntry,
+    ManifestReader,
+    has_manifest,
+)
 
 CANNOT_TELL = "not in the manifest: cannot tell whether it is what was written"
 
@@ -32,7 +38,7 @@ _SETTLED_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
-class ListedCheckpoint:
+class HashedCheckpoint:
     """A checkpoint with what its bytes hash to; two with the same bytes are the same."""
 
     name: str
@@ -45,7 +51,7 @@ class ListedCheckpoint:
         return (self.sha256,)
 
 
-class ListedPlace:
+class ManifestDirectory:
     """A directory of checkpoints with a recorder's manifest.
 
     Files that the manifest lists are complete, and are read with their sha256. Others that look
@@ -73,13 +79,15 @@ class ListedPlace:
         if gone:  # or just thinned: then the manifest has said so before the file went
             self._reader.refresh()
             gone &= manifest.written.keys()
-        self._unlisted = set(filter(has_suffix, names - manifest.written.keys() - manifest.left))
-        strangers = self._strangers(self._unlisted)
+        self._unlisted = set(
+            filter(has_suffix, names - manifest.written.keys() - manifest.leftovers)
+        )
+        unlisted = self._unlisted_files(self._unlisted)
         problems = {name: f"{name}: is gone" for name in gone}
         written = {e.step: self._listed(e) for e in manifest.written.values() if e.name in names}
-        found = dict(in_order(strangers, behind=max(written, default=-1)))
-        problems |= {file.name: f"{file.name}: {CANNOT_TELL}" for file in strangers}
-        problems |= outdated(strangers)
+        found = dict(in_order(unlisted, behind=max(written, default=-1)))
+        problems |= {file.name: f"{file.name}: {CANNOT_TELL}" for file in unlisted}
+        problems |= outdated(unlisted)
         for step in found.keys() & written.keys():
             name, listed = found[step].name, written[step].name
             problems[name] = f"{name}: left out, the manifest's {listed} has step {step:,}"
@@ -88,10 +96,10 @@ class ListedPlace:
         items: dict[int, Item] = {**found, **written}
         return Listing(tuple(sorted(items.items(), key=lambda pair: pair[0])), problems)
 
-    def _listed(self, entry: Written) -> ListedCheckpoint:
-        return ListedCheckpoint(entry.name, str(self._directory / entry.name), entry.sha256)
+    def _listed(self, entry: ManifestEntry) -> HashedCheckpoint:
+        return HashedCheckpoint(entry.name, str(self._directory / entry.name), entry.sha256)
 
-    def _strangers(self, names: set[str]) -> list[CheckpointFile]:
+    def _unlisted_files(self, names: set[str]) -> list[CheckpointFile]:
         found = []
         for name in names:
             with suppress(OSError):
@@ -100,7 +108,7 @@ class ListedPlace:
                 old = time.time() - status.st_mtime > _SETTLED_SECONDS
                 if old and stat.S_ISREG(status.st_mode) and not is_temporary(name):
                     path = str(self._directory / name)
-                    found.append(CheckpointFile(on_one_line(name), path, *file))
+                    found.append(CheckpointFile(printable(name), path, *file))
         return found
 
 
@@ -113,12 +121,12 @@ class RunCheckpoints:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._place: ListedPlace | CheckpointDirectory | None = None
+        self._place: ManifestDirectory | CheckpointDirectory | None = None
 
     @property
     def has_manifest(self) -> bool:
         """Whether the checkpoints' sha256 are known."""
-        return isinstance(self._place, ListedPlace)
+        return isinstance(self._place, ManifestDirectory)
 
     def series(self) -> CheckpointSeries:
         """Return the checkpoints; without any as long as there are none."""
@@ -134,11 +142,11 @@ class RunCheckpoints:
             return self._place.listing()
         return Listing(())
 
-    def _found(self) -> ListedPlace | CheckpointDirectory | None:
+    def _found(self) -> ManifestDirectory | CheckpointDirectory | None:
         folders = self._directory / FOLDER, self._directory
         for folder in folders:
             if has_manifest(folder):
-                return ListedPlace(folder)
+                return ManifestDirectory(folder)
         foreign = [CheckpointDirectory(folder) for folder in folders]
         for place in (*foreign, CheckpointDirectory(self._directory, _NESTED)):
             with suppress(CheckpointError):
@@ -147,6 +155,6 @@ class RunCheckpoints:
         return None
 
 
-def _read(item: ListedCheckpoint | CheckpointFile) -> dict[str, Tensor]:
-    sha256 = item.sha256 if isinstance(item, ListedCheckpoint) else None
+def _read(item: HashedCheckpoint | CheckpointFile) -> dict[str, Tensor]:
+    sha256 = item.sha256 if isinstance(item, HashedCheckpoint) else None
     return read_checkpoint(item.path, sha256=sha256)

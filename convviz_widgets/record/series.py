@@ -15,12 +15,9 @@ class Series:
 
     Parameters
     ----------
-    steps
-        Training steps, int64 (n,), ascending, none twice.
-    values
-        float64 (n,); what a log holds as float32 is widened, NaN and infinities are kept.
-    wall_times
-        When each was recorded: seconds since 1970, float64 (n,).
+    steps : training steps, int64 (n,), ascending, none twice.
+    values : float64 (n,); what a log holds as float32 is widened, NaN and infinities are kept.
+    wall_times : when each was recorded: seconds since 1970, float64 (n,).
 
     Examples
     --------
@@ -45,7 +42,7 @@ class Series:
         return f"<Series of {len(self)} points: steps {self.steps[0]} to {self.steps[-1]}>"
 
 
-class Points:
+class MetricPoints:
     """Points in the order in which they were written, in arrays that grow at their end.
 
     A `Series` made of them stays as it is: what it looks at is never written to again.
@@ -107,7 +104,7 @@ def _frozen(array: NDArray) -> NDArray:
     return view
 
 
-def latest(parts: Iterable[tuple[Points | None, int | None]]) -> Series:
+def merged_series(parts: Iterable[tuple[MetricPoints | None, int | None]]) -> Series:
     """Return one metric's points from several event files, each step once, steps ascending.
 
     A point is void when one of the same or an earlier step was written after it, as TensorBoard's
@@ -115,9 +112,8 @@ def latest(parts: Iterable[tuple[Points | None, int | None]]) -> Series:
 
     Parameters
     ----------
-    parts
-        In the order of writing, for each file: its points, if it has any, and the step from which
-        on it declares earlier files void, if it does.
+    parts : in the order of writing, for each file: its points, if it has any, and the step from
+        which on it declares earlier files void, if it does.
     """
     kept: list[Series] = []
     simple = True
@@ -134,7 +130,7 @@ def latest(parts: Iterable[tuple[Points | None, int | None]]) -> Series:
 
 def _joined(parts: list[Series]) -> Series:
     if not parts:
-        return Points().series()
+        return MetricPoints().series()
     return Series(
         np.concatenate([part.steps for part in parts]),
         np.concatenate([part.values for part in parts]),

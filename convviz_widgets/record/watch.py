@@ -1,4 +1,4 @@
-"""What a model in training makes of a few images, measured at each checkpoint."""
+"""Watch a few images: what a model in training makes of them, measured at each checkpoint."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from convviz_widgets.errors import InputError, ModelError
 from convviz_widgets.probe import Probe
-from convviz_widgets.probe.replica import unwrapped
+from convviz_widgets.probe.replica import device_of, unwrapped
 from convviz_widgets.tensors import summary
 
 _MOST_IMAGES = 64
@@ -25,10 +25,9 @@ class ActivationWatch:
 
     Parameters
     ----------
-    model
-        Only read.
-    images
-        Float tensor (N, C, H, W), or an image set with ``batch(indices)``; at most 64 are used.
+    model : only read.
+    images : float tensor (N, C, H, W), or an image set with ``batch(indices)``; at most 64 are
+        used.
 
     Raises
     ------
@@ -41,7 +40,7 @@ class ActivationWatch:
     def __init__(self, model: nn.Module, images: Any) -> None:
         self._model = model = unwrapped(model)
         self._inputs = _inputs(images)
-        self._device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
+        self._device = device_of(model)
         # A probe looks at what runs inside a model, so a single layer is put inside one.
         self._prefix = "" if any(model.children()) else "0."
         try:

@@ -1,11 +1,18 @@
 """What is selected, and the one state that every control and view shares."""
 
-from convviz_widgets.state.answers import OutputHistory, Question
 from convviz_widgets.state.background import Background, Progress
 from convviz_widgets.state.examination import Examination, diagnose
 from convviz_widgets.state.history import History, coarse_to_fine
-from convviz_widgets.state.measurements import ACTIVATIONS, FILTERS, GRADIENTS, PARAMETERS, UPDATES
+from convviz_widgets.state.measurements import (
+    ACTIVATIONS,
+    FILTERS,
+    GRADIENTS,
+    IMAGE_SET,
+    PARAMETERS,
+    UPDATES,
+)
 from convviz_widgets.state.model_state import ModelState
+from convviz_widgets.state.output_history import OutputHistory, Question
 from convviz_widgets.state.recordings import ByteCache
 from convviz_widgets.state.selection import Drawing, Selection, Shown, channel_count, image_of
 from convviz_widgets.state.sweeps import Direction, Sweeps
@@ -15,6 +22,7 @@ __all__ = [
     "ACTIVATIONS",
     "FILTERS",
     "GRADIENTS",
+    "IMAGE_SET",
     "PARAMETERS",
     "UPDATES",
     "Background",

@@ -1,4 +1,4 @@
-"""What a state is made of, checked before anything is copied."""
+"""What a state is given, checked before anything is copied or written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from convviz_widgets.checkpoints import CheckpointSeries
-from convviz_widgets.errors import InputError
+from convviz_widgets.errors import InputError, error_text
 
 
 def check_model(model: Any) -> None:
@@ -39,14 +39,15 @@ def check_device(device: Any) -> None:
     try:
         torch.zeros(1, device=torch.device(device)).cpu()
     except Exception as error:  # each backend raises another kind
-        line = " ".join(str(error).split())[:120]
         expected = "expected one that torch can use here, such as 'cpu'"
-        raise InputError(f"device {str(device)!r}: {expected} ({line})") from error
+        raise InputError(
+            f"device {str(device)!r}: {expected} ({error_text(error, 120)})"
+        ) from error
 
 
 def checked_budget(budget: Any) -> int:
     """Return the bytes as an int; raise `InputError` for what is no whole number from 0 on."""
-    whole = _whole(budget)
+    whole = whole_number(budget)
     if whole is None or whole < 0:
         raise InputError(f"memory_budget: expected a whole number of bytes, got {budget!r}")
     return whole
@@ -58,7 +59,7 @@ def checked_indices(probe: Sequence[int] | None, images: int) -> tuple[int, ...]
         return tuple(range(min(64, images)))
     expected = f"expected image indices from 0 to {images - 1}"
     try:
-        indices = [_whole(index) for index in probe]
+        indices = [whole_number(index) for index in probe]
     except TypeError:
         raise InputError(f"probe: {expected}, got {probe!r}") from None
     for given, index in zip(probe, indices, strict=True):
@@ -69,7 +70,8 @@ def checked_indices(probe: Sequence[int] | None, images: int) -> tuple[int, ...]
     return tuple(index for index in indices if index is not None)
 
 
-def _whole(value: Any) -> int | None:
+def whole_number(value: Any) -> int | None:
+    """Return a whole number as an int; None for anything else, True and False among it."""
     try:
         return None if isinstance(value, bool) else operator.index(value)
     except TypeError:

@@ -1,4 +1,9 @@
-"""Background: what is done beside the page, by one thread and on one more copy of the model."""
+"""The background of a state: one thread and one more copy of the model, shared by its clients.
+
+A client (the history, the sweeps, the output history, the embeddings, an examination) has tasks.
+The background does the most urgent one, lets more urgent ones in between two batches of images, and
+has the client notify its observers.
+"""
 
 from __future__ import annotations
 
@@ -22,33 +27,33 @@ from convviz_widgets.state.recordings import CLOSED
 from convviz_widgets.state.timeline import Entry
 
 TURN = 0.25
-"""Seconds after which a task that can go on later lets others of its priority have their turn."""
+"""Seconds after which a task that can go on later lets others of its priority go first."""
 
 LOADS = 5
-"""Loads of a checkpoint that a turn may take the time of, so that loading does not take it all."""
+"""A turn lasts at least as long as so many loads of a checkpoint: loading must not take it all."""
 
 BATCH = 64
 """Images that go through the model at a time, if they fit."""
 
 FORWARD_BYTES = 2**28
-"""What the largest layer of a batch may take, four times over."""
+"""Bytes that four copies of the largest layer of a batch may take."""
 
 Wanted = TypeVar("Wanted", bound=Hashable)
 
 
 class Stopped(Exception):
-    """Nobody asks any more for what is under way, or the state has been closed."""
+    """The task under way is not asked for any more, or the state has been closed."""
 
 
 class Priority(IntEnum):
-    """What is done first."""
+    """How urgent a task is; the lowest goes first."""
 
     SHOWN = 0
-    """Somebody looks at the place where it is missing: it does not even wait for a task's end."""
+    """A view waits for it: it goes between two batches of another task."""
     ASKED = 1
-    """Asked for."""
+    """It was asked for."""
     AHEAD = 2
-    """Likely to be asked for."""
+    """It is likely to be asked for."""
 
 
 @dataclass(frozen=True)
@@ -68,22 +73,22 @@ class Progress:
 
 @dataclass(frozen=True)
 class Task:
-    """Something to be done without a break, but for what is more urgent."""
+    """Work that is interrupted by nothing but more urgent tasks."""
 
     do: Callable[[], None]
-    """Does it; calls `Background.pause` between two batches."""
+    """Does the work; calls `Background.pause` between two batches."""
     fail: Callable[[Exception], None]
-    """Notes what it raised, so that it is not tried for ever."""
+    """Notes the error that it raised, so that it is not tried again."""
     is_wanted: Callable[[], bool]
-    """Tells whether anybody still asks for it; if not, it is left at the next batch."""
+    """Tells whether it is still asked for; if not, it stops at the next batch. The lock is held."""
     priority: Priority = Priority.ASKED
 
 
 class Client(ABC):
-    """Has tasks done in the background, and tells its observers after each of them.
+    """Has tasks done in the background, and notifies its observers after each of them.
 
     What it keeps is written under ``background.lock``, which is held for moments: never while a
-    task runs, nor while somebody is told.
+    task runs, nor while observers are called.
     """
 
     def __init__(self, background: Background) -> None:
@@ -101,8 +106,8 @@ class Client(ABC):
         """Tell whether anything is left to be done; the lock is held."""
         return self.next_task() is not None
 
-    def rest(self) -> None:  # noqa: B027  most have nothing to let go of
-        """Let go of what is needed for more tasks alone: there are none; the lock is held."""
+    def rest(self) -> None:  # noqa: B027  most have nothing to free
+        """Free what only further tasks would need: there are none now; the lock is held."""
 
     def observe(self, observer: Callable[[], None]) -> None:
         """Call ``observer()`` whenever there is more, from the thread that works."""
@@ -112,7 +117,7 @@ class Client(ABC):
         """Call it no more."""
         self._observers = tuple(each for each in self._observers if each != observer)
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         """Call the observers."""
         for observer in self._observers:
             try:
@@ -129,7 +134,7 @@ class Client(ABC):
         return self._background.wait(self, timeout)
 
     def close(self) -> None:
-        """Have nothing done any more, and tell nobody; the lock is held."""
+        """Have nothing more done, and call no observer; the lock is held."""
         self._closed = True
         self._observers = ()
 
@@ -144,7 +149,7 @@ class Client(ABC):
 
 
 class Provider(Client, Generic[Wanted]):
-    """A client whom several owners ask for what they show, and leave again."""
+    """A client that several owners, such as views, ask for what they show, and leave again."""
 
     def __init__(self, background: Background) -> None:
         super().__init__(background)
@@ -169,13 +174,12 @@ class Provider(Client, Generic[Wanted]):
             self._asked.pop(id(owner), None)
 
     def close(self) -> None:
-        """Have nothing done any more, tell nobody, and forget who asked; the lock is held."""
+        """Have nothing more done, and forget who asked; the lock is held."""
         super().close()
         self._asked.clear()
 
     def _is_asked(self, wanted: Wanted) -> bool:
-        with self._lock:
-            return any(wanted in each for each in self._asked.values())
+        return any(wanted in each for each in self._asked.values())
 
     def _in_order(self) -> Iterator[tuple[Wanted, bool]]:
         """Yield what is asked for, the first of each owner first and marked; the lock is held."""
@@ -193,7 +197,7 @@ class ModelCopy:
     probe
         The state's probe, to be copied; None: there is no model.
     images
-        Of the state; what goes through the model.
+        The state's images, which go through the model.
     lock
         Is held while the copy is made and while an image is read, never while the model runs: a
         data set need not stand being read by two threads.
@@ -214,7 +218,7 @@ class ModelCopy:
         return 0 if self._copy is None else self._copy.forward_count
 
     def close(self) -> None:
-        """Let go of the model; who asks for it is `Stopped`."""
+        """Let go of the model; a task that asks for it is `Stopped`."""
         self._original = self._copy = None
 
     def probe(self) -> Probe:
@@ -245,10 +249,10 @@ class ModelCopy:
 
 
 class Turns:
-    """Tells who is served next: of the most urgent, who was served longest ago."""
+    """Tells which client is served next: of the most urgent, the one served longest ago."""
 
     def __init__(self) -> None:
-        self._clients: list[Client] = []  # that may have a task; who was served last comes last
+        self._clients: list[Client] = []  # that may have a task; the one served last comes last
         self._served: Client | None = None
         self._since = 0.0  # when its turn began
 
@@ -302,7 +306,7 @@ class Background:
     """One thread and one copy of the model, shared by all the clients of a state.
 
     The most urgent task goes first; of equally urgent ones, that of the client who was served
-    longest ago. A task that somebody looks at is done between two batches of another one. The
+    longest ago. A task that a view waits for is done between two batches of another one. The
     thread ends when there is nothing left to be done, and with the interpreter.
 
     Parameters
@@ -318,7 +322,7 @@ class Background:
         lock: AbstractContextManager[Any] | None = None,
     ) -> None:
         self.lock = threading.Condition()
-        """Of all clients; who waits on it is woken after every task."""
+        """The lock of all clients; it is notified after every task."""
         self.model = ModelCopy(probe, images, lock or nullcontext())
         self._all: WeakSet[Client] = WeakSet()
         self._turns = Turns()
@@ -365,7 +369,7 @@ class Background:
         Raises
         ------
         Stopped
-            Nobody wants the task any more.
+            The task is not asked for any more.
         """
         here = self._under_way[-1]
         while (urgent := self._more_urgent_than(here)) is not None:
@@ -378,7 +382,7 @@ class Background:
 
     def batches(self, indices: Sequence[int]) -> Iterator[ImageBatch]:
         """Yield images of the state with what belongs to them; `pause` before each batch."""
-        size = fitting(self.model.probe().layers)
+        size = batch_size(self.model.probe().layers)
         for start in range(0, len(indices), size):
             self.pause()
             yield self.model.read(indices[start : start + size])
@@ -399,7 +403,7 @@ class Background:
             return begun
 
     def _more_urgent_than(self, here: UnderWay) -> UnderWay | None:
-        """Begin a task that somebody looks at, unless such a one is under way."""
+        """Begin a task that a view waits for, unless such a one is under way."""
         with self.lock:
             if not (self._goes_on() and here.task.is_wanted()):
                 raise Stopped
@@ -421,12 +425,12 @@ class Background:
         try:
             begun.task.do()
         except Stopped:
-            pass  # cancelled, or nobody asks any more: no failure to note
+            pass  # cancelled, or not asked for any more: no failure to note
         except Exception as error:  # a broken checkpoint must not end the thread
             begun.task.fail(error)
         if self._goes_on():  # else drawing would keep a script from its end
-            begun.client.tell()
-        with self.lock:  # only now: who waits for a client finds everybody told
+            begun.client.notify()
+        with self.lock:  # only now: whoever waits for a client finds its observers notified
             self._under_way.remove(begun)
             self.lock.notify_all()
 
@@ -439,7 +443,7 @@ class Background:
         return not self._closed and threading.main_thread().is_alive()
 
 
-def fitting(layers: tuple[LayerInfo, ...]) -> int:
+def batch_size(layers: tuple[LayerInfo, ...]) -> int:
     """Return how many images may go through the model at a time, at least one."""
     largest = max((prod(layer.shape) for layer in layers), default=1)
     return max(1, min(BATCH, FORWARD_BYTES // (4 * 4 * max(1, largest))))

@@ -16,6 +16,7 @@ from convviz_widgets.state.background import Background, Priority, Progress, Pro
 from convviz_widgets.state.recordings import ByteCache
 from convviz_widgets.state.timeline import Entry, Timeline
 from convviz_widgets.tensors.plane import align, neighbour_map, principal_plane, scikit_learn_tsne
+from convviz_widgets.tensors.sampling import evenly_spread
 
 PCA, TSNE = "pca", "t-sne"
 
@@ -25,10 +26,10 @@ ROOM = 1.25
 """Side of the frame, in sides of the smallest square around the points of the reference."""
 
 CODE_BYTES = 2**26
-"""What codes may take that are kept, so that another method needs no forward pass."""
+"""Bytes of codes that are kept, so that another method needs no forward pass."""
 
 EMBEDDING_BYTES = 2**26
-"""What embeddings may take that nobody asks for at the moment."""
+"""Bytes that embeddings may take which are not asked for at the moment."""
 
 PROBABILITIES = {"softmax", "softmax2d", "softmin", "logsoftmax", "log_softmax"}
 """Activations that end a classifier rather than make a code."""
@@ -43,11 +44,13 @@ class Codes:
 
     Attributes
     ----------
+    images : their indices, n of them.
     values : float32 (n, C); NaN for images that cannot be read.
     labels : int64 (n,), -1 without one.
     failures : one line for each image that could not be read.
     """
 
+    images: tuple[int, ...]
     values: np.ndarray
     labels: np.ndarray
     failures: tuple[str, ...] = ()
@@ -55,7 +58,7 @@ class Codes:
     @property
     def nbytes(self) -> int:
         """Bytes held."""
-        return self.values.nbytes + self.labels.nbytes
+        return self.values.nbytes + self.labels.nbytes + 8 * len(self.images)
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class EmbeddingJob:
     """Which embedding is wanted."""
 
     key: Hashable
-    """Of the checkpoint."""
+    """The checkpoint's key."""
     reference: Hashable
     """Key of the checkpoint whose axes it is turned to."""
     layer: str
@@ -82,7 +85,7 @@ class EmbeddingJob:
     """Images, at most."""
     method: str = PCA
     perplexity: float = 30.0
-    """For t-SNE."""
+    """The perplexity of t-SNE."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +146,7 @@ class Embeddings(Provider[EmbeddingJob]):
     """Embeddings from memory, or made in the background.
 
     What an owner asks for first is laid out first, the rest ahead of the clock. What is under way
-    is dropped between two batches of images once nobody asks for it any more; a t-SNE that has
+    is dropped between two batches of images if it is not asked for any more; a t-SNE that has
     begun runs to its end.
 
     Every checkpoint is laid out by itself and then turned onto the reference, t-SNE starting from
@@ -152,7 +155,7 @@ class Embeddings(Provider[EmbeddingJob]):
     Parameters
     ----------
     background
-        Encodes the images.
+        Runs the model.
     timeline
         The checkpoints, captures among them.
     images
@@ -163,24 +166,24 @@ class Embeddings(Provider[EmbeddingJob]):
 
     def __init__(self, background: Background, timeline: Timeline, images: ImageSet) -> None:
         super().__init__(background)
-        self._timeline, self._images = timeline, images
-        self._codes: ByteCache[Codes] = ByteCache(CODE_BYTES)
+        self._timeline, self._encoder = timeline, Encoder(background, images)
         self._layouts: dict[EmbeddingJob, Layout] = {}
         self._done: dict[EmbeddingJob, Embedding] = {}
         self._failures: dict[EmbeddingJob, str] = {}
-        self._under_way = ""  # checkpoint, in the words that a failure begins with
+        self._under_way: Entry | None = None  # the checkpoint that a failure is told of
 
     def close(self) -> None:
         """Stop working and forget everything; the lock is held."""
         super().close()
-        for kept in (self._codes, self._layouts, self._done, self._failures):
+        self._encoder.close()
+        for kept in (self._layouts, self._done, self._failures):
             kept.clear()
 
     # -- look ---------------------------------------------------------------------------------
 
     @property
     def keys(self) -> tuple[Hashable, ...]:
-        """Of the checkpoints, in order."""
+        """The keys of the checkpoints, in order."""
         return self._timeline.keys
 
     def get(self, job: EmbeddingJob) -> Embedding | None:
@@ -220,25 +223,20 @@ class Embeddings(Provider[EmbeddingJob]):
         )
 
     def _make(self, job: EmbeddingJob) -> None:
-        made = self._made(job)
+        self._under_way = None
+        if job.method == TSNE:
+            scikit_learn_tsne()  # before the images are encoded for nothing
+        reference = self._layout(replace(job, key=job.reference))
+        made = turn(self._layout(job), reference, self._codes(job))
         with self._lock:
             if not self._closed:
                 self._done[job] = made
                 self._forget()
 
     def _fail(self, job: EmbeddingJob, error: Exception) -> None:
-        at = f"{self._under_way}: " if self._under_way else ""
+        at = self._under_way
         with self._lock:
-            self._failures[job] = at + in_one_line(error)
-
-    def _made(self, job: EmbeddingJob) -> Embedding:
-        self._under_way = ""
-        if job.method == TSNE:
-            scikit_learn_tsne()  # before the images are encoded for nothing
-        reference = self._layout(replace(job, key=job.reference))
-        layout, codes = self._layout(job), self._encoded(job)
-        images = evenly_drawn(len(self._images), job.count)
-        return replace(turn(layout, reference, images, codes.labels), failures=codes.failures)
+            self._failures[job] = in_one_line(error) if at is None else at.failure(error)
 
     def _layout(self, job: EmbeddingJob) -> Layout:
         """Return the layout of a checkpoint: of the reference, or started from the reference's."""
@@ -247,7 +245,7 @@ class Embeddings(Provider[EmbeddingJob]):
             start = None
             if job.method == TSNE and job.key != job.reference:
                 start = self._layout(replace(job, key=job.reference))
-            codes = self._encoded(job).values
+            codes = self._codes(job).values
             if not np.isfinite(codes).all(axis=1).any():
                 raise InputError(f"no image has a finite code in {job.layer}")
             found = lay_out(codes, job, start)
@@ -255,40 +253,12 @@ class Embeddings(Provider[EmbeddingJob]):
                 self._layouts[job] = found
         return found
 
-    def _encoded(self, job: EmbeddingJob) -> Codes:
-        entry = self._entry(job)
-        self._under_way = entry.name
-        place = (job.key, job.layer, job.count)
-        with self._lock:
-            found = self._codes.get(place)
-        if found is None:
-            found = self._encode(entry, job.layer, evenly_drawn(len(self._images), job.count))
-            with self._lock:
-                self._codes.put(place, found)
-        return found
-
-    def _encode(self, entry: Entry, layer: str, chosen: tuple[int, ...]) -> Codes:
-        """Return what a layer makes of images; raise `Stopped` once nobody asks for it."""
-        probe = self._background.model.loaded(entry)
-        width = next(info.shape[0] for info in probe.layers if info.name == layer)
-        values = np.full((len(chosen), width), np.nan, np.float32)
-        labels = np.full(len(chosen), -1, np.int64)
-        failures: list[str] = []
-        for batch in self._background.batches(chosen):
-            failures += batch.failures
-            if batch.inputs is not None:
-                rows = np.searchsorted(chosen, batch.indices)  # ascending, as they were drawn
-                probe = self._background.model.loaded(entry)
-                recorded = probe.record(batch.inputs, layers=(layer,))
-                values[rows] = code_of(recorded.outputs[layer])
-                labels[rows] = batch.labels
-        return Codes(values, labels, tuple(failures))
-
-    def _entry(self, job: EmbeddingJob) -> Entry:
-        for entry in self._timeline.entries:
-            if entry.key == job.key:
-                return entry
-        raise InputError("the checkpoint has been replaced or removed; refresh the state")
+    def _codes(self, job: EmbeddingJob) -> Codes:
+        entry = self._timeline.by_key.get(job.key)
+        if entry is None:
+            raise InputError("the checkpoint has been replaced or removed; refresh the state")
+        self._under_way = entry
+        return self._encoder.codes(entry, job.layer, job.count)
 
     def _forget(self) -> None:
         """Let go of checkpoints that are gone, and of the oldest beyond the budget; locked."""
@@ -300,6 +270,52 @@ class Embeddings(Provider[EmbeddingJob]):
                 held -= self._done.pop(job).nbytes
         needed = {*self._done, *(replace(job, key=job.reference) for job in self._done)}
         self._layouts = {job: each for job, each in self._layouts.items() if job in needed}
+
+
+class Encoder:
+    """Says what a layer makes of images: kept, so that another method needs no forward pass.
+
+    Parameters
+    ----------
+    background
+        Has the copy of the model.
+    images
+        What is encoded.
+    """
+
+    def __init__(self, background: Background, images: ImageSet) -> None:
+        self._background, self._images = background, images
+        self._kept: ByteCache[Codes] = ByteCache(CODE_BYTES)
+
+    def codes(self, entry: Entry, layer: str, count: int) -> Codes:
+        """Return the codes of at most ``count`` images; raise `Stopped` if not asked for."""
+        place = (entry.key, layer, count)
+        with self._background.lock:
+            found = self._kept.get(place)
+        if found is None:
+            found = self._encoded(entry, layer, evenly_spread(len(self._images), count))
+            with self._background.lock:
+                self._kept.put(place, found)
+        return found
+
+    def close(self) -> None:
+        """Forget everything; the lock is held."""
+        self._kept.clear()
+
+    def _encoded(self, entry: Entry, layer: str, images: tuple[int, ...]) -> Codes:
+        model = self._background.model
+        width = next(info.shape[0] for info in model.probe().layers if info.name == layer)
+        values = np.full((len(images), width), np.nan, np.float32)
+        labels = np.full(len(images), -1, np.int64)
+        failures: list[str] = []
+        for batch in self._background.batches(images):
+            failures += batch.failures
+            if batch.inputs is not None:
+                rows = np.searchsorted(images, batch.indices)  # ascending, as they were chosen
+                recorded = model.loaded(entry).record(batch.inputs, layers=(layer,))
+                values[rows] = code_of(recorded.outputs[layer])
+                labels[rows] = batch.labels
+        return Codes(images, values, labels, tuple(failures))
 
 
 def lay_out(codes: np.ndarray, job: EmbeddingJob, start: Layout | None = None) -> Layout:
@@ -320,20 +336,19 @@ def lay_out(codes: np.ndarray, job: EmbeddingJob, start: Layout | None = None) -
     return Layout(positions, None, found.perplexity, found.divergence)
 
 
-def turn(
-    layout: Layout, reference: Layout, images: tuple[int, ...], labels: np.ndarray
-) -> Embedding:
-    """Return a layout turned onto the reference's, with the images that it shows."""
+def turn(layout: Layout, reference: Layout, codes: Codes) -> Embedding:
+    """Return the layout of some codes turned onto the reference's."""
     target = align(reference.positions, reference.positions)
     turned = align(layout.positions, target.positions)
     return Embedding(
-        images,
-        labels,
+        codes.images,
+        codes.labels,
         turned.positions,
         layout,
         turned.agreement,
         turned.spread / target.spread if target.spread else np.nan,
         _around(target.positions),
+        codes.failures,
     )
 
 
@@ -373,9 +388,3 @@ def code_layer(layers: Sequence[LayerInfo], selected: str) -> str:
         if info.name != selected and computes_anew:
             break
     return selected
-
-
-def evenly_drawn(total: int, count: int) -> tuple[int, ...]:
-    """Return ``count`` of the numbers below ``total``, evenly spread; all, if there are fewer."""
-    count = min(total, count)
-    return tuple(place * total // count for place in range(count))

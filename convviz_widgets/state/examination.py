@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from torch.utils.data import DataLoader
 
-from convviz_widgets.diagnosis import (
-    Evidence,
-    Finding,
-    Report,
-    RunCurves,
-    examine,
-    has_update_ratios,
-    run_curves,
-)
-from convviz_widgets.errors import ConvVizError, InputError
+from convviz_widgets.diagnosis import Finding, Report, has_update_ratios
+from convviz_widgets.errors import ConvVizError, InputError, in_one_line
 from convviz_widgets.images import ImageSet
-from convviz_widgets.measure import BIASES, PRE_ACTIVATIONS
 from convviz_widgets.record import Run
 from convviz_widgets.state.background import Background, Client, Progress, Task
-from convviz_widgets.state.data_evidence import DataEvidence
-from convviz_widgets.state.measurements import ACTIVATIONS, CENSUS, GRADIENTS, PARAMETERS, UPDATES
+from convviz_widgets.state.evidence import DataEvidence, Judge
+from convviz_widgets.state.measurements import (
+    ACTIVATIONS,
+    GRADIENTS,
+    IMAGE_SET,
+    PARAMETERS,
+    UPDATES,
+)
 from convviz_widgets.state.model_state import ModelState
 from convviz_widgets.state.recordings import CLOSED
-from convviz_widgets.state.state_evidence import StateEvidence, firing_of, with_most_images
 from convviz_widgets.sweeps import SweepResult
 
-PARTS = (PARAMETERS, CENSUS, ACTIVATIONS, GRADIENTS)
+PARTS = (PARAMETERS, IMAGE_SET, ACTIVATIONS, GRADIENTS)
 """What the history has to measure; and the updates, where the run has not recorded them."""
 
 MOMENT = 0.1
@@ -63,13 +57,11 @@ class Examination(Client):
         refuse_other_kinds(state, run, sweep)
         refuse_other_data(images, validation, loader)
         super().__init__(Background() if state is None else state.background)
-        self.state, self.run, self.sweep = state, run, sweep
-        self._validation = validation
         seen = None if state is None else state.image_set
         self._data = DataEvidence(seen, images, validation, loader, self._background.pause)
-        self._of_state = None if state is None else StateEvidence(state)
-        self._has_images = images is not None
-        self._history = None if state is None else state.history
+        self._run, self._history = run, None if state is None else state.history
+        self.judge = Judge(self._data, state, run, sweep, validation)
+        """Says what is known by now, and what the rules find in it."""
         self._left: list[Callable[[], None]] = []
         self._is_wanted = False
         self.is_running = False
@@ -108,7 +100,7 @@ class Examination(Client):
         self._background.wake(self)
 
     def close(self) -> None:
-        """Measure nothing more, and tell nobody; the lock is held."""
+        """Measure nothing more, and call no observer; the lock is held."""
         super().close()
         self.is_running, self.problem = False, CLOSED
 
@@ -137,12 +129,12 @@ class Examination(Client):
 
     @property
     def _parts(self) -> tuple[str, ...]:
-        recorded = self.run is not None and has_update_ratios(self.run.metrics)
+        recorded = self._run is not None and has_update_ratios(self._run.metrics)
         return PARTS if recorded else (*PARTS, UPDATES)
 
     def _measured(self) -> None:
         """Say how far the history is, and go on when it has come to its end."""
-        self.tell()
+        self.notify()
         self._background.wake(self)
 
     def _look(self) -> None:
@@ -154,20 +146,19 @@ class Examination(Client):
         self._is_through(self._look)
 
     def _judge(self) -> None:
-        self.latest = self.report()
+        self.latest = self.judge.report()
         self._is_through(self._judge)
 
     def _end(self) -> None:
         left = self._left
-        self.latest = self.report()
+        self.latest = self.judge.report()
         if self._left is left:  # else it has been started anew
             self._rest()
 
     def _fail(self, error: Exception) -> None:
         if not isinstance(error, ConvVizError):
             logging.getLogger(__name__).error("a diagnosis failed", exc_info=error)
-        kind = "" if isinstance(error, ConvVizError) else f"{type(error).__name__}: "
-        self.problem = kind + " ".join(str(error).split())
+        self.problem = in_one_line(error)
         self._rest()
 
     def _is_through(self, step: Callable[[], None]) -> None:
@@ -182,78 +173,6 @@ class Examination(Client):
         if self._history is not None:
             self._history.unobserve(self._measured)
             self._history.leave(self)
-
-    # -- judge --------------------------------------------------------------------------------
-
-    def report(self) -> Report:
-        """Return what the rules say to everything that is known by now."""
-        report = examine(self.evidence())
-        return replace(report, findings=tuple(self._placed(each) for each in report.findings))
-
-    def evidence(self) -> Evidence:
-        """Return everything that is known by now."""
-        data = self._data
-        found = Evidence(
-            curves=RunCurves() if self.run is None else run_curves(self.run.metrics),
-            validation_images=_length(self._validation),
-            firing=() if self.sweep is None else tuple(firing_of(self.sweep, self._last_step)),
-            inputs=data.inputs,
-            states_preprocessing=data.states_preprocessing,
-            duplicates=data.duplicates,
-            leak=data.leak,
-            batches=data.batches,
-        )
-        return found if self._of_state is None else self._with_state(found, self._of_state)
-
-    def _with_state(self, found: Evidence, state: StateEvidence) -> Evidence:
-        tensors = state.tensors()
-        return replace(
-            found,
-            classes=state.state.classes,
-            firing=with_most_images([*state.firing(), *found.firing]),
-            gradients=state.gradients(),
-            tensors=tensors,
-            weights=tuple(each for each in tensors if state.is_matrix(each)),
-            biases=tuple(each for each in tensors if each.what == BIASES),
-            pre_activations=tuple(each for each in tensors if each.what == PRE_ACTIVATIONS),
-            filters=state.filters(),
-            checkpoint_ratios=state.checkpoint_ratios(),
-            answers=state.answers(),
-        )
-
-    @property
-    def _last_step(self) -> int:
-        return 0 if self.state is None else self.state.steps[-1]
-
-    def _placed(self, finding: Finding) -> Finding:
-        """Return the finding with what leads to its evidence in this state, and its code whole."""
-        code = self._introduction(finding.code) + finding.code
-        return replace(finding, select=self._selection(finding), code=code)
-
-    def _selection(self, finding: Finding) -> dict[str, Any]:
-        state = self.state
-        if state is None:
-            return {}
-        select: dict[str, Any] = {}
-        if finding.step is not None:
-            before = [i for i, step in enumerate(state.steps) if step <= finding.step]
-            select["checkpoint"] = before[-1] if before else 0
-        if finding.layer in {info.name for info in state.layers}:
-            select["layer"] = finding.layer
-            if "channel" in finding.select:
-                select["channel"] = finding.select["channel"]
-        if finding.select.get("image", len(state.image_set)) < len(state.image_set):
-            select["image"] = finding.select["image"]
-        return select
-
-    def _introduction(self, code: str) -> str:
-        """Return the lines that name what was not given by name."""
-        lines = []
-        if re.search(r"(?<![.\w])images\b", code) and not self._has_images:
-            lines.append("images = state.image_set")
-        if re.search(r"\btraining\b", code) and "find_" in code:
-            lines.append(f"training = {self._data.training[0]}")
-        return "".join(f"{line}\n" for line in lines)
 
 
 def diagnose(
@@ -339,7 +258,3 @@ def refuse_other_data(images: Any, validation: Any, loader: Any) -> None:
                 f"{name}: expected an ImageSet, a tensor (N, C, H, W) or a map-style data set, "
                 f"got {type(value).__name__}"
             )
-
-
-def _length(validation: Any) -> int | None:
-    return len(validation) if hasattr(validation, "__len__") else None

@@ -1,27 +1,28 @@
-"""History: what every checkpoint holds, measured when somebody asks for it, in the background."""
+"""The history of a run: what every checkpoint holds, measured in the background when asked for."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Hashable, Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from convviz_widgets.diagnosis.rules.firing import IMAGES
-from convviz_widgets.errors import InputError, in_one_line, unknown
+from convviz_widgets.errors import InputError, unknown
 from convviz_widgets.images import ImageSet
 from convviz_widgets.measure import (
     Measurement,
     measure_activations,
-    measure_census,
     measure_filters,
     measure_gradients,
+    measure_image_set,
     measure_parameters,
     measure_updates,
     weights_of,
 )
-from convviz_widgets.measure.measuring import Batch, spread_over
+from convviz_widgets.measure.measuring import Batch
 from convviz_widgets.state.background import (
     FORWARD_BYTES,
     Background,
@@ -33,9 +34,9 @@ from convviz_widgets.state.background import (
 )
 from convviz_widgets.state.measurements import (
     ACTIVATIONS,
-    CENSUS,
     FILTERS,
     GRADIENTS,
+    IMAGE_SET,
     PARAMETERS,
     PARTS,
     UPDATES,
@@ -43,14 +44,21 @@ from convviz_widgets.state.measurements import (
     MeasurementStore,
     measurables,
 )
-from convviz_widgets.state.recordings import BACKWARD_BYTES, BACKWARD_COPIES, Loss, cross_entropy
+from convviz_widgets.state.recordings import (
+    BACKWARD_BYTES,
+    BACKWARD_COPIES,
+    Loss,
+    cross_entropy,
+    images_at_once,
+)
 from convviz_widgets.state.timeline import Entry, Timeline, Weights
+from convviz_widgets.tensors.sampling import evenly_spread
 
-CENSUS_IMAGES = IMAGES, 1024
-"""Images that a census looks at, at least and at most, where there are so many."""
+SAMPLE_IMAGES = IMAGES, 1024
+"""Images that stand for the whole set, at least and at most, where there are so many."""
 
-CENSUS_VALUES = 2**24
-"""Values of its images, from which on it looks at fewer."""
+SAMPLE_VALUES = 2**24
+"""Values of these images, from which on there are fewer."""
 
 
 class History(Provider[str]):
@@ -94,7 +102,7 @@ class History(Provider[str]):
         owner
             Anything; `leave` with the same object ends it.
         parts
-            "parameters", "activations", "gradients", "updates", "full census" or "filters".
+            "parameters", "activations", "gradients", "updates", "image set" or "filters".
         """
         for part in parts:
             if part not in PARTS:
@@ -109,7 +117,7 @@ class History(Provider[str]):
         self._measurer.close()
 
     def rest(self) -> None:
-        """Let go of what is needed for more measuring alone; the lock is held."""
+        """Free what only further measuring would need; the lock is held."""
         self._measurer.rest()
 
     # -- look ---------------------------------------------------------------------------------
@@ -153,8 +161,8 @@ class History(Provider[str]):
         return None
 
     def _task(self, wanted: Measurable, is_shown: bool) -> Task:
-        # Nobody looks at a census itself, and it takes long.
-        is_urgent = is_shown and wanted.part != CENSUS
+        # No view shows what is measured of the image set, and it takes long.
+        is_urgent = is_shown and wanted.part != IMAGE_SET
         return Task(
             do=lambda: self._measure(wanted),
             fail=lambda error: self._fail(wanted, error),
@@ -176,7 +184,7 @@ class History(Provider[str]):
             every = measurables(wanted.part, self._timeline.entries)
             self._store.fail([each for each in every if each is not None], str(error))
         else:
-            self._store.fail([wanted], f"step {wanted.entry.step:,}: {in_one_line(error)}")
+            self._store.fail([wanted], wanted.entry.failure(error))
 
     def _fingerprint(self, wanted: Measurable) -> str:
         try:
@@ -214,19 +222,20 @@ class Measurer:
         self._loss = loss or cross_entropy
         self._batch: Tensor | None = None
         self._fingerprints: dict[str, str] = {}
+        self._known_answers: str | None = None
         self._initial: tuple[Hashable, dict[str, Tensor]] = None, {}
 
     def measure(self, wanted: Measurable) -> Measurement:
-        """Return what was found; raise `Stopped` between two batches once nobody asks for it."""
+        """Return what was found; raise `Stopped` between two batches if it is not asked for."""
         entry, before = wanted.entry, wanted.before
         load = self._background.model.loaded
         if wanted.part == UPDATES:
             return Measurement() if before is None else self._updates(entry, before)
-        if wanted.part in (FILTERS, CENSUS):
+        if wanted.part in (FILTERS, IMAGE_SET):
             initial = None if before is None else self._kernels(before)
             if wanted.part == FILTERS:
                 return measure_filters(load(entry), initial)
-            return measure_census(load(entry), self._images, self._census(entry), initial)
+            return measure_image_set(load(entry), self._images, self._samples(entry), initial)
         if wanted.part == PARAMETERS:
             return measure_parameters(load(entry))
         if wanted.part == ACTIVATIONS:
@@ -287,9 +296,9 @@ class Measurer:
             self._background.model.loaded(entry)
             yield batch
 
-    def _census(self, entry: Entry | None = None) -> Iterator[Batch]:
-        """Yield images that are spread evenly over the whole set, to the model at a checkpoint."""
-        indices = census_indices(self._images)
+    def _samples(self, entry: Entry | None = None) -> Iterator[Batch]:
+        """Yield the images that stand for the whole set, to the model at a checkpoint."""
+        indices = sample_indices(self._images)
         size = self._fitting(FORWARD_BYTES, copies=2)
         for start in range(0, len(indices), size):
             self._background.pause()
@@ -310,29 +319,30 @@ class Measurer:
         )
 
     def _fitting(self, nbytes: int, copies: int) -> int:
-        """Return how many images may pass at once, at least one."""
-        values = sum(
-            torch.Size(info.shape).numel() for info in self._background.model.probe().layers
-        )
-        return max(1, nbytes // (4 * copies * max(1, values)))
+        return images_at_once(nbytes, copies, self._background.model.probe().layers)
 
     def _taken(self, wanted: Measurable) -> str:
-        probe = self._background.model.probe()
-        digest = hashlib.sha256(repr(probe.layers).encode())
-        if wanted.part == CENSUS:
-            for batch in self._census():
+        digest = hashlib.sha256(repr(self._background.model.probe().layers).encode())
+        if wanted.part == IMAGE_SET:
+            for batch in self._samples():
                 digest.update(_bytes(batch.inputs))
                 digest.update(b"" if batch.expected is None else _bytes(batch.expected))
-        if wanted.part in (ACTIVATIONS, GRADIENTS, CENSUS):
+        if wanted.part in (ACTIVATIONS, GRADIENTS, IMAGE_SET):
             digest.update(_bytes(self._inputs()))
-            probe.load(_weights_by_shape(wanted.entry.load()))
-            answers = measure_activations(probe, [self._inputs()[:1]])
-            digest.update(_in_words(answers).encode())
+            digest.update(self._answers(wanted.entry).encode())
         if wanted.part == GRADIENTS:
             expected = self._images.expected(self._indices)
             digest.update(b"" if expected is None else _bytes(expected))
+            self._background.model.loaded(_by_shape(wanted.entry))
             digest.update(_in_words(self._gradients(at_most=2)).encode())
         return digest.hexdigest()
+
+    def _answers(self, entry: Entry) -> str:
+        """Return what the model does with the first image, in words: one pass for all parts."""
+        if self._known_answers is None:
+            probe = self._background.model.loaded(_by_shape(entry))
+            self._known_answers = _in_words(measure_activations(probe, [self._inputs()[:1]]))
+        return self._known_answers
 
 
 def coarse_to_fine(count: int) -> Iterator[int]:
@@ -347,16 +357,21 @@ def coarse_to_fine(count: int) -> Iterator[int]:
         step = max(1, step // 2)
 
 
-def census_indices(images: ImageSet) -> tuple[int, ...]:
-    """Return the images that a census looks at: all, or so many, spread evenly."""
-    least, most = CENSUS_IMAGES
-    fitting = CENSUS_VALUES // max(1, torch.Size(images.shape).numel())
+def sample_indices(images: ImageSet) -> tuple[int, ...]:
+    """Return the images that stand for a set: all, or so many, spread evenly."""
+    least, most = SAMPLE_IMAGES
+    fitting = SAMPLE_VALUES // max(1, torch.Size(images.shape).numel())
     count = min(len(images), max(least, min(most, fitting)))
-    return spread_over(len(images), count)
+    return evenly_spread(len(images), count)
 
 
 def _bytes(tensor: Tensor) -> bytes:
     return tensor.contiguous().view(torch.uint8).numpy().tobytes()
+
+
+def _by_shape(entry: Entry) -> Entry:
+    """Return a checkpoint whose weights come from the shapes of these alone."""
+    return replace(entry, key=("by shape",), load=lambda: _weights_by_shape(entry.load()))
 
 
 def _weights_by_shape(weights: Weights) -> dict[str, Tensor]:

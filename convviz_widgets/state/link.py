@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from convviz_widgets.state.model_state import ModelState
 from convviz_widgets.state.selection import channel_count
+from convviz_widgets.state.timeline import at_or_before
 
 
 class Link:
@@ -45,7 +45,7 @@ class Link:
                 state.select(checkpoint=at_or_before(state.steps, step))
 
     def close(self) -> None:
-        """Let the two go their own ways."""
+        """Unlink the two states."""
         left, right = self.states
         left.unobserve(self._left_moved, names="selection")
         right.unobserve(self._right_moved, names="selection")
@@ -75,11 +75,6 @@ class Link:
             yield
         finally:
             self._here.carrying = False
-
-
-def at_or_before(steps: tuple[int, ...], step: int) -> int:
-    """Return the index of the last step at or before ``step``; of the first, if there is none."""
-    return max(0, bisect_right(steps, step) - 1)
 
 
 def shared(source: ModelState, other: ModelState, step: int) -> dict[str, Any]:

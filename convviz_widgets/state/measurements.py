@@ -10,9 +10,9 @@ import threading
 import zlib
 from collections.abc import Callable, Hashable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -32,13 +32,14 @@ GRADIENTS = "gradients"
 
 UPDATES = "updates"
 
-CENSUS = "full census"
+IMAGE_SET = "image set"
 
 FILTERS = "filters"
 
-PARTS = (PARAMETERS, ACTIVATIONS, GRADIENTS, UPDATES, CENSUS, FILTERS)
-"""What is measured by itself: the weights alone need no pass; updates need two checkpoints. The
-census looks at many more images than the probe batch has, and at the last checkpoint alone."""
+PARTS = (PARAMETERS, ACTIVATIONS, GRADIENTS, UPDATES, IMAGE_SET, FILTERS)
+"""What is measured by itself: the weights alone need no pass; updates need two checkpoints. What
+fires and is put out over the image set needs many more images than the probe batch has, and is
+measured at the last checkpoint alone."""
 
 FOLDER = ".convviz-history"
 
@@ -58,6 +59,8 @@ MEMORY = 2**27
 
 Identity = tuple[Hashable, ...]
 
+Facts = TypeVar("Facts", FilterFacts, AnswerFacts)
+
 
 @dataclass(frozen=True)
 class Measurable:
@@ -66,7 +69,7 @@ class Measurable:
     part: str
     entry: Entry
     before: Entry | None = None
-    """The checkpoint before, for updates; that of step 0, for the census and filters."""
+    """The checkpoint before, for updates; that of step 0, for the image set and filters."""
 
     @property
     def identity(self) -> Identity:
@@ -77,7 +80,7 @@ class Measurable:
 
 def measurables(part: str, entries: tuple[Entry, ...]) -> list[Measurable | None]:
     """Return what there is to be measured at each checkpoint; no update leads to the first."""
-    if part == CENSUS:
+    if part == IMAGE_SET:
         last = [Measurable(part, entry, _initial(entries)) for entry in entries[-1:]]
         return [*(None for _ in entries[:-1]), *last]
     if part == FILTERS:
@@ -294,36 +297,22 @@ def _unpacked(data: bytes, identity: list[Any]) -> Measurement:
             for layer, quantity, value in header["magnitudes"]
         },
         update_ratios={str(layer): float(value) for layer, value in header["update ratios"]},
-        filters={str(layer): _filter_facts(*row) for layer, *row in header["filters"]},
-        answers=None if header["answers"] is None else _answer_facts(*header["answers"]),
+        filters={str(layer): _facts(FilterFacts, row) for layer, *row in header["filters"]},
+        answers=None if header["answers"] is None else _facts(AnswerFacts, header["answers"]),
         loss=float(header["loss"]),
     )
 
 
-def _filter_facts(share: Any, count: Any, *rest: Any) -> FilterFacts:
-    return FilterFacts(float(share), int(count), *map(float, rest))
+def _facts(kind: type[Facts], values: list[Any]) -> Facts:
+    """Return facts from the numbers of a file, each an int, a float or None as the class says."""
+    stated = [str(field.type) for field in fields(kind)]
+    return kind(*(_number(*each) for each in zip(values, stated, strict=True)))
 
 
-def _answer_facts(
-    images: Any,
-    commonest: Any,
-    share: Any,
-    label_share: Any,
-    pictures: Any,
-    chroma: Any,
-    contrast: Any,
-    palest: Any,
-) -> AnswerFacts:
-    return AnswerFacts(
-        int(images),
-        None if commonest is None else int(commonest),
-        float(share),
-        float(label_share),
-        int(pictures),
-        float(chroma),
-        float(contrast),
-        None if palest is None else int(palest),
-    )
+def _number(value: Any, stated: str) -> Any:
+    if value is None and "None" in stated:
+        return None
+    return int(value) if stated.startswith("int") else float(value)
 
 
 class _Counts:

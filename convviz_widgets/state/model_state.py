@@ -1,4 +1,8 @@
-"""The one shared state: a live model, its checkpoints, its images, and what is selected."""
+"""The one shared state: a live model, its checkpoints, its images, and what is selected.
+
+It is what a notebook calls, so it has many short methods, each documented here; what they do stands
+in the modules that it is made of: the publisher, the readings, the clients of the background.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,6 @@ from convviz_widgets.images import ImageSet
 from convviz_widgets.probe import Attributions, LayerInfo, Probe
 from convviz_widgets.probe.attribution import Position
 from convviz_widgets.probe.decoder import Decode, Decoder
-from convviz_widgets.state.answers import OutputHistory
 from convviz_widgets.state.arguments import (
     check_checkpoints,
     check_device,
@@ -30,6 +33,7 @@ from convviz_widgets.state.arguments import (
 from convviz_widgets.state.background import Background
 from convviz_widgets.state.embeddings import Embeddings
 from convviz_widgets.state.history import History, Measurer
+from convviz_widgets.state.output_history import OutputHistory
 from convviz_widgets.state.publisher import Locked, Publisher, Selected, publish
 from convviz_widgets.state.readings import Readings
 from convviz_widgets.state.recordings import CLOSED, Loss, Recordings
@@ -134,7 +138,7 @@ class ModelState(HasTraits):
         self._timeline = timeline
         self._publisher = Publisher(self._publish)
         lock = self._publisher.lock
-        self._readings = Readings(model, shown, timeline, recordings, loss, indices, lock)
+        self._readings = Readings(shown, timeline, recordings, loss, indices, lock)
         background = Background(made, shown, lock)
         self.background = background
         """Does what takes long beside the page."""
@@ -199,8 +203,7 @@ class ModelState(HasTraits):
             changes,
             timeline=self._timeline,
             layers=self._readings.layers,
-            images=len(self._images),
-            shape=self._images.shape,
+            images=self._images,
             classes=self.classes,
         )
 
@@ -247,7 +250,7 @@ class ModelState(HasTraits):
 
     @property
     def is_live(self) -> bool:
-        """Whether the state looks at the model itself, whose captures may still come."""
+        """Whether the state looks at the live model, without checkpoint files."""
         return self._checkpoints is None
 
     @property
@@ -421,7 +424,7 @@ class ModelState(HasTraits):
         InputError
             It cannot be called.
         """
-        return self._readings.decoder(decode)
+        return Decoder(self._model, decode, self._images.shape)
 
     def decoded(
         self, decoder: Decoder, codes: Tensor, *, selection: Selection | None = None
@@ -473,13 +476,8 @@ class ModelState(HasTraits):
         last = len(self._timeline) - 1
         index = last if newest else self._timeline.index_of(now.key, now.step)
         entry = self._timeline[index]
-        return replace(
-            now,
-            checkpoint=index,
-            step=entry.step,
-            key=entry.key,
-            revision=now.revision + 1,
-        )
+        revision = now.revision + 1
+        return replace(now, checkpoint=index, step=entry.step, key=entry.key, revision=revision)
 
     # -- the end ------------------------------------------------------------------------------
 

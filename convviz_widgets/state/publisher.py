@@ -1,4 +1,4 @@
-"""One lock, one publication at a time, in one order for everybody; and the traits published."""
+"""The publisher of a selection: one lock, and one publication at a time, in one order for all."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Publisher:
     def afterwards(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` once this thread has published: it may wait for another lock.
 
-        That is the end of its outermost `hold`; who takes the lock alone must not submit under it.
+        That is the end of its outermost `hold`; code that takes the lock alone must not submit.
         """
         self._afterwards.append(callback)
 

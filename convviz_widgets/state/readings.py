@@ -7,14 +7,14 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
 from convviz_widgets.errors import InputError, UnknownLayerError, unknown
 from convviz_widgets.images import ImageSet
 from convviz_widgets.probe import Attributions, LayerInfo
 from convviz_widgets.probe.attribution import Position
-from convviz_widgets.probe.decoder import Decode, Decoder
+from convviz_widgets.probe.decoder import Decoder
 from convviz_widgets.state.recordings import Loss, NamedUnit, Recordings
 from convviz_widgets.state.selection import Drawing, Selection, Shown
 from convviz_widgets.state.timeline import Entry, Timeline
@@ -28,10 +28,8 @@ class Readings:
 
     Parameters
     ----------
-    model
-        The user's model, which is only read.
     images
-        What it is shown.
+        What the model is shown.
     timeline
         Its checkpoints.
     recordings
@@ -46,7 +44,6 @@ class Readings:
 
     def __init__(
         self,
-        model: nn.Module,
         images: ImageSet,
         timeline: Timeline,
         recordings: Recordings,
@@ -54,11 +51,10 @@ class Readings:
         probe_indices: tuple[int, ...],
         lock: AbstractContextManager[Any],
     ) -> None:
-        self._model, self._images = model, images
-        self._timeline, self._recordings = timeline, recordings
+        self._images, self._timeline, self._recordings = images, timeline, recordings
         self._loss, self._probe_indices, self._lock = loss, probe_indices, lock
         self.layers = {info.name: info for info in recordings.probe.layers}
-        """In execution order, by name."""
+        """The layers by name, in execution order."""
 
     def layer_info(self, name: str) -> LayerInfo:
         """Return the facts about a layer; `UnknownLayerError` where there is none of the name."""
@@ -79,7 +75,7 @@ class Readings:
     def is_slow_to_load(self, chosen: Selection) -> bool:
         """Tell whether the weights must be loaded first, and the last load was slow."""
         entry = self._timeline[chosen.checkpoint]
-        return not self._recordings.is_loaded(entry) and self._recordings.load_seconds > SLOW
+        return self._recordings.probe.key != entry.key and self._recordings.load_seconds > SLOW
 
     # -- what goes in, and what comes out -----------------------------------------------------
 
@@ -156,10 +152,6 @@ class Readings:
             return self._recordings.attributions(
                 self._place(chosen)[0], tuple(images), unit, method
             )
-
-    def decoder(self, decode: Decode) -> Decoder:
-        """Return a function of codes (B, Z), such as ``model.decode``, made ready to run."""
-        return Decoder(self._model, decode, self._images.shape)
 
     def decoded(self, chosen: Selection, decoder: Decoder, codes: Tensor) -> Tensor:
         """Return the pictures (B, C, H, W) that codes (B, Z) stand for at the checkpoint."""

@@ -16,7 +16,15 @@ from torch import Tensor
 
 from convviz_widgets.errors import CheckpointError, InputError
 from convviz_widgets.images import ImageSet
-from convviz_widgets.probe import Attributions, Gradients, Probe, Recording, Unit, attributions
+from convviz_widgets.probe import (
+    Attributions,
+    Gradients,
+    LayerInfo,
+    Probe,
+    Recording,
+    Unit,
+    attributions,
+)
 from convviz_widgets.probe.attribution import Position, random_direction
 from convviz_widgets.state.selection import Drawing, Shown, image_of, shown_name
 from convviz_widgets.state.timeline import Entry
@@ -26,10 +34,10 @@ Loss = Callable[[Any, Any], Tensor]
 CLOSED = "this state is closed; make a new ModelState"
 
 BACKWARD_BYTES = 2**30
-"""What one backward pass may take; more images than that go through the model in parts."""
+"""Bytes that one backward pass may take; more images than that go through in parts."""
 
 BACKWARD_COPIES = 4
-"""Of every activation in a backward pass: in the graph, its clone, its gradient, in passing."""
+"""Copies of every activation in a backward pass: in the graph, a clone, the gradient, one more."""
 
 IN_VIEW = 4
 """How many of the layers asked for last count as in view when not all of them fit."""
@@ -44,7 +52,7 @@ class NamedUnit:
     layer, channel
         As in the selection.
     seed
-        Of the direction that stands in for the channel; None: the channel.
+        The seed of the direction that stands in for the channel; None: the channel.
     positions
         One for each image; None: where it is strongest in each.
     """
@@ -78,7 +86,7 @@ class ByteCache(Generic[Held]):
     """Keep the entries used last, as long as they fit into ``budget`` bytes.
 
     The entry in use (the one got or put last) is never evicted, so one entry may exceed the
-    budget by itself; who puts it decides whether to put less of it.
+    budget by itself; its owner decides whether to put less of it.
     """
 
     def __init__(self, budget: int) -> None:
@@ -137,7 +145,7 @@ class ByteCache(Generic[Held]):
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptPass:
     """What is kept of one forward pass, and the layers that ran in it."""
 
     recording: Recording
@@ -150,7 +158,7 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Maps:
+class KeptMaps:
     """What is kept of the pixels that a unit answers to."""
 
     found: Attributions
@@ -164,7 +172,7 @@ class Maps:
 class Recordings:
     """Recordings and gradients of one probe, cached by checkpoint and image within a budget.
 
-    Of drawings only the latest is remembered: a stroke makes a new one with every frame.
+    Only the latest drawing is remembered: a stroke makes a new one with every frame.
     """
 
     def __init__(self, probe: Probe, images: ImageSet, budget: int) -> None:
@@ -174,7 +182,7 @@ class Recordings:
         """How long the last load alone took."""
         self._probe: Probe | None = probe
         self._images = images
-        self._cache: ByteCache[Kept | Gradients | Maps] = ByteCache(budget)
+        self._cache: ByteCache[KeptPass | Gradients | KeptMaps] = ByteCache(budget)
         self._asked: list[str] = []
         self._drawing: Drawing | None = None
         self._notes: dict[str, str] = {}
@@ -216,11 +224,7 @@ class Recordings:
     def has(self, entry: Entry, shown: Shown, layer: str) -> bool:
         """Tell whether a layer's output, or that it has none, is known without a forward pass."""
         kept = self._cache.peek((entry.key, shown))
-        return isinstance(kept, Kept) and not _lacks(kept, layer)
-
-    def is_loaded(self, entry: Entry) -> bool:
-        """Tell whether the weights of ``entry`` are those in the probe."""
-        return self.probe.key == entry.key
+        return isinstance(kept, KeptPass) and not _lacks(kept, layer)
 
     def load(self, entry: Entry) -> Probe:
         """Return the probe with the weights of ``entry`` in it."""
@@ -258,7 +262,7 @@ class Recordings:
         if not isinstance(kept, Gradients):
             target = self._images.expected(map(image_of, images))
             measure = loss or cross_entropy
-            inputs = self._inputs(images)
+            inputs = torch.cat([self._input(shown) for shown in images])  # (N, C, H, W)
             kept = self.load(entry).backward(inputs, lambda output: measure(output, target))
             self._keep(key, kept, images)
             over = kept.nbytes > self._cache.room
@@ -272,10 +276,9 @@ class Recordings:
         """Return the pixels that a unit answers to, in each of these images."""
         key = ("attributions", entry.key, images, unit, method)
         kept = self._cache.get(key)
-        if not isinstance(kept, Maps):
+        if not isinstance(kept, KeptMaps):
             probe, batch = self.load(entry), self._images.batch(images)
-            values = sum(prod(layer.shape) for layer in probe.layers)
-            fitting = max(1, BACKWARD_BYTES // (4 * BACKWARD_COPIES * max(1, values)))
+            fitting = images_at_once(BACKWARD_BYTES, BACKWARD_COPIES, probe.layers)
             channels = next(layer.shape[0] for layer in probe.layers if layer.name == unit.layer)
             parts = [
                 attributions(probe, some, unit=part, method=method)
@@ -283,18 +286,14 @@ class Recordings:
                     batch.split(fitting), unit.split(len(images), fitting, channels), strict=True
                 )
             ]
-            kept = Maps(_joined(parts))
+            kept = KeptMaps(_joined(parts))
             self._cache.put(key, kept)
         return kept.found
-
-    def _inputs(self, images: Sequence[Shown]) -> Tensor:
-        """Return what the model is shown: ``(N, C, H, W)``."""
-        return torch.cat([self._input(shown) for shown in images])
 
     def _input(self, shown: Shown) -> Tensor:
         return shown.input[None] if isinstance(shown, Drawing) else self._images.input(shown)
 
-    def _keep(self, key: Hashable, found: Kept | Gradients, images: Sequence[Shown]) -> None:
+    def _keep(self, key: Hashable, found: KeptPass | Gradients, images: Sequence[Shown]) -> None:
         """Keep what was computed on these images, and forget what was on a drawing before."""
         for shown in images:
             if isinstance(shown, Drawing) and shown is not self._drawing:
@@ -302,36 +301,43 @@ class Recordings:
                 self._cache.forget(_is_of_a_drawing)
         self._cache.put(key, found)
 
-    def _kept(self, entry: Entry, shown: Shown, layer: str | None) -> Kept:
+    def _kept(self, entry: Entry, shown: Shown, layer: str | None) -> KeptPass:
         kept = self._cache.get((entry.key, shown))
-        if not isinstance(kept, Kept) or (layer is not None and _lacks(kept, layer)):
+        if not isinstance(kept, KeptPass) or (layer is not None and _lacks(kept, layer)):
             started = perf_counter()
             recording = self.load(entry).record(self._input(shown))
             self.seconds = perf_counter() - started
-            kept = Kept(self._fitting(recording), frozenset(recording.outputs))
+            room, ran = self._cache.room, recording.outputs
+            some = within(room, recording, self._asked)
+            note = f"over budget: {len(some.outputs)} of {len(ran)} layers kept"
+            self._notes["layers"] = note if recording.nbytes > room else ""
+            kept = KeptPass(some, frozenset(ran))
             self._keep((entry.key, shown), kept, [shown])
         return kept
 
-    def _fitting(self, recording: Recording) -> Recording:
-        """Keep the layers in view, then as many others as fit, the small ones first."""
-        room = self._cache.room
-        if recording.nbytes <= room:
-            self._notes["layers"] = ""
-            return recording
-        outputs = recording.outputs
-        asked = [name for name in self._asked if name in outputs]
-        rest = sorted(outputs.keys() - set(asked), key=lambda name: outputs[name].nbytes)
-        order = [*asked, *rest]
-        # Layers share storages and bring their inputs, so bytes are counted of the whole.
-        fitting = bisect_right(
-            range(len(order) + 1),
-            room,
-            lo=len(asked),
-            key=lambda count: recording.restricted(order[:count]).nbytes,
-        )
-        kept = order[: max(len(asked), fitting - 1)]
-        self._notes["layers"] = f"over budget: {len(kept)} of {len(order)} layers kept"
-        return recording.restricted(kept)
+
+def within(room: int, recording: Recording, first: Sequence[str]) -> Recording:
+    """Return as many layers of a recording as ``room`` bytes hold: these first, then the small."""
+    if recording.nbytes <= room:
+        return recording
+    outputs = recording.outputs
+    first = [name for name in first if name in outputs]
+    rest = sorted(outputs.keys() - set(first), key=lambda name: outputs[name].nbytes)
+    order = [*first, *rest]
+    # Layers share storages and bring their inputs, so bytes are counted of the whole.
+    fitting = bisect_right(
+        range(len(order) + 1),
+        room,
+        lo=len(first),
+        key=lambda count: recording.restricted(order[:count]).nbytes,
+    )
+    return recording.restricted(order[: max(len(first), fitting - 1)])
+
+
+def images_at_once(nbytes: int, copies: int, layers: Sequence[LayerInfo]) -> int:
+    """Return how many images may pass with so many copies of every layer kept, at least one."""
+    values = sum(prod(layer.shape) for layer in layers)
+    return max(1, nbytes // (4 * copies * max(1, values)))
 
 
 def _is_of_a_drawing(key: Hashable) -> bool:
@@ -353,7 +359,7 @@ def bytes_of(weights: Mapping[str, Any]) -> int:
     return sum({each.data_ptr(): each.nbytes() for each in storages}.values())
 
 
-def _lacks(kept: Kept, layer: str) -> bool:
+def _lacks(kept: KeptPass, layer: str) -> bool:
     """Tell whether a layer ran but was not kept, for want of memory."""
     return layer in kept.ran and layer not in kept.recording.outputs
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -10,7 +9,9 @@ from typing import Any
 from torch import Tensor
 
 from convviz_widgets.errors import InputError, SelectionError, UnknownLayerError, unknown
+from convviz_widgets.images import ImageSet
 from convviz_widgets.probe import LayerInfo
+from convviz_widgets.state.arguments import whole_number
 from convviz_widgets.state.timeline import Timeline
 
 FIELDS = ("checkpoint", "image", "layer", "channel", "target", "direction", "drawing")
@@ -96,7 +97,7 @@ class Selection:
     def changed(self, before: Selection | None) -> frozenset[str]:
         """Return the names of the fields that differ from ``before`` (all of them for None).
 
-        Another drawing is another image, too: who depends on the image follows what is drawn.
+        Another drawing is another image, too: a view of the image depends on what is drawn.
         """
         names = [field.name for field in fields(self)]
         if before is None:
@@ -111,8 +112,7 @@ def resolve(
     *,
     timeline: Timeline,
     layers: Mapping[str, LayerInfo],
-    images: int,
-    shape: tuple[int, ...],
+    images: ImageSet,
     classes: int | None,
 ) -> Selection:
     """Return the selection after ``changes``; raise before anything is written.
@@ -124,9 +124,8 @@ def resolve(
     ----------
     current, changes
         What is selected, and the fields to change.
-    timeline, layers, images, shape, classes
-        What there is: checkpoints, layers, how many images of which shape ``(C, H, W)``, and how
-        many classes.
+    timeline, layers, images, classes
+        What there is: checkpoints, layers, images, and how many classes.
 
     Raises
     ------
@@ -142,12 +141,12 @@ def resolve(
     if "checkpoint" in changes:
         checked.update(_checkpoint(changes["checkpoint"], timeline))
     if "image" in changes:
-        checked["image"] = _within("image", changes["image"], images, "images")
+        checked["image"] = _within("image", changes["image"], len(images), "images")
         if checked["image"] != current.image:
             checked["drawing"] = None
     if "drawing" in changes:
         image = checked.get("image", current.image)
-        checked["drawing"] = checked_drawing(changes["drawing"], image, shape)
+        checked["drawing"] = checked_drawing(changes["drawing"], image, images.shape)
     layer = changes.get("layer", current.layer)
     channels = channel_count(_layer(layer, layers))
     checked["layer"] = layer
@@ -189,12 +188,10 @@ def _layer(name: Any, layers: Mapping[str, LayerInfo]) -> LayerInfo:
 
 
 def _integer(name: str, value: Any) -> int:
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        return operator.index(value)
-    except TypeError as error:
-        raise SelectionError(f"{name} {value!r} is not a whole number") from error
+    index = whole_number(value)
+    if index is None:
+        raise SelectionError(f"{name} {value!r} is not a whole number")
+    return index
 
 
 def _within(name: str, value: Any, count: int, of: str) -> int:

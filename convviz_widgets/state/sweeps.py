@@ -1,4 +1,4 @@
-"""Sweeps: the state's images through its checkpoints, when somebody asks, in the background."""
+"""The sweeps of a state: all its images through its checkpoints, in the background."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 
 from torch import Tensor
 
-from convviz_widgets.errors import InputError, in_one_line
+from convviz_widgets.errors import InputError
 from convviz_widgets.images import ImageSet
-from convviz_widgets.images.reading import Items
+from convviz_widgets.images.reading import ModelInputs
 from convviz_widgets.probe import LayerInfo
 from convviz_widgets.probe.attribution import random_direction
-from convviz_widgets.state.background import Background, Client, Progress, Stopped, Task, fitting
+from convviz_widgets.state.background import Background, Client, Progress, Task, batch_size
 from convviz_widgets.state.timeline import Entry, Timeline
 from convviz_widgets.sweeps import SweepResult
-from convviz_widgets.sweeps.fingerprint import data_fingerprint, weights_fingerprint
 from convviz_widgets.sweeps.part import swept_part
-from convviz_widgets.sweeps.plan import Plan, swept_layers
-from convviz_widgets.sweeps.result import begun, numbered
+from convviz_widgets.sweeps.plan import Plan, group_numbers, swept_layers
+from convviz_widgets.sweeps.result import empty_result
+from convviz_widgets.sweeps.subject import data_fingerprint, weights_fingerprint
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Direction:
 
 
 @dataclass(frozen=True)
-class Look:
+class SweepJob:
     """One checkpoint to be swept: all channels, or along one direction of a layer."""
 
     key: Hashable
@@ -42,18 +42,18 @@ class Look:
 class Sweeps(Client):
     """What every channel does over all images of the state, for each checkpoint that was swept.
 
-    One result a checkpoint, shared by all views of the state. Nothing is swept before somebody
-    asks; it is done in the background, and the observers are told after every batch. What was
-    cancelled goes on from there when it is asked for again.
+    One result a checkpoint, shared by all views of the state. Nothing is swept before it is
+    asked for; the observers are notified after every batch. A sweep that was cancelled goes on from
+    there when it is asked for again.
 
     Parameters
     ----------
     background
-        Sweeps.
+        Runs the model.
     timeline
         The checkpoints, captures among them.
     layers, images
-        Of the state, to tell whether a result made elsewhere belongs to it.
+        The state's, to tell whether a result made elsewhere belongs to it.
     """
 
     def __init__(
@@ -64,16 +64,16 @@ class Sweeps(Client):
         images: ImageSet,
     ) -> None:
         super().__init__(background)
-        self._timeline, self._sweeper = timeline, Sweeper(background, images)
+        self._timeline, self._sweeper = timeline, CheckpointSweeper(background, images)
         self._layers, self._images = layers, images
-        self._asked: list[Look] = []
-        self._round: list[Look] = []
+        self._asked: list[SweepJob] = []
+        self._round: list[SweepJob] = []
         """What has been asked for since the last time there was nothing to do."""
         self.revision = 0
         """Counts the results, failures and refusals: what `at` and `progress` say may be new."""
-        self._results: dict[Look, SweepResult] = {}
-        self._begun: dict[Look, SweepResult] = {}
-        self._failures: dict[Look, str] = {}
+        self._results: dict[SweepJob, SweepResult] = {}
+        self._begun: dict[SweepJob, SweepResult] = {}
+        self._failures: dict[SweepJob, str] = {}
 
     # -- ask ----------------------------------------------------------------------------------
 
@@ -87,16 +87,16 @@ class Sweeps(Client):
         direction
             Along this random direction instead of all channels.
         """
-        wanted = self._looks(indices, direction)
+        wanted = self._jobs(indices, direction)
         with self._lock:
             self._refuse_if_closed()
             if not self._asked:
                 self._round.clear()
-            for look in wanted:
-                self._failures.pop(look, None)  # it is tried again
-                if look not in self._results and look not in self._asked:
-                    self._asked.append(look)
-                    self._round.append(look)
+            for job in wanted:
+                self._failures.pop(job, None)  # it is tried again
+                if job not in self._results and job not in self._asked:
+                    self._asked.append(job)
+                    self._round.append(job)
         self._background.wake(self)
 
     def cancel(self) -> None:
@@ -106,7 +106,7 @@ class Sweeps(Client):
             self._asked.clear()
             self.revision += was_asked
         if was_asked:
-            self.tell()
+            self.notify()
 
     def adopt(self, given: Any) -> None:
         """Take a `SweepResult` that was made elsewhere for the checkpoints that it is about.
@@ -118,12 +118,12 @@ class Sweeps(Client):
         """
         found = by_checkpoint(given, self._layers, self._images, self._timeline.entries)
         with self._lock:
-            self._results.update((Look(key, None), result) for key, result in found.items())
+            self._results.update((SweepJob(key, None), result) for key, result in found.items())
             self.revision += 1
-        self.tell()
+        self.notify()
 
     def unobserve(self, observer: Callable[[], None]) -> None:
-        """Call it no more; nobody being left to be told, nothing more is swept."""
+        """Call it no more; without any observer nothing more is swept."""
         super().unobserve(observer)
         if not self._observers:
             self.cancel()
@@ -134,25 +134,25 @@ class Sweeps(Client):
         for kept in (self._asked, self._round, self._results, self._begun, self._failures):
             kept.clear()
 
-    # -- look ---------------------------------------------------------------------------------
+    # -- look --------------------------------------------------------------------------------
 
     def at(self, index: int, direction: Direction | None = None) -> SweepResult | None:
         """Return the result of one checkpoint; None where it has not been swept to the end.
 
         Along a direction its layer has one channel, 0.
         """
-        (look,) = self._looks((index,), direction)
-        return self._results.get(look)
+        (job,) = self._jobs((index,), direction)
+        return self._results.get(job)
 
     def all(self, direction: Direction | None = None) -> list[SweepResult | None]:
         """Return the result of every checkpoint, None where it has not been swept to the end."""
-        looks = self._looks(range(len(self._timeline)), direction)
-        return [self._results.get(look) for look in looks]
+        jobs = self._jobs(range(len(self._timeline)), direction)
+        return [self._results.get(job) for job in jobs]
 
     def progress(self, *indices: int, direction: Direction | None = None) -> Progress:
         """Return how many images of these checkpoints have been swept, and what has failed."""
         with self._lock:
-            return self._progress(self._looks(indices, direction))
+            return self._progress(self._jobs(indices, direction))
 
     @property
     def running(self) -> Progress | None:
@@ -160,77 +160,69 @@ class Sweeps(Client):
         with self._lock:
             return self._progress(self._round) if self._asked else None
 
-    def _progress(self, looks: Sequence[Look]) -> Progress:
+    def _progress(self, jobs: Sequence[SweepJob]) -> Progress:
         count, done = len(self._images), 0
-        for look in looks:
-            begun = self._begun.get(look)
-            settled = look in self._results or look in self._failures
+        for job in jobs:
+            begun = self._begun.get(job)
+            settled = job in self._results or job in self._failures
             covered = 0 if begun is None else len(begun.parts[0].coverage)
             done += count if settled else covered
-        failures = tuple(self._failures[look] for look in looks if look in self._failures)
-        return Progress(done, count * len(looks), failures)
+        failures = tuple(self._failures[job] for job in jobs if job in self._failures)
+        return Progress(done, count * len(jobs), failures)
 
-    def _looks(self, indices: Sequence[int], direction: Direction | None) -> list[Look]:
+    def _jobs(self, indices: Sequence[int], direction: Direction | None) -> list[SweepJob]:
         keys = self._timeline.keys
-        return [Look(keys[index], direction) for index in indices]
+        return [SweepJob(keys[index], direction) for index in indices]
 
     # -- work ---------------------------------------------------------------------------------
 
     def next_task(self) -> Task | None:
         """Return what was asked for first and is still there; the lock is held."""
-        entries = {entry.key: entry for entry in self._timeline.entries}
+        entries = self._timeline.by_key
         self._asked = [
-            look for look in self._asked if look.key in entries and look not in self._results
+            job for job in self._asked if job.key in entries and job not in self._results
         ]
-        return self._task(self._asked[0], entries[self._asked[0].key]) if self._asked else None
+        if not self._asked:
+            return None
+        job, entry = self._asked[0], entries[self._asked[0].key]
+        return Task(
+            do=lambda: self._sweep(job, entry),
+            fail=lambda error: self._settle(job, failure=entry.failure(error)),
+            is_wanted=lambda: job in self._asked,
+        )
 
-    def _task(self, look: Look, entry: Entry) -> Task:
-        def failed(error: Exception) -> None:
-            self._settle(look, failure=f"step {entry.step:,}: {in_one_line(error)}")
-
-        return Task(lambda: self._try(look, entry), failed, lambda: self._is_asked(look))
-
-    def _is_asked(self, look: Look) -> bool:
-        with self._lock:
-            return look in self._asked
-
-    def _try(self, look: Look, entry: Entry) -> None:
-        try:
-            self._sweep(look, entry)
-        except Stopped:  # a batch may have come in since it was cancelled
-            with self._lock:
-                self.revision += 1
-            raise
-
-    def _sweep(self, look: Look, entry: Entry) -> None:
+    def _sweep(self, job: SweepJob, entry: Entry) -> None:
         """Sweep a checkpoint, or some batches of it, from where it was left last."""
-        for result in self._sweeper.sweep(entry, look.direction, self._begun.get(look)):
+        for result in self._sweeper.sweep(entry, job.direction, self._begun.get(job)):
             with self._lock:
                 if self._closed:
                     return
-                self._begun[look] = result
+                self._begun[job] = result
+                self.revision += job not in self._asked  # it was cancelled during this batch
             if result.complete:
-                self._settle(look, result=result)
+                self._settle(job, result=result)
                 return
-            self.tell()
+            self.notify()
             if self._background.turn_is_over():
                 return
 
-    def _settle(self, look: Look, *, result: SweepResult | None = None, failure: str = "") -> None:
+    def _settle(
+        self, job: SweepJob, *, result: SweepResult | None = None, failure: str = ""
+    ) -> None:
         with self._lock:
-            self._begun.pop(look, None)
+            self._begun.pop(job, None)
             self.revision += 1
-            if look in self._asked:
-                self._asked.remove(look)
+            if job in self._asked:
+                self._asked.remove(job)
             if self._closed:
                 return
             if result is not None:
-                self._results[look] = result
+                self._results[job] = result
             else:
-                self._failures[look] = failure
+                self._failures[job] = failure
 
 
-class Sweeper:
+class CheckpointSweeper:
     """Takes the state's images through one checkpoint, in the background.
 
     Parameters
@@ -243,7 +235,7 @@ class Sweeper:
 
     def __init__(self, background: Background, images: ImageSet) -> None:
         self._background, self._images = background, images
-        self._items: Items | None = None
+        self._items: ModelInputs | None = None
         self._plan: Plan | None = None
 
     def sweep(
@@ -254,14 +246,14 @@ class Sweeper:
         Parameters
         ----------
         direction
-            Look along it, at its layer alone; the result has one channel there.
+            Sweep its layer alone, projected onto it; the result has one channel there.
         known
             What an earlier sweep of the same knew when it was left.
 
         Raises
         ------
         Stopped
-            Nobody asks for it any more.
+            It is not asked for any more.
         """
         items, plan = self._planned()
         if direction is not None:
@@ -274,24 +266,25 @@ class Sweeper:
             result = result.with_part(0, part)
             yield result
 
-    def _begun(self, entry: Entry, plan: Plan, items: Items) -> SweepResult:
+    def _begun(self, entry: Entry, plan: Plan, items: ModelInputs) -> SweepResult:
         weights = entry.load()
         probe = self._background.model.loaded(replace(entry, load=lambda: weights))
-        result = begun(probe, plan, items, (entry.step,)).at(0)
-        return result.with_weights(0, weights_fingerprint(weights))
+        result = empty_result(probe, plan, items, (entry.step,)).at(0)
+        subject = result.subject.with_weights(0, weights_fingerprint(weights))
+        return replace(result, subject=subject)
 
-    def _planned(self) -> tuple[Items, Plan]:
+    def _planned(self) -> tuple[ModelInputs, Plan]:
         if self._items is None:
-            self._items = Items(_OneAtATime(self._images, self._background.model.lock))
+            self._items = ModelInputs(_OneAtATime(self._images, self._background.model.lock))
         items = self._items
         if self._plan is None:
             layers = swept_layers(self._background.model.probe(), items.example, None)
             self._plan = Plan(
                 layers=layers,
                 count=len(items),
-                batch_size=min(len(items), fitting(layers)),
+                batch_size=min(len(items), batch_size(layers)),
                 k=9,
-                groups=numbered(self._images.groups, len(items)),
+                groups=group_numbers(self._images.groups, len(items)),
                 skip=True,
             )
         return items, self._plan
@@ -312,7 +305,7 @@ class _OneAtATime:
 
 
 def _along(plan: Plan, direction: Direction) -> Plan:
-    """Return the plan that looks at one layer, along one direction."""
+    """Return the plan that jobs at one layer, along one direction."""
     layer = next((layer for layer in plan.layers if layer.name == direction.layer), None)
     if layer is None:
         raise InputError(f"layer {direction.layer!r} cannot be swept: it mixes images of a batch")
@@ -372,10 +365,11 @@ def _check_layers(given: SweepResult, layers: Sequence[LayerInfo]) -> None:
 def _check_images(given: SweepResult, images: ImageSet) -> None:
     if given.subject.count != len(images):
         raise _misfit(f"it is over {given.subject.count:,} images, this state has {len(images):,}")
-    items = Items(images)
+    items = ModelInputs(images)
     # A sweep may have been told to count each image by itself.
     fitting = [
-        data_fingerprint(items, numbered(groups, len(items))) for groups in (images.groups, None)
+        data_fingerprint(items, group_numbers(groups, len(items)))
+        for groups in (images.groups, None)
     ]
     if given.subject.data not in fitting:
         raise _misfit("the images, or their groups, are others")

@@ -1,4 +1,4 @@
-"""Ticker: does what many events ask for, once a frame."""
+"""The ticker: runs an action at most once a frame, however many events ask for it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ FRAME = 0.033
 class Ticker:
     """Run an action soon after it was asked for, at most once a frame, in a thread of its own.
 
-    Pointer events reach the kernel one by one, however many have come meanwhile. Whoever only
+    Pointer events reach the kernel one by one, however many have come meanwhile. A view that only
     notes what they say, and asks a ticker to act on all of it, never falls behind: after each run
-    as much time as it took is left to others, who would queue for the interpreter otherwise.
+    as much time as it took is left to other threads, which would wait for the interpreter else.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class Ticker:
     def wait(self, timeout: float | None = None) -> bool:
         """Return once nothing is asked for; False when ``timeout`` seconds have passed.
 
-        Not to be called by the action, nor by who holds a lock that it needs.
+        Not to be called by the action, nor while holding a lock that it needs.
         """
         with self._turn:
             return self._turn.wait_for(lambda: self._thread is None, timeout)

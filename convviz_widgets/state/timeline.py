@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import operator
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
@@ -12,7 +12,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from convviz_widgets.checkpoints import CheckpointSeries, step_of
-from convviz_widgets.errors import CheckpointError, InputError
+from convviz_widgets.errors import CheckpointError, InputError, in_one_line
+from convviz_widgets.state.arguments import whole_number
 
 Weights = Mapping[str, Any]
 
@@ -33,6 +34,10 @@ class Entry:
         """How it is called: "step 1,500", or the file ("best.pt") whose name has no step."""
         stepless = self.file and step_of(self.file) is None
         return self.file if stepless else f"step {self.step:,}"
+
+    def failure(self, error: Exception) -> str:
+        """Return one line on what cannot be done at this checkpoint."""
+        return f"{self.name}: {in_one_line(error)}"
 
 
 class Timeline:
@@ -67,6 +72,11 @@ class Timeline:
         return tuple(entry.key for entry in self._entries)
 
     @property
+    def by_key(self) -> dict[Hashable, Entry]:
+        """The checkpoints by the identity of their weights."""
+        return {entry.key: entry for entry in self._entries}
+
+    @property
     def captured_bytes(self) -> int:
         """Bytes held by captures that no file has replaced."""
         return sum(entry.nbytes for entry in self._captures.values())
@@ -81,7 +91,7 @@ class Timeline:
         """Return where ``key`` is now; if it is gone, the last checkpoint at or before ``step``."""
         if key in self.keys:
             return self.keys.index(key)
-        return max((i for i, known in enumerate(self._steps) if known <= step), default=0)
+        return at_or_before(self._steps, step)
 
     def capture(self, model: nn.Module, step: int) -> None:
         """Clone the weights of ``model`` as they are now.
@@ -94,12 +104,14 @@ class Timeline:
         InputError
             For a step that is no whole number from 0 on.
         """
-        step = _checked_step(step)
+        number = whole_number(step)
+        if number is None or number < 0:
+            raise InputError(f"step {step!r}: a step is a whole number from 0 on")
         weights = {name: _copied(value) for name, value in model.state_dict().items()}
         self._captured += 1
         nbytes = sum(value.nbytes for value in weights.values() if isinstance(value, Tensor))
-        key = ("capture", self._captured, step)
-        self._pending.append(Entry(step, key, lambda: weights, nbytes))
+        key = ("capture", self._captured, number)
+        self._pending.append(Entry(number, key, lambda: weights, nbytes))
 
     def refresh(self) -> int:
         """Take up captures and new files; return how many checkpoints there are more."""
@@ -143,13 +155,9 @@ class Timeline:
         ]
 
 
-def _checked_step(step: Any) -> int:
-    try:
-        if isinstance(step, bool) or operator.index(step) < 0:
-            raise TypeError
-        return operator.index(step)
-    except TypeError:
-        raise InputError(f"step {step!r}: a step is a whole number from 0 on") from None
+def at_or_before(steps: tuple[int, ...], step: int) -> int:
+    """Return the index of the last step at or before ``step``; of the first, if there is none."""
+    return max(0, bisect_right(steps, step) - 1)
 
 
 def _copied(value: Any) -> Any:

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from convviz_widgets.errors import InputError
-from convviz_widgets.images.reading import Items
+from convviz_widgets.images.reading import ModelInputs
 from convviz_widgets.probe import Probe
 from convviz_widgets.probe.replica import private_replica
 from convviz_widgets.sweeps.part import Part, swept_part
@@ -125,10 +125,10 @@ class DaskSweep:
         slots = sum(self._client.nthreads().values()) or 1
         batches = -(-len(wanted) // self._plan.batch_size)
         share = -(-batches // (slots * _TASKS_OF_A_WORKER))
-        return min(self._plan.part, share * self._plan.batch_size)
+        return min(self._plan.part_size, share * self._plan.batch_size)
 
 
-_idle: dict[str, list[tuple[Probe, Items]]] = {}
+idle_probes: dict[str, list[tuple[Probe, ModelInputs]]] = {}
 """On a worker: job → probes that no task uses now. A probe serves one task at a time."""
 
 
@@ -148,10 +148,10 @@ def _merged(parts: list[Part]) -> Part:
 
 
 @contextmanager
-def _borrowed(job: Job) -> Iterator[tuple[Probe, Items]]:
-    for name in [name for name in _idle if name != job.name]:
-        _idle.pop(name, None)  # of an earlier job: nobody will come back for it
-    idle = _idle.setdefault(job.name, [])
+def _borrowed(job: Job) -> Iterator[tuple[Probe, ModelInputs]]:
+    for name in [name for name in idle_probes if name != job.name]:
+        idle_probes.pop(name, None)  # of an earlier job: nobody will come back for it
+    idle = idle_probes.setdefault(job.name, [])
     try:
         tools = idle.pop()
     except IndexError:
@@ -160,8 +160,8 @@ def _borrowed(job: Job) -> Iterator[tuple[Probe, Items]]:
     idle.append(tools)
 
 
-def _tools(job: Job) -> tuple[Probe, Items]:
-    items = Items(job.dataset)
+def _tools(job: Job) -> tuple[Probe, ModelInputs]:
+    items = ModelInputs(job.dataset)
     return Probe(job.model, items.example, device=job.device, keep_original=False), items
 
 

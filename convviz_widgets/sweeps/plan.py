@@ -1,8 +1,8 @@
-"""What a sweep does: settled once, the same on every machine that takes part."""
+"""The plan of a sweep: its settings, and which images it has covered."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from convviz_widgets.errors import InputError, ModelError, UnknownLayerError, unknown
 from convviz_widgets.probe import LayerInfo, Probe
+from convviz_widgets.sweeps.subject import slices_of
 
 _SAMPLE = 128
 
@@ -21,7 +22,7 @@ _BATCHES_OF_A_PART = 16
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """The settings of a sweep.
+    """The settings of a sweep, the same on every machine that takes part.
 
     Attributes
     ----------
@@ -44,12 +45,12 @@ class Plan:
     directions: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
-    def stride(self) -> int:
+    def histogram_stride(self) -> int:
         """Histograms count every so many-th image, no fewer than 128 and no fewer than 1 in 32."""
         return min(max(1, self.count // _SAMPLE), _RAREST)
 
     @property
-    def part(self) -> int:
+    def part_size(self) -> int:
         """How many images are swept before the result is put together and can be saved."""
         return self.batch_size * _BATCHES_OF_A_PART
 
@@ -63,20 +64,28 @@ class Plan:
         """Channels of all layers."""
         return sum(layer.shape[0] for layer in self.layers)
 
-    def seen(self, layer: str, output: Tensor) -> Tensor:
-        """Return a layer's output (N, C, ...) as the plan looks at it: (N, C or D, ...)."""
+    def projected(self, layer: str, output: Tensor) -> Tensor:
+        """Return an output (N, C, ...), along the layer's directions if any: (N, C or D, ...)."""
         if layer not in self.directions:
             return output
         along = self.directions[layer].to(output)
         return torch.tensordot(output, along, dims=([1], [1])).movedim(-1, 1)
 
 
-def slices_of(layers: tuple[LayerInfo, ...]) -> dict[str, slice]:
-    """Return layer → its channels, those of all layers standing in a row."""
-    slices, end = {}, 0
-    for layer in layers:
-        slices[layer.name] = slice(end, end := end + layer.shape[0])
-    return slices
+def group_numbers(groups: Sequence[Hashable] | Tensor | bool | None, count: int) -> Tensor | None:
+    """Return the groups as numbers, int64 (count,), in the order of their first image.
+
+    None and False: each image its own.
+    """
+    if groups is None or groups is False:
+        return None
+    if groups is True:
+        raise InputError("groups must be one source for each image, or False, got True")
+    sources = groups.tolist() if isinstance(groups, Tensor) else list(groups)
+    if len(sources) != count:
+        raise InputError(f"got {len(sources)} groups for {count} images")
+    numbers: dict[Hashable, int] = {}
+    return torch.tensor([numbers.setdefault(source, len(numbers)) for source in sources])
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,13 @@
-"""A result in one safetensors file: tensors, and JSON for the rest."""
+"""A sweep in one safetensors file: tensors, and JSON for the rest."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
+from dataclasses import fields as fields_of
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,19 @@ from torch import Tensor
 from convviz_widgets.checkpoints import read_checkpoint, write_checkpoint
 from convviz_widgets.errors import CheckpointError
 from convviz_widgets.probe import LayerInfo, ReceptiveFields
-from convviz_widgets.probe.receptive import Axis, Window
+from convviz_widgets.probe.receptive import Axis, SlidingWindow
 from convviz_widgets.sweeps.part import Part
 from convviz_widgets.sweeps.plan import Coverage
-from convviz_widgets.sweeps.result import Subject, SweepResult
-from convviz_widgets.sweeps.sums import Statistics, Sums
+from convviz_widgets.sweeps.statistics import Statistics, Sums
+from convviz_widgets.sweeps.subject import Subject, digest
 from convviz_widgets.sweeps.top import Top
 
 _FORMAT = "convviz sweep 1"
 
 _ABOUT = "about"
+
+StoredSweep = tuple[Subject, tuple[Part, ...], ReceptiveFields | None, bool]
+"""Subject, parts, receptive fields and whether it is a series: see `SweepResult`."""
 
 
 def file_of(path: str | os.PathLike[str]) -> Path:
@@ -36,40 +39,47 @@ def file_of(path: str | os.PathLike[str]) -> Path:
     return path if path.suffix == ".safetensors" else path.with_name(path.name + ".safetensors")
 
 
-def write_result(result: SweepResult, path: str | os.PathLike[str]) -> None:
-    """Write a result, complete or not at all."""
-    tensors = _stacked(result.parts)
+def write_sweep(
+    path: str | os.PathLike[str],
+    subject: Subject,
+    parts: tuple[Part, ...],
+    fields: ReceptiveFields | None,
+    *,
+    series: bool,
+) -> None:
+    """Write what a `SweepResult` holds, complete or not at all."""
+    tensors = _stacked(parts)
     about = {
         "format": _FORMAT,
-        "sha256": _digest(tensors),
-        "subject": asdict(result.subject),
-        "series": result.series,
+        "sha256": tensors_digest(tensors),
+        "subject": asdict(subject),
+        "series": series,
         "parts": [
             {"spans": part.coverage.spans, "failures": list(part.failures.items())}
-            for part in result.parts
+            for part in parts
         ],
-        "fields": None if result.fields is None else _plain_fields(result.fields),
+        "fields": None if fields is None else _plain_fields(fields),
     }
     text = torch.frombuffer(bytearray(json.dumps(about).encode()), dtype=torch.uint8)
     write_checkpoint(file_of(path), {_ABOUT: text, **tensors})
 
 
-def read_result(path: str | os.PathLike[str]) -> SweepResult:
-    """Return a result; the file may be anything."""
+def read_sweep(path: str | os.PathLike[str]) -> StoredSweep:
+    """Return what a `SweepResult` holds; the file may be anything."""
     file = file_of(path)
     tensors = read_checkpoint(file)
     try:
         about = json.loads(bytes(tensors.pop(_ABOUT).numpy()))
         if about["format"] != _FORMAT:
             raise CheckpointError(f"{file.name}: is of another format, {about['format']!r:.60}")
-        if about["sha256"] != _digest(tensors):
+        if about["sha256"] != tensors_digest(tensors):
             raise CheckpointError(f"{file.name}: is not what was written: its sha256 differs")
-        return _result(about, tensors)
+        return _stored(about, tensors)
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise CheckpointError(f"{file.name}: is no result of a sweep") from error
 
 
-def _result(about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> SweepResult:
+def _stored(about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> StoredSweep:
     subject = _subject(about["subject"])
     channels = sum(layer.shape[0] for layer in subject.layers)
     sizes = torch.cat([torch.tensor([math.prod(i.shape[1:])] * i.shape[0]) for i in subject.layers])
@@ -86,8 +96,8 @@ def _result(about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> SweepRes
     if len(parts) != len(subject.weights) or len(parts) != max(1, len(subject.steps)):
         raise ValueError("as many parts as checkpoints")
     kept = about["fields"]
-    fields_seen = None if kept is None else _fields(kept, subject.image_shape)
-    return SweepResult(subject, parts, fields_seen, series=bool(about["series"]))
+    seen = None if kept is None else _fields(kept, subject.image_shape)
+    return subject, parts, seen, bool(about["series"])
 
 
 def _stacked(parts: tuple[Part, ...]) -> dict[str, Tensor]:
@@ -98,8 +108,8 @@ def _stacked(parts: tuple[Part, ...]) -> dict[str, Tensor]:
 
 def _tensors(statistics: Statistics) -> dict[str, Tensor]:
     sums, top = statistics.sums, statistics.top
-    named = {field.name: getattr(sums, field.name) for field in fields(Sums)}
-    named |= {"bins": statistics.bins, "top_keys": top.keys, "top_positions": top.positions}
+    named = {field.name: getattr(sums, field.name) for field in fields_of(Sums)}
+    named |= {"bins": statistics.counts, "top_keys": top.keys, "top_positions": top.positions}
     return named if top.groups is None else {**named, "top_groups": top.groups}
 
 
@@ -110,7 +120,7 @@ def _statistics(tensors: Mapping[str, Tensor], index: int, channels: int, k: int
         if found[name].shape != like.shape or found[name].dtype != like.dtype:
             raise ValueError(f"{name} does not fit")
     top = Top(found.pop("top_keys"), found.pop("top_positions"), found.pop("top_groups", None))
-    return Statistics(bins=found.pop("bins"), top=top, sums=Sums(**found))
+    return Statistics(counts=found.pop("bins"), top=top, sums=Sums(**found))
 
 
 def _subject(facts: Mapping[str, Any]) -> Subject:
@@ -156,7 +166,7 @@ def _fields(plain: Mapping[str, Any], image_shape: tuple[int, ...]) -> Receptive
     def axis(facts: Mapping[str, Any]) -> Axis:
         low, high = (np.array(facts[name], dtype=np.int64) for name in ("low", "high"))
         dim, window = facts["dim"], facts["window"]
-        known = None if window is None else Window(*_whole(window))
+        known = None if window is None else SlidingWindow(*_whole(window))
         return Axis(None if dim is None else int(dim), low, high, known)
 
     seen = {
@@ -169,10 +179,6 @@ def _whole(values: Any) -> tuple[int, ...]:
     return tuple(int(value) for value in values)
 
 
-def _digest(tensors: Mapping[str, Tensor]) -> str:
-    sha = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].contiguous()
-        sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        sha.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return sha.hexdigest()
+def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
+    """Return the sha256 that tells whether the tensors of a file are what was written, in hex."""
+    return digest(sorted(tensors.items()))

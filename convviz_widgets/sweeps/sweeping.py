@@ -1,11 +1,11 @@
-"""A whole data set through a model."""
+"""Run a sweep: a whole data set through a model, in this process or on a Dask cluster."""
 
 from __future__ import annotations
 
-import operator
 import os
 import time
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,18 +13,18 @@ import torch
 from torch import Tensor, nn
 
 from convviz_widgets.checkpoints import CheckpointSeries
-from convviz_widgets.errors import InputError
+from convviz_widgets.errors import InputError, at_least
 from convviz_widgets.images import ImageSet
 from convviz_widgets.images.image_set import MapDataset
-from convviz_widgets.images.reading import Items
+from convviz_widgets.images.reading import ModelInputs
 from convviz_widgets.probe import Probe
 from convviz_widgets.probe.replica import unwrapped
 from convviz_widgets.sweeps.dask_sweep import DaskSweep
-from convviz_widgets.sweeps.fingerprint import weights_fingerprint
 from convviz_widgets.sweeps.part import Part, swept_part
-from convviz_widgets.sweeps.plan import Plan, swept_layers
-from convviz_widgets.sweeps.result import SweepResult, begun, numbered
+from convviz_widgets.sweeps.plan import Plan, group_numbers, swept_layers
+from convviz_widgets.sweeps.result import SweepResult, empty_result
 from convviz_widgets.sweeps.storage import file_of
+from convviz_widgets.sweeps.subject import weights_fingerprint
 
 _SECONDS = 10.0
 
@@ -50,7 +50,7 @@ class SweepInterrupted(KeyboardInterrupt):
         self.result = result
 
 
-class Sweeper(Protocol):
+class SweepBackend(Protocol):
     """What runs the parts of a sweep, here or elsewhere."""
 
     def parts(
@@ -122,31 +122,31 @@ def sweep(
     3
     """
     skip = _is_skip(on_error)
-    items = Items(dataset)
+    items = ModelInputs(dataset)
     probe = Probe(model, items.example, device=device, keep_original=False)
     plan = Plan(
         layers=swept_layers(probe, items.example, layers),
         count=len(items),
-        batch_size=min(_positive("batch_size", batch_size), len(items)),
-        k=_positive("k", k),
-        groups=numbered(items.groups if groups is None else groups, len(items)),
+        batch_size=min(at_least(1, "batch_size", batch_size), len(items)),
+        k=at_least(1, "k", k),
+        groups=group_numbers(items.groups if groups is None else groups, len(items)),
         skip=skip,
     )
     steps = _steps(checkpoints)
-    result, path = _resumed(begun(probe, plan, items, steps), resume)
-    sweeper: Sweeper = (
+    result, path = _resumed(empty_result(probe, plan, items, steps), resume)
+    backend: SweepBackend = (
         LocalSweep(probe, plan, items)
         if client is None
         else DaskSweep(client, model, plan, dataset, device)
     )
     wanted = _checked_range(indices, len(items))
     own = weights_fingerprint(unwrapped(model).state_dict()) if checkpoints is None else ""
-    return _swept(result, sweeper, checkpoints, own, wanted, Saver(path), progress)
+    return _swept(result, backend, checkpoints, own, wanted, Saver(path), progress)
 
 
 def _swept(
     result: SweepResult,
-    sweeper: Sweeper,
+    backend: SweepBackend,
     checkpoints: CheckpointSeries | None,
     own_weights: str,
     wanted: range,
@@ -160,8 +160,8 @@ def _swept(
             for index, before in enumerate(result.parts):
                 weights = None if checkpoints is None else checkpoints.load(index)
                 known = own_weights if weights is None else weights_fingerprint(weights)
-                result = result.with_weights(index, known)
-                for part in sweeper.parts(weights, wanted, before):
+                result = replace(result, subject=result.subject.with_weights(index, known))
+                for part in backend.parts(weights, wanted, before):
                     result = result.with_part(index, part)
                     shown.update(len(part.coverage))
                     saver.now_and_then(result)
@@ -195,16 +195,6 @@ def _resumed(
         raise InputError(f"cannot resume, {error}") from error
 
 
-def _positive(name: str, value: Any) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError as error:
-        raise InputError(f"{name} must be a whole number, got {value!r}") from error
-    if isinstance(value, bool) or number < 1:
-        raise InputError(f"{name} must be 1 or more, got {value!r}")
-    return number
-
-
 def _is_skip(on_error: str) -> bool:
     if on_error not in ("raise", "skip"):
         raise InputError(f'on_error must be "raise" or "skip", got {on_error!r}')
@@ -229,7 +219,7 @@ class LocalSweep:
     probe : holds the model's weights.
     """
 
-    def __init__(self, probe: Probe, plan: Plan, items: Items) -> None:
+    def __init__(self, probe: Probe, plan: Plan, items: ModelInputs) -> None:
         self._probe = probe
         self._plan = plan
         self._items = items
@@ -247,7 +237,7 @@ class LocalSweep:
         if weights is not None:
             self._probe.load(weights)
         known = before
-        for span in before.coverage.missing(wanted, self._plan.part):
+        for span in before.coverage.missing(wanted, self._plan.part_size):
             part = swept_part(self._probe, self._plan, self._items, span, known)
             known = known.merged(part)
             yield part

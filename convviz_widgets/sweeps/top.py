@@ -4,12 +4,43 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from convviz_widgets.probe import FieldBox, LayerInfo, ReceptiveFields
 
 _LAST_IMAGE = 2**32 - 1
 
 _EMPTY = torch.iinfo(torch.int64).min
+
+
+@dataclass(frozen=True)
+class Hit:
+    """Where a channel is strongest in one image.
+
+    Attributes
+    ----------
+    image : index into the data set.
+    value : the channel's maximum over that image's map.
+    position : (row, col) of the maximum, the first one of several; None in a layer of features.
+    box : the pixels that this unit sees; None for images without rows and columns.
+
+    Examples
+    --------
+    >>> model = nn.Sequential(nn.Conv2d(1, 1, 1))
+    >>> _ = model[0].weight.data.fill_(1.0), model[0].bias.data.fill_(0.0)
+    >>> images = torch.zeros(3, 1, 4, 4)
+    >>> images[2, 0, 1, 3] = 5.0
+    >>> best, *others = cvw.sweep(model, images, progress=False).top("0", 0)
+    >>> best.image, best.value, best.position
+    (2, 5.0, (1, 3))
+    """
+
+    image: int
+    value: float
+    position: tuple[int, ...] | None
+    box: FieldBox | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +139,23 @@ class Top:
             None if self.groups is None else self.groups[channels],
         )
 
+    def hits(self, index: int, layer: LayerInfo, fields: ReceptiveFields | None) -> list[Hit]:
+        """Return the strongest images of one channel of a layer, the strongest first.
+
+        Parameters
+        ----------
+        fields : what units see; None: they have no box.
+        """
+        place = self.of(slice(index, index + 1))
+        columns = (column[0].tolist() for column in (place.images, place.values, place.positions))
+        found = []
+        for image, value, flat in zip(*columns, strict=True):
+            if image >= 0:
+                position = _position(flat, layer.shape[1:])
+                box = None if fields is None else fields.box(layer.name, index, position)
+                found.append(Hit(image, value, position, box))
+        return found
+
     def _with(self, channels: Tensor, by: Top) -> Top:
         pairs = zip(self._tensors(), by._tensors(), strict=True)
         changed = [mine.index_copy(0, channels, new) for mine, new in pairs]
@@ -124,6 +172,10 @@ class Top:
         best, order = keys.topk(k, dim=1)
         groups = None if self.groups is None else self.groups.gather(1, order)
         return Top(best, self.positions.gather(1, order), groups)
+
+
+def _position(flat: int, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    return tuple(map(int, np.unravel_index(flat, shape))) if shape else None
 
 
 def _keys(values: Tensor, images: Tensor) -> Tensor:

@@ -33,9 +33,9 @@ from convviz_widgets.tensors.filter_quality import (
 )
 from convviz_widgets.tensors.filters import (
     FilterTiles,
-    by_look,
     chroma,
     dominant_frequency,
+    filter_order,
     filter_tiles,
 )
 from convviz_widgets.tensors.heat_map import common_edges, grouped, log_limits, paint_shares, shares
@@ -51,6 +51,7 @@ from convviz_widgets.tensors.limits import (
 from convviz_widgets.tensors.maps import Summary, concentration, constant_maps, sparsity, summary
 from convviz_widgets.tensors.mosaic import Box, Mosaic
 from convviz_widgets.tensors.png import palette_png, rgb_png
+from convviz_widgets.tensors.sampling import evenly_spread
 from convviz_widgets.tensors.strokes import Brush
 
 __all__ = [
@@ -76,7 +77,6 @@ __all__ = [
     "Mosaic",
     "Summary",
     "VarianceEntropy",
-    "by_look",
     "channel_limits",
     "chroma",
     "common_edges",
@@ -85,6 +85,8 @@ __all__ = [
     "depth_slope",
     "distribution",
     "dominant_frequency",
+    "evenly_spread",
+    "filter_order",
     "filter_quality",
     "filter_tiles",
     "full_limits",

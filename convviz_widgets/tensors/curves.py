@@ -25,10 +25,8 @@ def smooth(values: np.ndarray, weight: float = SMOOTHING) -> np.ndarray:
 
     Parameters
     ----------
-    values
-        (n,).
-    weight
-        0 (as it is) up to, but not including, 1.
+    values : (n,).
+    weight : 0 (as it is) up to, but not including, 1.
 
     Returns
     -------
@@ -74,8 +72,7 @@ def thin(positions: np.ndarray, values: np.ndarray, columns: int) -> np.ndarray:
 
     Parameters
     ----------
-    positions, values
-        (n,), positions ascending.
+    positions, values : (n,), positions ascending.
 
     Returns
     -------

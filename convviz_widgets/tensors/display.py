@@ -52,6 +52,12 @@ def as_real(value: Numbers) -> np.ndarray:
     return to_display_array(value)
 
 
+def finite_and_odd(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the finite values of an array (n,), itself where all are, and the others."""
+    valid = np.isfinite(array)
+    return (array, array[:0]) if valid.all() else (array[valid], array[~valid])
+
+
 def _from_tensor(value: torch.Tensor) -> np.ndarray:
     if value.is_meta:
         raise InputError(

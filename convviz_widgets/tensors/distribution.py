@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from convviz_widgets.errors import InputError
-from convviz_widgets.tensors.display import Numbers, as_real
+from convviz_widgets.tensors.display import Numbers, as_real, finite_and_odd
 
 SIGMAS = (0.5, 1.0, 1.5)
 
@@ -151,9 +151,7 @@ def distribution(values: Numbers) -> Distribution:
         For what cannot be shown as real numbers.
     """
     array = as_real(values).reshape(-1)
-    valid = np.isfinite(array)
-    finite = array if valid.all() else array[valid]
-    odd = array[:0] if finite is array else array[~valid]
+    finite, odd = finite_and_odd(array)
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
     exponent = finest_exponent(low, high)
     first, counts = binned(finite, exponent, low, high)

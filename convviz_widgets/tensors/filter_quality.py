@@ -12,26 +12,8 @@ from convviz_widgets.errors import InputError
 from convviz_widgets.tensors.display import Numbers, to_display_array
 from convviz_widgets.tensors.filters import kernels
 
-STILL_INITIAL = 0.5
-"""Cosine to the initial weights above which they are mostly those still."""
-
-MANY = 0.25
-"""Share of noisy filters above which a layer as a whole is called noisy: five times what chance
-lets pass below the threshold, and between what smooth (6 %) and noisy runs (72 %) were seen at."""
-
-PERMUTATIONS = 200
-"""Shuffled copies of each filter: the percentile is known to half a hundredth."""
-
 NOISY = 0.05
 """Percentile from which on a filter counts as noisy: it is no smoother than shuffled weights."""
-
-FULL_POWER = 4
-"""Kernels from 4×4 up have positions enough; smaller ones are noisy by chance."""
-
-RANDOM_LAYERS = 200
-
-ENOUGH_KERNELS = 10
-"""Kernels for each position of one; with fewer the entropy of random kernels itself varies."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,15 +48,22 @@ class FilterQuality:
         return cause_of(self.share, self.cosine, self.update_share)
 
 
+MANY = 0.25
+"""Share of noisy filters above which a layer as a whole is called noisy: five times what chance
+lets pass below the threshold, and between what smooth (6 %) and noisy runs (72 %) were seen at."""
+
+STILL_INITIAL = 0.5
+"""Cosine to the initial weights above which they are mostly those still."""
+
+
 def cause_of(share: float, cosine: float, update_share: float) -> str:
     """Return why filters are noisy, in words; empty where they are not, or where that is unknown.
 
     Parameters
     ----------
-    share, update_share
-        Of noisy filters, and of those whose change since step 0 is noisy; NaN where unknown.
-    cosine
-        Between the weights and those of step 0; NaN where unknown.
+    share, update_share : of noisy filters, and of those whose change since step 0 is noisy; NaN
+        where unknown.
+    cosine : between the weights and those of step 0; NaN where unknown.
     """
     if not share > MANY:
         return ""
@@ -99,12 +88,9 @@ def filter_quality(
 
     Parameters
     ----------
-    weight, groups, transposed
-        As in `kernels`: the weight as PyTorch keeps it.
-    initial
-        The same layer's weight at step 0; None where that is unknown.
-    threshold
-        Percentile in [0, 1] from which on a filter counts as noisy.
+    weight, groups, transposed : as in `kernels`: the weight as PyTorch keeps it.
+    initial : the same layer's weight at step 0; None where that is unknown.
+    threshold : percentile in [0, 1] from which on a filter counts as noisy.
 
     Returns
     -------
@@ -143,12 +129,25 @@ def filter_quality(
     )
 
 
+def _spatial_kernels(weight: Numbers, groups: int, transposed: bool) -> np.ndarray | None:
+    """Return a convolution's kernels (O, I, h, w) as float64; None where they have no extent."""
+    array = to_display_array(weight)
+    if array.ndim < 3 or 0 in array.shape:
+        return None
+    ordered = kernels(array, groups, transposed=transposed).astype(np.float64)
+    return ordered if ordered.shape[2] * ordered.shape[3] > 1 else None
+
+
 def cosine_of(first: np.ndarray, second: np.ndarray) -> float:
     """Return the cosine of the angle between two arrays of one shape; NaN for one of zeros."""
     lengths = float(np.linalg.norm(first) * np.linalg.norm(second))
     if not (math.isfinite(lengths) and lengths > 0):
         return math.nan
     return float((first * second).sum()) / lengths
+
+
+PERMUTATIONS = 200
+"""Shuffled copies of each filter: the percentile is known to half a hundredth."""
 
 
 def noisiness(
@@ -169,12 +168,9 @@ def noisiness(
 
     Parameters
     ----------
-    weight, groups, transposed
-        As in `kernels`: the weight as PyTorch keeps it.
-    permutations
-        How many, the same ones for every filter.
-    seed
-        Of a generator of its own: equal weights give equal answers, and no other random number
+    weight, groups, transposed : as in `kernels`: the weight as PyTorch keeps it.
+    permutations : how many, the same ones for every filter.
+    seed : of a generator of its own: equal weights give equal answers, and no other random number
         in the process is touched.
 
     Returns
@@ -198,14 +194,14 @@ def noisiness(
     """
     if permutations < 1:
         raise InputError(f"permutations must be at least 1, got {permutations}")
-    array = to_display_array(weight)
-    if array.ndim < 3 or 0 in array.shape:
-        return None
-    ordered = kernels(array, groups, transposed=transposed).astype(np.float64)  # (O, I, h, w)
-    is_depthwise = groups > 1 and ordered.shape[1] == 1
-    if is_depthwise or ordered.shape[2] * ordered.shape[3] == 1:
+    ordered = _spatial_kernels(weight, groups, transposed)
+    if ordered is None or (groups > 1 and ordered.shape[1] == 1):
         return None
     return _ranks(ordered, np.random.default_rng(seed), permutations)
+
+
+FULL_POWER = 4
+"""Kernels from 4×4 up have positions enough; smaller ones are noisy by chance."""
 
 
 def has_full_power(kernel: tuple[int, ...]) -> bool:
@@ -253,6 +249,10 @@ def _neighbours(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     return first, second
 
 
+ENOUGH_KERNELS = 10
+"""Kernels for each position of one; with fewer the entropy of random kernels itself varies."""
+
+
 @dataclass(frozen=True)
 class VarianceEntropy:
     """The variance entropy of a layer, and how it compares with that of random kernels."""
@@ -282,8 +282,7 @@ def variance_entropy(
 
     Parameters
     ----------
-    weight, groups, transposed
-        As in `kernels`: the weight as PyTorch keeps it.
+    weight, groups, transposed : as in `kernels`: the weight as PyTorch keeps it.
 
     Returns
     -------
@@ -297,26 +296,26 @@ def variance_entropy(
     are compared with the fitted threshold T(n); for other sizes with the 1st percentile of 200
     random layers of that shape.
     """
-    array = to_display_array(weight)
-    if array.ndim < 3 or 0 in array.shape:
+    ordered = _spatial_kernels(weight, groups, transposed)
+    if ordered is None or not np.isfinite(ordered).all():
         return None
-    ordered = kernels(array, groups, transposed=transposed)  # (O, I, h, w)
-    rows = ordered.reshape(-1, ordered.shape[2] * ordered.shape[3]).astype(np.float64)
+    rows = ordered.reshape(-1, ordered.shape[2] * ordered.shape[3])
     count, positions = rows.shape
-    if positions == 1 or not np.isfinite(rows).all():
-        return None
     centred = rows - rows.mean(axis=0)
     value = _entropy(centred.T @ centred)
     if math.isnan(value):
         return None
     is_square = ordered.shape[2:] == (3, 3)
-    random = threshold(count) if is_square else random_entropy(count, positions)
+    random = fitted_entropy(count) if is_square else random_entropy(count, positions)
     return VarianceEntropy(value, random, count, count < ENOUGH_KERNELS * positions)
 
 
-def threshold(count: int) -> float:
+def fitted_entropy(count: int) -> float:
     """Return T(n): what random 3×3 kernels reach, fitted by Gavrikov & Keuper; 0.95 for many."""
     return 1.2618 / (1 + math.exp(-0.8877 * (math.log2(count) - 2.3044))) - 0.3105
+
+
+RANDOM_LAYERS = 200
 
 
 @lru_cache(maxsize=64)

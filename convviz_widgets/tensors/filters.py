@@ -72,16 +72,14 @@ def filter_tiles(
 
     Parameters
     ----------
-    weight, groups, feeding_shape, transposed
-        As in `kernels`: the weight as PyTorch keeps it. With `feeding_shape` (C, H, W) the rows of
-        a fully connected layer are reshaped to the map that feeds it.
-    out_channel
-        Whose slices are shown, by default the first. No effect where every filter has its tile.
-    in_channel
-        Show the outputs that read this input channel (counted over all groups), never in colour;
-        with `out_channel` that one slice.
-    rgb
-        Whether three input channels are colours. None: where filters with extent in two
+    weight, groups, feeding_shape, transposed : as in `kernels`: the weight as PyTorch keeps it.
+        With `feeding_shape` (C, H, W) the rows of a fully connected layer are reshaped to the map
+        that feeds it.
+    out_channel : whose slices are shown, by default the first. No effect where every filter has its
+        tile.
+    in_channel : show the outputs that read this input channel (counted over all groups), never in
+        colour; with `out_channel` that one slice.
+    rgb : whether three input channels are colours. None: where filters with extent in two
         dimensions have three, in one group.
 
     Raises
@@ -193,8 +191,7 @@ def chroma(filters: Numbers) -> np.ndarray:
 
     Parameters
     ----------
-    filters
-        (O, 3, h, w), first-layer filters; other numbers of channels have no colour.
+    filters : (O, 3, h, w), first-layer filters; other numbers of channels have no colour.
 
     Returns
     -------
@@ -215,8 +212,7 @@ def dominant_frequency(filters: Numbers) -> np.ndarray:
 
     Parameters
     ----------
-    filters
-        (O, I, h, w).
+    filters : (O, I, h, w).
 
     Returns
     -------
@@ -236,7 +232,7 @@ def dominant_frequency(filters: Numbers) -> np.ndarray:
     return np.where(finite, frequency, np.nan)
 
 
-def by_look(filters: Numbers) -> np.ndarray:
+def filter_order(filters: Numbers) -> np.ndarray:
     """Return the filters' numbers, coloured low-frequency ones first, grey fast ones last.
 
     Colourful and slow count alike, by rank: so the two streams part that AlexNet's first layer
@@ -279,17 +275,13 @@ def kernels(
 
     Parameters
     ----------
-    weight
-        (O, I/groups, ...) with one to three kernel axes, transposed (I, O/groups, ...), or fully
-        connected (O, F). A kernel in one dimension becomes one line; in three, its depth slices
-        are laid side by side.
-    groups
-        Of the convolution.
-    feeding_shape
-        (C, H, W) of the map that feeds a fully connected layer; its weights then look like a
-        convolution of that size. None or (F,): F inputs of one position each.
-    transposed
-        Whether the weight is that of a transposed convolution.
+    weight : (O, I/groups, ...) with one to three kernel axes, transposed (I, O/groups, ...), or
+        fully connected (O, F). A kernel in one dimension becomes one line; in three, its depth
+        slices are laid side by side.
+    groups : of the convolution.
+    feeding_shape : (C, H, W) of the map that feeds a fully connected layer; its weights then look
+        like a convolution of that size. None or (F,): F inputs of one position each.
+    transposed : whether the weight is that of a transposed convolution.
 
     Raises
     ------

@@ -9,7 +9,7 @@ import numpy as np
 
 from convviz_widgets.errors import InputError
 from convviz_widgets.tensors.colormap import BACKGROUND, HATCH_DARK, HATCH_LIGHT, quantize
-from convviz_widgets.tensors.distribution import Distribution, bin_of
+from convviz_widgets.tensors.distribution import Distribution, bin_of, merged
 
 FINER = 3
 """Rows are made of at least two to this power of the narrowest bins that they are cut by, so that
@@ -68,12 +68,9 @@ def paint_shares(
 
     Parameters
     ----------
-    found
-        (rows, columns), as `shares` returns them.
-    limits
-        Shares of the first and the last colour.
-    height, width
-        Of the picture in pixels; neither is smaller than the number of rows or columns.
+    found : (rows, columns), as `shares` returns them.
+    limits : shares of the first and the last colour.
+    height, width : of the picture in pixels; neither is smaller than the number of rows or columns.
 
     Returns
     -------
@@ -105,11 +102,5 @@ def grouped(
     if size == 1:
         return list(distributions)
     groups = [distributions[i : i + size] for i in range(0, len(distributions), size)]
-    return [_sum([each for each in group if each is not None]) for group in groups]
-
-
-def _sum(parts: Sequence[Distribution]) -> Distribution | None:
-    total = parts[0] if parts else None
-    for part in parts[1:]:
-        total = part if total is None else total + part
-    return total
+    known = ([each for each in group if each is not None] for group in groups)
+    return [merged(parts) if parts else None for parts in known]

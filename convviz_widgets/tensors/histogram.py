@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from convviz_widgets.errors import InputError
-from convviz_widgets.tensors.display import Numbers, as_real
+from convviz_widgets.tensors.display import Numbers, as_real, finite_and_odd
 from convviz_widgets.tensors.limits import Limits, full_limits
 
 
@@ -55,12 +55,9 @@ def histogram(
 
     Parameters
     ----------
-    values
-        Of any shape.
-    bins
-        Number of bins of equal width, or their edges (then `limits` must not be given).
-    limits
-        Ends of the first and the last bin; the smallest and largest finite value by default.
+    values : of any shape.
+    bins : number of bins of equal width, or their edges (then `limits` must not be given).
+    limits : ends of the first and the last bin; the smallest and largest finite value by default.
         Where both are the same they are moved apart by 0.5 each, as in `numpy.histogram`.
 
     Raises
@@ -75,9 +72,7 @@ def histogram(
         edges = _own_edges(bins)
     else:
         raise InputError("both edges and limits were given; expected one of them")
-    valid = np.isfinite(array)
-    finite = array if valid.all() else array[valid]
-    odd = array[:0] if finite is array else array[~valid]
+    finite, odd = finite_and_odd(array)
     return Histogram(
         edges=edges,
         counts=np.histogram(finite, edges)[0].astype(np.int64, copy=False),

@@ -88,10 +88,8 @@ def normalize(values: Numbers, limits: Limits | Sequence[Limits]) -> np.ndarray:
 
     Parameters
     ----------
-    values
-        Of any shape; (C, ...) with limits per channel.
-    limits
-        One for all, or C of them, one for each channel.
+    values : of any shape; (C, ...) with limits per channel.
+    limits : one for all, or C of them, one for each channel.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Statistics: the few numbers that say what a map, or a whole tensor, is like."""
+"""The few numbers that say what a map, or a whole tensor, is like."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from convviz_widgets.errors import InputError
-from convviz_widgets.tensors.display import Numbers, as_real
+from convviz_widgets.tensors.display import Numbers, as_real, finite_and_odd
+from convviz_widgets.tensors.distribution import moments
 
 BLOCK = 1 << 16
 """Positions of maps at a time: their sorted doubles stay in the cache of the processor."""
@@ -18,8 +19,7 @@ def sparsity(maps: Numbers) -> np.ndarray:
 
     Parameters
     ----------
-    maps
-        (C, H, W), or (C, ...) in general; of a fully connected layer (C,).
+    maps : (C, H, W), or (C, ...) in general; of a fully connected layer (C,).
 
     Returns
     -------
@@ -43,8 +43,7 @@ def concentration(maps: Numbers) -> np.ndarray:
 
     Parameters
     ----------
-    maps
-        (C, H, W), or (C, ...) in general.
+    maps : (C, H, W), or (C, ...) in general.
 
     Returns
     -------
@@ -121,8 +120,7 @@ def summary(values: Numbers) -> Summary:
     NaN for constant values.
     """
     array = as_real(values).reshape(-1)
-    valid = np.isfinite(array)
-    finite = array if valid.all() else array[valid]
+    finite, odd = finite_and_odd(array)
     nan = float("nan")
     mean = std = low = high = skew = kurtosis = nan
     if finite.size:
@@ -137,7 +135,7 @@ def summary(values: Numbers) -> Summary:
         skew=skew,
         kurtosis=kurtosis,
         zeros=float(np.mean(array == 0)) if array.size else nan,
-        non_finite=array.size - finite.size,
+        non_finite=odd.size,
     )
 
 
@@ -145,18 +143,9 @@ def _moments(finite: np.ndarray, low: float, high: float) -> tuple[float, float,
     """Return mean, std, skew and excess kurtosis."""
     if low == high:
         return low, 0.0, float("nan"), float("nan")
-    unit = _unit(max(abs(low), abs(high)))
-    scaled = finite * unit
-    mean = scaled.mean()
-    offset = scaled - mean
-    square = offset * offset
-    variance = square.mean()
-    if variance <= (np.finfo(np.float64).eps * mean) ** 2:  # nothing but rounding is left
-        skew = kurtosis = float("nan")
-    else:
-        skew = np.dot(square, offset) / finite.size / variance**1.5
-        kurtosis = np.dot(square, square) / finite.size / variance**2 - 3
-    return float(mean / unit), float(np.sqrt(variance) / unit), float(skew), float(kurtosis)
+    unit = float(_unit(max(abs(low), abs(high))))
+    found = moments(finite * np.float64(unit))
+    return found.mean / unit, found.std / unit, found.skew, found.kurtosis
 
 
 def _unit(largest: float | np.ndarray) -> np.ndarray:
@@ -184,10 +173,8 @@ def energy_box(energy: np.ndarray, share: float = 0.9) -> tuple[int, int, int, i
 
     Parameters
     ----------
-    energy
-        (H, W), not negative.
-    share
-        Above a half, up to 1.
+    energy : (H, W), not negative.
+    share : above a half, up to 1.
 
     Returns
     -------

@@ -68,19 +68,15 @@ class Mosaic:
 
         Parameters
         ----------
-        count, tile_height, tile_width
-            Number of tiles and their size in source pixels.
-        max_width
-            Kept, unless it has no room for a single pixel.
-        min_tile, max_tile
-            Screen pixels: the shorter side of a tile is not made smaller than `min_tile` (only
-            `max_width` overrules it), the longer is not enlarged beyond `max_tile`.
-        gap
-            Screen pixels around the tiles.
-        max_height
-            The largest scale that keeps it is taken. Where none does, the smallest: the picture
-            grows downwards and the view scrolls. None: source pixels as they are, or enlarged
-            just to `min_tile`.
+        count, tile_height, tile_width : number of tiles and their size in source pixels.
+        max_width : kept, unless it has no room for a single pixel.
+        min_tile, max_tile : screen pixels: the shorter side of a tile is not made smaller than
+            `min_tile` (only `max_width` overrules it), the longer is not enlarged beyond
+            `max_tile`.
+        gap : screen pixels around the tiles.
+        max_height : the largest scale that keeps it is taken. Where none does, the smallest: the
+            picture grows downwards and the view scrolls. None: source pixels as they are, or
+            enlarged just to `min_tile`.
         """
         plain = cls(count, tile_height, tile_width, columns=1, gap=gap)
         scales = tile_scales(tile_height, tile_width, max_width - 2 * gap, min_tile, max_tile)
@@ -168,10 +164,8 @@ class Mosaic:
 
         Parameters
         ----------
-        values
-            (count, tile_height, tile_width).
-        signed
-            Take the value of largest magnitude, with its sign, in place of the largest value.
+        values : (count, tile_height, tile_width).
+        signed : take the value of largest magnitude, with its sign, in place of the largest value.
 
         Returns
         -------
@@ -189,10 +183,8 @@ class Mosaic:
 
         Parameters
         ----------
-        tiles
-            uint8 colour slots (count, shown_height, shown_width), or RGBA (..., 4).
-        hatched
-            bool (count,): which tiles are drawn with stripes over them.
+        tiles : uint8 colour slots (count, shown_height, shown_width), or RGBA (..., 4).
+        hatched : bool (count,): which tiles are drawn with stripes over them.
 
         Returns
         -------
@@ -200,49 +192,46 @@ class Mosaic:
             uint8 (height, width) with `BACKGROUND` in the gaps, or (height, width, 4) with
             transparent ones.
         """
-        self._check_tiles(tiles)
-        picture = self._empty(tiles)
-        cells = self._cells(picture)  # (rows, columns, screen height, screen width[, 4])
+        _check_tiles(tiles, (self.count, self.shown_height, self.shown_width))
+        size = (self.height, self.width, *tiles.shape[3:])
+        picture = np.full(size, BACKGROUND if tiles.ndim == 3 else 0, np.uint8)
+        cells = _cells(picture, self)  # (rows, columns, screen height, screen width[, 4])
         full, rest = divmod(self.count, self.columns)
         grown = _enlarged(tiles, self.enlarge)
         cells[:full] = grown[: self.count - rest].reshape(full, *cells.shape[1:])
         if rest:
             cells[full, :rest] = grown[self.count - rest :]
         if hatched is not None:
-            hatch(cells, self._grid(hatched))
+            hatch(cells, _grid(hatched, self))
         return picture
 
-    def _check_tiles(self, tiles: np.ndarray) -> None:
-        expected = (self.count, self.shown_height, self.shown_width)
-        if tiles.dtype != np.uint8 or tiles.shape not in (expected, (*expected, 4)):
-            raise InputError(
-                f"tiles of {tiles.dtype} {tiles.shape} do not fit; expected uint8 {expected}, "
-                "or with 4 for RGBA behind"
-            )
 
-    def _empty(self, tiles: np.ndarray) -> np.ndarray:
-        size = (self.height, self.width)
-        if tiles.ndim == 3:
-            return np.full(size, BACKGROUND, np.uint8)
-        return np.zeros((*size, 4), np.uint8)
-
-    def _cells(self, picture: np.ndarray) -> np.ndarray:
-        """Return a view of the picture as (rows, columns, height, width[, 4]), without gaps."""
-        height, width = self._pitch
-        grid = picture[self.gap :, self.gap :].reshape(
-            self.rows, height, self.columns, width, *picture.shape[2:]
+def _check_tiles(tiles: np.ndarray, expected: tuple[int, int, int]) -> None:
+    if tiles.dtype != np.uint8 or tiles.shape not in (expected, (*expected, 4)):
+        raise InputError(
+            f"tiles of {tiles.dtype} {tiles.shape} do not fit; expected uint8 {expected}, "
+            "or with 4 for RGBA behind"
         )
-        return grid[:, : height - self.gap, :, : width - self.gap].swapaxes(1, 2)
 
-    def _grid(self, hatched: np.ndarray) -> np.ndarray:
-        """Return a flag per tile as a grid (rows, columns)."""
-        if np.shape(hatched) != (self.count,):
-            raise InputError(
-                f"hatched of shape {np.shape(hatched)} does not fit; expected ({self.count},)"
-            )
-        grid = np.zeros(self.rows * self.columns, bool)
-        grid[: self.count] = hatched
-        return grid.reshape(self.rows, self.columns)
+
+def _cells(picture: np.ndarray, mosaic: Mosaic) -> np.ndarray:
+    """Return a view of the picture as (rows, columns, height, width[, 4]), without gaps."""
+    gap, (height, width) = mosaic.gap, mosaic._pitch
+    grid = picture[gap:, gap:].reshape(
+        mosaic.rows, height, mosaic.columns, width, *picture.shape[2:]
+    )
+    return grid[:, : height - gap, :, : width - gap].swapaxes(1, 2)
+
+
+def _grid(flags: np.ndarray, mosaic: Mosaic) -> np.ndarray:
+    """Return a flag per tile as a grid (rows, columns)."""
+    if np.shape(flags) != (mosaic.count,):
+        raise InputError(
+            f"hatched of shape {np.shape(flags)} does not fit; expected ({mosaic.count},)"
+        )
+    grid = np.zeros(mosaic.rows * mosaic.columns, bool)
+    grid[: mosaic.count] = flags
+    return grid.reshape(mosaic.rows, mosaic.columns)
 
 
 def _enlarged(tiles: np.ndarray, times: int) -> np.ndarray:
@@ -256,12 +245,9 @@ def reduce_blocks(values: np.ndarray, size: int, signed: bool = False) -> np.nda
 
     Parameters
     ----------
-    values
-        (count, H, W).
-    size
-        Blocks at the lower and right edge may be cut.
-    signed
-        Take the value of largest magnitude, with its sign (on a tie the positive one).
+    values : (count, H, W).
+    size : blocks at the lower and right edge may be cut.
+    signed : take the value of largest magnitude, with its sign (on a tie the positive one).
 
     Returns
     -------
@@ -292,10 +278,8 @@ def hatch(tiles: np.ndarray, chosen: np.ndarray) -> None:
 
     Parameters
     ----------
-    tiles
-        uint8 (rows, columns, height, width) colour slots, or (..., 4) RGBA, in screen pixels.
-    chosen
-        bool (rows, columns).
+    tiles : uint8 (rows, columns, height, width) colour slots, or (..., 4) RGBA, in screen pixels.
+    chosen : bool (rows, columns).
     """
     row, column = (index[:, np.newaxis] for index in np.nonzero(chosen))
     height, width = tiles.shape[2:4]
@@ -312,13 +296,10 @@ def tile_scales(
 
     Parameters
     ----------
-    height, width
-        Of the tile, in source pixels.
-    room
-        Screen pixels that it may be wide: overrules `min_tile`.
-    min_tile, max_tile
-        Screen pixels: the least of its shorter side, the most of its longer one if enlarged
-        further than `min_tile` needs.
+    height, width : of the tile, in source pixels.
+    room : screen pixels that it may be wide: overrules `min_tile`.
+    min_tile, max_tile : screen pixels: the least of its shorter side, the most of its longer one if
+        enlarged further than `min_tile` needs.
     """
     short, long = min(height, width), max(height, width)
     needed = -(-min_tile // short)  # to see gaps and hatching at all

@@ -1,4 +1,4 @@
-"""The principal plane: where codes lie on the two axes along which they vary most."""
+"""Codes in a plane: along the two axes on which they vary most, by t-SNE, or turned onto others."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 
 from convviz_widgets.errors import InputError
 
-FEWEST = 4
+FEWEST_CODES = 4
 """Codes; of fewer none has three neighbours."""
 
-START = 1e-4
+START_STD = 1e-4
 """Standard deviation of the first axis at the start, small as in scikit-learn."""
 
 
@@ -137,13 +137,10 @@ def neighbour_map(
 
     Parameters
     ----------
-    start
-        (n, 2), the layout to begin with: from the same start come comparable maps [Kobak &
+    start : (n, 2), the layout to begin with: from the same start come comparable maps [Kobak &
         Berens, Nature Communications 2019].
-    perplexity
-        About how many neighbours count; with few codes (n - 1) / 3 at most.
-    seed
-        In place of the global random state, which stays as it is.
+    perplexity : about how many neighbours count; with few codes (n - 1) / 3 at most.
+    seed : in place of the global random state, which stays as it is.
 
     Raises
     ------
@@ -151,11 +148,11 @@ def neighbour_map(
         For fewer than 4 codes, and without scikit-learn.
     """
     estimator = scikit_learn_tsne()
-    if len(codes) < FEWEST:
-        raise InputError(f"t-SNE needs {FEWEST} images or more, got {len(codes)}; take PCA")
+    if len(codes) < FEWEST_CODES:
+        raise InputError(f"t-SNE needs {FEWEST_CODES} images or more, got {len(codes)}; take PCA")
     kept = min(perplexity, (len(codes) - 1) / 3)
     width = start[:, 0].std()
-    begin = (start / width * START if width else start).astype(np.float32)
+    begin = (start / width * START_STD if width else start).astype(np.float32)
     tsne = estimator(n_components=2, perplexity=kept, init=begin, random_state=seed)
     positions = tsne.fit_transform(np.ascontiguousarray(codes, np.float32))
     return NeighbourMap(positions.astype(np.float64), kept, float(tsne.kl_divergence_))

@@ -30,10 +30,8 @@ def palette_png(slots: np.ndarray, palette: np.ndarray) -> bytes:
 
     Parameters
     ----------
-    slots
-        uint8 (H, W), indices into the palette.
-    palette
-        uint8 (256, 4), RGBA.
+    slots : uint8 (H, W), indices into the palette.
+    palette : uint8 (256, 4), RGBA.
     """
     if slots.ndim != 2 or slots.dtype != np.uint8 or not slots.size:
         raise _misfit("slots", slots, "(H, W)")
@@ -85,16 +83,12 @@ def rgb_png(pixels: np.ndarray) -> bytes:
     fits = pixels.ndim == 3 and pixels.shape[2] in (3, 4)
     if not fits or pixels.dtype != np.uint8 or not pixels.size:
         raise _misfit("pixels", pixels, "(H, W, 3 or 4)")
-    return _file(Image.fromarray(pixels))
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", **FAST)
+    return file.getvalue()
 
 
 def _misfit(what: str, array: np.ndarray, expected: str) -> InputError:
     return InputError(
         f"{what} of {array.dtype} {array.shape} do not fit; expected uint8 {expected}, not empty"
     )
-
-
-def _file(image: Image.Image) -> bytes:
-    file = BytesIO()
-    image.save(file, "PNG", **FAST)
-    return file.getvalue()

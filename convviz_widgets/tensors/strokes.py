@@ -1,4 +1,4 @@
-"""Brush: which pixels of a small picture a stroke covers, and how much of each."""
+"""Strokes of a brush and points, as pixels of a picture; and which points a line encloses."""
 
 from __future__ import annotations
 
@@ -10,11 +10,6 @@ import numpy as np
 from matplotlib.path import Path
 
 from convviz_widgets.errors import InputError
-
-SHAPES = ("circle", "square", "triangle", "diamond")
-
-SAMPLES = 8
-"""Subpixels along each side of a pixel, for smooth edges."""
 
 Point = tuple[float, float]
 """Column and row, in pixels of the picture from its top left corner; 0.5, 0.5 is the middle of the
@@ -38,10 +33,8 @@ class Brush:
 
         Parameters
         ----------
-        points
-            At least one; they are joined by straight lines.
-        height, width
-            Of the picture, in pixels.
+        points : at least one; they are joined by straight lines.
+        height, width : of the picture, in pixels.
 
         Returns
         -------
@@ -88,8 +81,14 @@ def _distance(start: Point, end: Point, rows: np.ndarray, columns: np.ndarray) -
     return np.hypot(from_x - along * right, from_y - along * down)
 
 
+SHAPES = ("circle", "square", "triangle", "diamond")
+
+SAMPLES = 8
+"""Subpixels along each side of a pixel, for smooth edges."""
+
+
 @dataclass(frozen=True, eq=False)
-class Points:
+class PointGroup:
     """Points that look alike.
 
     Attributes
@@ -106,13 +105,13 @@ class Points:
     opacity: float
 
 
-def paint_points(side: int, groups: Sequence[Points], radius: float) -> np.ndarray:
+def paint_points(side: int, groups: Sequence[PointGroup], radius: float) -> np.ndarray:
     """Return a square of points as uint8 RGBA (side, side, 4), later groups over earlier ones."""
     reach = _reach(radius)
     width = side + 2 * reach  # so that every stamp fits
     painted = np.zeros((width * width, 4), np.float32)  # colour times opacity, opacity
     for group in groups:
-        cover = group.opacity * _covered(group, radius, reach, width)
+        cover = group.opacity * _cover(group, radius, reach, width)
         there = np.flatnonzero(cover)
         share = cover[there, None]
         above = np.append(np.array(group.colour, np.float32), 1) * share
@@ -125,7 +124,7 @@ def paint_points(side: int, groups: Sequence[Points], radius: float) -> np.ndarr
     return np.concatenate([colours, 255 * opacity], axis=2).round().astype(np.uint8)
 
 
-def _covered(group: Points, radius: float, reach: int, width: int) -> np.ndarray:
+def _cover(group: PointGroup, radius: float, reach: int, width: int) -> np.ndarray:
     """Return how much of each pixel some point covers, 0 to 1, (width²,)."""
     known = group.places[np.isfinite(group.places).all(axis=1)]
     column, row = np.floor(known).astype(np.int64).clip(0, width - 2 * reach - 1).T + reach

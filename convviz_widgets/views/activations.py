@@ -1,4 +1,4 @@
-"""ActivationMosaic: the activation maps of every channel of a layer, side by side."""
+"""ActivationMosaic: the maps of all channels of a layer; ActivationMap: that of one, enlarged."""
 
 from __future__ import annotations
 
@@ -163,6 +163,12 @@ class ActivationMap(MosaicView):
             line(side_choice(self)),
         ]
 
+    def build(self) -> Sequence[Widget]:
+        """Return what every mosaic has; the pointer is followed from pixel to pixel."""
+        parts = super().build()
+        self.raster.on_move(self._moved, self._left)
+        return parts
+
     def tiles(self, selection: Selection) -> Tiles:
         """Return the one map."""
         maps = as_maps(self.state.recorded(side=self.side, selection=selection))  # (C, H, W)
@@ -206,8 +212,11 @@ class ActivationMap(MosaicView):
 
     _place: tuple[int, int] | None = None
 
-    def _arrow(self, dx: int, dy: int) -> None:
-        self.guarded(lambda: self.step(dx + dy))
+    def _point(self, tile: int | None) -> None:
+        """Do nothing: see `_moved`."""
+
+    def _move_on(self, by: int) -> None:
+        self.guarded(lambda: self.step(by))
 
     def _left(self) -> None:
         self._hovered = self._place = None

@@ -1,4 +1,4 @@
-"""ActivationHistogram: how the values of a channel, or of a whole layer, are distributed."""
+"""ActivationHistogram and WeightHistogram: how the values of a layer or channel are distributed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from traitlets import Enum
 
 from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.tensors import full_limits, histogram, summary, to_display_array
-from convviz_widgets.views.filter_noise import as_filters, filter_layer, shown_as
+from convviz_widgets.views.filter_layers import as_filters, filter_layer, shown_as
 from convviz_widgets.widgets.controls import SIDES, choice, line, side_choice
 from convviz_widgets.widgets.histogram_view import Counted, HistogramView, non_finite, widened
 from convviz_widgets.widgets.view import ViewOptions
@@ -61,7 +61,7 @@ class ActivationHistogram(HistogramView):
             line(side_choice(self)),
         ]
 
-    def count(self, selection: Selection) -> Counted:
+    def compute(self, selection: Selection) -> Counted:
         """Count the values that are not exactly zero."""
         layer = to_display_array(self.state.recorded(side=self.side, selection=selection))
         values = layer[selection.channel] if self.scope == "channel" else layer
@@ -112,7 +112,7 @@ class WeightHistogram(HistogramView):
         """Return the scope."""
         return [line(choice(self, "scope", "Of the", WEIGHT_SCOPES, 150))]
 
-    def count(self, selection: Selection) -> Counted:
+    def compute(self, selection: Selection) -> Counted:
         """Count the weights."""
         info = filter_layer(self.state, selection.layer)
         weight = self.state.weight(info.name, selection=selection)

@@ -42,7 +42,7 @@ class Strips(Tiles):
 
     factors: tuple[int, ...] = ()
     change: tuple[float, ...] = ()
-    """Of each factor that is shown, in units of the pictures."""
+    """How much each factor that is shown changes the pictures, in their units."""
     settings: tuple[float, ...] = ()
     """What the factor is set to, along a strip."""
     code: tuple[float, ...] = ()

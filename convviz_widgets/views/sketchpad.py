@@ -1,4 +1,4 @@
-"""Sketchpad: the selected image to be painted over, and every view follows."""
+"""Sketchpad: paint over the selected image, and every view follows."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from convviz_widgets.widgets.text import ACCENT
 from convviz_widgets.widgets.view import ViewOptions
 
 SIDE = 296
-"""Of the frame in CSS pixels."""
+"""Side of the frame in CSS pixels."""
 
 LARGEST = 16
 """The largest brush, in pixels of the picture, or half of it where that is less."""
@@ -45,7 +45,7 @@ PAINTS = {
     "picked colour": PICKED,
     "eraser: the image": IMAGE,
 }
-"""What there is to paint with: a colour by its hexadecimal digits, or by what it is taken from."""
+"""Paints by their names on the page: hexadecimal digits, or what the colour is taken from."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Sheet:
     png: bytes
     width: int
     height: int
-    """In screen pixels."""
+    """Height; both are in screen pixels."""
     scale: float
     """Screen pixels for each pixel of the picture."""
     image: int
@@ -105,7 +105,7 @@ class Sketchpad(View):
     soft = Bool(False, help="Whether the brush fades towards its rim.").tag(option=True)
 
     def __init__(self, state: ModelState, **options: Unpack[SketchpadOptions]) -> None:
-        self._easel, self._ticker = Easel(), Ticker(self._frame)
+        self._painter = StrokePainter(state, self.guarded)
         self._scale = 1.0
         super().__init__(state, **options)
 
@@ -123,46 +123,24 @@ class Sketchpad(View):
     def build(self) -> Sequence[Widget]:
         """Return the brush's controls, the sheet, and what else may be put on it."""
         soft = switch(self, "soft", "soft", 70)
-        after = self._sources()
-        self.raster = Raster(SIDE, SIDE, before=soft, after=after.children[0], hold=self.state.hold)
+        self._buttons = SheetButtons(self)
+        after = self._buttons.children[0]
+        self.raster = Raster(SIDE, SIDE, before=soft, after=after, hold=self.state.hold)
         self.raster.add_class("cvw-pad")
-        self.raster.on_stroke(self._pressed, self._moved, self._lifted)
+        self.raster.on_stroke(
+            self._pressed,
+            lambda x, y: self._painter.move(self._point(x, y)),
+            self._painter.lift,
+        )
         self.raster.on_arrow(lambda _dx, _dy: None)  # but Tab and Escape lead out
         most = max(1, min(LARGEST, min(self.state.image_set.shape[1:]) // 2))
         brush = line(
             choice(self, "paint", "Paint", list(PAINTS.items()), 214),
-            self._picker(),
+            _colour_picker(self),
             slider(self, "size", "Size", max(most, self.size), 204),
             soft,
         )
-        return [brush, HBox([self.raster, after], layout=Layout(flex="0 0 auto"))]
-
-    def _picker(self) -> ColorPicker:
-        """Return the field for a colour; whoever picks one paints with it."""
-        picker = named(
-            ColorPicker(value=self.colour, concise=True, layout=Layout(width="40px")), "Colour"
-        )
-
-        def pick() -> None:
-            self.colour, self.paint = picker.value, PICKED
-
-        picker.observe(lambda _change: self.guarded(pick), names="value")
-        return picker
-
-    def _sources(self) -> VBox:
-        """Return the buttons that change the whole sheet."""
-        wide = {"width": "150px", "flex": "0 0 auto", "margin": "2px 0 2px 12px"}
-        clear = Button(description="Clear", layout=Layout(**wide))
-        clear.on_click(lambda _button: self.guarded(self.clear))
-        back = Button(description="Back to the image", layout=Layout(**wide))
-        back.on_click(lambda _button: self.guarded(lambda: self.state.select(drawing=None)))
-        self._upload = FileUpload(accept="image/*", description="Upload", layout=Layout(**wide))
-        self._upload.observe(self._uploaded, names="value")
-        last = len(self.state.image_set) - 1
-        self._number = BoundedIntText(min=0, max=last, description="Image", layout=Layout(**wide))
-        self._number.style.description_width = "initial"
-        self._number.observe(self._numbered, names="value")
-        return VBox([clear, back, self._upload, self._number], layout=Layout(flex="0 0 auto"))
+        return [brush, HBox([self.raster, self._buttons], layout=Layout(flex="0 0 auto"))]
 
     # -- show ---------------------------------------------------------------------------------
 
@@ -175,7 +153,7 @@ class Sketchpad(View):
         shown = np.asarray(Image.fromarray(display).reduce(reduce))  # (h, w, 3), the mean of each
         caption = (
             f"{selection.image_name} · {width} × {height} pixels, "
-            f"{self._changed(selection)} · n = 1 image"
+            f"{_changed(self.state, selection)} · n = 1 image"
         )
         if reduce > 1:
             caption += f" · each pixel the mean of {reduce}×{reduce}"
@@ -192,20 +170,13 @@ class Sketchpad(View):
         """Send the picture and the number of the image."""
         self._scale = result.scale
         self.raster.show(result.png, result.width, result.height)
-        self._number.value = result.image
+        self._buttons.show_number(result.image)
         self.say(result.caption)
 
     def close(self) -> None:
         """Act on no stroke any more."""
-        self._ticker.close()
+        self._painter.ticker.close()
         super().close()
-
-    def _changed(self, selection: Selection) -> str:
-        if selection.drawing is None:
-            return "as they are"
-        original = self.state.image_set.input(selection.image)[0]
-        other = (selection.drawing.input != original).any(dim=0)
-        return f"{int(other.sum()):,} of them other than in the image"
 
     def _show_problem(self, problem: str, hide: bool = False) -> None:
         super()._show_problem(problem, hide)
@@ -218,7 +189,7 @@ class Sketchpad(View):
         colour = WHITE if self.paint == BLACK else BLACK
         with self.state.hold() as selection:
             original = self.state.image_set.input(selection.image)[0]
-            plain = mixed(colour, original, self.state.image_set.preprocessing)
+            plain = values_of(colour, original, self.state.image_set.preprocessing)
             self.state.select(drawing=plain.to(original).expand_as(original))
 
     def upload(self, name: str, content: bytes) -> None:
@@ -246,57 +217,76 @@ class Sketchpad(View):
     @property
     def frames(self) -> int:
         """How many frames the strokes so far have taken."""
-        return self._ticker.count
+        return self._painter.ticker.count
 
     def wait(self, timeout: float | None = None) -> bool:
         """Return once all strokes are painted; False when ``timeout`` seconds have passed."""
-        return self._ticker.wait(timeout)
+        return self._painter.ticker.wait(timeout)
 
     def _pressed(self, x: float, y: float) -> None:
         name = self.colour if self.paint == PICKED else self.paint
-        self._easel.press(self._point(x, y), Brush(self.size, self.soft), name)
-        self._ticker.ask()
-
-    def _moved(self, x: float, y: float) -> None:
-        self._easel.move(self._point(x, y))
-        self._ticker.ask()
-
-    def _lifted(self) -> None:
-        self._easel.lift()
+        self._painter.press(self._point(x, y), Brush(self.size, self.soft), name)
 
     def _point(self, x: float, y: float) -> tuple[float, float]:
         """Return column and row in the picture of a place on the canvas."""
         return x / self._scale, y / self._scale
 
-    def _frame(self) -> None:
-        """Paint what was noted since the frame before; the thread of the ticker comes here."""
-        self.guarded(self._paint_noted)
 
-    def _paint_noted(self) -> None:
-        with self.state.hold() as selection:
-            picture = self.state.input(selection=selection)
-            drawing = self._easel.paint(selection.shown, picture, self._mix)
-            if drawing is not None:
-                self.state.select(drawing=drawing)
+def _changed(state: ModelState, selection: Selection) -> str:
+    """Say how much of the image has been painted over."""
+    if selection.drawing is None:
+        return "as they are"
+    original = state.image_set.input(selection.image)[0]
+    other = (selection.drawing.input != original).any(dim=0)
+    return f"{int(other.sum()):,} of them other than in the image"
 
-    def _mix(self, name: str) -> Tensor:
-        images = self.state.image_set
-        return mixed(name, images.input(self.state.selection.image)[0], images.preprocessing)
+
+def _colour_picker(pad: Sketchpad) -> ColorPicker:
+    """Return the field for a colour; the one that is picked is painted with."""
+    picker = named(
+        ColorPicker(value=pad.colour, concise=True, layout=Layout(width="40px")), "Colour"
+    )
+
+    def pick() -> None:
+        pad.colour, pad.paint = picker.value, PICKED
+
+    picker.observe(lambda _change: pad.guarded(pick), names="value")
+    return picker
+
+
+class SheetButtons(VBox):
+    """What takes the place of the whole picture: nothing, the image, an upload, another image."""
+
+    def __init__(self, pad: Sketchpad) -> None:
+        self._pad, state = pad, pad.state
+        wide = {"width": "150px", "flex": "0 0 auto", "margin": "2px 0 2px 12px"}
+        clear = Button(description="Clear", layout=Layout(**wide))
+        clear.on_click(lambda _button: pad.guarded(pad.clear))
+        back = Button(description="Back to the image", layout=Layout(**wide))
+        back.on_click(lambda _button: pad.guarded(lambda: state.select(drawing=None)))
+        self._upload = FileUpload(accept="image/*", description="Upload", layout=Layout(**wide))
+        self._upload.observe(self._uploaded, names="value")
+        last = len(state.image_set) - 1
+        self._number = BoundedIntText(min=0, max=last, description="Image", layout=Layout(**wide))
+        self._number.style.description_width = "initial"
+        self._number.observe(self._numbered, names="value")
+        buttons = [clear, back, self._upload, self._number]
+        super().__init__(buttons, layout=Layout(flex="0 0 auto"))
+
+    def show_number(self, image: int) -> None:
+        """Show which image is selected."""
+        self._number.value = image
 
     def _uploaded(self, change: Any) -> None:
         if not change.new:
             return
         (*_, given) = change.new
-        self.guarded(lambda: self.upload(str(given["name"]), bytes(given["content"])))
+        self._pad.guarded(lambda: self._pad.upload(str(given["name"]), bytes(given["content"])))
         self._upload.value = ()  # so that the same file can be taken once more
 
     def _numbered(self, change: Any) -> None:
-        if not self.state.publishing_here():
-            self.guarded(lambda: self.state.select(image=change.new))
-
-
-Mix = Callable[[str], Tensor]
-"""From the name of a paint to its values, (C, 1, 1) or (C, H, W) as the model takes them."""
+        if not self._pad.state.publishing_here():
+            self._pad.guarded(lambda: self._pad.state.select(image=change.new))
 
 
 @dataclass(frozen=True)
@@ -334,56 +324,72 @@ class Stroke:
         return torch.where(coverage > 0, mixed, self._picture)  # 0 × infinity is no number
 
 
-class Easel:
-    """Holds the stroke under way, on whatever picture is selected.
+class StrokePainter:
+    """Paints strokes onto whatever picture is selected, all that was noted once a frame.
 
-    `press`, `move` and `lift` only note what happened; `paint` does all of it.
+    `press`, `move` and `lift` only note what happened. A stroke that began on another picture is
+    over.
+
+    Parameters
+    ----------
+    guarded
+        Does what it is given, and says on the page what cannot be done.
+
+    Attributes
+    ----------
+    ticker : counts the frames, and can be waited for.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, state: ModelState, guarded: Callable[[Callable[[], Any]], Any]) -> None:
+        self._state = state
         self._noted: deque[Press | Point | None] = deque()
         self._stroke: Stroke | None = None
         self._on: Shown | None = None
+        self.ticker = Ticker(lambda: guarded(self._paint))
 
     def press(self, point: Point, brush: Brush, paint: str) -> None:
         """Begin a stroke."""
         self._noted.append(Press(point, brush, paint))
+        self.ticker.ask()
 
     def move(self, point: Point) -> None:
         """Go on with it."""
         self._noted.append(point)
+        self.ticker.ask()
 
     def lift(self) -> None:
         """End it."""
         self._noted.append(None)
 
-    def paint(self, shown: Shown, picture: Tensor, mix: Mix) -> Drawing | None:
-        """Return what is shown, with all on it that was noted; None where that is nothing.
+    def _paint(self) -> None:
+        """Paint what was noted since the frame before; the thread of the ticker comes here."""
+        with self._state.hold() as selection:
+            shown = selection.shown
+            if shown != self._on:
+                self._stroke = None
+            before = self._state.input(selection=selection)
+            painted = self._painted(before, image_of(shown))
+            if painted is not before:
+                self._on = Drawing(image_of(shown), painted, _how(shown))
+                self._state.select(drawing=self._on)
 
-        Parameters
-        ----------
-        shown, picture
-            What is selected, and its values (C, H, W). A stroke that began on another is over.
-        mix
-            Gives the values of a paint.
-        """
-        if shown != self._on:
-            self._stroke = None
-        before = picture
+    def _painted(self, picture: Tensor, image: int) -> Tensor:
+        """Return the picture (C, H, W) with all on it that was noted."""
         while self._noted:
             noted = self._noted.popleft()
             if isinstance(noted, Press):
-                self._stroke = Stroke(noted, picture, mix(noted.paint))
+                self._stroke = Stroke(noted, picture, self._values(noted.paint, image))
             elif self._stroke is not None and noted is not None:
                 self._stroke.go_to(noted)
             if self._stroke is not None and (noted is None or not self._noted):
                 picture = self._stroke.painted
             if noted is None:
                 self._stroke = None
-        if picture is before:
-            return None
-        self._on = Drawing(image_of(shown), picture, _how(shown))
-        return self._on
+        return picture
+
+    def _values(self, paint: str, image: int) -> Tensor:
+        images = self._state.image_set
+        return values_of(paint, images.input(image)[0], images.preprocessing)
 
 
 def _how(shown: Shown) -> str:
@@ -393,7 +399,7 @@ def _how(shown: Shown) -> str:
     return before if over in before else f"{before}, {over}".lstrip(", ")
 
 
-def mixed(paint: str, original: Tensor, preprocessing: Preprocessing) -> Tensor:
+def values_of(paint: str, original: Tensor, preprocessing: Preprocessing) -> Tensor:
     """Return the values of a paint, (C, 1, 1), or (C, H, W) for the image itself.
 
     Parameters

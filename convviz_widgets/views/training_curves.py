@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Unpack
@@ -18,10 +18,18 @@ from convviz_widgets.record import Pair, Run, Series
 from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.tensors import SMOOTHING, smooth, thin
 from convviz_widgets.widgets import View, close_tree
-from convviz_widgets.widgets.controls import choice, icon_button, line, named, switch
-from convviz_widgets.widgets.plot import Plot, colour_of, make_plot
+from convviz_widgets.widgets.controls import (
+    choice,
+    icon_button,
+    legend_entry,
+    line,
+    move_clock,
+    named,
+    switch,
+)
+from convviz_widgets.widgets.plot import Plot, colour_of, draw_line, make_plot
 from convviz_widgets.widgets.raster import Overlay
-from convviz_widgets.widgets.text import ACCENT, Text
+from convviz_widgets.widgets.text import Text
 from convviz_widgets.widgets.view import ViewOptions
 
 SMOOTHINGS = (0.0, 0.6, SMOOTHING, 0.99)
@@ -31,7 +39,7 @@ CLICK = 4
 
 
 @dataclass(frozen=True)
-class Drawing:
+class ShownCurves:
     """All curves, the part of the axis that is shown, and the cursor."""
 
     curves: tuple[Curve, ...]
@@ -103,7 +111,7 @@ class TrainingCurves(View):
 
     def build(self) -> Sequence[Widget]:
         """Return switches, the plot's frame, and the list of metrics with its filter."""
-        self._reset = icon_button(self, "expand", "show all steps", lambda: self._zoom(None))
+        self._reset = icon_button(self, "expand", "show all steps", self.show_all_steps)
         options = [(f"{value:g}", value) for value in SMOOTHINGS]
         controls = line(
             choice(self, "smoothing", "Smoothing", options, 150),
@@ -120,9 +128,9 @@ class TrainingCurves(View):
         self._legend = HBox(layout=Layout(overflow="hidden", flex="0 0 auto", min_height="22px"))
         width, height = self.frame
         self._place = VBox(layout=Layout(width=f"{width}px", height=f"{height}px", margin="0"))
+        self._metric_plot: MetricPlot | None = None
         self.plot: Plot | None = None
-        self._looks: tuple[tuple[str, str, bool], ...] = ()
-        self._marks: list[tuple[Lines, Lines]] = []
+        self.overlay: Overlay | None = None
         self.curves: tuple[Curve, ...] | None = None
         self._prepared: tuple[tuple[Any, ...], tuple[Curve, ...]] | None = None
         return [controls, self._legend, self._place, HBox([self._filter, self._list])]
@@ -134,7 +142,7 @@ class TrainingCurves(View):
 
     # -- compute ------------------------------------------------------------------------------
 
-    def compute(self, selection: Selection) -> Drawing:
+    def compute(self, selection: Selection) -> ShownCurves:
         """Return the curves, thinned to the width of the plot.
 
         Raises
@@ -155,7 +163,7 @@ class TrainingCurves(View):
                 for tag in chosen
             )
             self._prepared = wanted, curves
-        return Drawing(self._prepared[1], span, selection.step)
+        return ShownCurves(self._prepared[1], span, selection.step)
 
     def shown_tags(self) -> tuple[str, ...]:
         """Return the metrics that are shown: those chosen, else those named after the quantity."""
@@ -172,62 +180,33 @@ class TrainingCurves(View):
 
     # -- draw ---------------------------------------------------------------------------------
 
-    def draw(self, result: Drawing) -> None:
+    def draw(self, result: ShownCurves) -> None:
         """Send the curves, the list and the cursor."""
         self._fill_list()
         for part in (self._place, self._legend):
             part.layout.display = "" if result.curves else "none"
         if not result.curves:
-            self.curves, self._place.children = (), []
+            self.curves = ()
+            self._figure_frames.empty(self._place)
             self.say(_what_would_fill_it(self.quantity, tuple(self._metrics())))
             return
-        plot = self._current_plot()
+        if self._metric_plot is None:
+            self._metric_plot = self._make_plot()
+        self.reveal(self._place, self._metric_plot.overlay)
         if result.curves is not self.curves:
             self.curves = result.curves
-            self._show_curves(plot, result)
-        self.overlay.paint(partial(_cursor, plot=plot, step=result.step))
+            self._metric_plot.show(result.curves, result.span)
+        self._metric_plot.mark(result.step)
         self.say(_caption(result, self.smoothing, self._span is not None))
 
-    def _current_plot(self) -> Plot:
-        if self.plot is None:
-            width, height = self.frame
-            self.plot = make_plot(width, height, "step", "value", logarithmic=self.logarithmic)
-            self.overlay = Overlay(
-                self.plot.figure, before=self._reset, after=self._filter, hold=self.state.hold
-            )
-            self.overlay.resize(width, height)
-            self.overlay.on_click(self._pressed)
-            self.overlay.on_release(self._released)
-            self.overlay.on_arrow(self._arrow)
-        self._place.children = [self.overlay]
-        return self.plot
-
-    def close(self) -> None:
-        """Close the figure as well, which is not below the view while it is hidden."""
-        if getattr(self, "plot", None) is not None:
-            close_tree(self.overlay)
-        super().close()
-
-    def _shown(self, change: Any) -> None:
-        # In a hidden tab a figure has no size: made there, when the page is reloaded, it fails.
-        if self.plot is not None:
-            self._place.children = [self.overlay] if self.visible and self.curves else []
-        super()._shown(change)
-
-    def _show_curves(self, plot: Plot, result: Drawing) -> None:
-        looks = tuple((curve.tag, curve.colour, curve.dashed) for curve in result.curves)
-        if looks != self._looks:
-            self._looks = looks
-            for mark in plot.figure.marks:
-                mark.close()  # alone: its scales are those of the axes
-            for key in self._legend.children:
-                close_tree(key)
-            self._marks = [marks_of(curve, plot) for curve in result.curves]
-            plot.figure.marks = [mark for marks in self._marks for mark in marks]
-            self._legend.children = [_key(*look) for look in looks]
-        for marks, curve in zip(self._marks, result.curves, strict=True):
-            move(marks, curve)
-        plot.show(result.span, heights(result.curves, self.logarithmic))
+    def _make_plot(self) -> MetricPlot:
+        plot = MetricPlot(
+            *self.frame, self.logarithmic, self._legend, zoomed=self._zoom, picked=self._go_to
+        )
+        self.plot, self.overlay = plot.plot, (overlay := plot.overlay)
+        overlay.before, overlay.after, overlay.hold = self._reset, self._filter, self.state.hold
+        overlay.on_arrow(lambda dx, _dy: move_clock(self, dx))
+        return plot
 
     def _fill_list(self) -> None:
         words = self._filter.value.lower().split()
@@ -237,9 +216,9 @@ class TrainingCurves(View):
         self._list.value = tuple(tag for tag in self.shown_tags() if tag in found)
 
     def _option_changed(self, change: Any) -> None:
-        if change.name == "logarithmic" and self.plot is not None:
-            close_tree(self.overlay)  # another kind of scale needs another figure
-            self.plot, self.curves, self._looks = None, None, ()
+        if change.name == "logarithmic" and self._metric_plot is not None:
+            self._figure_frames.close()  # another kind of scale needs another figure
+            self._metric_plot = self.plot = self.overlay = self.curves = None
         super()._option_changed(change)
 
     def show_all_steps(self) -> None:
@@ -254,44 +233,14 @@ class TrainingCurves(View):
             hidden = [tag for tag in self.shown_tags() if tag not in self._list.options]
             self.tags = (*hidden, *change.new)
 
-    def _pressed(self, x: int, _y: int) -> None:
-        self._from = x
-
-    def _released(self, x: int, _y: int) -> None:
-        if self.plot is None:
-            return
-        low, high = sorted((self._from, x))
-        if high - low > CLICK:
-            self._zoom((self.plot.to_value(low), self.plot.to_value(high)))
-        else:
-            steps = np.asarray(self.state.steps)
-            nearest = int(np.abs(steps - self.plot.to_value(x)).argmin())
-            self.state.select(checkpoint=nearest)
-
-    def _arrow(self, dx: int, _dy: int) -> None:
-        moved = self.state.selection.checkpoint + dx
-        if 0 <= moved < len(self.state.steps):
-            self.state.select(checkpoint=moved)
+    def _go_to(self, step: float) -> None:
+        """Move the clock to the checkpoint nearest to a step."""
+        nearest = int(np.abs(np.asarray(self.state.steps) - step).argmin())
+        self.state.select(checkpoint=nearest)
 
     def _zoom(self, span: tuple[float, float] | None) -> None:
         self._span = span
         self.redraw()
-
-
-def _key(tag: str, colour: str, dashed: bool) -> HBox:
-    """Return the entry of a curve in the legend."""
-    swatch = VBox(layout=Layout(width="18px", height="4px", margin="9px 4px 0 6px"))
-    swatch.layout.border_top = f"3px {'dashed' if dashed else 'solid'} {colour}"
-    return HBox([swatch, Text(tag, "quiet")], layout=Layout(overflow="hidden"))
-
-
-def _cursor(canvas: Any, plot: Plot, step: int) -> None:
-    """Draw the clock's step as a line over the plot."""
-    x = plot.to_pixel(step)
-    if x is not None:
-        top, bottom = plot.top_and_bottom
-        canvas.line_width, canvas.stroke_style = 2, ACCENT
-        canvas.stroke_line(x, top, x, bottom)
 
 
 def _what_would_fill_it(quantity: str, known: Sequence[str]) -> str:
@@ -304,7 +253,7 @@ def _what_would_fill_it(quantity: str, known: Sequence[str]) -> str:
     )
 
 
-def _caption(drawing: Drawing, smoothing: float, zoomed: bool) -> str:
+def _caption(drawing: ShownCurves, smoothing: float, zoomed: bool) -> str:
     low, high = drawing.span
     counts = ", ".join(f"{curve.tag} n = {curve.points:,}" for curve in drawing.curves)
     part = "part of the run: " if zoomed else ""
@@ -329,6 +278,11 @@ class Curve:
     smoothed: np.ndarray
     points: int
     """How many points it was drawn from."""
+
+    @property
+    def line_style(self) -> str:
+        """Of its lines: solid or dashed."""
+        return "dashed" if self.dashed else "solid"
 
 
 def whole_span(
@@ -390,25 +344,96 @@ def make_curve(
     )
 
 
-def marks_of(curve: Curve, plot: Plot) -> tuple[Lines, Lines]:
-    """Return the lines of a curve: faint as recorded, strong smoothed; without their points."""
-    look = {
-        "x": np.zeros(1),
-        "y": np.zeros(1),
-        "scales": {"x": plot.x, "y": plot.y},
-        "colors": [curve.colour],
-        "line_style": "dashed" if curve.dashed else "solid",
-    }
-    return Lines(opacities=[0.3], stroke_width=1, **look), Lines(stroke_width=2, **look)
+class MetricPlot:
+    """The plot of some `Curve`s over the steps of a run, with the clock's step as cursor.
 
+    Parameters
+    ----------
+    width, height
+        Of the whole plot in pixels.
+    logarithmic
+        Whether the axis of values is.
+    legend
+        The row to write the entries of the curves into.
+    zoomed
+        Called with the first and the last step that the pointer is dragged over.
+    picked
+        Called with the step that is clicked.
 
-def move(marks: tuple[Lines, Lines], curve: Curve) -> None:
-    """Give the lines of a curve its points."""
-    faint, strong = marks
-    with faint.hold_sync():
-        faint.x, faint.y = curve.steps, curve.raw
-    with strong.hold_sync():
-        strong.x, strong.y = curve.smoothed_steps, curve.smoothed
+    Attributes
+    ----------
+    plot : the axes with their lines.
+    overlay : the widget that stands in the page.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        logarithmic: bool,
+        legend: HBox,
+        *,
+        zoomed: Callable[[tuple[float, float]], Any],
+        picked: Callable[[float], Any],
+    ) -> None:
+        self.plot = make_plot(width, height, "step", "value", logarithmic=logarithmic)
+        self.overlay = Overlay(self.plot.figure)
+        self.overlay.resize(width, height)
+        self.overlay.on_click(self._pressed)
+        self.overlay.on_release(self._released)
+        self._logarithmic, self._legend = logarithmic, legend
+        self._zoomed, self._picked = zoomed, picked
+        self._looks: tuple[tuple[str, str, bool], ...] = ()
+        self._marks: list[tuple[Lines, Lines]] = []
+        self._from = 0
+
+    def show(self, curves: tuple[Curve, ...], span: tuple[float, float]) -> None:
+        """Send the curves, and their legend if it is another one."""
+        looks = tuple((curve.tag, curve.colour, curve.dashed) for curve in curves)
+        if looks != self._looks:
+            self._looks = looks
+            self._make_lines(curves)
+        for (faint, strong), curve in zip(self._marks, curves, strict=True):
+            with faint.hold_sync(), strong.hold_sync():
+                faint.x, faint.y = curve.steps, curve.raw
+                strong.x, strong.y = curve.smoothed_steps, curve.smoothed
+        self.plot.show(span, heights(curves, self._logarithmic))
+
+    def mark(self, step: int) -> None:
+        """Draw the cursor at a step."""
+        self.overlay.paint(partial(draw_line, plot=self.plot, index=step))
+
+    def _make_lines(self, curves: tuple[Curve, ...]) -> None:
+        for mark in self.plot.figure.marks:
+            mark.close()  # alone: its scales are those of the axes
+        for entry in self._legend.children:
+            close_tree(entry)
+        self._marks = [self._lines_of(curve) for curve in curves]
+        self.plot.figure.marks = [mark for marks in self._marks for mark in marks]
+        self._legend.children = [
+            legend_entry(each.tag, each.colour, each.line_style) for each in curves
+        ]
+
+    def _lines_of(self, curve: Curve) -> tuple[Lines, Lines]:
+        """Return the lines of a curve: faint as recorded, strong smoothed; without their points."""
+        look = {
+            "x": np.zeros(1),
+            "y": np.zeros(1),
+            "scales": {"x": self.plot.x, "y": self.plot.y},
+            "colors": [curve.colour],
+            "line_style": curve.line_style,
+        }
+        return Lines(opacities=[0.3], stroke_width=1, **look), Lines(stroke_width=2, **look)
+
+    def _pressed(self, x: int, _y: int) -> None:
+        self._from = x
+
+    def _released(self, x: int, _y: int) -> None:
+        low, high = sorted((self._from, x))
+        if high - low > CLICK:
+            self._zoomed((self.plot.to_value(low), self.plot.to_value(high)))
+        else:
+            self._picked(self.plot.to_value(x))
 
 
 def heights(curves: Sequence[Curve], logarithmic: bool) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -15,20 +16,16 @@ from ipywidgets import (
     HBox,
     IntSlider,
     Layout,
+    Play,
     VBox,
     Widget,
 )
 
 from convviz_widgets.widgets.text import Text
+from convviz_widgets.widgets.widget_tree import listen
 
-SIDES = {"output": "out", "input (pre-activation)": "in"}
-"""Before or after the nonlinearity: what a layer puts out, and what an activation takes in."""
-
-STEPS = (("angle-left", "previous", -1), ("angle-right", "next", 1))
-"""Icon of each button, its word, and how far it goes."""
-
-NARROW = 300
-"""Pixels below which the buttons leave too little room for the text, and go under it."""
+LABELLED: dict[str, Any] = {"style": {"description_width": "initial"}}
+"""Lets a label be as wide as it is."""
 
 
 def line(*controls: Widget) -> HBox:
@@ -53,14 +50,11 @@ def last_control(rows: Sequence[Widget]) -> Any:
 
 def choice(view: Any, name: str, label: str, options: Sequence[Any], width: int = 190) -> Dropdown:
     """Return a drop-down for the option ``name`` of a view."""
-    control = Dropdown(
-        options=list(options),
-        value=getattr(view, name),
-        description=label,
-        layout=Layout(width=f"{width}px", flex="0 0 auto"),
-        style={"description_width": "initial"},
-    )
-    return _tied(view, name, control)
+    return _tied(view, name, Dropdown, label, width, options=list(options), **LABELLED)
+
+
+SIDES = {"output": "out", "input (pre-activation)": "in"}
+"""Before or after the nonlinearity: what a layer puts out, and what an activation takes in."""
 
 
 def side_choice(view: Any) -> Dropdown:
@@ -70,39 +64,33 @@ def side_choice(view: Any) -> Dropdown:
 
 def switch(view: Any, name: str, label: str, width: int = 170) -> Checkbox:
     """Return a check box for the option ``name`` of a view."""
-    control = Checkbox(
-        value=getattr(view, name),
-        description=label,
-        indent=False,
-        layout=Layout(width=f"{width}px", flex="0 0 auto"),
-    )
-    return _tied(view, name, control)
+    return _tied(view, name, Checkbox, label, width, indent=False)
 
 
 def number(view: Any, name: str, label: str, width: int = 140) -> BoundedIntText:
     """Return a field for the whole number of the option ``name`` of a view, from 0."""
-    control = BoundedIntText(
-        value=getattr(view, name),
-        min=0,
-        max=1_000_000,
-        description=label,
-        layout=Layout(width=f"{width}px", flex="0 0 auto"),
-        style={"description_width": "initial"},
-    )
-    return _tied(view, name, control)
+    return _tied(view, name, BoundedIntText, label, width, min=0, max=1_000_000, **LABELLED)
 
 
 def slider(view: Any, name: str, label: str, most: int, width: int = 200) -> IntSlider:
     """Return a slider for the whole number of the option ``name`` of a view, from 1."""
-    control = IntSlider(
+    return _tied(view, name, IntSlider, label, width, min=1, max=most, **LABELLED)
+
+
+def _tied(view: Any, name: str, kind: Any, label: str, width: int, **traits: Any) -> Any:
+    """Return a control that writes its value into an option of a view, and follows it.
+
+    The option owns the value: it validates what the page sends, which may be anything.
+    """
+    control = kind(
         value=getattr(view, name),
-        min=1,
-        max=most,
         description=label,
         layout=Layout(width=f"{width}px", flex="0 0 auto"),
-        style={"description_width": "initial"},
+        **traits,
     )
-    return _tied(view, name, control)
+    control.observe(lambda change: setattr(view, name, change.new), names="value")
+    view.observe(lambda change: setattr(control, "value", change.new), names=name)
+    return control
 
 
 def icon_button(
@@ -131,26 +119,24 @@ def named(control: Any, name: str) -> Any:
     return control
 
 
-def _tied(view: Any, name: str, control: Any) -> Any:
-    """Write the control's value into the option, and the option's into the control.
-
-    The option owns the value: it validates what the page sends, which may be anything.
-    """
-    control.observe(lambda change: setattr(view, name, change.new), names="value")
-    view.observe(lambda change: setattr(control, "value", change.new), names=name)
-    return control
-
-
 def legend(*entries: tuple[str, str, str]) -> HBox:
     """Return a line of entries (name, colour, "solid" or "dashed")."""
     still = Layout(overflow="hidden", flex="0 0 auto", flex_flow="row wrap", min_height="22px")
-    return HBox([_entry(*entry) for entry in entries], layout=still)
+    return HBox([legend_entry(*entry) for entry in entries], layout=still)
 
 
-def _entry(name: str, colour: str, stroke: str) -> HBox:
+def legend_entry(name: str, colour: str, stroke: str) -> HBox:
+    """Return one entry: a piece of the line, and its name."""
     swatch = VBox(layout=Layout(width="18px", height="4px", margin="9px 4px 0 6px"))
     swatch.layout.border_top = f"3px {stroke} {colour}"
     return HBox([swatch, Text(name, "quiet")], layout=Layout(overflow="hidden", flex="0 0 auto"))
+
+
+STEPS = (("angle-left", "previous", -1), ("angle-right", "next", 1))
+"""Icon of each button, its word, and how far it goes."""
+
+BESIDE = 300
+"""Pixels of width from which on the buttons leave enough room for the text; else they go below."""
 
 
 class PointerLine(Box):
@@ -171,7 +157,7 @@ class PointerLine(Box):
     def __init__(
         self, view: Any, width: int, steps: str = "", step: Callable[[int], Any] | None = None
     ) -> None:
-        alone = width < NARROW
+        alone = width < BESIDE
         self._text = Text(kind="quiet", flex="0 0 100%" if alone else "1 1 0", min_width="0")
         self.buttons: tuple[Button, ...] = ()
         if step is not None and steps:
@@ -189,10 +175,55 @@ class PointerLine(Box):
         self._text.show(text)
 
     @property
-    def value(self) -> str:
-        """What the line says, as HTML."""
-        return str(self._text.value)
+    def text(self) -> str:
+        """What the line says."""
+        return self._text.text
 
     def first_button(self) -> Button | None:
         """Return the control that follows the picture, if there is one."""
         return next(iter(self.buttons), None)
+
+
+def move_clock(view: Any, by: int) -> None:
+    """Move the clock of a view by so many checkpoints, as far as there are some."""
+    state = view.state
+    moved = state.selection.checkpoint + by
+    if by and 0 <= moved < len(state.steps):
+        view.guarded(lambda: state.select(checkpoint=moved))
+
+
+class PageClock(Play):
+    """A clock that nobody sees: the page ticks, not the kernel, so it stops when nobody looks.
+
+    Its ticks arrive while a cell runs. It plays as long as ``playing`` is True.
+
+    Parameters
+    ----------
+    interval
+        Milliseconds from tick to tick.
+    ticked
+        Called at every tick.
+    hold
+        The state's ``hold``, where other threads start and stop the clock, too.
+    """
+
+    def __init__(
+        self,
+        interval: int,
+        ticked: Callable[[], Any],
+        hold: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    ) -> None:
+        unseen = Layout(display="none")
+        super().__init__(interval=interval, max=10**9, playing=False, layout=unseen)
+        self.observe(lambda _change: ticked(), names="value")
+        self._hold = hold
+        self._view_count = 0  # now the page says whenever it shows the clock
+        self.observe(lambda _change: self._start_anew(), names="_view_count")
+
+    def _start_anew(self) -> None:
+        """Let it begin to play: a page that shows it starts it only when it sees that."""
+        with self._hold():
+            playing: bool = self.playing  # type: ignore[has-type]
+            self.playing = False
+            self.playing = playing
+            listen(self)

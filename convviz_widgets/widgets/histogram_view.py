@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from bqplot import Axis, Bars, Figure, LinearScale
+from bqplot import Bars, Figure
 from ipywidgets import Box, Layout, Widget
 
-from convviz_widgets.state import Selection
 from convviz_widgets.tensors import Histogram, Limits
-from convviz_widgets.widgets.text import ACCENT, QUIET
-from convviz_widgets.widgets.view import View, close_tree
+from convviz_widgets.widgets.plot import Plot, make_plot
+from convviz_widgets.widgets.text import ACCENT
+from convviz_widgets.widgets.view import View
+
+MARGIN = {"top": 10, "bottom": 44, "left": 58, "right": 20}
 
 TICKS = 3
 """Parts that the ticks divide an axis into."""
@@ -39,17 +41,9 @@ class HistogramView(View):
     width: ClassVar[int] = 286
     frame: ClassVar[tuple[int, int]] = (284, 272)
 
-    def count(self, selection: Selection) -> Counted:
-        """Return the histogram."""
-        raise NotImplementedError
-
-    def controls(self) -> Sequence[Widget]:
-        """Return the row of controls for the view's options."""
-        return ()
-
     def build(self) -> Sequence[Widget]:
         """Return the controls and the frame that the figure will stand in."""
-        self._bars: Bars | None = None
+        self._plot: Plot | None = None
         width, height = self.frame
         size = {"width": f"{width}px", "height": f"{height}px"}
         self._frame = Box(layout=Layout(**size, flex="0 0 auto", overflow="hidden"))
@@ -62,77 +56,35 @@ class HistogramView(View):
         >>> int(cvw.WeightHistogram(state).counts.sum()) == state.weight().numel()
         True
         """
-        return np.zeros(0) if self._bars is None else np.asarray(self._bars.y)
+        return np.zeros(0) if self._plot is None else np.asarray(self._plot.figure.marks[0].y)
 
     @property
     def figure(self) -> Figure | None:
         """The figure in the page; None while the view is hidden."""
         return next(iter(self._frame.children), None)
 
-    def compute(self, selection: Selection) -> Counted:
-        """Return what is to be drawn."""
-        return self.count(selection)
-
     def draw(self, result: Counted) -> None:
         """Send positions and counts of the bars."""
-        if self._bars is None:
-            self._make_figure()  # when first shown: a hidden figure is never measured right
-        assert self._bars is not None
-        histogram = result.histogram
-        with self._x.hold_sync():
-            self._x.min, self._x.max = float(histogram.edges[0]), float(histogram.edges[-1])
-        self._y.max = _axis_end(int(histogram.counts.max(initial=0)))
-        with self._bars.hold_sync():
-            self._bars.x, self._bars.y = histogram.centers, histogram.counts.astype(float)
-        self._x_axis.label = result.quantity
+        if self._plot is None:
+            self._plot = self._make_plot()  # when first shown: a hidden figure has no size
+        plot, histogram = self._plot, result.histogram
+        ends = float(histogram.edges[0]), float(histogram.edges[-1])
+        plot.show(ends, (0.0, _axis_end(int(histogram.counts.max(initial=0)))))
+        (bars,) = plot.figure.marks
+        with bars.hold_sync():
+            bars.x, bars.y = histogram.centers, histogram.counts.astype(float)
+        plot.figure.axes[0].label = result.quantity
         self.say(result.caption)
-        self._place_figure()
+        self.reveal(self._frame, plot.figure)
 
-    def close(self) -> None:
-        """Close the figure as well, which is not below the view while it is hidden."""
-        if getattr(self, "_bars", None) is not None:  # a view that was refused has none
-            close_tree(self._figure)
-        super().close()
-
-    def _shown(self, change: Any) -> None:
-        super()._shown(change)
-        self._place_figure()
-
-    def _place_figure(self) -> None:
-        """Keep the figure in its frame only while the view is visible.
-
-        In a hidden tab a figure has no size; one that is made there, when the page is reloaded,
-        stays blank for ever.
-        """
-        placed = () if self._bars is None or not self.visible else (self._figure,)
-        if self._frame.children != placed:
-            self._frame.children = placed
-
-    def _make_figure(self) -> None:
-        self._x, self._y = LinearScale(allow_padding=False), LinearScale(min=0.0)
-        scales = {"x": self._x, "y": self._y}
-        self._bars = Bars(x=np.zeros(1), y=np.zeros(1), scales=scales, colors=[ACCENT])
-        line = {"num_ticks": TICKS + 1, "grid_lines": "none", "label_color": QUIET}
-        self._x_axis = Axis(scale=self._x, tick_format=".3~g", label_offset="32px", **line)
-        y_axis = Axis(
-            scale=self._y,
-            side="left",
-            label="count",
-            tick_format=".3~s",
-            label_offset="44px",
-            **line,
-        )
-        width, height = self.frame
-        self._figure = Figure(
-            marks=[self._bars],
-            axes=[self._x_axis, y_axis],
-            animation_duration=0,
-            fig_margin={"top": 10, "bottom": 44, "left": 58, "right": 20},
-            background_style={"fill": "transparent"},
-            padding_x=0.0,
-            padding_y=0.0,
-            layout=Layout(width=f"{width}px", height=f"{height}px", min_width="0"),
-        )
+    def _make_plot(self) -> Plot:
+        plot = make_plot(*self.frame, "", "count", margin=MARGIN)
+        across, up = plot.figure.axes
+        across.tick_format, up.tick_format, up.label_offset = ".3~g", ".3~s", "44px"
+        across.num_ticks = up.num_ticks = TICKS + 1
+        scales = {"x": plot.x, "y": plot.y}
+        plot.figure.marks = [Bars(x=np.zeros(1), y=np.zeros(1), scales=scales, colors=[ACCENT])]
+        return plot
 
 
 def _axis_end(count: int) -> float:

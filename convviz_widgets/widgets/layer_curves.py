@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
-from bqplot import Lines
+from bqplot import Mark
 
 from convviz_widgets.widgets.plot import (
-    PointedPlot,
+    CheckpointPlot,
     as_lines,
-    checkpoint_at,
     draw_line,
-    make_plot,
     mark_powers_of_ten,
-    mark_steps,
     mark_values,
-    span,
+    send,
 )
 from convviz_widgets.widgets.text import ACCENT, QUIET
-
-MARGIN = {"top": 10, "bottom": 44, "left": 50, "right": 12}
 
 REACH = 24
 """Pixels from a curve within which a click on the plot means its layer."""
@@ -43,95 +36,65 @@ class Curves:
     """Ends of the axis; None: those of the values."""
 
 
-class LayerCurves(PointedPlot):
+class LayerCurves(CheckpointPlot):
     """The plot of some `Curves`: grey, the selected layer in the accent colour, with a cursor.
 
-    Parameters
-    ----------
-    width, height
-        Of the whole plot in pixels.
-    picked
-        Called with the checkpoint and the layer of the curve that is clicked, None without one.
-    pointed
-        Called with what is under the pointer, in words.
-
-    Attributes
-    ----------
-    curves : those that are shown; None before the first.
+    ``picked`` is called with the checkpoint and the layer of the curve that is clicked, None
+    without one. `curves` are those that are shown; None before the first.
     """
 
-    def __init__(
-        self,
-        width: int,
-        height: int,
-        *,
-        picked: Callable[[int, str | None], Any],
-        pointed: Callable[[str], Any],
-    ) -> None:
-        super().__init__(make_plot(width, height, "step", "", margin=MARGIN), pointed)
-        line = {"x": np.zeros(1), "y": np.zeros(1), "scales": self._scales()}
-        self._others = Lines(colors=[QUIET], opacities=[0.6], stroke_width=1.2, **line)
-        self._chosen = Lines(colors=[ACCENT], stroke_width=2.5, **line)
-        self.plot.figure.marks = [self._others, self._chosen]
-        self.curves: Curves | None = None
-        self._picked = picked
+    curves: Curves | None = None
+
+    def marks(self) -> list[Mark]:
+        """Return the curves of all layers but one, and that one's."""
+        self._others = self.plot.new_line(colors=[QUIET], opacities=[0.6], stroke_width=1.2)
+        self._chosen = self.plot.new_line(colors=[ACCENT], stroke_width=2.5)
+        return [self._others, self._chosen]
 
     def show(self, curves: Curves, layer: str, index: int) -> None:
         """Send the curves, with ``layer`` selected and the cursor at a checkpoint."""
         self.curves = curves
-        plot = self.plot
-        plot.show(span(len(curves.steps)), curves.limits or _ends(curves.values))
-        mark_steps(plot, curves.steps)
-        (mark_powers_of_ten if curves.logarithmic else mark_values)(plot)
+        mark = mark_powers_of_ten if curves.logarithmic else mark_values
+        self.set_axes(curves.steps, curves.limits or _ends(curves.values), mark)
         others = [i for i, name in enumerate(curves.layers) if name != layer]
         chosen = [i for i, name in enumerate(curves.layers) if name == layer]
-        for mark, rows in ((self._others, others), (self._chosen, chosen)):
-            x, values = _measured(curves.values[rows])
-            with mark.hold_sync():
-                mark.visible = bool(values.size)
-                if values.size:
-                    mark.x, mark.y = as_lines(x, values)
-        self.overlay.paint(partial(draw_line, plot=plot, index=index))
+        send(self._others, *_measured(curves.values[others]))
+        send(self._chosen, *_measured(curves.values[chosen]))
+        self.overlay.paint(partial(draw_line, plot=self.plot, index=index))
 
-    def _scales(self) -> dict[str, Any]:
-        return {"x": self.plot.x, "y": self.plot.y}
-
-    def _nearest(self, x: int, y: int) -> tuple[int, str | None]:
-        """Return the checkpoint at a pixel, and the layer whose curve is within reach."""
+    def _layer_at(self, index: int, y: int) -> str | None:
+        """Return the layer whose curve is within reach of a pixel at a checkpoint."""
         curves = self.curves
         assert curves is not None
-        index = checkpoint_at(self.plot, x, len(curves.steps))
         top, bottom = self.plot.top_and_bottom
         low, high = self.plot.y.min, self.plot.y.max
         heights = bottom - (curves.values[:, index] - low) / (high - low) * (bottom - top)
         away = np.abs(heights - y)
         if not np.isfinite(away).any():
-            return index, None
+            return None
         nearest = int(np.nanargmin(away))
-        return index, curves.layers[nearest] if away[nearest] <= REACH else None
+        return curves.layers[nearest] if away[nearest] <= REACH else None
 
     def pick_at(self, x: int, y: int) -> None:
         """Pick the checkpoint at a pixel, and the layer of a curve within reach."""
-        if self.curves is not None:
-            self._picked(*self._nearest(x, y))
+        if self.steps:
+            index = self.checkpoint_at(x)
+            self._picked(index, self._layer_at(index, y))
 
-    def words_at(self, x: int, y: int) -> str | None:
-        """Say which step, layer and value lie at a pixel; None while there are no curves."""
-        if self.curves is None:
-            return None
-        index, layer = self._nearest(x, y)
-        step = f"step {self.curves.steps[index]:,}"
-        if layer is None:
+    def words_of(self, index: int, y: int) -> str:
+        """Say which step, layer and value lie at a checkpoint, ``y`` pixels from the top."""
+        curves, layer = self.curves, self._layer_at(index, y)
+        step = f"step {self.steps[index]:,}"
+        if curves is None or layer is None:
             return step
-        value = self.curves.values[self.curves.layers.index(layer), index]
-        shown = 10.0**value if self.curves.logarithmic else value
-        return f"{layer}, {step}: {shown:.3g}"
+        value = curves.values[curves.layers.index(layer), index]
+        return f"{layer}, {step}: {10.0**value if curves.logarithmic else value:.3g}"
 
 
 def _measured(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the checkpoints that have a value of some layer, and the values there."""
+    """Return the checkpoints that have a value of some curve, and the curves there."""
     known = np.isfinite(values).any(axis=0)
-    return np.flatnonzero(known).astype(float), values[:, known]
+    return as_lines(np.flatnonzero(known).astype(float), values[:, known])
 
 
 def _ends(values: np.ndarray) -> tuple[float, float]:

@@ -28,15 +28,12 @@ from convviz_widgets.tensors import (
     zero_anchored_limits,
 )
 from convviz_widgets.widgets.controls import PointerLine, last_control
-from convviz_widgets.widgets.raster import Raster
+from convviz_widgets.widgets.raster import TileRaster
 from convviz_widgets.widgets.text import in_words
 from convviz_widgets.widgets.view import View
 
 AUTOMATIC = "automatic"
 """Choose the colour map by the values: sequential from zero up, diverging for signed ones."""
-
-OPACITY = 0.6
-"""Of values that lie over a picture."""
 
 COLORMAPS = (AUTOMATIC, *dict.fromkeys(SEQUENTIAL + DIVERGING))
 
@@ -51,7 +48,7 @@ class Shown:
 
 
 class MosaicView(View):
-    """Show tiles in a `Raster`; a subclass says which tiles, and what a click on one means.
+    """Show tiles in a `TileRaster`; a subclass says which tiles, and what a click on one means.
 
     The picture is painted again when a field in ``repaints`` changes; a change of anything else
     only moves the highlight.
@@ -90,16 +87,16 @@ class MosaicView(View):
         self._hovered: int | None = None
         self._controls = list(self.controls())
         self._pointed = PointerLine(self, self.frame[0], self.steps, self.step)
-        before, after = last_control(self._controls), self._pointed.first_button()
-        self.raster = Raster(*self.frame, before=before, after=after, hold=self.state.hold)
-        self.raster.on_click(self._clicked)
-        self.raster.on_move(self._moved, self._left)
-        self.raster.on_arrow(self._arrow)
+        self.raster = TileRaster(
+            *self.frame,
+            picked=lambda tile: self.guarded(lambda: self.pick(tile)),
+            moved=self._move_on,
+            pointed=self._point,
+            before=last_control(self._controls),
+            after=self._pointed.first_button(),
+            hold=self.state.hold,
+        )
         return [*self._controls, self.raster, self._pointed]
-
-    def controls(self) -> Sequence[Widget]:
-        """Return the row of controls for the view's options."""
-        return ()
 
     def mosaic(self, tiles: Tiles) -> Mosaic:
         """Return where the tiles lie in the frame."""
@@ -133,12 +130,10 @@ class MosaicView(View):
         """Send the picture and the highlight."""
         self._shown_now = result
         picture, tile = result.picture, result.tile
-        mosaic = picture.mosaic
-        boxes = () if tile is None else (mosaic.box(tile),)
-        self.raster.show(picture.png, mosaic.width, mosaic.height, boxes)
+        self.raster.show_tiles(picture.png, picture.mosaic, tile)
         self.say(picture.tiles.caption + picture.reduction)
         named = self._hovered if self._hovered is not None else tile
-        known = named is not None and named < mosaic.count
+        known = named is not None and named < picture.mosaic.count
         self._pointed.show(self.describe(named, picture) if known and named is not None else "")
 
     def step(self, by: int) -> None:
@@ -172,28 +167,19 @@ class MosaicView(View):
         self._shown_now = None
         super()._option_changed(change)
 
-    def _clicked(self, x: int, y: int) -> None:
-        tile = self.painted.mosaic.tile_at(x, y) if self.painted else None
-        if tile is not None:
-            self.guarded(lambda: self.pick(tile))
-
-    def _arrow(self, dx: int, dy: int) -> None:
+    def _move_on(self, by: int) -> None:
+        """Pick the tile so many places on, if it is on the page."""
         shown = self._shown_now
-        if shown is None or shown.tile is None:
-            return
-        moved = shown.tile + dx + dy * shown.picture.mosaic.columns
-        if 0 <= moved < shown.picture.mosaic.count:
-            self.guarded(lambda: self.pick(moved))
+        if shown is not None and shown.tile is not None:
+            moved = shown.tile + by
+            if 0 <= moved < shown.picture.mosaic.count:
+                self.guarded(lambda: self.pick(moved))
 
-    def _moved(self, x: int, y: int) -> None:
+    def _point(self, tile: int | None) -> None:
         picture = self.painted  # another thread may paint a new one
-        tile = picture.mosaic.tile_at(x, y) if picture else None
         if picture is not None and tile is not None and tile != self._hovered:
-            self._hovered = tile
             self._pointed.show(self.describe(tile, picture))
-
-    def _left(self) -> None:
-        self._hovered = None
+        self._hovered = tile
 
 
 @dataclass(frozen=True)
@@ -297,24 +283,28 @@ def colour(values: np.ndarray, colormap: str = AUTOMATIC, each: bool = False) ->
     return Colouring(limits, colormap)
 
 
+OPACITY = 0.6
+"""Of values that lie over a picture."""
+
+
 def paint(tiles: Tiles, mosaic: Mosaic) -> Picture:
     """Paint the tiles onto a mosaic and return the file of the picture."""
     if tiles.colouring is None:
         pixels = mosaic.paint(to_rgba(_block_means(tiles.values, mosaic.reduce)), tiles.hatched)
         return Picture(rgb_png(pixels), mosaic, tiles)
-    values = _spread(tiles.values, mosaic.tile_height, mosaic.tile_width)
+    values = _resized(tiles.values, mosaic.tile_height, mosaic.tile_width)
     shown = mosaic.reduced(values, signed=tiles.colouring.signed)
     slots = quantize(normalize(shown, tiles.colouring.limits))
     colours = palette(tiles.colouring.colormap)
     if tiles.below is None:
         return Picture(palette_png(mosaic.paint(slots, tiles.hatched), colours), mosaic, tiles)
-    grey = _spread(tiles.below, mosaic.tile_height, mosaic.tile_width)[..., np.newaxis]
+    grey = _resized(tiles.below, mosaic.tile_height, mosaic.tile_width)[..., np.newaxis]
     behind = _block_means(grey, mosaic.reduce)
     blended = OPACITY * colours[slots][..., :3] / 255 + (1 - OPACITY) * behind
     return Picture(rgb_png(mosaic.paint(to_rgba(blended), tiles.hatched)), mosaic, tiles)
 
 
-def _spread(values: np.ndarray, height: int, width: int) -> np.ndarray:
+def _resized(values: np.ndarray, height: int, width: int) -> np.ndarray:
     """Return maps ``(n, h, w)`` at another size, each pixel the one that lies there."""
     if values.shape[1:] == (height, width):
         return values

@@ -5,17 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-from bqplot import Axis, Figure, LinearScale, LogScale, Mark
-from ipywidgets import Layout
+from bqplot import Axis, Figure, LinearScale, Lines, LogScale, Mark
+from ipywidgets import Box, Layout, VBox, Widget
 
 from convviz_widgets.widgets.raster import Overlay
 from convviz_widgets.widgets.text import ACCENT, QUIET
+from convviz_widgets.widgets.widget_tree import close_tree
 
 MARGIN = {"top": 10, "bottom": 44, "left": 62, "right": 14}
 """Around the plotting area, in pixels; room for ticks and labels."""
+
+COMPACT = {"top": 8, "bottom": 40, "left": 50, "right": 14}
+"""The same of a plot that is low."""
 
 CURVES = ("#3d8fd1", "#e08a00", "#2a9d6f", "#c0679f", "#7a6fd0", "#5d9cb0", "#9a8f2d")
 """Colours of curves that can be told apart on white and on black, by most colour-blind too
@@ -24,8 +28,8 @@ CURVES = ("#3d8fd1", "#e08a00", "#2a9d6f", "#c0679f", "#7a6fd0", "#5d9cb0", "#9a
 DASH = 0.3
 """Half the width of the curve of a single checkpoint, in places."""
 
-NARROW = 8
-"""Pixels of a place below which a frame would cover what it frames."""
+FRAMED = 8
+"""Pixels of a place from which on a frame around it leaves its middle free."""
 
 
 @dataclass
@@ -72,6 +76,12 @@ class Plot:
         """Return the value across that a pixel stands for, kept within the axis."""
         share = min(1.0, max(0.0, (pixel - self.margin["left"]) / self.columns))
         return float(self.x.min + share * (self.x.max - self.x.min))
+
+    def new_line(self, **style: Any) -> Lines:
+        """Return a line on these axes, hidden until `send` gives it points."""
+        scales = {"x": self.x, "y": self.y}
+        empty = {"x": np.zeros(1), "y": np.zeros(1), "scales": scales, "visible": False}
+        return Lines(**(empty | style))
 
     def show(self, x: tuple[float, float], y: tuple[float, float]) -> None:
         """Set the ends of both axes; ends that are the same are moved apart."""
@@ -169,6 +179,78 @@ def make_plot(
     return Plot(width, height, x, y, figure, margin)
 
 
+class CheckpointPlot(PointedPlot):
+    """A `PointedPlot` with a place across for each checkpoint, which a click picks.
+
+    A subclass makes its marks, and says what lies at a checkpoint.
+
+    Parameters
+    ----------
+    width, height
+        Of the whole plot in pixels.
+    picked
+        Called with the checkpoint that is clicked.
+    pointed
+        Called with what is under the pointer, in words.
+
+    Attributes
+    ----------
+    steps : those of the checkpoints; none before anything is shown.
+    """
+
+    label: ClassVar[str] = ""
+    """What the upright axis measures."""
+    margin: ClassVar[Mapping[str, int]] = COMPACT
+
+    def __init__(
+        self, width: int, height: int, picked: Callable[..., Any], pointed: Callable[[str], Any]
+    ) -> None:
+        super().__init__(make_plot(width, height, "step", self.label, margin=self.margin), pointed)
+        self.plot.figure.axes[1].label_offset = "38px"
+        self.plot.figure.marks = self.marks()
+        self.steps: tuple[int, ...] = ()
+        self._picked = picked
+
+    def marks(self) -> list[Mark]:
+        """Return the marks, still empty, those below first."""
+        raise NotImplementedError
+
+    def set_axes(
+        self,
+        steps: tuple[int, ...],
+        limits: tuple[float, float],
+        mark: Callable[[Plot], None] | None = None,
+    ) -> None:
+        """Show these steps across and ``limits`` up, whose ticks ``mark`` writes."""
+        self.steps = steps
+        self.plot.show(span(len(steps)), limits)
+        mark_steps(self.plot, steps)
+        (mark or mark_values)(self.plot)
+
+    def checkpoint_at(self, x: int) -> int:
+        """Return the checkpoint at a pixel across."""
+        return checkpoint_at(self.plot, x, len(self.steps))
+
+    def pick_at(self, x: int, y: int) -> None:
+        """Pick the checkpoint at a pixel."""
+        if self.steps:
+            self._picked(self.checkpoint_at(x))
+
+    def words_at(self, x: int, y: int) -> str | None:
+        """Say what lies at a pixel; None while there is nothing to see."""
+        return self.words_of(self.checkpoint_at(x), y) if self.steps else None
+
+    def words_of(self, index: int, y: int) -> str | None:
+        """Say what lies at a checkpoint, ``y`` pixels from the top; None for nothing."""
+        raise NotImplementedError
+
+
+def empty_frame(width: int, height: int) -> VBox:
+    """Return the box, of the size of a plot, in which the plot will stand once it is drawn."""
+    size = {"width": f"{width}px", "height": f"{height}px"}
+    return VBox(layout=Layout(**size, flex="0 0 auto", overflow="hidden"))
+
+
 def colour_of(name: str, names: Sequence[str]) -> str:
     """Return the colour of a curve: the same as long as the names are."""
     return CURVES[list(names).index(name) % len(CURVES)]
@@ -217,6 +299,20 @@ def as_lines(x: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return x, values
 
 
+def finite_points(row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the places of the finite values of a row, and these values."""
+    known = np.isfinite(row)
+    return np.flatnonzero(known).astype(float), row[known]
+
+
+def send(mark: Lines, x: np.ndarray, y: np.ndarray) -> None:
+    """Give a line its points; one that has none is hidden."""
+    with mark.hold_sync():
+        mark.visible = bool(len(x))
+        if len(x):
+            mark.x, mark.y = x, y
+
+
 def checkpoint_at(plot: Plot, pixel: int, count: int) -> int:
     """Return the checkpoint whose place a pixel lies in, or the nearest one."""
     return min(count - 1, max(0, round(plot.to_value(pixel))))
@@ -225,7 +321,7 @@ def checkpoint_at(plot: Plot, pixel: int, count: int) -> int:
 def draw_frame(canvas: Any, plot: Plot, index: int) -> None:
     """Draw a frame around the place of a checkpoint, a line where the place is narrow."""
     low, high = plot.to_pixel(index - 0.5), plot.to_pixel(index + 0.5)
-    if low is None or high is None or high - low < NARROW:
+    if low is None or high is None or high - low < FRAMED:
         draw_line(canvas, plot, index)
         return
     top, bottom = plot.top_and_bottom
@@ -289,3 +385,51 @@ def label_ticks(axis: Axis, values: Sequence[int], labels: dict[str, str]) -> No
     if axis.tick_labels != labels:
         axis.tick_labels = labels
         axis.tick_values = values
+
+
+@dataclass
+class Framed:
+    """A figure, and whether there is anything to see in it."""
+
+    figure: Widget
+    is_wanted: bool
+
+
+class FigureFrames:
+    """The frames of a view's figures, each of which stands in its own only while it is seen.
+
+    A figure of bqplot that is updated while the page is still making it fails there; so does one
+    that is made in a hidden tab, where it has no size, when the page is reloaded.
+    """
+
+    def __init__(self) -> None:
+        self._framed: dict[Box, Framed] = {}
+
+    def place(self, frame: Box, figure: Widget) -> None:
+        """Put a figure that has been drawn into its frame."""
+        self._framed[frame] = Framed(figure, is_wanted=True)
+        frame.add_class("cvw-frame")  # the focus shows
+        self.fill()
+
+    def empty(self, frame: Box) -> None:
+        """Take the figure out of its frame until it is placed again."""
+        if frame in self._framed:
+            self._framed[frame].is_wanted = False
+            frame.children = ()
+
+    def fill(self) -> None:
+        """Put back what `clear` has taken out."""
+        for frame, framed in self._framed.items():
+            if framed.is_wanted and frame.children != (framed.figure,):
+                frame.children = (framed.figure,)
+
+    def clear(self) -> None:
+        """Take all figures out of their frames: they are no longer seen."""
+        for frame in self._framed:
+            frame.children = ()
+
+    def close(self) -> None:
+        """Close the figures: what is in no frame is not below the view."""
+        for framed in self._framed.values():
+            close_tree(framed.figure)
+        self._framed.clear()

@@ -15,7 +15,7 @@ from ipywidgets import DOMWidget, GridBox, Layout
 from ipywidgets import Image as ImageWidget
 from PIL import Image
 
-from convviz_widgets.tensors import Box, rgb_png
+from convviz_widgets.tensors import Box, Mosaic, rgb_png
 from convviz_widgets.widgets.text import ACCENT
 
 Pointer = Callable[[int, int], None]
@@ -40,82 +40,27 @@ EVENTS = (
 EMPTY_PNG = rgb_png(np.zeros((1, 1, 4), np.uint8))
 
 
-class Overlay(GridBox):
-    """A transparent canvas on a widget: it draws highlights and reports pointer and keys.
+class Gestures:
+    """What a user does on a canvas with pointer and keys: it is heard, and can be done in code.
 
-    `click`, `point_at`, `leave`, `drag` and `press` do in code what a user does on the page.
+    `click`, `point_at`, `leave`, `drag` and `press` do what a user does on the page.
 
     Parameters
     ----------
-    under
-        The widget that is seen through the canvas.
-    before
-        The control that takes the focus on Escape or Shift+Tab: a canvas swallows every key.
-    after
-        The one that takes it on Tab. Where one of the two is missing the other does.
-    hold
-        The state's ``hold``: a page that is ready asks from a thread of its own to be painted,
-        and must not do so in the middle of a publication.
+    canvas
+        The canvas that is listened to.
+    left
+        Called with ``onward=`` when a key leaves the canvas: True for Tab, else False.
     """
 
-    def __init__(
-        self,
-        under: DOMWidget,
-        *,
-        before: DOMWidget | None = None,
-        after: DOMWidget | None = None,
-        hold: Hold = nullcontext,
-    ) -> None:
-        self.before, self.after, self.hold = before, after, hold
-        self._under = under
-        self._canvas = Canvas(width=1, height=1)
-        for part in (under, self._canvas):
-            part.layout.flex, part.layout.margin = "0 0 auto", "0"
-            part.layout.grid_area = "1 / 1"
-        still = Layout(flex="0 0 auto", margin="0", overflow="hidden")
-        super().__init__([under, self._canvas], layout=still)
-        self._size = (0, 0)
+    def __init__(self, canvas: Canvas, left: Callable[..., Any]) -> None:
+        self._left = left
         self._pointer: tuple[int, int] | None = None
-        self._drawing: Callable[[Canvas], None] = lambda canvas: None
-        self._canvas.on_client_ready(self.repaint)
         self._callbacks: dict[str, list[Callable[..., Any]]] = {event: [] for event in EVENTS}
         for event in EVENTS:
-            getattr(self._canvas, f"on_{event}")(partial(self._tell, event))
+            getattr(canvas, f"on_{event}")(partial(self._tell, event))
         self._on("mouse_move", self._follow)
         self._on("mouse_out", self._forget)
-
-    # -- show ---------------------------------------------------------------------------------
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height in pixels."""
-        return self._size
-
-    def resize(self, width: int, height: int) -> None:
-        """Give the widget and the canvas the same size in pixels; the drawing is forgotten."""
-        if (width, height) != self._size:
-            self._size = (width, height)
-            for part in (self._under, self._canvas, self):
-                part.layout.width, part.layout.height = f"{width}px", f"{height}px"
-            self._canvas.width, self._canvas.height = width, height
-
-    def paint(self, drawing: Callable[[Canvas], None]) -> None:
-        """Draw on the empty canvas, now and again whenever a page has lost it."""
-        self._drawing = drawing
-        self._paint()
-
-    def repaint(self) -> None:
-        """Draw the same again: a page that is ready has an empty canvas, and asks for it."""
-        with self.hold():
-            self._paint()
-
-    def _paint(self) -> None:
-        with hold_canvas():
-            self._canvas.clear()
-            self._drawing(self._canvas)
-            _scratch().clear()
-
-    # -- pointer and keys ---------------------------------------------------------------------
 
     def on_click(self, callback: Pointer) -> None:
         """Call ``callback(x, y)`` with the pixel that is pressed."""
@@ -184,13 +129,9 @@ class Overlay(GridBox):
             if key in ARROWS:
                 callback(*ARROWS[key])
             elif key in ("Tab", "Escape"):
-                self._leave(onward=key == "Tab" and not shift)
+                self._left(onward=key == "Tab" and not shift)
 
         self._on("key_down", pressed)
-
-    def focus(self) -> None:
-        """Take the focus."""
-        self._canvas.focus()
 
     def _on(self, event: str, callback: Callable[..., Any]) -> None:
         self._callbacks[event].append(callback)
@@ -238,16 +179,92 @@ class Overlay(GridBox):
         """
         self._tell("key_down", key, shift, False, False)
 
-    def _leave(self, onward: bool) -> None:
-        control = (self.after or self.before) if onward else (self.before or self.after)
-        if control is not None:
-            control.focus()
-
     def _follow(self, x: float, y: float) -> None:
         self._pointer = int(x), int(y)
 
     def _forget(self, _x: float, _y: float) -> None:
         self._pointer = None
+
+
+class Overlay(GridBox):
+    """A transparent canvas on a widget: it draws highlights and reports pointer and keys.
+
+    It hears, and does in code, what its `Gestures` do: `on_click`, `click` and so on.
+
+    Parameters
+    ----------
+    under
+        The widget that is seen through the canvas.
+    before
+        The control that takes the focus on Escape or Shift+Tab: a canvas swallows every key.
+    after
+        The one that takes it on Tab. Where one of the two is missing the other does.
+    hold
+        The state's ``hold``: a page that is ready asks from a thread of its own to be painted,
+        and must not do so in the middle of a publication.
+
+    Attributes
+    ----------
+    size : width and height in pixels.
+    """
+
+    def __init__(
+        self,
+        under: DOMWidget,
+        *,
+        before: DOMWidget | None = None,
+        after: DOMWidget | None = None,
+        hold: Hold = nullcontext,
+    ) -> None:
+        self.before, self.after, self.hold = before, after, hold
+        self._under = under
+        self._canvas = Canvas(width=1, height=1)
+        for part in (under, self._canvas):
+            part.layout.flex, part.layout.margin = "0 0 auto", "0"
+            part.layout.grid_area = "1 / 1"
+        still = Layout(flex="0 0 auto", margin="0", overflow="hidden")
+        super().__init__([under, self._canvas], layout=still)
+        self.size = (0, 0)
+        self._drawing: Callable[[Canvas], None] = lambda canvas: None
+        self._canvas.on_client_ready(self.repaint)
+        heard = Gestures(self._canvas, self._leave)
+        self.on_click, self.on_release = heard.on_click, heard.on_release
+        self.on_move, self.on_stroke, self.on_arrow = heard.on_move, heard.on_stroke, heard.on_arrow
+        self.click, self.point_at, self.leave = heard.click, heard.point_at, heard.leave
+        self.drag, self.press = heard.drag, heard.press
+
+    def resize(self, width: int, height: int) -> None:
+        """Give the widget and the canvas the same size in pixels; the drawing is forgotten."""
+        if (width, height) != self.size:
+            self.size = (width, height)
+            for part in (self._under, self._canvas, self):
+                part.layout.width, part.layout.height = f"{width}px", f"{height}px"
+            self._canvas.width, self._canvas.height = width, height
+
+    def paint(self, drawing: Callable[[Canvas], None]) -> None:
+        """Draw on the empty canvas, now and again whenever a page has lost it."""
+        self._drawing = drawing
+        self._paint()
+
+    def repaint(self) -> None:
+        """Draw the same again: a page that is ready has an empty canvas, and asks for it."""
+        with self.hold():
+            self._paint()
+
+    def _paint(self) -> None:
+        with hold_canvas():
+            self._canvas.clear()
+            self._drawing(self._canvas)
+            _scratch().clear()
+
+    def focus(self) -> None:
+        """Take the focus."""
+        self._canvas.focus()
+
+    def _leave(self, onward: bool) -> None:
+        control = (self.after or self.before) if onward else (self.before or self.after)
+        if control is not None:
+            control.focus()
 
 
 class Raster(WidgetBox):
@@ -329,6 +346,70 @@ class Raster(WidgetBox):
         if boxes != before:
             self._shown = (width, height, boxes)
             self.overlay.paint(partial(_outline, boxes=boxes))
+
+
+class TileRaster(Raster):
+    """A raster of tiles, which reports the tile that pointer and keys mean.
+
+    Parameters
+    ----------
+    width, height
+        Size of the frame in CSS pixels.
+    picked
+        Called with the tile that is clicked.
+    moved
+        Called with how many tiles an arrow key leads on, or back.
+    pointed
+        Called with the tile under the pointer, None for none.
+    before, after, hold
+        As for an `Overlay`.
+
+    Attributes
+    ----------
+    mosaic : where the tiles lie; None while there are none.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        *,
+        picked: Callable[[int], Any],
+        moved: Callable[[int], Any],
+        pointed: Callable[[int | None], Any] = lambda _tile: None,
+        before: DOMWidget | None = None,
+        after: DOMWidget | None = None,
+        hold: Hold = nullcontext,
+    ) -> None:
+        super().__init__(width, height, before=before, after=after, hold=hold)
+        self.mosaic: Mosaic | None = None
+        self._picked, self._moved = picked, moved
+        self.on_click(self._clicked)
+        self.on_move(lambda x, y: pointed(self._tile_at(x, y)), lambda: pointed(None))
+        self.on_arrow(self._led)
+
+    def show_tiles(self, png: bytes, mosaic: Mosaic, selected: int | None) -> None:
+        """Show the picture of a mosaic, one tile of it outlined."""
+        self.mosaic = mosaic
+        boxes = () if selected is None else (mosaic.box(selected),)
+        self.show(png, mosaic.width, mosaic.height, boxes)
+
+    def show_nothing(self) -> None:
+        """Show no tile."""
+        self.mosaic = None
+        self.show(EMPTY_PNG, 1, 1)
+
+    def _tile_at(self, x: int, y: int) -> int | None:
+        return self.mosaic.tile_at(x, y) if self.mosaic else None
+
+    def _clicked(self, x: int, y: int) -> None:
+        tile = self._tile_at(x, y)
+        if tile is not None:
+            self._picked(tile)
+
+    def _led(self, dx: int, dy: int) -> None:
+        if self.mosaic is not None:
+            self._moved(dx + dy * self.mosaic.columns)
 
 
 @cache

@@ -63,14 +63,6 @@ QUIET = "#8a8a8a"
 ACCENT = "#d9480f"
 """The one accent colour: what is selected, and what is being computed."""
 
-WIDTH = 84
-
-COLOURS = {
-    "": "var(--jp-ui-font-color1, #222)",
-    "quiet": "var(--jp-ui-font-color2, #666)",
-    "accent": ACCENT,
-}
-
 
 class Style(HTML):
     """The style sheet of the views; takes no room."""
@@ -95,6 +87,15 @@ class Text(HTML):
         """Show another text; an equal one sends nothing."""
         self.value = html.escape(text)
 
+    @property
+    def text(self) -> str:
+        """What is read on the page; `value` holds it escaped."""
+        return html.unescape(str(self.value))
+
+
+WIDTH = 84
+"""Of the labels of strips, in pixels."""
+
 
 class StripLabels(HTML):
     """A name and a number for each strip, in lines as high as the strips."""
@@ -114,6 +115,14 @@ class StripLabels(HTML):
             for name, number in labels
         )
         self.value = f'<div style="padding-top:2px">{lines}</div>'
+
+
+COLOURS = {
+    "": "var(--jp-ui-font-color1, #222)",
+    "quiet": "var(--jp-ui-font-color2, #666)",
+    "accent": ACCENT,
+}
+"""Of each kind of label."""
 
 
 @dataclass(frozen=True)

@@ -8,36 +8,166 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from ipywidgets import Button, DOMWidget, HBox, Layout, VBox
+from ipywidgets import Button, DOMWidget, HBox, IntSlider, Layout, VBox
 from ipywidgets import Image as ImageWidget
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from convviz_widgets.images import ImageSet
-from convviz_widgets.tensors import Box, Mosaic, rgb_png, to_rgba
-from convviz_widgets.widgets.controls import icon_button
-from convviz_widgets.widgets.raster import EMPTY_PNG, Hold, Raster
+from convviz_widgets.state import Question
+from convviz_widgets.tensors import Box, Mosaic, rgb_png
+from convviz_widgets.widgets.controls import icon_button, line, named
+from convviz_widgets.widgets.raster import EMPTY_PNG, Hold, TileRaster
 from convviz_widgets.widgets.text import ACCENT, QUIET, Text
-
-GAP = 2
 
 SIDE = 47
 """Pixels of a thumbnail's longer side."""
 
+GAP = 2
+"""Pixels between thumbnails without words."""
+
 BAND = 17
-"""Pixels below it for the word."""
+"""Pixels below a thumbnail for the word."""
 
 FRAME = 3
 """Width of the frame around a sample that there is more than once."""
+
+GREY = (128, 128, 128, 255)
+"""Around an image, and in place of one that cannot be read."""
 
 COLUMNS, ROWS = 11, 5
 
 PAGE = COLUMNS * ROWS
 
-EMPTY = np.full((SIDE, SIDE, 3), 128, np.uint8)
-"""In place of an image that cannot be read."""
+MOST_ASKED = 1024
+"""Images that a classifier answers unasked."""
 
 
-class Thumbnails(Raster):
+def in_square(
+    pixels: np.ndarray | None,
+    side: int = SIDE,
+    *,
+    around: tuple[int, ...] | None = None,
+    whole: bool = False,
+) -> np.ndarray:
+    """Return an image in the middle of a square, its longer side as large as that.
+
+    Enlarged by repeating pixels, shrunk by averaging them, its proportions kept.
+
+    Parameters
+    ----------
+    pixels
+        uint8 (H, W, 3); None for an empty square.
+    side
+        Of the square.
+    around
+        Red, green, blue and opacity of what is around it; None: transparent.
+    whole
+        Enlarge it a whole number of times.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 (side, side, 4).
+    """
+    square = Image.new("RGBA", (side, side), around)
+    if pixels is not None:
+        image = Image.fromarray(np.ascontiguousarray(pixels))
+        scale = side / max(image.size)
+        if whole and scale > 1:
+            scale = int(scale)
+        method = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX
+        width, height = (max(1, round(length * scale)) for length in image.size)
+        small = image.resize((width, height), method)
+        square.paste(small, ((side - width) // 2, (side - height) // 2))
+    return np.asarray(square)
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One sample, preprocessing undone.
+
+    Attributes
+    ----------
+    pixels : uint8 (H, W, 3), None where it cannot be read.
+    label : its class, to stand below it.
+    line : what it is, in words.
+    values, clipped : numbers in it, and how many of them lie outside of [0, 255] when undone.
+    """
+
+    pixels: np.ndarray | None
+    label: str
+    line: str
+    values: int = 0
+    clipped: int = 0
+
+
+def tile(sample: Sample, framed: bool) -> np.ndarray:
+    """Return a sample as a tile: uint8 (64, 47, 4), RGBA, transparent around the picture."""
+    unreadable = (*ImageColor.getrgb(QUIET), 255) if sample.pixels is None else None
+    picture = Image.new("RGBA", (SIDE, SIDE + BAND))
+    picture.paste(Image.fromarray(in_square(sample.pixels, around=unreadable)))
+    draw = ImageDraw.Draw(picture)
+    if framed:
+        draw.rectangle((0, 0, SIDE - 1, SIDE - 1), outline=ACCENT, width=FRAME)
+    draw.text(
+        (SIDE / 2, SIDE + 2),
+        _fitting(sample.label),
+        fill=ACCENT if framed else QUIET,
+        font=_font(),
+        anchor="ma",
+    )
+    return np.asarray(picture)
+
+
+def _fitting(label: str) -> str:
+    """Return as much of a word as there is room for; the font has no letters beyond Latin's."""
+    word = label.encode("latin-1", "replace").decode("latin-1")
+    while word and _font().getlength(word) > SIDE:
+        word = word.removesuffix("…")[:-1] + "…" if len(word) > 2 else ""
+    return word
+
+
+@cache
+def _font() -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+    return ImageFont.load_default(size=10)
+
+
+def stacked(tiles: Sequence[np.ndarray]) -> np.ndarray:
+    """Return tiles as one array (n, 64, 47, 4); n may be 0."""
+    return np.stack(tiles) if tiles else np.zeros((0, SIDE + BAND, SIDE, 4), np.uint8)
+
+
+def tiles_of(
+    images: ImageSet, indices: Sequence[int], words: Sequence[str], framed: Sequence[bool]
+) -> np.ndarray:
+    """Return thumbnails uint8 (n, h, 47, 4) with a word below each; grey what cannot be read."""
+    return stacked(
+        [
+            tile(Sample(_pixels(images.display, index), word, ""), is_framed)
+            for index, word, is_framed in zip(indices, words, framed, strict=True)
+        ]
+    )
+
+
+def _pixels(picture: Callable[[int], np.ndarray], index: int) -> np.ndarray | None:
+    try:
+        return picture(index)
+    except Exception:  # whatever a data set raises: the others are still fine
+        return None
+
+
+def tile_mosaic(count: int, columns: int = COLUMNS) -> Mosaic:
+    """Return where tiles with their words lie."""
+    return Mosaic(count, SIDE + BAND, SIDE, columns=columns)
+
+
+def class_name(images: ImageSet, index: int) -> str:
+    """Return what a class is called: by its name, else by its number."""
+    names = images.class_names
+    return names[index] if names and index < len(names) else f"class {index}"
+
+
+class Thumbnails(TileRaster):
     """Images with a word below each, some of them framed, one highlighted.
 
     Parameters
@@ -70,24 +200,29 @@ class Thumbnails(Raster):
         before: DOMWidget | None = None,
         after: DOMWidget | None = None,
     ) -> None:
-        super().__init__(width, height, before=before, after=after, hold=hold)
-        self._columns = columns
-        self._picked, self._pointed = picked, pointed
+        super().__init__(
+            width,
+            height,
+            picked=lambda tile: picked(self.images[tile]),
+            moved=self._move_on,
+            pointed=lambda tile: pointed(None if tile is None else self.images[tile]),
+            before=before,
+            after=after,
+            hold=hold,
+        )
+        self._columns, self._picked_image = columns, picked
         self.images: tuple[int, ...] = ()
         self._selected: int | None = None
-        self.on_click(lambda x, y: self._pick(self._image_at(x, y)))
-        self.on_move(lambda x, y: pointed(self._image_at(x, y)), lambda: pointed(None))
-        self.on_arrow(self._arrow)
 
     def show_images(self, images: Sequence[int], tiles: np.ndarray, selected: int | None) -> None:
         """Show tiles (n, h, 47, 4) of these images, one of them highlighted if it is there."""
         self.images, self._selected = tuple(images), selected
         if not self.images:
-            self.show(EMPTY_PNG, 1, 1)
+            self.show_nothing()
             return
-        mosaic = self._mosaic()
-        boxes = (mosaic.box(self.images.index(selected)),) if selected in self.images else ()
-        self.show(rgb_png(mosaic.paint(tiles)), mosaic.width, mosaic.height, boxes)
+        mosaic = tile_mosaic(len(self.images), self._columns)
+        place = self.images.index(selected) if selected in self.images else None
+        self.show_tiles(rgb_png(mosaic.paint(tiles)), mosaic, place)
 
     def beside(self, by: int) -> int | None:
         """Return the image so many places on from the selected one; from outside the first."""
@@ -98,35 +233,12 @@ class Thumbnails(Raster):
 
     def box_of(self, image: int) -> Box:
         """Return where an image lies, in pixels."""
-        return self._mosaic().box(self.images.index(image))
+        return tile_mosaic(len(self.images), self._columns).box(self.images.index(image))
 
-    def _mosaic(self) -> Mosaic:
-        return Mosaic(len(self.images), SIDE + BAND, SIDE, columns=self._columns)
-
-    def _image_at(self, x: int, y: int) -> int | None:
-        place = self._mosaic().tile_at(x, y) if self.images else None
-        return None if place is None else self.images[place]
-
-    def _pick(self, image: int | None) -> None:
+    def _move_on(self, by: int) -> None:
+        image = self.beside(by)
         if image is not None:
-            self._picked(image)
-
-    def _arrow(self, dx: int, dy: int) -> None:
-        self._pick(self.beside(dx + dy * self._columns))
-
-
-def tiles_of(
-    images: ImageSet, indices: Sequence[int], words: Sequence[str], framed: Sequence[bool]
-) -> np.ndarray:
-    """Return thumbnails uint8 (n, h, 47, 4) with a word below each; grey what cannot be read."""
-    drawn = []
-    for index, word, is_framed in zip(indices, words, framed, strict=True):
-        try:
-            pixels: np.ndarray | None = images.display(index)
-        except Exception:  # whatever a data set raises: the others are still fine
-            pixels = None
-        drawn.append(tile(Sample(pixels, word, ""), is_framed))
-    return stacked(drawn)
+            self._picked_image(image)
 
 
 class ChosenImages(VBox):
@@ -173,9 +285,15 @@ class ChosenImages(VBox):
         self._clear.layout.flex = "0 0 auto"
         self._clear.on_click(lambda _button: view.guarded(clear))
         height = GAP + rows * (SIDE + GAP)
-        self.raster = Raster(width, height, before=before, after=self._clear, hold=view.state.hold)
-        self.raster.on_click(self._clicked)
-        self.raster.on_arrow(self._arrow)
+        self.raster = TileRaster(
+            width,
+            height,
+            picked=lambda tile: picked(self._images[self._first + tile]),
+            moved=self._move_on,
+            before=before,
+            after=self._clear,
+            hold=view.state.hold,
+        )
         line = HBox(
             [self._words, self._back, self._on, self._clear],
             layout=Layout(width=f"{width}px", height="28px", overflow="hidden", flex="0 0 auto"),
@@ -204,27 +322,16 @@ class ChosenImages(VBox):
         for button in (self._back, self._on):
             button.layout.display = "" if paged else "none"
         self._clear.layout.display = "" if shown else "none"
-        mosaic = self._mosaic()
-        boxes = [mosaic.box(shown.index(self._selected))] if self._selected in shown else []
-        if shown != self._painted:
-            self._painted = shown
-            if not shown:
-                self.raster.show(EMPTY_PNG, 1, 1)
-                return
-            tiles = np.stack([to_rgba(self._thumbnail(image) / 255) for image in shown])
-            self.raster.show(rgb_png(mosaic.paint(tiles)), mosaic.width, mosaic.height, boxes)
-        elif shown:
-            self.raster.highlight(*boxes)
-
-    def _mosaic(self) -> Mosaic:
-        count = min(self._page, len(self._images) - self._first)
-        return Mosaic(count, SIDE, SIDE, columns=self._columns, gap=GAP)
-
-    def _thumbnail(self, image: int) -> np.ndarray:
-        try:
-            return square_thumbnail(self._picture(image))
-        except Exception:  # whatever a data set raises: the others are still fine
-            return EMPTY
+        place = shown.index(self._selected) if self._selected in shown else None
+        if not shown:
+            self.raster.show_nothing()
+        elif shown != self._painted:
+            mosaic = Mosaic(len(shown), SIDE, SIDE, columns=self._columns, gap=GAP)
+            squares = [in_square(_pixels(self._picture, image), around=GREY) for image in shown]
+            self.raster.show_tiles(rgb_png(mosaic.paint(np.stack(squares))), mosaic, place)
+        elif self.raster.mosaic is not None:
+            self.raster.highlight(*([] if place is None else [self.raster.mosaic.box(place)]))
+        self._painted = shown
 
     def _turn(self, by: int) -> None:
         first = self._first + by * self._page
@@ -232,110 +339,16 @@ class ChosenImages(VBox):
             self._first = first
             self._draw()
 
-    def _clicked(self, x: int, y: int) -> None:
-        tile = self._mosaic().tile_at(x, y) if self._images else None
-        if tile is not None:
-            self._picked(self._images[self._first + tile])
-
-    def _arrow(self, dx: int, dy: int) -> None:
+    def _move_on(self, by: int) -> None:
         if self._selected not in self._images:
             return
-        moved = self._images.index(self._selected) + dx + dy * self._columns
+        moved = self._images.index(self._selected) + by
         if 0 <= moved < len(self._images):
             self._first = moved // self._page * self._page
             self._picked(self._images[moved])
 
 
-def class_name(images: ImageSet, index: int) -> str:
-    """Return what a class is called: by its name, else by its number."""
-    names = images.class_names
-    return names[index] if names and index < len(names) else f"class {index}"
-
-
-def page_mosaic(count: int) -> Mosaic:
-    """Return where the tiles of a page lie."""
-    return Mosaic(count, SIDE + BAND, SIDE, columns=COLUMNS)
-
-
-def tile(sample: Sample, framed: bool) -> np.ndarray:
-    """Return a sample as a tile: uint8 (64, 47, 4), RGBA, transparent around the picture."""
-    picture = Image.new("RGBA", (SIDE, SIDE + BAND))
-    if sample.pixels is None:
-        picture.paste(ImageColor.getrgb(QUIET), (0, 0, SIDE, SIDE))
-    else:
-        small = thumbnail(sample.pixels)
-        picture.paste(small, ((SIDE - small.width) // 2, (SIDE - small.height) // 2))
-    draw = ImageDraw.Draw(picture)
-    if framed:
-        draw.rectangle((0, 0, SIDE - 1, SIDE - 1), outline=ACCENT, width=FRAME)
-    draw.text(
-        (SIDE / 2, SIDE + 2),
-        fitting(sample.label),
-        fill=ACCENT if framed else QUIET,
-        font=_font(),
-        anchor="ma",
-    )
-    return np.asarray(picture)
-
-
-def thumbnail(pixels: np.ndarray) -> Image.Image:
-    """Return an image (H, W, 3) with its longer side at 47 pixels: shrunk by averaging."""
-    image = Image.fromarray(pixels)
-    scale = SIDE / max(image.size)
-    method = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX
-    width, height = (max(1, round(length * scale)) for length in image.size)
-    return image.resize((width, height), method)
-
-
-def fitting(label: str) -> str:
-    """Return as much of a word as there is room for; the font has no letters beyond Latin's."""
-    word = label.encode("latin-1", "replace").decode("latin-1")
-    while word and _font().getlength(word) > SIDE:
-        word = word.removesuffix("…")[:-1] + "…" if len(word) > 2 else ""
-    return word
-
-
-def stacked(tiles: Sequence[np.ndarray]) -> np.ndarray:
-    """Return tiles as one array (n, 64, 47, 4); n may be 0."""
-    return np.stack(tiles) if tiles else np.zeros((0, SIDE + BAND, SIDE, 4), np.uint8)
-
-
-@cache
-def _font() -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
-    return ImageFont.load_default(size=10)
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """One sample, preprocessing undone.
-
-    Attributes
-    ----------
-    pixels : uint8 (H, W, 3), None where it cannot be read.
-    label : its class, to stand below it.
-    line : what it is, in words.
-    values, clipped : numbers in it, and how many of them lie outside of [0, 255] when undone.
-    """
-
-    pixels: np.ndarray | None
-    label: str
-    line: str
-    values: int = 0
-    clipped: int = 0
-
-
-def square_thumbnail(pixels: np.ndarray) -> np.ndarray:
-    """Return an image ``(H, W, 3)`` scaled to a square of 48 pixels, its proportions kept."""
-    image = Image.fromarray(pixels)
-    scale = SIDE / max(image.size)
-    method = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX
-    width, height = (max(1, round(length * scale)) for length in image.size)
-    square = Image.new("RGB", (SIDE, SIDE), (128, 128, 128))
-    square.paste(image.resize((width, height), method), ((SIDE - width) // 2, (SIDE - height) // 2))
-    return np.asarray(square)
-
-
-class Portrait(VBox):
+class CaptionedImage(VBox):
     """An image in a square of constant size, and words of two lines.
 
     Parameters
@@ -355,7 +368,7 @@ class Portrait(VBox):
 
     def show(self, pixels: np.ndarray | None, words: str) -> None:
         """Show an image uint8 (H, W, 3), None for none, and what it is."""
-        self._image.value = EMPTY_PNG if pixels is None else rgb_png(fitted(pixels, self._side))
+        self._image.value = rgb_png(in_square(pixels, self._side, whole=True))
         self._words.show(words)
 
     @property
@@ -364,16 +377,48 @@ class Portrait(VBox):
         return str(self._words.value)
 
 
-def fitted(pixels: np.ndarray, side: int) -> np.ndarray:
-    """Return an image (H, W, 3) as (side, side, 4), its longer side as large as that.
+def asked_of(question: Question, images: ImageSet) -> str:
+    """Say of how many images a question is, if not of all; follows n."""
+    asked, total = len(question.images), len(images)
+    return "" if asked == total else f" ({asked:,} asked of {total:,}, evenly spread)"
 
-    Enlarged a whole number of times, or shrunk by averaging; transparent where nothing is.
+
+class PageSlider:
+    """A slider of pages, with words beside it.
+
+    Parameters
+    ----------
+    turned
+        Called with the place of the first sample of the page that the user turns to.
+
+    Attributes
+    ----------
+    slider : the control.
+    row : what stands in the page.
     """
-    image = Image.fromarray(pixels)
-    scale = side / max(image.size)
-    scale = int(scale) if scale > 1 else scale
-    method = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX
-    width, height = (max(1, round(length * scale)) for length in image.size)
-    square = Image.new("RGBA", (side, side))
-    square.paste(image.resize((width, height), method), ((side - width) // 2, (side - height) // 2))
-    return np.asarray(square)
+
+    def __init__(self, turned: Callable[[int], Any]) -> None:
+        still = Layout(width="330px", flex="0 0 auto")
+        self.slider = named(IntSlider(min=0, max=0, readout=False, layout=still), "Page")
+        self.slider.observe(self._slid, names="value")
+        self._words = Text(kind="quiet", flex="1 1 0", min_width="0")
+        self.row = line(self.slider, self._words)
+        self._turned, self._is_shown = turned, False
+
+    def show(self, first: int, count: int) -> None:
+        """Show the page that begins with the sample at place ``first`` of ``count``."""
+        self._is_shown = True
+        self.slider.max = max(0, (count - 1) // PAGE)
+        self.slider.value = first // PAGE
+        self._is_shown = False
+        last = min(count, first + PAGE)
+        self._words.show(f"{first + 1:,}–{last:,} of {count:,}" if count else "none")
+
+    @property
+    def place(self) -> str:
+        """Which samples the page shows, of how many: "1–55 of 80"."""
+        return self._words.text
+
+    def _slid(self, change: Any) -> None:
+        if not self._is_shown:
+            self._turned(PAGE * int(change.new))

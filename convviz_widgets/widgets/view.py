@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from inspect import Parameter, Signature, signature
 from time import perf_counter
 from typing import Any, ClassVar, TypedDict, TypeVar, get_args, get_type_hints
 
-from ipywidgets import HBox, Layout, VBox, Widget
-from traitlets import Bool, DefaultHandler, Enum, Int, TraitError, Undefined, Unicode
+from ipywidgets import Box, HBox, Layout, VBox, Widget
+from traitlets import Bool, DefaultHandler, Enum, HasTraits, Int, TraitError, TraitType, Unicode
 
 from convviz_widgets.errors import ConvVizError, InputError, in_one_line, unknown
 from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.widgets.page_reload import serve_reloads
+from convviz_widgets.widgets.plot import FigureFrames
 from convviz_widgets.widgets.text import Style, Text
-
-SHARED = "_canvas_manager"
-"""The trait by which every canvas refers to the one manager that draws for all of them."""
+from convviz_widgets.widgets.widget_tree import (
+    close_tree,
+    controls_below,
+    listen,
+    name_of,
+    widget_tree,
+)
 
 
 class ViewOptions(TypedDict, total=False):
@@ -35,7 +39,70 @@ class ViewOptions(TypedDict, total=False):
     visible: bool
 
 
-class View(VBox):
+class HasOptions(HasTraits):
+    """Takes its traits that are tagged as options, and refuses in one line what does not fit."""
+
+    __signature__: ClassVar[Signature | None]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        try:
+            cls.__signature__ = _spelled_out(cls)
+        except NameError:  # hints may name what is there for a type checker alone
+            cls.__signature__ = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; an option that does not fit raises `InputError`, in one line."""
+        try:
+            super().__setattr__(name, value)
+        except TraitError as error:
+            raise InputError(self._refusal(name, value, error)) from error
+
+    def take(self, options: Mapping[str, Any]) -> None:
+        """Set these options; raises `InputError` for one that is not known, or does not fit."""
+        known = [*self.trait_names(option=True), "visible"]
+        for name in options:
+            if name not in known:
+                raise InputError(unknown("option", name, known, f"{type(self).__name__} takes"))
+        for name, value in options.items():
+            setattr(self, name, value)
+
+    def _refusal(self, name: str, value: Any, error: TraitError) -> str:
+        trait = self.traits().get(name)
+        if isinstance(trait, Enum):
+            return unknown(name, value, trait.values or (), f"{type(self).__name__} takes")
+        return " ".join(str(error).split())
+
+
+def _spelled_out(kind: type[HasOptions]) -> Signature:
+    """Return the constructor's signature with a parameter for each of its typed options."""
+    written = [
+        each
+        for each in list(signature(kind.__init__, eval_str=True).parameters.values())[1:]
+        if each.kind != Parameter.VAR_KEYWORD
+    ]
+    (options, *_) = get_args(get_type_hints(kind.__init__).get("options")) or (ViewOptions,)
+    types = get_type_hints(options)
+    own_first = sorted(types, key=lambda name: name in ViewOptions.__annotations__)
+    spelled = [
+        Parameter(
+            name, Parameter.KEYWORD_ONLY, default=_default(kind, name), annotation=types[name]
+        )
+        for name in own_first
+        if name not in {each.name for each in written}
+    ]
+    return Signature([*written, *spelled])
+
+
+def _default(kind: type[HasOptions], name: str) -> Any:
+    """Return the default of an option, None for one that depends on the state."""
+    handlers = [each for each in vars(kind).values() if isinstance(each, DefaultHandler)]
+    depends = name == "layout" or name in [each.trait_name for each in handlers]
+    trait = getattr(kind, name, None)
+    return trait.default() if isinstance(trait, TraitType) and not depends else None
+
+
+class View(HasOptions, VBox):
     """Show one thing about the selection: ``depends``, ``compute`` and ``draw`` say what.
 
     ``compute(selection)`` asks the state about *that* selection, whatever is selected now, and
@@ -65,26 +132,12 @@ class View(VBox):
     redrawn = Int(0, help="Counts the redraws that no selection has caused.")
     problem = Unicode("", help="One line on what went wrong; empty while all is well.")
 
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        try:
-            cls.__signature__ = _spelled_out(cls)
-        except NameError:  # hints may name what is there for a type checker alone
-            cls.__signature__ = None
-
-    __signature__: ClassVar[Signature | None]
-
     def __init__(self, state: ModelState, *, layout: Layout | None = None, **options: Any) -> None:
         self.refuse_others(state)
         serve_reloads()
         self.state = state
-        known = [*self.trait_names(option=True), "visible"]
-        for name in options:
-            if name not in known:
-                raise InputError(unknown("option", name, known, f"{type(self).__name__} takes"))
+        self.take(options)  # refused before there is a widget to take back
         still = {"width": f"{self.width}px", "flex": "0 0 auto", "overflow": "visible"}
-        for name, value in options.items():  # refused before there is a widget to take back
-            setattr(self, name, value)
         super().__init__(layout=layout or Layout(**still, margin="0"))
         self.add_class("cvw-view")
         self.draw_count = 0
@@ -93,13 +146,15 @@ class View(VBox):
         """How long the last compute and draw took together."""
         self._drawn: Selection | None = None
         self._closed = False
+        self._figure_frames = FigureFrames()
         self._note = Text(kind="busy", flex="1 1 auto")
         self._problem = Text(kind="problem", display="none")
         self._caption = Text(kind="quiet wrap", min_height=f"{18 * self.caption_lines}px")
         self._caption.layout.margin = "0 0 6px 0"  # from the title of the view below
         self._caption.layout.display = "block" if self.caption_lines else "none"
         self._body = VBox(list(self.build()), layout=Layout(flex="0 0 auto", overflow="hidden"))
-        self.children = [Style(), self._heading(), self._problem, self._body, self._caption]
+        heading = _heading(self.title, self._note)
+        self.children = [Style(), heading, self._problem, self._body, self._caption]
         if names := self.trait_names(option=True):  # no names would mean every trait
             self.observe(self._option_changed, names=names)
         self.observe(self._shown, names="visible")
@@ -107,13 +162,6 @@ class View(VBox):
         self.observe(self._paged, names="_view_count")
         state.observe(self._selected, names="selection")
         self.update()
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; an option that does not fit raises `InputError`, in one line."""
-        try:
-            super().__setattr__(name, value)
-        except TraitError as error:
-            raise InputError(self._refusal(name, value, error)) from error
 
     @classmethod
     def refuse_others(cls, state: Any) -> None:
@@ -125,6 +173,10 @@ class View(VBox):
 
     def build(self) -> Sequence[Widget]:
         """Return the widgets of the view's body, made once."""
+        return ()
+
+    def controls(self) -> Sequence[Widget]:
+        """Return the rows of controls for the view's options; it is for `build` to lay them out."""
         return ()
 
     def compute(self, selection: Selection) -> Any:
@@ -147,12 +199,12 @@ class View(VBox):
         >>> cvw.ActivationMosaic(state).caption
         '0 · 4 channels of 6×6 · step 200 · n = 1 image · scale -0.747 to 0.747, blue-orange · ...'
         """
-        return _said(self._caption)
+        return self._caption.text
 
     @property
     def note(self) -> str:
         """The line beside the title: what is being computed; empty while nothing is."""
-        return _said(self._note)
+        return self._note.text
 
     @property
     def pointed(self) -> str:
@@ -163,7 +215,7 @@ class View(VBox):
         >>> view.pointed
         'channel 0: -0.747 to 0.13'
         """
-        return "" if self._pointed is None else _said(self._pointed)
+        return "" if self._pointed is None else str(self._pointed.text)
 
     @property
     def control_names(self) -> tuple[str, ...]:
@@ -172,7 +224,7 @@ class View(VBox):
         >>> cvw.ActivationMosaic(state).control_names
         ('Colours', 'Show', 'own scale per map', 'previous channel', 'next channel')
         """
-        return tuple(_name_of(control) for control in _controls_below(self))
+        return tuple(name_of(control) for control in controls_below(self))
 
     def control(self, name: str) -> Any:
         """Return the control of this name, to read it or to do with it what a user would.
@@ -195,8 +247,8 @@ class View(VBox):
         >>> view.colormap, state.channel
         ('magma', 1)
         """
-        for control in _controls_below(self):
-            if _name_of(control) == name:
+        for control in controls_below(self):
+            if name_of(control) == name:
                 return control
         raise InputError(unknown("control", name, self.control_names, f"{type(self).__name__} has"))
 
@@ -250,6 +302,10 @@ class View(VBox):
         """Write the line under the picture: n, step, scale, threshold."""
         self._caption.show(caption)
 
+    def reveal(self, frame: Box, figure: Widget) -> None:
+        """Put a figure into its frame once it has been drawn; it stands there while it is seen."""
+        self._figure_frames.place(frame, figure)
+
     def guarded(self, action: Callable[[], Any]) -> None:
         """Do what a control asks for; what it may not ask for is said beside the picture."""
         try:
@@ -271,30 +327,23 @@ class View(VBox):
             with suppress(ValueError):  # a closed state has let go of its observers already
                 self.state.unobserve(self._selected, names="selection")
         close_tree(self)
-
-    def _heading(self) -> HBox:
-        """Return the title with the note beside it, in a line of constant height."""
-        title = Text(self.title, "title", flex="0 0 auto")
-        shown = "flex" if self.title else "none"
-        line = Layout(height="22px", flex="0 0 auto", overflow="hidden", display=shown)
-        return HBox([title, self._note], layout=line)
+        if hasattr(self, "_figure_frames"):  # else the view was refused
+            self._figure_frames.close()
 
     def _is_slow(self, selection: Selection) -> bool:
         if self.reads_weights:
             return self.state.is_slow_to_load(selection)
         return not self.instant and self.state.is_slow(selection)
 
-    def _refusal(self, name: str, value: Any, error: TraitError) -> str:
-        trait = self.traits().get(name)
-        if isinstance(trait, Enum):
-            return unknown(name, value, trait.values or (), f"{type(self).__name__} takes")
-        return " ".join(str(error).split())
-
     def _selected(self, _change: Any) -> None:
         self.update()
 
     def _shown(self, _change: Any) -> None:
         self.update()
+        if self.awake:
+            self._figure_frames.fill()
+        else:
+            self._figure_frames.clear()
 
     def _paged(self, change: Any) -> None:
         """Rest when the last page lets go of the view: its cell has been run again, or cleared.
@@ -324,53 +373,11 @@ class View(VBox):
                 part.layout.visibility = shown
 
 
-def _said(text: Any) -> str:
-    """Return what a line says, which it holds escaped."""
-    return html.unescape(str(text.value))
-
-
-def _controls_below(box: Widget) -> Iterator[Widget]:
-    """Yield the controls below a box that are seen, in the order of the page."""
-    for child in getattr(box, "children", ()):
-        if child.layout.display == "none" or child.layout.visibility == "hidden":
-            continue
-        if _name_of(child):
-            yield child
-        else:
-            yield from _controls_below(child)
-
-
-def _name_of(control: Widget) -> str:
-    """Return what a control is called on the page; empty for what only shows something."""
-    return str(getattr(control, "description", "") or getattr(control, "tooltip", "") or "")
-
-
-def _spelled_out(kind: type[View]) -> Signature:
-    """Return the constructor's signature with a parameter for each of its typed options."""
-    written = [
-        each
-        for each in list(signature(kind.__init__, eval_str=True).parameters.values())[1:]
-        if each.kind != Parameter.VAR_KEYWORD
-    ]
-    (options, *_) = get_args(get_type_hints(kind.__init__).get("options")) or (ViewOptions,)
-    types = get_type_hints(options)
-    own_first = sorted(types, key=lambda name: name in ViewOptions.__annotations__)
-    spelled = [
-        Parameter(
-            name, Parameter.KEYWORD_ONLY, default=_default(kind, name), annotation=types[name]
-        )
-        for name in own_first
-        if name not in {each.name for each in written}
-    ]
-    return Signature([*written, *spelled])
-
-
-def _default(kind: type[View], name: str) -> Any:
-    """Return the default of an option, None for one that depends on the state."""
-    generated = [each for each in vars(kind).values() if isinstance(each, DefaultHandler)]
-    value = getattr(getattr(kind, name, None), "default_value", None)
-    is_fixed = value is not Undefined and name not in [each.trait_name for each in generated]
-    return value if is_fixed else None
+def _heading(title: str, note: Text) -> HBox:
+    """Return the title with the note beside it, in a line of constant height."""
+    shown = "flex" if title else "none"
+    line = Layout(height="22px", flex="0 0 auto", overflow="hidden", display=shown)
+    return HBox([Text(title, "title", flex="0 0 auto"), note], layout=line)
 
 
 AnyView = TypeVar("AnyView", bound=View)
@@ -389,46 +396,9 @@ def narrowed(kind: type[AnyView], width: int) -> type[AnyView]:
     return type(kind.__name__, (kind,), sizes)
 
 
-def widget_tree(root: Widget) -> Iterator[Widget]:
-    """Yield ``root`` and every widget that its traits refer to, each once."""
-    seen: set[int] = set()
-    pending = [root]
-    while pending:
-        widget = pending.pop()
-        if id(widget) in seen:
-            continue
-        seen.add(id(widget))
-        yield widget
-        for name in widget.keys:
-            if name == SHARED:
-                continue
-            pending.extend(_widgets(getattr(widget, name)))
-
-
-def _widgets(value: Any) -> Iterator[Widget]:
-    if isinstance(value, Widget):
-        yield value
-    elif isinstance(value, dict):
-        yield from (item for item in value.values() if isinstance(item, Widget))
-    elif isinstance(value, (list, tuple)):
-        yield from (item for item in value if isinstance(item, Widget))
-
-
-def close_tree(root: Widget) -> None:
-    """Close a widget with all of its own: closing a box alone leaves its children registered."""
+def close_views(root: Widget) -> None:
+    """Close every view below ``root``, then all widgets that are left, itself included."""
     for widget in list(widget_tree(root)):
-        Widget.close(widget)
-
-
-def listen(root: Widget) -> None:
-    """Let every control below ``root`` be heard while a cell runs.
-
-    The kernel routes a widget's messages to the shell that last sent on its comm, so that a widget
-    which a cell has made or updated stays deaf until that cell ends. Without the remembered shell
-    they go to the subshell that the front end asked for.
-    """
-    if root.comm is not None:
-        # Private to ipykernel 7.4; without it there is nothing to drop.
-        vars(root.comm).pop("_reply_subshell_id", None)
-    for child in getattr(root, "children", ()):
-        listen(child)
+        if isinstance(widget, View):
+            widget.close()
+    close_tree(root)

@@ -75,8 +75,8 @@ def test_closing_leaves_no_widget_behind(state):
 def test_show_me_turns_to_the_page_of_the_evidence(state):
     explorer = Explorer(state)
     finding = Finding("dead-layer", "error", "all of it", layer="conv", select={"layer": "conv"})
-    explorer._turn_to_evidence(finding)
+    explorer.show_evidence(finding)
     assert list(explorer.pages)[explorer.tabs.selected_index] == "Units"
     assert explorer.pages["Units"].chapters.value == "Dead filters"
-    explorer._turn_to_evidence(replace(finding, rule="non-finite"))
+    explorer.show_evidence(replace(finding, rule="non-finite"))
     assert list(explorer.pages)[explorer.tabs.selected_index] == "History"

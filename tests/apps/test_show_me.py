@@ -12,7 +12,7 @@ import convviz_widgets as cvw
 from convviz_widgets.apps.pages import CHAPTERS, PAGES
 from convviz_widgets.apps.show_me import EVIDENCE
 from convviz_widgets.diagnosis import RULES, Finding, Report
-from convviz_widgets.record.event_log import EventLog
+from convviz_widgets.record.event_files import EventFileWriter
 
 PATIENCE = 60
 COUNT = 300
@@ -52,7 +52,7 @@ def ill():
 
 
 def write(folder, metrics):
-    with closing(EventLog(folder)) as log:
+    with closing(EventFileWriter(folder)) as log:
         for step in range(1, 61):
             log.write(step, {name: float(value(step)) for name, value in metrics.items()})
     return cvw.Run(folder)

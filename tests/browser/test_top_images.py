@@ -24,7 +24,7 @@ def view(opened):
     return opened.page.locator(".cvw-view:has-text('Top images')")
 
 
-def test_a_button_sweeps_and_the_nine_appear(opened, view):
+def test_a_button_sweeps_and_the_patches_appear(opened, view):
     expect(view.get_by_text("step 0: not swept yet")).to_be_visible()
     view.get_by_role("button", name="Sweep this step").click()
     expect(view.get_by_text("20 of 20 images swept")).to_be_visible()
@@ -39,7 +39,7 @@ def test_a_click_on_a_patch_selects_its_image(opened, view):
 
 
 def _ninth(opened):
-    return opened.ask("str(top.painted.slots[8].image)").strip("'")
+    return opened.ask("str(top.painted.patches[8].image)").strip("'")
 
 
 def test_a_dead_channel_is_called_dead(opened, view):

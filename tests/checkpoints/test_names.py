@@ -2,7 +2,7 @@ import pytest
 
 from convviz_widgets.checkpoints import step_of
 from convviz_widgets.checkpoints.names import is_temporary, natural
-from convviz_widgets.errors import on_one_line
+from convviz_widgets.errors import printable
 
 
 @pytest.mark.parametrize(
@@ -45,5 +45,5 @@ def test_natural_order_counts() -> None:
 
 
 def test_names_are_written_on_one_line() -> None:
-    assert on_one_line("ok-é.pt") == "ok-é.pt"
-    assert on_one_line("a\n\x1b[31m\udcff.pt") == r"a\n\x1b[31m\udcff.pt"
+    assert printable("ok-é.pt") == "ok-é.pt"
+    assert printable("a\n\x1b[31m\udcff.pt") == r"a\n\x1b[31m\udcff.pt"

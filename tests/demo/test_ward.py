@@ -6,9 +6,8 @@ import torch
 
 import convviz_widgets as cvw
 from convviz_widgets.demo import PHOTOGRAPHS, ward
-from convviz_widgets.demo.ward.data import PLANTED, Batches, prepare
-from convviz_widgets.demo.ward.networks import build
-from convviz_widgets.demo.ward.patient import admit_case
+from convviz_widgets.demo.ward.cases import build
+from convviz_widgets.demo.ward.patient import PLANTED, Batches, admit_case, prepare
 
 CASES = {**ward.ILLNESSES, **ward.HEALTHY}
 

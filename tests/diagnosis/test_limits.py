@@ -8,12 +8,12 @@ import pytest
 
 from convviz_widgets.diagnosis import RULES
 from convviz_widgets.diagnosis.rules.data import input_scale
+from convviz_widgets.diagnosis.rules.filters import noisy_filter
 from convviz_widgets.diagnosis.rules.firing import dead_layer, dying_filter
 from convviz_widgets.diagnosis.rules.gradients import exploding_gradient, vanishing_gradient
 from convviz_widgets.diagnosis.rules.outputs import washed_out_output
-from convviz_widgets.diagnosis.rules.values import noisy_filter
 from convviz_widgets.images import input_statistics
-from convviz_widgets.state.history import CENSUS_IMAGES
+from convviz_widgets.state.history import SAMPLE_IMAGES
 from convviz_widgets.sweeps import Lifecycle
 from convviz_widgets.tensors import PERCENTILES, smooth
 from convviz_widgets.tensors.filter_quality import cause_of, has_full_power
@@ -76,7 +76,7 @@ def test_kernels_are_judged_from_the_size_that_the_report_asks_for():
 
 
 def test_as_many_images_are_counted_as_the_rules_need():
-    assert CENSUS_IMAGES[0] == limits(dead_layer)["images"]
+    assert SAMPLE_IMAGES[0] == limits(dead_layer)["images"]
     assert f"{limits(dead_layer)['images']} images" in needs("dead-layer")
     assert (
         inspect.signature(input_statistics).parameters["count"].default

@@ -8,9 +8,11 @@ import pytest
 
 from convviz_widgets.diagnosis import RULES, WARNING, Evidence, Finding, examine, run_curves
 from convviz_widgets.diagnosis.rule import rule
-from convviz_widgets.diagnosis.rules.gradients import exploding_gradient, non_finite, update_ratio
+from convviz_widgets.diagnosis.rules.gradients import exploding_gradient
 from convviz_widgets.diagnosis.rules.loss import loss_jump, loss_surge, slow_learning
+from convviz_widgets.diagnosis.rules.non_finite import non_finite
 from convviz_widgets.diagnosis.rules.overfit import overfit
+from convviz_widgets.diagnosis.rules.updates import update_ratio
 from convviz_widgets.record import Series
 
 NAMES = [each.name for each in RULES]

@@ -17,7 +17,7 @@ from convviz_widgets.images import (
     sample_digests,
 )
 from convviz_widgets.images.duplicates import comparing, hashes
-from convviz_widgets.images.reading import Samples
+from convviz_widgets.images.reading import RawSamples
 
 
 def global_numpy():
@@ -103,7 +103,7 @@ def test_equal_hashes_alone_are_no_duplicates(monkeypatch):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_different_images_of_few_values_have_different_hashes(dtype):
     made = torch.randint(0, 2, (5000, 1, 8, 8), generator=torch.Generator().manual_seed(2))
-    numbers = np.concatenate([hashes(block) for block in Samples(made.to(dtype)).blocks()])
+    numbers = np.concatenate([hashes(block) for block in RawSamples(made.to(dtype)).blocks()])
     assert len(np.unique(numbers)) == len(made)
 
 

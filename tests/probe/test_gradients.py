@@ -7,7 +7,7 @@ from torch import nn
 from convviz_widgets.errors import InputError, ModelError
 from convviz_widgets.probe import Probe
 
-from .nets import NETS, Functional, images, plain, residual, seeded
+from .nets import NETS, Functional, images, plain, replica_of, residual, seeded
 
 
 def squared(result):
@@ -87,7 +87,7 @@ def test_nothing_is_left_on_the_replica_and_the_pass_is_counted_apart():
     probe = Probe(plain(), images(3))
     probe.backward(images(3), squared)
     assert (probe.forward_count, probe.backward_count) == (0, 1)
-    assert all(parameter.grad is None for parameter in probe._replica.module.parameters())
+    assert all(parameter.grad is None for parameter in replica_of(probe).parameters())
 
 
 def test_a_loss_that_cannot_be_differentiated_is_told():

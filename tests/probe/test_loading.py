@@ -10,7 +10,7 @@ from torch import nn
 from convviz_widgets.errors import CheckpointError, InputError
 from convviz_widgets.probe import Probe
 
-from .nets import images, plain, residual, seeded
+from .nets import images, plain, replica_of, residual, seeded
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_tied_weights_stay_tied():
     probe = Probe(net, images(2))
     tied = torch.full((2, 2, 1, 1), 3.0)
     probe.load({"0.weight": tied, "2.weight": tied})
-    assert probe._replica.module[0].weight is probe._replica.module[2].weight
+    assert replica_of(probe)[0].weight is replica_of(probe)[2].weight
     assert torch.equal(probe.weight("2"), tied)
 
 
@@ -128,8 +128,8 @@ def test_batch_norm_counts_and_unsaved_buffers_are_kept():
     probe = Probe(net, images(3))
     probe.load(net.state_dict())
     probe.record(images(3))
-    assert probe._replica.module[1].num_batches_tracked == 3
-    assert probe._replica.module.scale == 1
+    assert replica_of(probe)[1].num_batches_tracked == 3
+    assert replica_of(probe).scale == 1
 
 
 def test_the_weight_given_out_is_the_callers(probe):
@@ -142,6 +142,6 @@ def test_the_weight_given_out_is_the_callers(probe):
 def test_a_probe_that_is_let_go_of_takes_its_copy_of_the_model_along_at_once():
     probe = Probe(residual().eval(), images(3))
     probe.record(images(3))
-    replica = weakref.ref(probe._replica.module)
+    replica = weakref.ref(replica_of(probe))
     del probe
     assert replica() is None  # without waiting for a garbage collection

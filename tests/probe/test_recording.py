@@ -9,7 +9,7 @@ from torch import nn
 from convviz_widgets.errors import UnknownLayerError
 from convviz_widgets.probe import Probe
 
-from .nets import NETS, Branching, Functional, Twice, images, plain, residual, seeded
+from .nets import NETS, Branching, Functional, Twice, images, plain, replica_of, residual, seeded
 
 
 class Stop(Exception):
@@ -195,7 +195,7 @@ def test_each_record_is_one_pass_and_checks_are_not_counted():
     passes = []
     probe = Probe(net, x)
     assert probe.forward_count == 0
-    probe._replica.module.register_forward_hook(lambda *_: passes.append(1))
+    replica_of(probe).register_forward_hook(lambda *_: passes.append(1))
     for n in (1, 2, 3):
         probe.load(net.state_dict(), key=n)
         probe.record(x)

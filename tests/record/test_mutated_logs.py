@@ -80,4 +80,4 @@ def test_a_manifest_cannot_name_a_file_elsewhere(tmp_path):
             {"line": manifest.count, "what": what, "file": "../x.pt", "step": 1, "sha256": "0" * 64}
         )
         manifest.add(line[:-1])
-    assert (manifest.written, manifest.left, len(manifest.problems)) == ({}, set(), 3)
+    assert (manifest.written, manifest.leftovers, len(manifest.problems)) == ({}, set(), 3)

@@ -2,6 +2,7 @@
 
 import gc
 import threading
+from itertools import combinations
 
 import pytest
 import torch
@@ -233,3 +234,86 @@ def test_the_thread_does_not_outlive_a_closed_state(images, make_net):
     state.sweeps.ask(0)
     state.close()
     assert state.sweeps.wait(PATIENCE)
+
+
+# -- the end: whatever is running, a closed state leaves no thread ------------------------------
+
+
+def begin_history(state):
+    state.history.ask("test", PARAMETERS, ACTIVATIONS, GRADIENTS, UPDATES)
+    return state.history
+
+
+def begin_sweeps(state):
+    state.sweeps.ask(*range(len(state.steps)))
+    return state.sweeps
+
+
+def begin_outputs(state):
+    history = state.output_history
+    history.ask("test", *(history.question(i, (0, 1, 2, 3, 4)) for i in range(len(state.steps))))
+    return history
+
+
+def begin_embeddings(state):
+    keys = state.embeddings.keys
+    state.embeddings.ask("test", *(EmbeddingJob(key, keys[0], "1", 500) for key in keys))
+    return state.embeddings
+
+
+def begin_examination(state):
+    examination = Examination(state)
+    examination.start()
+    return examination
+
+
+BEGIN = (begin_history, begin_sweeps, begin_outputs, begin_embeddings, begin_examination)
+MIXES = [mix for count in range(1, 6) for mix in combinations(BEGIN, count)]
+
+
+def named(mix):
+    return "+".join(begin.__name__.removeprefix("begin_") for begin in mix)
+
+
+def working_threads():
+    return [each for each in threading.enumerate() if each.name == "convviz-background"]
+
+
+@pytest.mark.parametrize("amid", [False, True], ids=["at once", "amid"])
+@pytest.mark.parametrize("mix", MIXES, ids=named)
+def test_closing_during_any_mix_of_work_ends_its_one_thread(long_run, mix, amid, caplog):
+    assert working_threads() == []
+    clients, something = [begin(long_run) for begin in mix], threading.Event()
+    for client in clients:
+        client.observe(something.set)
+    (thread,) = working_threads()
+    assert not amid or something.wait(PATIENCE)
+    long_run.close()
+    thread.join(PATIENCE)
+    assert working_threads() == []
+    assert all(client.wait(0) for client in clients)
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("mix", [MIXES[i] for i in (0, 1, 2, 3, 4, -1)], ids=named)
+def test_closing_from_the_thread_itself_ends_it(long_run, mix, caplog):
+    clients = [begin(long_run) for begin in mix]
+    clients[0].observe(long_run.close)
+    assert clients[0].wait(PATIENCE)
+    for thread in working_threads():
+        thread.join(PATIENCE)
+    assert working_threads() == []
+    assert all(client.wait(0) for client in clients)
+    assert caplog.records == []
+
+
+def test_closing_twice_and_from_two_threads_is_closing_once(long_run):
+    clients = [begin(long_run) for begin in BEGIN]
+    closers = [threading.Thread(target=long_run.close) for _ in range(2)]
+    for each in closers:
+        each.start()
+    for each in (*closers, *working_threads()):
+        each.join(PATIENCE)
+    long_run.close()
+    assert working_threads() == []
+    assert all(client.wait(0) for client in clients)

@@ -59,14 +59,16 @@ def test_another_drawing_is_another_image_to_whoever_depends_on_the_image(make_s
 def test_each_drawing_costs_one_pass_and_only_the_latest_is_remembered(make_state):
     state = make_state()
     state.logits()
-    before, entries = state.forward_count, len(state._recordings._cache)
+    before, of_image, drawn = state.forward_count, state.selection, []
     for value in range(20):
         state.select(drawing=torch.full((1, 2, 2), float(value)))
         assert state.logits().tolist() == [value, 4 * value]
         state.activation("0")
-        state.is_ready()
+        assert state.is_ready()
+        drawn.append(state.selection)
     assert state.forward_count == before + 20
-    assert len(state._recordings._cache) == entries + 1
+    assert [state.is_ready(each) for each in drawn] == [False] * 19 + [True]
+    assert state.is_ready(of_image)
     state.select(drawing=None)
     state.logits()
     assert state.forward_count == before + 20

@@ -133,7 +133,7 @@ def test_a_second_diagnosis_measures_nothing(make_state):
 def test_nothing_is_measured_twice_within_a_diagnosis(make_state):
     state = make_state(Net(), Net(), Net(alive=2))
     cvw.diagnose(state)
-    # weights, activations and gradients of three checkpoints, two updates, the census of the last
+    # weights, activations, gradients of three checkpoints, two updates, the image set at the last
     assert state.history.measured_count == 3 * 3 + 2 + 1
 
 
@@ -383,8 +383,21 @@ def test_stopping_does_not_wait_for_the_other_batches_of_a_loader(pictures):
     examination.start()
     assert examination.wait(PATIENCE)
     assert data.reads == IMAGES + 10 + 20
-    assert examination.evidence().batches == ()
+    assert examination.judge.evidence().batches == ()
     assert examination.problem == ""
     examination.start()  # the look begins anew
     assert examination.wait(PATIENCE)
-    assert len(examination.evidence().batches) == IMAGES / 10
+    assert len(examination.judge.evidence().batches) == IMAGES / 10
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"loader": 3}, "loader: expected a DataLoader, got int"),
+        ({"validation": 3}, "validation: expected an ImageSet"),
+        ({"run": "runs/a"}, "run: expected a Run, got str"),
+    ],
+)
+def test_an_argument_of_another_kind_is_refused_in_one_line(given, words):
+    with pytest.raises(cvw.InputError, match=words):
+        cvw.diagnose(**given)

@@ -15,11 +15,14 @@ from convviz_widgets.measure import OUTPUT_GRADIENTS, OUTPUTS, WEIGHTS
 from convviz_widgets.probe import Probe
 from convviz_widgets.state import (
     ACTIVATIONS,
+    FILTERS,
     GRADIENTS,
+    IMAGE_SET,
     PARAMETERS,
     UPDATES,
     ModelState,
     coarse_to_fine,
+    measurements,
 )
 
 PATIENCE = 60
@@ -271,6 +274,13 @@ def test_another_forward_with_the_same_layers_is_measured_again(directory, image
     assert counted_again(session(0.2), ACTIVATIONS) == 3
 
 
+def test_one_pass_tells_the_model_from_others_for_all_parts(state):
+    """One forward pass on one image, then one for each of three checkpoints: 4; gradients: none."""
+    state.history.ask("test", ACTIVATIONS, GRADIENTS, IMAGE_SET)
+    assert state.history.wait(PATIENCE)
+    assert state.history.forward_count == 1 + 3 + 1  # the image set, at the last checkpoint
+
+
 def test_a_folder_that_cannot_be_written_keeps_nothing_but_memory(directory, reopened):
     (directory / ".convviz-history").write_text("a file where the folder should be")
     state = reopened()
@@ -279,10 +289,11 @@ def test_a_folder_that_cannot_be_written_keeps_nothing_but_memory(directory, reo
     assert counted_again(state, PARAMETERS) == 0
 
 
-def test_files_that_vanish_are_made_again(directory, reopened):
+def test_files_that_vanish_are_made_again(directory, reopened, monkeypatch):
+    monkeypatch.setattr(measurements, "MEMORY", 0)
     state = reopened()
     measured(state, PARAMETERS)
-    state.history._store._recent.clear()
+    measured(state, FILTERS)  # which leaves no parameters in memory
     for file in directory.glob(".convviz-history/*/*.measurement"):
         file.unlink()
     assert state.history.all(PARAMETERS) == [None] * 3

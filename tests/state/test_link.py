@@ -7,7 +7,8 @@ from torch import nn
 
 from convviz_widgets.checkpoints import CheckpointSeries
 from convviz_widgets.state import ModelState
-from convviz_widgets.state.link import Link, at_or_before
+from convviz_widgets.state.link import Link
+from convviz_widgets.state.timeline import at_or_before
 
 
 def state(steps, channels=4, images=3):

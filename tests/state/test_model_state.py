@@ -1,6 +1,7 @@
 import gc
 import itertools
 import threading
+from time import sleep
 
 import pytest
 import torch
@@ -330,10 +331,15 @@ def test_a_checkpoint_that_does_not_fit_is_named_by_its_step(images, make_net):
         state.weight()
 
 
-def test_a_slow_load_is_told_of_before_the_next_one(state):
-    state.weight()
+def test_a_slow_load_is_told_of_before_the_next_one(images, series, make_net, monkeypatch):
+    load = series.load
+    monkeypatch.setattr(series, "load", lambda index: sleep(0.2) or load(index))
+    state = ModelState(make_net(9), images, checkpoints=series)
     assert not state.is_slow_to_load()
-    state._recordings.seconds, state._recordings.load_seconds = 0.0, 1.0
+    state.activation()
+    assert not state.is_slow_to_load()
+    state.select(image=1)
+    state.activation()  # the last pass was not slow, but the load before it was
     assert not state.is_slow_to_load()
     state.select(checkpoint=0)
     assert state.is_slow_to_load()

@@ -109,8 +109,12 @@ def test_what_is_no_data_set_is_refused_in_one_line(data, words):
 @pytest.mark.parametrize(
     ("settings", "error", "words"),
     [
-        ({"k": 0}, InputError, "k must be 1 or more, got 0"),
-        ({"batch_size": 2.5}, InputError, "batch_size must be a whole number, got 2.5"),
+        ({"k": 0}, InputError, "k must be a whole number of at least 1, got 0"),
+        (
+            {"batch_size": 2.5},
+            InputError,
+            "batch_size must be a whole number of at least 1, got 2.5",
+        ),
         ({"on_error": "ignore"}, InputError, 'on_error must be "raise" or "skip"'),
         ({"layers": "conv1"}, InputError, r"layers are a list of names: write \['conv1'\]"),
         ({"layers": ["conv9"]}, UnknownLayerError, "unknown layer 'conv9'; this model has 0"),

@@ -83,7 +83,7 @@ def assert_same(one, other):
         mine, theirs = mine.statistics, theirs.statistics
         for name in ("fired", "values", "nan", "infinite", "maximum"):
             assert torch.equal(getattr(mine.sums, name), getattr(theirs.sums, name))
-        assert torch.equal(mine.bins, theirs.bins)
+        assert torch.equal(mine.counts, theirs.counts)
         assert torch.equal(mine.top.keys, theirs.top.keys)
         assert torch.equal(mine.top.positions, theirs.top.positions)
         torch.testing.assert_close(mine.sums.mean, theirs.sums.mean, rtol=1e-6, atol=1e-9)
@@ -102,9 +102,9 @@ def test_the_work_is_shared_out_among_both_workers(client, net, images):
 
 
 def _jobs_seen():
-    from convviz_widgets.sweeps.dask_sweep import _idle
+    from convviz_widgets.sweeps.dask_sweep import idle_probes
 
-    return len(_idle)
+    return len(idle_probes)
 
 
 def test_checkpoints_are_swept_one_after_the_other(client, net, images):

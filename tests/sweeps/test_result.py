@@ -11,7 +11,7 @@ from convviz_widgets.checkpoints import CheckpointSeries
 from convviz_widgets.errors import CheckpointError, InputError, SelectionError, UnknownLayerError
 from convviz_widgets.images import ImageSet
 from convviz_widgets.sweeps import SweepInterrupted, SweepResult, sweep
-from convviz_widgets.sweeps.storage import _digest
+from convviz_widgets.sweeps.storage import tensors_digest
 
 from .nets import build, found, pictures
 
@@ -52,7 +52,7 @@ def assert_same(one, other, tolerance=1e-12):
         for channel in range(layer.shape[0]):
             assert one.top(layer, channel) == other.top(layer, channel)
     for mine, theirs in zip(one.parts, other.parts, strict=True):
-        assert torch.equal(mine.statistics.bins, theirs.statistics.bins)
+        assert torch.equal(mine.statistics.counts, theirs.statistics.counts)
         assert mine.failures == theirs.failures
 
 
@@ -134,7 +134,7 @@ def tampered(path, change):
 def misplaced(about, tensors):
     """A position outside its map, in a file that is otherwise as it should be."""
     tensors["top_positions"] += 10**6
-    about.update(sha256=_digest(tensors))
+    about.update(sha256=tensors_digest(tensors))
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from convviz_widgets.sweeps import bins, sweep
-from convviz_widgets.sweeps.part import _exact, summarise
+from convviz_widgets.sweeps import histograms, sweep
+from convviz_widgets.sweeps.statistics import summarise, summarise_exactly
 
 from .nets import activations, build, pictures
 
@@ -39,7 +39,7 @@ def test_what_is_done_without_looking_is_what_is_done_on_a_cpu(shape):
     """The sums that a GPU makes, on a CPU."""
     maps = torch.randn(shape, generator=torch.Generator().manual_seed(0)).relu_()
     images, least = torch.arange(shape[0]) + 5, torch.full((shape[1],), 0.5)
-    quick, exact = (way(maps, images, least, None) for way in (summarise, _exact))
+    quick, exact = (way(maps, images, least, None) for way in (summarise, summarise_exactly))
     for name in ("fired", "values", "nan", "infinite", "first_nan", "maximum"):
         assert torch.equal(getattr(quick.sums, name), getattr(exact.sums, name))
     torch.testing.assert_close(quick.sums.mean, exact.sums.mean, rtol=1e-6, atol=1e-9)
@@ -111,14 +111,14 @@ def test_a_histogram_of_a_large_data_set_counts_an_even_sample():
 
 
 def counted(values):
-    counts = torch.zeros(len(values), bins.SLOTS, dtype=torch.int32)
-    bins.count(counts, values[None])
+    counts = torch.zeros(len(values), histograms.COUNTERS, dtype=torch.int32)
+    histograms.count(counts, values[None])
     return counts
 
 
 def test_bins_hold_what_numpy_puts_into_them():
-    edges = bins.edges()
-    assert (len(edges), edges[0], edges[-1]) == (bins.BINS + 1, -4096.0, 4096.0)
+    edges = histograms.edges()
+    assert (len(edges), edges[0], edges[-1]) == (histograms.BINS + 1, -4096.0, 4096.0)
     assert (np.diff(edges) > 0).all()
     generator = torch.Generator().manual_seed(0)
     random = torch.randn(5000, generator=generator) * torch.randn(5000, generator=generator).exp()
@@ -126,7 +126,7 @@ def test_bins_hold_what_numpy_puts_into_them():
     on_edges = torch.tensor(edges[:-1], dtype=torch.float32)
     below = torch.nextafter(on_edges, torch.tensor(-torch.inf))
     for values in (random, special, on_edges, below):
-        drawn = bins.histogram(counted(values[None])[0])
+        drawn = histograms.histogram(counted(values[None])[0])
         inside = values[(values >= -4096) & (values < 4096)]
         assert drawn.counts.tolist() == np.histogram(inside.double(), edges)[0].tolist()
         assert (drawn.below, drawn.above) == (
@@ -139,7 +139,7 @@ def test_bins_hold_what_numpy_puts_into_them():
 
 def test_bins_tell_values_that_are_not_finite_apart():
     values = torch.tensor([[1.0, torch.nan, torch.inf, -torch.nan], [-torch.inf, 0.0, 1e30, 1.0]])
-    first, second = (bins.histogram(row) for row in counted(values))
+    first, second = (histograms.histogram(row) for row in counted(values))
     assert (first.nan, first.positive_inf, first.negative_inf, first.counts.sum()) == (2, 1, 0, 1)
     assert (second.nan, second.negative_inf, second.above, second.counts.sum()) == (0, 1, 1, 2)
     assert first.n == second.n == 4
@@ -148,9 +148,9 @@ def test_bins_tell_values_that_are_not_finite_apart():
 @pytest.mark.parametrize("shape", [(5, 3, 7), (300, 2, 500), (2, 40, 5000), (2, 3, 100_000)])
 def test_bins_count_the_same_in_pieces(shape):
     maps = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    counts = torch.zeros(shape[1], bins.SLOTS, dtype=torch.int32)
-    bins.count(counts, maps, finite=True)
+    counts = torch.zeros(shape[1], histograms.COUNTERS, dtype=torch.int32)
+    histograms.count(counts, maps, finite=True)
     for channel, row in enumerate(counts):
-        drawn = bins.histogram(row)
+        drawn = histograms.histogram(row)
         expected = np.histogram(maps[:, channel].double(), drawn.edges)[0]
         assert drawn.counts.tolist() == expected.tolist()

@@ -1,10 +1,12 @@
+import math
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from convviz_widgets.errors import InputError
-from convviz_widgets.tensors import filter_tiles
+from convviz_widgets.tensors import chroma, dominant_frequency, filter_order, filter_tiles
 
 
 def numbered(*shape):
@@ -170,3 +172,37 @@ def test_tiles_are_the_callers_to_change(shape):
 def test_what_does_not_fit_is_refused_in_one_line(shape, options, message):
     with pytest.raises(InputError, match=message):
         filter_tiles(numbered(*shape), **options)
+
+
+def test_chroma_is_the_share_off_grey():
+    one = np.ones((3, 4, 4))
+    red_green = np.array([1.0, -1, 0])[:, None, None] * one
+    red = np.array([1.0, 0, 0])[:, None, None] * one
+    np.testing.assert_allclose(
+        chroma(np.stack([one, red_green, red, 0 * one])), [0, 1, math.sqrt(2 / 3), 0], atol=1e-12
+    )
+
+
+def chequerboard(size):
+    return np.indices((size, size)).sum(axis=0) % 2 * 2.0 - 1
+
+
+def test_the_dominant_frequency_is_that_of_a_planted_wave():
+    places = np.arange(16)
+    wave = np.broadcast_to(np.cos(2 * math.pi * places / 4), (1, 16, 16))
+    filters = np.stack([wave, np.ones_like(wave), chequerboard(16)[None], 0 * wave])
+    np.testing.assert_allclose(
+        dominant_frequency(filters), [0.25, 0.0, math.sqrt(0.5), math.nan], atol=1 / 64
+    )
+
+
+def test_coloured_blobs_come_before_grey_waves_and_empty_filters_last():
+    blob = np.ones((3, 6, 6)) * np.array([1.0, -1, 0])[:, None, None]
+    wave = np.broadcast_to(chequerboard(6), (3, 6, 6))
+    assert filter_order(np.stack([wave, 0 * wave, blob, 0.5 * blob + wave])).tolist() == [
+        2,
+        3,
+        0,
+        1,
+    ]
+    assert filter_order(np.stack([wave[:1], blob[:1]])).tolist() == [1, 0]

@@ -9,7 +9,7 @@ from ipywidgets import HTML
 from torch import nn
 
 import convviz_widgets as cvw
-from convviz_widgets.record.event_log import EventLog
+from convviz_widgets.record.event_files import EventFileWriter
 from convviz_widgets.views import DiagnosisPanel
 from convviz_widgets.widgets import widget_tree
 
@@ -30,7 +30,7 @@ def net(alive=4):
 
 @pytest.fixture
 def run(tmp_path):
-    with closing(EventLog(tmp_path)) as log:
+    with closing(EventFileWriter(tmp_path)) as log:
         for step, loss in enumerate([*[2.0] * 60, 12.0, *np.linspace(2.0, 1.0, 60)], start=1):
             log.write(step, {"loss/train": float(loss)})
     return cvw.Run(tmp_path)
@@ -121,7 +121,7 @@ def test_a_hidden_panel_measures_nothing_until_it_is_shown(state, run):
 
 
 def test_new_metrics_are_judged_after_a_refresh(panel, state, tmp_path):
-    with closing(EventLog(tmp_path)) as log:
+    with closing(EventFileWriter(tmp_path)) as log:
         log.write(122, {"loss/train": float("nan")})
     state.refresh()
     assert panel.examination.wait(PATIENCE)

@@ -117,63 +117,6 @@ def test_a_channel_that_is_zero_on_this_image_is_hatched_and_counted(state):
     assert said in view.caption
 
 
-def test_the_clock_moves_the_state_and_the_state_the_clock(state):
-    clock = CheckpointClock(state)
-    clock.control("Checkpoint").value = 1
-    assert state.checkpoint == 1
-    state.checkpoint = 0
-    assert clock.control("Checkpoint").value == clock.play.value == 0
-    assert clock.place == "step 0 · 1 of 3"
-    clock.control("next checkpoint").click()
-    assert state.checkpoint == 1
-
-
-def test_playing_starts_over_at_the_end_and_says_what_the_button_does(state):
-    clock = CheckpointClock(state)
-    assert state.checkpoint == 2
-    start = clock.control("play the checkpoints")
-    start.click()
-    assert (state.checkpoint, clock.play.playing) == (0, True)
-    assert (start.icon, start.tooltip) == ("pause", "stop playing")
-    clock.play.playing = False  # as the page says at the last checkpoint
-    assert (start.icon, start.tooltip) == ("play", "play the checkpoints")
-    state.checkpoint = 2
-    clock.control("first checkpoint").click()
-    assert (state.checkpoint, clock.control("first checkpoint").disabled) == (0, True)
-
-
-def test_a_control_shown_late_takes_the_states_value_not_the_other_way_round(state):
-    state.select(layer="2", channel=143)
-    stepper = ChannelStepper(state)
-    stepper.visible = False
-    state.select(layer="0", channel=1)
-    stepper.visible = True
-    assert (state.channel, stepper.control("Channel").value, stepper.control("Channel").max) == (
-        1,
-        1,
-        3,
-    )
-
-
-def test_the_layer_list_filters_by_every_word(state):
-    layers = LayerList(state)
-    layers.control("Search layers by name or kind").value = "conv"
-    assert [name for _, name in layers.control("Layer").options] == ["0"]
-    layers.control("Search layers by name or kind").value = "nothing like it"
-    assert layers.control("Layer").options == ()
-    assert state.layer == "0"
-    layers.control("Search layers by name or kind").value = ""
-    layers.control("Layer").value = "3"
-    assert state.layer == "3"
-
-
-def test_the_image_strip_turns_its_page(state):
-    strip = ImageStrip(state)
-    strip.control("Image").value = 4
-    assert state.image == 4
-    assert strip.highlighted == 4
-
-
 def test_the_histogram_counts_what_is_not_zero(state):
     state.select(layer="1")
     view = ActivationHistogram(state, scope="layer")
@@ -257,7 +200,7 @@ def test_the_buttons_below_a_picture_step_through_the_channels(state, kind):
 
 
 def test_predictions_are_the_softmax_best_first(state):
-    answer = Predictions(state).compute(state.selection)
+    answer = Predictions(state).compute(state.selection).answer
     expected = torch.softmax(state.logits(), 0).sort(descending=True)
     assert answer.probabilities == pytest.approx(expected.values.tolist())
     assert answer.names == tuple(f"class {i}" for i in expected.indices.tolist())

@@ -64,6 +64,10 @@ def test_the_default_that_is_seen_is_the_one_that_is_taken(state):
         made.close()
 
 
+def test_a_default_that_is_a_tuple_is_stated():
+    assert signature(cvw.TrainingCurves).parameters["tags"].default == ()
+
+
 def test_a_default_that_depends_on_the_state_is_not_stated():
     assert signature(cvw.Sketchpad).parameters["size"].default is None
 

@@ -47,6 +47,14 @@ def test_a_click_moves_the_clock_to_the_nearest_checkpoint(state, run):
     assert state.selection.step == 100
 
 
+def test_arrow_keys_move_the_clock(state, run):
+    view = TrainingCurves(state, run=run)
+    view.overlay.press("ArrowLeft")
+    assert state.selection.step == 100
+    view.overlay.press("ArrowRight")
+    assert state.selection.step == 200
+
+
 def test_a_drag_zooms_and_the_button_shows_everything_again(state, run):
     view = TrainingCurves(state, run=run)
     low, high = (int(view.plot.to_pixel(step)) for step in (50, 150))

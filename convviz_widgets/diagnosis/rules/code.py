@@ -15,8 +15,8 @@ from typing import Any
 from convviz_widgets.diagnosis.evidence import TensorFacts
 from convviz_widgets.diagnosis.run_curves import run_curves
 from convviz_widgets.measure import BIASES, PRE_ACTIVATIONS, WEIGHTS
-from convviz_widgets.measure.measuring import spread_over
 from convviz_widgets.tensors import distribution, merged
+from convviz_widgets.tensors.sampling import evenly_spread
 
 WIDTH = 88
 """Columns of a line."""
@@ -100,8 +100,8 @@ def for_each_image(images: str, step: int, *lines: str) -> str:
 
 
 def spread_images(count: int) -> str:
-    """Return the expression for the images of the state that a census looks at."""
-    return f"{spread_over.__name__}(len(state.image_set), {count})"
+    """Return the expression for so many images of the state, spread evenly."""
+    return f"{evenly_spread.__name__}(len(state.image_set), {count})"
 
 
 def _home(thing: Any) -> str:

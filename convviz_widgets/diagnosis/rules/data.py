@@ -126,35 +126,31 @@ def wrong_preprocessing(
     whole
         Share of values within 0.02 of whole numbers, at least.
     """
-    about = f"over n = {undone.n:,} images: mean and std look wrong"
     if undone.clipped > clipped:
-        return [
-            Finding(
-                "wrong-preprocessing",
-                WARNING,
-                f"with the preprocessing undone {undone.clipped:.1%} of the values are below 0 or "
-                f"above 255 (threshold {clipped:.0%}) {about}",
-                value=undone.clipped,
-                threshold=clipped,
-                n=undone.n,
-                code=_code(wrong_preprocessing, clipped=clipped, whole=whole),
-            )
-        ]
-    if undone.eight_bit and undone.whole < whole:
-        return [
-            Finding(
-                "wrong-preprocessing",
-                WARNING,
-                f"the images come from 8-bit pictures, but with the preprocessing undone only "
-                f"{undone.whole:.1%} of the values are whole numbers from 0 to 255 (threshold "
-                f"{whole:.0%}) {about}",
-                value=undone.whole,
-                threshold=whole,
-                n=undone.n,
-                code=_code(wrong_preprocessing, clipped=clipped, whole=whole),
-            )
-        ]
-    return []
+        value, threshold = undone.clipped, clipped
+        what = (
+            f"with the preprocessing undone {value:.1%} of the values are below 0 or above 255 "
+            f"(threshold {threshold:.0%})"
+        )
+    elif undone.eight_bit and undone.whole < whole:
+        value, threshold = undone.whole, whole
+        what = (
+            f"the images come from 8-bit pictures, but with the preprocessing undone only "
+            f"{value:.1%} of the values are whole numbers from 0 to 255 (threshold {threshold:.0%})"
+        )
+    else:
+        return []
+    return [
+        Finding(
+            "wrong-preprocessing",
+            WARNING,
+            f"{what} over n = {undone.n:,} images: mean and std look wrong",
+            value=value,
+            threshold=threshold,
+            n=undone.n,
+            code=_code(wrong_preprocessing, clipped=clipped, whole=whole),
+        )
+    ]
 
 
 def _code(find: Callable[..., list[Finding]], **limits: float) -> str:

@@ -11,14 +11,14 @@ from convviz_widgets.diagnosis.finding import ERROR, REMARK, WARNING, Finding
 from convviz_widgets.diagnosis.rule import rule
 from convviz_widgets.diagnosis.rules.code import code, for_each_image, spread_images
 from convviz_widgets.measure import fired_images
-from convviz_widgets.measure.measuring import spread_over
 from convviz_widgets.sweeps import DYING, rate_bound
+from convviz_widgets.tensors.sampling import evenly_spread
 
 IMAGES = 256
 """One image proves nothing: of a random net's channels 50 % are silent on one, 25 % on 256."""
 
 SHARE = 1 / 3
-"""Of dead channels in a layer that is dead; healthy ones have at most 0.19."""
+"""Share of dead channels from which a layer is dead; healthy ones have at most 0.19."""
 
 NEEDS = f"a state with {IMAGES} images or more, and activations that can be zero"
 
@@ -155,7 +155,7 @@ def _code(each: Firing, value: str) -> str:
     return code(
         Firing,
         fired_images,
-        spread_over,
+        evenly_spread,
         text=f"""fired = 0
 {for_each_image(spread_images(each.images), each.step, fires)}
 value = Firing({each.layer!r}, {each.step}, fired, {each.images}).{value}""",

@@ -1,36 +1,24 @@
-"""Rules for gradients and what they do to weights: they vanish, explode, or are no numbers."""
+"""Rules for gradients that vanish or explode on their way to the input, or from step to step."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 
-from convviz_widgets.diagnosis.evidence import (
-    Evidence,
-    GradientDepth,
-    Metric,
-    TensorFacts,
-    layer_of,
-)
-from convviz_widgets.diagnosis.finding import ERROR, WARNING, Finding
-from convviz_widgets.diagnosis.rule import CHECKPOINTS, LOSS, rule
-from convviz_widgets.diagnosis.rules.code import at_step, call, code, curve_code, tensor_code
-from convviz_widgets.diagnosis.rules.loss import preceding
-from convviz_widgets.diagnosis.run_curves import run_curves
-from convviz_widgets.measure import relative_change
+from convviz_widgets.diagnosis.evidence import Evidence, GradientDepth, Metric
+from convviz_widgets.diagnosis.finding import WARNING, Finding
+from convviz_widgets.diagnosis.rule import CHECKPOINTS, rule
+from convviz_widgets.diagnosis.rules.code import at_step, call, code, curve_code
+from convviz_widgets.diagnosis.running_median import running_median
 from convviz_widgets.tensors import distribution
-
-# -- gradients vanish or explode on their way to the input ---------------------------------------
 
 VANISHING_SLOPE, VANISHING_DECADES = 0.2, 3.0
 """Decades a layer, and in all, by which gradients shrink towards the input, at least."""
 
 EXPLODING_SLOPE, EXPLODING_DECADES = -0.25, -1.5
-"""The same of gradients that grow towards it, at most."""
+"""The same for gradients that grow towards it: at most."""
 
 
 def _of_depth(e: Evidence) -> tuple[Sequence[GradientDepth]] | None:
@@ -133,7 +121,7 @@ def _leaping(norm: Metric | None, times: float, window: int, least: int) -> list
     if norm is None:
         return []
     known = norm.finite
-    usual = preceding(known.values, window, least).median
+    usual = running_median(known.values, window, least).median
     with np.errstate(divide="ignore", invalid="ignore"):
         leaps = known.values / np.where(usual > 0, usual, np.nan)
     places = np.flatnonzero(leaps > times)
@@ -196,231 +184,3 @@ def _slope_code(profile: GradientDepth) -> str:
         value = GradientDepth.of({profile.step}, gradients, {profile.images}).line.slope
         """,
     )
-
-
-# -- weights move too much in a step, or not at all ----------------------------------------------
-
-TYPICAL = "typical 1e-3 to 2e-2"
-"""Of ‖ΔW‖/‖W‖ in a step; 1e-3 is CS231n's rule of thumb ("Neural Networks 3")."""
-
-BETWEEN_CHECKPOINTS = (
-    " (measured between neighbouring checkpoints and divided by the steps between them: a single "
-    "step moves at least so much on average)"
-)
-
-
-def _of_updates(e: Evidence) -> tuple[Mapping[str, Metric], Metric | None, bool] | None:
-    recorded = e.curves.update_ratios
-    ratios = recorded or e.checkpoint_ratios
-    return (ratios, e.curves.learning_rate, not recorded) if ratios else None
-
-
-@rule(
-    "update-ratio",
-    place=150,
-    needs="a run with update ratios, or two checkpoints",
-    takes=_of_updates,
-)
-def update_ratio(
-    ratios: Mapping[str, Metric],
-    learning_rate: Metric | None = None,
-    between_checkpoints: bool = False,
-    *,
-    high: float = 0.1,
-    low: float = 1e-6,
-    times: int = 2,
-    share: float = 0.025,
-) -> list[Finding]:
-    """Find weights that move too much in a step, or not at all.
-
-    Too high where ‖ΔW‖/‖W‖ is above ``high`` at ``times`` recorded steps, and at ``share`` of those
-    so far; too low where its median over the run is below ``low``, the tail in which the learning
-    rate has decayed to below a hundredth of its largest left out (the second half, where it is
-    unknown).
-
-    Parameters
-    ----------
-    ratios
-        By weight, of at least two dimensions.
-    learning_rate
-        Of the same run.
-    between_checkpoints
-        The ratios are of neighbouring checkpoints, divided by the steps between them: what a step
-        moves at least. The findings are marked so.
-    """
-    limits = {"high": high, "low": low, "times": times, "share": share}
-    found = []
-    for name, ratio in ratios.items():
-        curve = ratio.finite
-        above = np.cumsum(curve.values > high)
-        counts = np.arange(1, len(curve) + 1)
-        fires = np.flatnonzero((above >= times) & (above >= share * counts))
-        undecayed = _before_the_tail(curve, learning_rate)
-        median = float(np.median(undecayed.values)) if len(undecayed) else math.nan
-        if fires.size:
-            finding = _too_high(name, curve, int(fires[0]), high)
-        elif median < low:
-            finding = _too_low(name, undecayed, median, low)
-        else:
-            continue
-        if between_checkpoints:
-            message = finding.message + BETWEEN_CHECKPOINTS
-            again = _checkpoint_code(name, len(ratio), learning_rate, limits)
-            found.append(replace(finding, layer=name, message=message, code=again))
-        else:
-            again = _recorded_code(name, ratio, learning_rate, limits)
-            found.append(replace(finding, layer=layer_of(name), code=again))
-    return found
-
-
-def _too_high(name: str, curve: Metric, first: int, high: float) -> Finding:
-    above = int((curve.values > high).sum())
-    return Finding(
-        "update-ratio",
-        WARNING,
-        f"{name} moves by more than {high:g} of itself a step at {above:,} of {len(curve):,} "
-        f"points (up to {curve.values.max():.2g}; {TYPICAL}): steps too large",
-        step=int(curve.steps[first]),
-        value=float(curve.values.max()),
-        threshold=high,
-        n=len(curve),
-    )
-
-
-def _too_low(name: str, curve: Metric, median: float, low: float) -> Finding:
-    return Finding(
-        "update-ratio",
-        WARNING,
-        f"{name} moves by {median:.1e} of itself a step (median; threshold {low:g}, {TYPICAL}): "
-        "it is frozen, gets no gradient, or the learning rate is too low: cannot tell",
-        step=int(curve.steps[-1]),
-        value=median,
-        threshold=low,
-        n=len(curve),
-    )
-
-
-def _recorded_code(
-    name: str, ratio: Metric, rate: Metric | None, limits: Mapping[str, float]
-) -> str:
-    last = max(int(each.steps[-1]) for each in (ratio, rate) if each)
-    of = f"{{{name!r}: curves.update_ratios[{name!r}]}}"
-    return curve_code(last, call(update_ratio, of, "curves.learning_rate", **limits), update_ratio)
-
-
-def _checkpoint_code(
-    layer: str, pairs: int, rate: Metric | None, limits: Mapping[str, float]
-) -> str:
-    schedule = f"run_curves(run.metrics).until({rate.steps[-1]}).learning_rate" if rate else "None"
-    again = call(update_ratio, f"{{{layer!r}: ratios}}", schedule, "True", **limits)
-    return code(
-        Metric,
-        relative_change,
-        update_ratio,
-        *([run_curves] if rate else []),
-        text=f"""weights = []
-for checkpoint in range({pairs} + 1):
-    state.select(checkpoint=checkpoint)
-    weights.append(state.weight({layer!r}))
-moved = [relative_change(*pair) for pair in zip(weights, weights[1:])]
-ratios = Metric.of_updates({layer!r}, state.steps[: {pairs} + 1], moved)
-value = {again}[0].value""",
-    )
-
-
-def _before_the_tail(curve: Metric, rate: Metric | None) -> Metric:
-    """Return the points before the learning rate has decayed to a hundredth of its largest."""
-    if rate is None or not len(rate.finite):
-        half = -(-len(curve) // 2)
-        return Metric(curve.name, curve.steps[:half], curve.values[:half])
-    known = rate.finite
-    place = np.clip(np.searchsorted(known.steps, curve.steps, side="right") - 1, 0, None)
-    kept = known.values[place] >= 0.01 * known.values.max()
-    return Metric(curve.name, curve.steps[kept], curve.values[kept])
-
-
-# -- something is no number any more -------------------------------------------------------------
-
-
-def _of_curves_and_tensors(
-    e: Evidence,
-) -> tuple[Metric | None, Mapping[str, Metric], Sequence[TensorFacts]] | None:
-    given = e.curves.loss, e.curves.gradient_norms, e.tensors
-    return given if any(given) else None
-
-
-@rule(
-    "non-finite",
-    place=10,
-    needs=f"{LOSS}, or {CHECKPOINTS}",
-    takes=_of_curves_and_tensors,
-    hides=("stuck-output",),
-)
-def non_finite(
-    loss: Metric | None,
-    gradient_norms: Mapping[str, Metric] | None = None,
-    tensors: Sequence[TensorFacts] = (),
-) -> list[Finding]:
-    """Find the first step at which something is NaN or infinite, and the first layer.
-
-    Parameters
-    ----------
-    loss
-        Of the training data.
-    gradient_norms
-        By parameter, in the order of the layers.
-    tensors
-        Weights and outputs at each checkpoint, in the order of the layers.
-    """
-    norms = gradient_norms or {}
-    broken = [
-        _NonFinite(_first(curve), f"the gradient of {name}", layer_of(name))
-        for name, curve in norms.items()
-        if not np.isfinite(curve.values).all()
-    ]
-    broken += [
-        _NonFinite(each.step, f"{each.layer} ({each.what})", each.layer, each)
-        for each in tensors
-        if each.non_finite
-    ]
-    of_layers = min(broken, key=lambda each: each.step, default=None)
-    if loss is not None and not np.isfinite(loss.values).all():
-        broken.append(_NonFinite(_first(loss), loss.name, ""))
-    if not broken:
-        return []
-    first = min(broken, key=lambda each: each.step)
-    layer = of_layers.layer if of_layers else None
-    where = f"the first layer: {layer}" if layer else "no layer was recorded"
-    return [
-        Finding(
-            "non-finite",
-            ERROR,
-            f"{first.what} is not finite at step {first.step:,}; {where}",
-            layer=layer,
-            step=first.step,
-            value=float(first.step),
-            n=len(tensors) + len(norms) + (loss is not None),
-            code=_non_finite_code(first),
-        )
-    ]
-
-
-class _NonFinite(NamedTuple):
-    """Where something is first seen that is no number."""
-
-    step: int
-    what: str
-    layer: str
-    facts: TensorFacts | None = None
-    """None for a curve."""
-
-
-def _non_finite_code(first: _NonFinite) -> str:
-    if first.facts is not None:
-        return tensor_code(first.facts, "non_finite(None, {}, [facts])[0].value", non_finite)
-    again = call(non_finite, "curves.loss", "curves.gradient_norms")
-    return curve_code(first.step, again, non_finite)
-
-
-def _first(curve: Metric) -> int:
-    return int(curve.steps[~np.isfinite(curve.values)][0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -13,7 +13,11 @@ from convviz_widgets.diagnosis.evidence import Evidence, Metric, layer_of
 from convviz_widgets.diagnosis.finding import REMARK, WARNING, Finding
 from convviz_widgets.diagnosis.rule import LOSS, rule
 from convviz_widgets.diagnosis.rules.code import call, curve_code
+from convviz_widgets.diagnosis.running_median import running_median
 from convviz_widgets.tensors import smooth
+
+LEAST = 20
+"""Points that must precede before there is a running median."""
 
 # -- the loss jumps and stays up -----------------------------------------------------------------
 
@@ -55,7 +59,7 @@ def loss_jump(
     curve = loss.finite
     smoothed = smooth(curve.values)
     before = lowest_before(smoothed)
-    spread = preceding(curve.values - smoothed, window, LEAST).sigma
+    spread = running_median(curve.values - smoothed, window, LEAST).sigma
     sigma = np.fmax(spread, floor * np.abs(before))
     with np.errstate(invalid="ignore", divide="ignore"):
         heights = (lowest_ahead(smoothed, lasting) - before) / np.where(sigma > 0, sigma, np.nan)
@@ -117,8 +121,7 @@ def loss_surge(
     curve = loss.finite
     positive = curve.values > 0
     curve = Metric(curve.name, curve.steps[positive], curve.values[positive])
-    level = preceding(np.log(curve.values), window, LEAST)
-    heights = (np.log(curve.values) - level.median) / np.fmax(level.sigma, floor)
+    heights = _heights(np.log(curve.values), window, floor)
     given = "curves.update_ratios", "curves.gradient_norm"
     limits = {"sigmas": sigmas, "window": window, "floor": floor, "recovery": recovery}
     found = []
@@ -181,13 +184,18 @@ def first_to_rise(
         known = ratio.finite
         early = (known.steps < step) & (known.values > 0)
         steps, logs = known.steps[early], np.log(known.values[early])
-        level = preceding(logs, window, LEAST)
-        heights = (logs - level.median) / np.fmax(level.sigma, floor)
+        heights = _heights(logs, window, floor)
         recent = np.flatnonzero((heights >= sigmas) & (steps >= step - before))
         if recent.size:
             place = recent[0]
             rises.append((int(steps[place]), -float(heights[place]), name))
     return (min(rises)[2], min(rises)[0]) if rises else None
+
+
+def _heights(logs: np.ndarray, window: int, floor: float) -> np.ndarray:
+    """Return how far each point is above the median of those before, in robust σ."""
+    level = running_median(logs, window, LEAST)
+    return (logs - level.median) / np.fmax(level.sigma, floor)
 
 
 def _norm_beside(norm: Metric | None, step: int, window: int) -> str:
@@ -297,47 +305,7 @@ def _code(loss: Metric, step: int, find: Any, *arguments: str, **limits: float) 
     return curve_code(int(loss.steps[-1]), found, find, where=f"each.step == {step}")
 
 
-# -- what a curve was like before each of its points, and nothing of what came after --------------
-
-NORMAL = 1.4826
-"""Median absolute deviation → σ of a Normal."""
-
-LEAST = 20
-"""Points that must precede before a level is known."""
-
-ROWS = 1 << 14
-"""Windows that are sorted at a time."""
-
-
-class Level(NamedTuple):
-    """Median and robust σ of what precedes each point: float64 (n,), NaN where too little does."""
-
-    median: np.ndarray
-    sigma: np.ndarray
-
-
-def preceding(values: np.ndarray, width: int, least: int) -> Level:
-    """Return median and 1.4826·MAD of the ``width`` points before each point.
-
-    Parameters
-    ----------
-    values
-        Finite, (n,).
-    width
-        Of the window; at the start of a curve it is shorter.
-    least
-        Points that must precede for there to be a level.
-    """
-    padded = np.concatenate([np.full(width, np.nan), values[:-1] if len(values) else values])
-    median, sigma = np.full(len(values), np.nan), np.full(len(values), np.nan)
-    if len(values) <= least:
-        return Level(median, sigma)
-    windows = sliding_window_view(padded, width)  # (n, width), NaN in front
-    for start in range(least, len(values), ROWS):
-        rows = slice(start, start + ROWS)
-        median[rows] = _median(windows[rows])
-        sigma[rows] = NORMAL * _median(np.abs(windows[rows] - median[rows, np.newaxis]))
-    return Level(median, sigma)
+# -- runs of points ------------------------------------------------------------------------------
 
 
 def lowest_ahead(values: np.ndarray, width: int) -> np.ndarray:
@@ -364,12 +332,3 @@ def episodes(hits: np.ndarray, apart: int) -> list[np.ndarray]:
     if not places.size:
         return []
     return np.split(places, np.flatnonzero(np.diff(places) > apart) + 1)
-
-
-def _median(rows: np.ndarray) -> np.ndarray:
-    """Return the median of each row, NaN left out."""
-    ordered = np.sort(rows, axis=1)  # NaN last
-    counts = np.isfinite(ordered).sum(axis=1)
-    low, high = (counts - 1) // 2, counts // 2
-    every = np.arange(len(ordered))
-    return (ordered[every, low] + ordered[every, high]) / 2

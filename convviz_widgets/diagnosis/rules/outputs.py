@@ -9,8 +9,8 @@ from convviz_widgets.diagnosis.evidence import AnswersAt, Evidence
 from convviz_widgets.diagnosis.finding import WARNING, Finding
 from convviz_widgets.diagnosis.rule import rule
 from convviz_widgets.diagnosis.rules.code import code, for_each_image, spread_images
-from convviz_widgets.measure.drift import Answers
-from convviz_widgets.measure.measuring import spread_over
+from convviz_widgets.measure.answers import Answers
+from convviz_widgets.tensors.sampling import evenly_spread
 
 CHROMA_LIMIT, CONTRAST_LIMIT = 0.7, 0.5
 """Shares of the targets' chroma and contrast below which output pictures are washed out."""
@@ -113,7 +113,7 @@ def _code(step: int, images: int, value: str) -> str:
     add = "answers.add([image], state.output(), state.image_set.expected([image]))"
     return code(
         Answers,
-        spread_over,
+        evenly_spread,
         text=f"""answers = Answers(state.image_set)
 {for_each_image(spread_images(images), step, add)}
 value = answers.facts.{value}""",

@@ -1,19 +1,14 @@
-"""Rules for values: weights and biases far out, noisy filters, pre-activations off centre."""
+"""Rules for values: weights and biases far out, pre-activations off centre."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from convviz_widgets.diagnosis.evidence import FiltersAt, TensorFacts
+from convviz_widgets.diagnosis.evidence import TensorFacts
 from convviz_widgets.diagnosis.finding import REMARK, WARNING, Finding
 from convviz_widgets.diagnosis.rule import CHECKPOINTS, rule
-from convviz_widgets.diagnosis.rules.code import at_step, code, tensor_code
-from convviz_widgets.tensors import filter_quality
-from convviz_widgets.tensors.filter_quality import FULL_POWER, MANY, STILL_INITIAL
-
-# -- weights, biases and pre-activations ---------------------------------------------------------
+from convviz_widgets.diagnosis.rules.code import tensor_code
 
 
 @rule(
@@ -38,19 +33,7 @@ def abnormal_weight(
     size
         |w|.
     """
-    large = [
-        Finding(
-            "abnormal-weight",
-            WARNING,
-            f"{each.layer}: a weight of size {each.size:.3g} (threshold {size:g}) at step "
-            f"{each.step:,}, among n = {each.n:,} of std {each.std:.2g}",
-            value=each.size,
-            threshold=size,
-            code=tensor_code(each, "facts.size"),
-            **_place(each),
-        )
-        for each in _first(weights, lambda each: each.size > size)
-    ]
+    large = _large("abnormal-weight", "weight", weights, size)
     known = {finding.layer for finding in large}
     far = [
         Finding(
@@ -77,18 +60,22 @@ def abnormal_weight(
 )
 def abnormal_bias(biases: Sequence[TensorFacts], *, size: float = 10.0) -> list[Finding]:
     """Find biases larger than ``size``: ill runs reach 13 to 27,600, healthy ones 3.9 [Hui]."""
+    return _large("abnormal-bias", "bias", biases, size)
+
+
+def _large(name: str, what: str, facts: Sequence[TensorFacts], size: float) -> list[Finding]:
     return [
         Finding(
-            "abnormal-bias",
+            name,
             WARNING,
-            f"{each.layer}: a bias of size {each.size:.3g} (threshold {size:g}) at step "
-            f"{each.step:,}, n = {each.n:,}",
+            f"{each.layer}: a {what} of size {each.size:.3g} (threshold {size:g}) at step "
+            f"{each.step:,}, among n = {each.n:,} of std {each.std:.2g}",
             value=each.size,
             threshold=size,
             code=tensor_code(each, "facts.size"),
             **_place(each),
         )
-        for each in _first(biases, lambda each: each.size > size)
+        for each in _first(facts, lambda each: each.size > size)
     ]
 
 
@@ -145,89 +132,3 @@ def _first(
         if each.layer not in by_layer and is_abnormal(each):
             by_layer[each.layer] = each
     return list(by_layer.values())
-
-
-# -- filters -------------------------------------------------------------------------------------
-
-
-@rule(
-    "noisy-filter",
-    place=210,
-    needs=f"a state with kernels of {FULL_POWER}×{FULL_POWER} or more",
-    takes=lambda e: (e.filters,) if e.filters else None,
-    graver_with=("overfit", "slow-learning"),
-)
-def noisy_filter(
-    layers: Sequence[FiltersAt],
-    *,
-    share: float = MANY,
-    cosine: float = STILL_INITIAL,
-    update_share: float = MANY,
-) -> list[Finding]:
-    """Find layers whose filters are no smoother than their weights at shuffled positions.
-
-    A remark, for healthy short runs keep 44 to 100 % noisy filters; kernels below 4×4 have too few
-    positions to be judged. Judged at a layer's latest checkpoint: at step 0 all filters are noise
-    [CS231n; Gavrikov & Keuper, CVPR 2022].
-
-    Parameters
-    ----------
-    layers
-        At one checkpoint or more.
-    share
-        Of noisy filters above which a layer is called noisy (smooth run 6 %, noisy 72 %).
-    cosine
-        To the initial weights, above which they are mostly those still.
-    update_share
-        Of noisy filters in the change since step 0, above which noise was learned.
-    """
-    return [
-        Finding(
-            "noisy-filter",
-            REMARK,
-            f"{each.layer}: {each.facts.share:.0%} of {each.facts.count} filters are no smoother "
-            f"than shuffled ones (threshold {share:.0%}) at step {each.step:,}: "
-            f"{_cause(each, cosine, update_share)}",
-            layer=each.layer,
-            step=each.step,
-            value=each.facts.share,
-            threshold=share,
-            n=each.facts.count,
-            code=_noise_code(each),
-        )
-        for each in _latest(layers)
-        if each.facts.share > share
-    ]
-
-
-def _latest(layers: Sequence[FiltersAt]) -> list[FiltersAt]:
-    """Return of each layer the latest checkpoint."""
-    ordered = sorted(layers, key=lambda each: each.step)
-    return list({each.layer: each for each in ordered}.values())
-
-
-def _cause(each: FiltersAt, cosine: float, update_share: float) -> str:
-    if math.isnan(each.facts.cosine):
-        return "without the checkpoint of step 0, initial noise and learned noise: cannot tell"
-    beside = f"(cosine to the initial weights {each.facts.cosine:.2f})"
-    if each.facts.cosine > cosine:
-        return f"mostly still their initial noise {beside}: updates too few or too small"
-    if each.facts.update_share > update_share:
-        return f"learned noise {beside}: regularise"
-    return f"neither initial nor learned {beside}: cannot tell"
-
-
-def _noise_code(each: FiltersAt) -> str:
-    return code(
-        filter_quality,
-        text=f"""
-        {at_step(each.step)}
-        info = state.layer_info({each.layer!r})
-        quality = filter_quality(
-            state.weight({each.layer!r}),
-            groups=info.groups,
-            transposed="Transpose" in info.kind,
-        )
-        value = quality.share
-        """,
-    )

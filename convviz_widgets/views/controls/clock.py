@@ -1,20 +1,21 @@
-"""CheckpointClock: which checkpoint is shown. Play, step by step, or slide."""
+"""The clocks: which checkpoint is shown, of one state or of two at once."""
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import fields
 from time import monotonic
 from typing import Any, ClassVar, Unpack
 
-from ipywidgets import Checkbox, IntSlider, Layout, Play, Widget
+from ipywidgets import Checkbox, HBox, IntSlider, Layout, Play, SelectionSlider, Widget
 from traitlets import Bool
 
 from convviz_widgets.state import ModelState, Selection
-from convviz_widgets.widgets import View, listen
-from convviz_widgets.widgets.controls import icon_button, line, named
+from convviz_widgets.state.link import Link
+from convviz_widgets.state.timeline import at_or_before
+from convviz_widgets.widgets import View, close_tree
+from convviz_widgets.widgets.controls import PageClock, icon_button, line, move_clock, named
 from convviz_widgets.widgets.text import Text
 from convviz_widgets.widgets.view import ViewOptions
 
@@ -55,9 +56,11 @@ class CheckpointClock(View):
             self, "fast-backward", "first checkpoint", lambda: self.state.select(checkpoint=0)
         )
         self._previous = icon_button(
-            self, "step-backward", "previous checkpoint", lambda: self._step(-1)
+            self, "step-backward", "previous checkpoint", lambda: move_clock(self, -1)
         )
-        self._next = icon_button(self, "step-forward", "next checkpoint", lambda: self._step(1))
+        self._next = icon_button(
+            self, "step-forward", "next checkpoint", lambda: move_clock(self, 1)
+        )
         self._start = icon_button(self, "play", "play the checkpoints", self._start_or_stop)
         self._step_line = Text()
         for control in (self.play, self._slider):
@@ -68,7 +71,7 @@ class CheckpointClock(View):
     @property
     def place(self) -> str:
         """Which checkpoint is shown, of how many: "step 1,500 · 4 of 10"."""
-        return html.unescape(self._step_line.value)
+        return self._step_line.text
 
     def compute(self, selection: Selection) -> tuple[Selection, int]:
         """Return the selection and how many checkpoints there are."""
@@ -98,11 +101,6 @@ class CheckpointClock(View):
     def _started(self, change: Any) -> None:
         self._start.icon = "pause" if change.new else "play"
         self._start.tooltip = "stop playing" if change.new else "play the checkpoints"
-
-    def _step(self, by: int) -> None:
-        moved = self.state.selection.checkpoint + by
-        if 0 <= moved < len(self.state.steps):
-            self.state.select(checkpoint=moved)
 
 
 class LiveOptions(ViewOptions, total=False):
@@ -145,12 +143,7 @@ class Live(View):
         )
         self.switch.observe(self._switched, names="value")
         self.state.observe(self._followed, names="follow")
-        self.ticks = Play(
-            interval=INTERVAL, max=10**9, playing=False, layout=Layout(display="none")
-        )
-        self.ticks.observe(self._tick, names="value")
-        self.ticks._view_count = 0  # now the page says whenever it shows the clock
-        self.ticks.observe(self._start, names="_view_count")
+        self.ticks = PageClock(INTERVAL, self._tick, self.state.hold)
         return [self.switch, self.ticks]
 
     def compute(self, selection: Selection) -> bool:
@@ -160,13 +153,6 @@ class Live(View):
     def draw(self, result: bool) -> None:
         """Start or stop the ticking."""
         self.ticks.playing = result
-
-    def _start(self, _change: Any) -> None:
-        """Start the page's clock anew: a page starts it only when it sees it begin to play."""
-        with self.state.hold() as selection:
-            self.ticks.playing = False
-            self.draw(self.compute(selection))
-            listen(self)
 
     def close(self) -> None:
         """Stop listening to the state's switch as well."""
@@ -184,7 +170,7 @@ class Live(View):
     def _followed(self, change: Any) -> None:
         self.switch.value = change.new
 
-    def _tick(self, _change: Any) -> None:
+    def _tick(self) -> None:
         started = monotonic()
         if started >= self.rested:
             self.guarded(self.state.refresh)
@@ -242,3 +228,52 @@ def _problems(problems: dict[str, str]) -> str:
     count, first = len(problems), next(iter(problems.values()))
     files = "file not shown:" if count == 1 else "files not shown, first"
     return f"{count} checkpoint {files} {first}"
+
+
+class StepClock(HBox):
+    """A slider over training steps; each state shows its last checkpoint at or before one.
+
+    Attributes
+    ----------
+    link : what keeps the two states together.
+    slider : the control that is seen.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self._busy = False
+        self.slider = SelectionSlider(
+            options=link.steps, readout=False, layout=Layout(width="520px", margin="2px 0")
+        )
+        self._line = Text(flex="1 1 auto")
+        super().__init__(
+            [named(self.slider, "Training step"), self._line],
+            layout=Layout(align_items="center", grid_gap="12px", flex="0 0 auto"),
+        )
+        self.slider.observe(self._moved, names="value")
+        for state in link.states:
+            state.observe(self._follow, names="selection")
+        self._follow()
+
+    def close(self) -> None:
+        """Stop listening to the two states."""
+        link = self.__dict__.pop("link", None)
+        if link is not None:  # else it is closed already
+            for state in link.states:
+                state.unobserve(self._follow, names="selection")
+            close_tree(self)
+
+    def _moved(self, change: Any) -> None:
+        if not self._busy:
+            self.link.go_to(change.new)
+
+    def _follow(self, _change: Any = None) -> None:
+        steps, step = self.link.steps, self.link.step
+        self._busy = True
+        try:
+            if tuple(self.slider.options) != steps:
+                self.slider.options = steps
+            self.slider.value = steps[at_or_before(steps, step)]
+        finally:
+            self._busy = False
+        self._line.show(f"step {step:,} · {len(steps)} steps")

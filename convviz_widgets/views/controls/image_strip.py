@@ -12,7 +12,7 @@ from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.widgets.controls import icon_button, line, named
 from convviz_widgets.widgets.mosaic_view import MosaicView, Picture, Shown, Tiles
 from convviz_widgets.widgets.text import Text
-from convviz_widgets.widgets.thumbnails import EMPTY, SIDE, square_thumbnail
+from convviz_widgets.widgets.thumbnails import GREY, SIDE, in_square
 from convviz_widgets.widgets.view import ViewOptions
 
 COLUMNS, ROWS = 4, 2
@@ -58,12 +58,14 @@ class ImageStrip(MosaicView):
         pictures, reasons = [], {}
         for index in shown:
             try:
-                pictures.append(square_thumbnail(self._picture_of(index, selection)))
+                pictures.append(in_square(self._picture_of(index, selection), around=GREY))
             except Exception as error:  # whatever a data set raises: the others are still fine
-                pictures.append(EMPTY)
+                pictures.append(in_square(None, around=GREY))
                 reasons[index] = str(error)
         broken = np.isin(shown, list(reasons))
-        return Tiles(np.stack(pictures) / 255, hatched=broken, caption=_unreadable(reasons))
+        return Tiles(
+            np.stack(pictures)[..., :3] / 255, hatched=broken, caption=_unreadable(reasons)
+        )
 
     def _picture_of(self, index: int, selection: Selection) -> np.ndarray:
         """Return an image of the set (H, W, 3), or what was painted over it."""

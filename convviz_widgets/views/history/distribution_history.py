@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal, Unpack
 
-from ipywidgets import Layout, VBox, Widget
+from ipywidgets import Widget
 from traitlets import Bool, Enum
 
 from convviz_widgets.measure import (
@@ -33,6 +33,7 @@ from convviz_widgets.views.history.distribution_plots import (
 )
 from convviz_widgets.widgets.background_view import HistoryOptions, HistoryView
 from convviz_widgets.widgets.controls import choice, line, switch
+from convviz_widgets.widgets.plot import empty_frame
 
 HEAT_MAP, BANDS = "heat map", "percentile bands"
 
@@ -62,12 +63,7 @@ class DistributionHistoryOptions(HistoryOptions, total=False):
     """Options of `DistributionHistory`."""
 
     quantity: Literal[
-        "weights",
-        "biases",
-        "pre-activations",
-        "outputs",
-        "output gradients",
-        "weight gradients",
+        "weights", "biases", "pre-activations", "outputs", "output gradients", "weight gradients"
     ]
     show: Literal["heat map", "percentile bands"]
     values: Literal["whole run", "middle 99 %", "this step"]
@@ -131,12 +127,9 @@ class DistributionHistory(HistoryView):
 
     def figures(self) -> Sequence[Widget]:
         """Return the frame of the plots, and the line that follows the pointer."""
-        still = Layout(width=f"{self.width}px", height=f"{HEIGHT}px", flex="0 0 auto")
-        still.overflow = "hidden"
-        self._frame = VBox(layout=still)
+        self._frame = empty_frame(self.width, HEIGHT)
         self._pointed = self.clock_line()
         self.plots: DistributionPlots | None = None
-        self._seen: DistributionPicture | None = None
         return [self._frame, self._pointed]
 
     def picture(self, selection: Selection) -> DistributionPicture | None:
@@ -154,33 +147,12 @@ class DistributionHistory(HistoryView):
 
     def draw_picture(self, picture: DistributionPicture) -> None:
         """Send both plots and the caption."""
-        self._seen = picture
         if self.plots is None:  # when first shown: a hidden figure is never measured right
-            self.plots = DistributionPlots()
-            self.plots.overlay.on_click(self._clicked)
-            self.plots.overlay.on_move(self._moved, lambda: self._pointed.show(""))
+            self.plots = DistributionPlots(self.go_to, self._pointed.show)
             self.listen_to(self.plots.overlay)
         self.plots.show(picture, bands=self.show == BANDS, normal=self.normal)
         self.reveal(self._frame, self.plots.widget)
         self.say(" · ".join(_sentences(picture, self.show, self.normal)))
-
-    def _clicked(self, x: int, _y: int) -> None:
-        if self.plots is not None:
-            self.go_to(self.plots.checkpoint_at(x, len(self.state.steps)))
-
-    def _moved(self, x: int, y: int) -> None:
-        if self.plots is None or self._seen is None:
-            return
-        data, edges = self._seen.data, self._seen.edges
-        index = self.plots.checkpoint_at(x, len(data.columns))
-        row, here = self.plots.row_at(y, len(edges) - 1), data.columns[index]
-        if here is None or row is None:
-            return
-        count = float(here.counted(edges[row : row + 2])[0])
-        self._pointed.show(
-            f"step {data.steps[index]:,}, {edges[row]:.3g} to {edges[row + 1]:.3g}: {count:,.0f} "
-            f"of {here.n:,} values ({percent(count / max(1, here.n))})"
-        )
 
 
 def _sentences(picture: DistributionPicture, show: str, normal: bool) -> list[str]:

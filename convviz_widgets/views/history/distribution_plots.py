@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from bqplot import Image as ImageMark
-from bqplot import Lines
+from bqplot import Mark
 from ipywidgets import HBox, Image, Layout
 
 from convviz_widgets.errors import InputError
@@ -31,20 +31,19 @@ from convviz_widgets.tensors import (
 from convviz_widgets.widgets import close_tree
 from convviz_widgets.widgets.plot import (
     CURVES,
+    CheckpointPlot,
     Plot,
     as_lines,
-    checkpoint_at,
     draw_frame,
     make_plot,
-    mark_steps,
-    mark_values,
+    send,
     span,
 )
-from convviz_widgets.widgets.raster import EMPTY_PNG, Overlay
+from convviz_widgets.widgets.raster import EMPTY_PNG
 from convviz_widgets.widgets.text import ACCENT, QUIET
 
 WIDTH, SIDE_WIDTH, HEIGHT = 416, 150, 300
-"""Of the plot of all checkpoints and of the histogram, in pixels."""
+"""Sizes of the plot of all checkpoints and of the histogram, in pixels."""
 
 MARGIN = {"top": 10, "bottom": 44, "left": 56, "right": 46}
 
@@ -56,7 +55,10 @@ ROWS = HEIGHT - MARGIN["top"] - MARGIN["bottom"]
 """Pixels of the heat map."""
 
 BAND_OPACITIES = (0.15, 0.2, 0.3, 0.45)
-"""Of the bands from minimum and maximum inwards."""
+"""Opacities of the bands, from minimum and maximum inwards."""
+
+FILLED = {"fill_colors": [ACCENT], "colors": [ACCENT]}
+"""Style of the bands and of the histogram."""
 
 NORMAL = CURVES[0]
 """Colour of the Normal that is laid over the histogram."""
@@ -72,39 +74,59 @@ WHOLE_RUN, MIDDLE, THIS_STEP = "whole run", "middle 99 %", "this step"
 RANGES = (WHOLE_RUN, MIDDLE, THIS_STEP)
 
 FEWEST_ROWS = 24
+"""Rows of values that a heat map has at least."""
 
 
-class DistributionPlots:
-    """Marks and axes, made once.
+class DistributionPlots(CheckpointPlot):
+    """All checkpoints, and beside them the one of the clock; a click picks a checkpoint.
+
+    Parameters
+    ----------
+    picked
+        Called with the checkpoint that is clicked.
+    pointed
+        Called with what is under the pointer, in words.
 
     Attributes
     ----------
     plot : that of all checkpoints.
     beside : the histogram of one, on the same axis of values.
     widget : both, as they stand in the page.
-    overlay : reports clicks and the pointer on the plot of all checkpoints.
     normal : the curve that may be laid over the histogram.
     """
 
-    def __init__(self) -> None:
-        self.plot = make_plot(WIDTH, HEIGHT, "step", "", margin=MARGIN)
+    margin: ClassVar[Mapping[str, int]] = MARGIN
+
+    def __init__(self, picked: Callable[[int], Any], pointed: Callable[[str], Any]) -> None:
+        super().__init__(WIDTH, HEIGHT, picked, pointed)
         self.beside = make_plot(SIDE_WIDTH, HEIGHT, "values a row", "", margin=SIDE_MARGIN)
         across, up = self.beside.figure.axes
         across.num_ticks, across.tick_format, up.visible = 3, ".2~s", False
         self.beside.figure.layout.margin = "0"
-        self._make_marks()
-        self.overlay = Overlay(self.plot.figure)
-        self.overlay.resize(WIDTH, HEIGHT)
+        self._bars = self.beside.new_line(fill="inside", stroke_width=0.0, **FILLED)
+        self.normal = self.beside.new_line(colors=[NORMAL], stroke_width=2)
+        self.beside.figure.marks = [self._bars, self.normal]
         self.widget = HBox(
             [self.overlay, self.beside.figure], layout=Layout(overflow="hidden", flex="0 0 auto")
         )
+        self._picture: DistributionPicture | None = None
+
+    def marks(self) -> list[Mark]:
+        """Return the heat map, the bands and the median."""
+        scales = {"x": self.plot.x, "y": self.plot.y}
+        self._image = ImageMark(image=Image(value=EMPTY_PNG, format="png"), scales=scales)
+        band = {"y": np.zeros((2, 1)), "fill": "between", "stroke_width": 0.5, **FILLED}
+        self._bands = [
+            self.plot.new_line(fill_opacities=[opacity], **band) for opacity in BAND_OPACITIES
+        ]
+        self._median = self.plot.new_line(colors=[ACCENT])
+        return [self._image, *self._bands, self._median]
 
     def show(self, picture: DistributionPicture, bands: bool, normal: bool) -> None:
         """Send a picture: as bands of percentiles or as a heat map, with a Normal or without."""
+        self._picture = picture
         ends = float(picture.edges[0]), float(picture.edges[-1])
-        self.plot.show(span(len(picture.data.columns)), ends)
-        mark_steps(self.plot, picture.data.steps)
-        mark_values(self.plot)
+        self.set_axes(picture.data.steps, ends)
         self._show_heat_map(picture, ends, visible=not bands)
         self._show_bands(picture, visible=bands)
         self._show_histogram(picture, ends, normal)
@@ -115,38 +137,23 @@ class DistributionPlots:
         """The picture of all checkpoints, a column each: a PNG file."""
         return bytes(self._image.image.value)
 
-    def checkpoint_at(self, x: int, count: int) -> int:
-        """Return the checkpoint that a pixel across belongs to."""
-        return checkpoint_at(self.plot, x, count)
+    def words_of(self, index: int, y: int) -> str | None:
+        """Say how many values lie in the row at a pixel; None where there is none."""
+        assert self._picture is not None
+        data, edges = self._picture.data, self._picture.edges
+        row, here = self._row_at(y, len(edges) - 1), data.columns[index]
+        if here is None or row is None:
+            return None
+        count = float(here.counted(edges[row : row + 2])[0])
+        return (
+            f"step {data.steps[index]:,}, {edges[row]:.3g} to {edges[row + 1]:.3g}: {count:,.0f} "
+            f"of {here.n:,} values ({percent(count / max(1, here.n))})"
+        )
 
-    def row_at(self, y: int, count: int) -> int | None:
+    def _row_at(self, y: int, count: int) -> int | None:
         """Return the row, counted from below, that a pixel belongs to; None outside."""
         top, bottom = self.plot.top_and_bottom
         return int((bottom - y) / (bottom - top) * count) if top < y <= bottom else None
-
-    def _make_marks(self) -> None:
-        scales = {"x": self.plot.x, "y": self.plot.y}
-        line = {"x": np.zeros(1), "scales": scales, "colors": [ACCENT]}
-        self._image = ImageMark(image=Image(value=EMPTY_PNG, format="png"), scales=scales)
-        self._bands = [
-            Lines(
-                y=np.zeros((2, 1)),
-                fill="between",
-                fill_colors=[ACCENT],
-                fill_opacities=[opacity],
-                stroke_width=0.5,
-                **line,
-            )
-            for opacity in BAND_OPACITIES
-        ]
-        self._median = Lines(y=np.zeros(1), **line)
-        self.plot.figure.marks = [self._image, *self._bands, self._median]
-        line["scales"] = {"x": self.beside.x, "y": self.beside.y}
-        self._bars = Lines(
-            y=np.zeros(1), fill="inside", fill_colors=[ACCENT], stroke_width=0.0, **line
-        )
-        self.normal = Lines(y=np.zeros(1), stroke_width=2, **{**line, "colors": [NORMAL]})
-        self.beside.figure.marks = [self._bars, self.normal]
 
     def _show_heat_map(
         self, picture: DistributionPicture, ends: tuple[float, float], visible: bool
@@ -164,8 +171,8 @@ class DistributionPlots:
         for depth, mark in enumerate([*self._bands, self._median]):
             pair = levels[[depth, -1 - depth]] if depth < len(self._bands) else levels[depth]
             with mark.hold_sync():
+                send(mark, *as_lines(x, pair))
                 mark.visible = visible
-                mark.x, mark.y = as_lines(x, pair)
 
     def _show_histogram(
         self, picture: DistributionPicture, ends: tuple[float, float], normal: bool
@@ -173,14 +180,11 @@ class DistributionPlots:
         here, edges = picture.here, picture.edges
         counts = np.zeros(len(edges) - 1) if here is None else here.counted(edges)
         self.beside.show((0.0, max(1.0, 1.05 * float(counts.max()))), ends)
-        with self._bars.hold_sync():
-            self._bars.x = np.concatenate([[0.0], np.repeat(counts, 2), [0.0]])
-            self._bars.y = np.repeat(edges, 2)
-        shown = normal and here is not None and here.moments.std > 0
+        send(self._bars, np.concatenate([[0.0], np.repeat(counts, 2), [0.0]]), np.repeat(edges, 2))
         with self.normal.hold_sync():
-            self.normal.visible = shown
-            if shown and here is not None:
-                self.normal.x, self.normal.y = normal_curve(here, edges)
+            self.normal.visible = False
+            if normal and here is not None and here.moments.std > 0:
+                send(self.normal, *normal_curve(here, edges))
 
     def _annotate(self, canvas: Any, picture: DistributionPicture, bands: bool) -> None:
         """Draw the cursor, and beside the plot what its colours mean."""
@@ -196,12 +200,12 @@ class DistributionPlots:
         """Name the percentiles where they end, at the last checkpoint that has been measured."""
         top, bottom = self.plot.top_and_bottom
         places = [_pixel_up(self.plot, value) for value in levels[~np.isnan(levels[:, 0])][-1]]
-        for level, y in zip(PERCENTILES, apart(places, top, bottom), strict=True):
+        for level, y in zip(PERCENTILES, separated(places, top, bottom), strict=True):
             canvas.fill_text(f"{level:g} %", left, y + 3)
 
 
 def percent(share: float) -> str:
-    """Return a share in percent, in few letters."""
+    """Return a share in percent, with two digits that count."""
     tiny = 0 < share < 1e-5
     if share >= 0.995:
         return "100 %"
@@ -217,7 +221,7 @@ def normal_curve(here: Distribution, edges: np.ndarray) -> tuple[np.ndarray, np.
     return here.finite * (edges[1] - edges[0]) * density, values
 
 
-def apart(places: Sequence[float], top: float, bottom: float) -> list[float]:
+def separated(places: Sequence[float], top: float, bottom: float) -> list[float]:
     """Move labels, given from the bottom up in pixels, apart, so that none covers another."""
     free = [min(max(place, top), bottom) for place in places]
     for i in range(1, len(free)):

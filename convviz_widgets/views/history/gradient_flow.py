@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Literal, Unpack
 
 import numpy as np
-from ipywidgets import Layout, VBox, Widget
+from ipywidgets import Widget
 from traitlets import Enum
 
 from convviz_widgets.diagnosis.rules.gradients import (
@@ -18,18 +19,27 @@ from convviz_widgets.diagnosis.rules.gradients import (
     VANISHING_SLOPE,
 )
 from convviz_widgets.measure import OUTPUT_GRADIENTS, WEIGHT_GRADIENTS, Measurement
+from convviz_widgets.probe import LayerInfo
 from convviz_widgets.state import GRADIENTS, UPDATES, ModelState, Selection
 from convviz_widgets.tensors import DepthSlope, depth_slope
-from convviz_widgets.views.history.depth_plot import (
-    MEAN,
-    NORM,
-    DepthPlot,
-    DepthProfile,
-    whole_decades,
-)
 from convviz_widgets.widgets.background_view import HistoryOptions, HistoryView
 from convviz_widgets.widgets.controls import choice, legend, line
 from convviz_widgets.widgets.layer_curves import Curves, LayerCurves
+from convviz_widgets.widgets.plot import (
+    COMPACT,
+    CURVES,
+    Plot,
+    PointedPlot,
+    draw_line,
+    empty_frame,
+    finite_points,
+    label_ticks,
+    make_plot,
+    mark_powers_of_ten,
+    send,
+    span,
+    whole_numbers,
+)
 from convviz_widgets.widgets.text import ACCENT, QUIET
 
 OF = {"layer outputs": OUTPUT_GRADIENTS, "weights": WEIGHT_GRADIENTS}
@@ -41,6 +51,28 @@ LIMITS = (
 """Decades a layer, and in all, at which the diagnosis raises an alarm."""
 
 NORMS, RATIOS, SLOPES = "gradient norms", "update ratios", "slope over depth"
+
+NORM, MEAN = CURVES[0], CURVES[2]
+"""Colours of the norms and of the mean magnitudes."""
+
+LETTER = 6.5
+"""Width of a letter at the axis in pixels, about."""
+
+
+@dataclass(frozen=True, eq=False)
+class DepthProfile:
+    """Norm and mean magnitude of a gradient in every layer, from the input to the output."""
+
+    layers: tuple[str, ...]
+    norms: tuple[float, ...]
+    """Zero where no gradient arrives; NaN or infinite where it is not finite."""
+    means: tuple[float, ...]
+    fit: tuple[np.ndarray, np.ndarray] | None = None
+    """Places and log10 norms of the line that was fitted."""
+
+
+NO_PROFILE = DepthProfile((), (), ())
+"""The profile of a checkpoint that has not been measured."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,12 +146,7 @@ class GradientFlow(HistoryView):
 
     def figures(self) -> Sequence[Widget]:
         """Return the two frames with their legends, and the line that follows the pointer."""
-        width, height = self.frame
-        still = {"width": f"{width}px", "height": f"{height}px", "overflow": "hidden"}
-        self._depth_frame, self._time_frame = (
-            VBox(layout=Layout(**still)),
-            VBox(layout=Layout(**still)),
-        )
+        self._depth_frame, self._time_frame = empty_frame(*self.frame), empty_frame(*self.frame)
         self.depth: DepthPlot | None = None
         self.curves: LayerCurves | None = None
         self._pointed = self.clock_line()
@@ -137,61 +164,31 @@ class GradientFlow(HistoryView):
         first = next((each for each in measured if each is not None), None)
         if first is None:
             return None
-        here = measured[selection.checkpoint]
+        here, layers = measured[selection.checkpoint], self.state.layers
+        slope = None if here is None else slope_of(here, layers)
         return FlowPicture(
-            None if here is None else self._profile(here),
-            None if here is None else self._slope(here),
+            None if here is None or slope is None else profile_of(here, layers, self.of, slope),
+            slope,
             self._over_training(measured),
             selection,
             first.images,
         )
 
-    def _profile(self, here: Measurement) -> DepthProfile:
-        layers = tuple(
-            info.name for info in self.state.layers if (info.name, self.of) in here.distributions
-        )
-        norms = tuple(norm_of(here, layer, self.of) for layer in layers)
-        means = tuple(here.magnitudes[layer, self.of] for layer in layers)
-        fit = self._fit(here, layers) if self.of == OUTPUT_GRADIENTS else None
-        return DepthProfile(layers, norms, means, fit)
-
-    def _fit(
-        self, here: Measurement, layers: tuple[str, ...]
-    ) -> tuple[np.ndarray, np.ndarray] | None:
-        slope = self._slope(here)
-        if math.isnan(slope.slope):
-            return None
-        places = np.array([layers.index(name) for name in self._weighted(here)], np.float64)
-        return places, slope.start + slope.slope * np.arange(len(places))
-
-    def _slope(self, here: Measurement) -> DepthSlope:
-        weighted = self._weighted(here)
-        return depth_slope([norm_of(here, layer, OUTPUT_GRADIENTS) for layer in weighted])
-
-    def _weighted(self, here: Measurement) -> list[str]:
-        """Return the layers over which the slope is taken: with weights of two dimensions."""
-        return [
-            info.name
-            for info in self.state.layers
-            if info.weight_shape is not None
-            and len(info.weight_shape) >= 2
-            and (info.name, OUTPUT_GRADIENTS) in here.distributions
-        ]
-
     def _over_training(self, measured: Sequence[Measurement | None]) -> Curves:
         steps = self.state.steps
         if self.over == SLOPES:
-            slopes = [math.nan if each is None else self._slope(each).slope for each in measured]
+            layers = self.state.layers
+            slopes = [math.nan if m is None else slope_of(m, layers).slope for m in measured]
             return Curves(("slope",), steps, np.array([slopes]))
         if self.over == RATIOS:
             measured = self.history.all(UPDATES)
         numbers = [{} if each is None else self._numbers(each) for each in measured]
         known = {layer for each in numbers for layer in each}
-        layers = tuple(info.name for info in self.state.layers if info.name in known)
-        rows = [[each.get(layer, math.nan) for each in numbers] for layer in layers]
-        values = np.array(rows, np.float64).reshape(len(layers), len(steps))
+        names = tuple(info.name for info in self.state.layers if info.name in known)
+        rows = [[each.get(name, math.nan) for each in numbers] for name in names]
+        values = np.array(rows, np.float64).reshape(len(names), len(steps))
         values = np.log10(np.where(values > 0, values, np.nan))
-        return Curves(layers, steps, values, logarithmic=True, limits=whole_decades(values.ravel()))
+        return Curves(names, steps, values, logarithmic=True, limits=whole_decades(values.ravel()))
 
     def _numbers(self, measured: Measurement) -> dict[str, float]:
         if self.over == RATIOS:
@@ -205,44 +202,20 @@ class GradientFlow(HistoryView):
         """Send both plots and the caption."""
         depth, time = self._plots()
         layer = picture.selection.layer
-        depth.show(picture.profile or DepthProfile((), (), ()), layer)
+        depth.show(picture.profile or NO_PROFILE, layer)
         shown = "slope" if self.over == SLOPES else layer
         time.show(picture.curves, shown, picture.selection.checkpoint)
         self.reveal(self._depth_frame, depth.overlay)
         self.reveal(self._time_frame, time.overlay)
-        self.say(" · ".join(self._sentences(picture)))
+        self.say(" · ".join(_sentences(picture, self.over)))
 
     def _plots(self) -> tuple[DepthPlot, LayerCurves]:
         if self.depth is None or self.curves is None:
             pointed = self._pointed.show
-            self.depth = DepthPlot(*self.frame, picked=self._picked_layer, pointed=pointed)
-            self.curves = LayerCurves(*self.frame, picked=self._picked, pointed=pointed)
+            self.depth = DepthPlot(*self.frame, self._picked_layer, pointed)
+            self.curves = LayerCurves(*self.frame, self._picked, pointed)
             self.listen_to(self.depth.overlay, self.curves.overlay)
         return self.depth, self.curves
-
-    def _sentences(self, picture: FlowPicture) -> list[str]:
-        """Return what the line under the plots says."""
-        step = f"step {picture.selection.step:,}"
-        if picture.profile is None or picture.slope is None:
-            return [f"{step}: not measured"]
-        profile, slope = picture.profile, picture.slope
-        zero = [layer for layer, n in zip(profile.layers, profile.norms, strict=True) if n == 0]
-        odd = sum(not math.isfinite(norm) for norm in profile.norms)
-        return [
-            f"slope {slope.slope:.2f} decades a layer, {slope.total:.1f} in all, over the outputs "
-            f"of {slope.used} layers with weights (positive: shrinks towards the input; {LIMITS})",
-            f"loss on n = {picture.images} images, {step}",
-            f"exactly zero, left out: {', '.join(zero) or 'none'}",
-            *([f"not finite in {odd} layers"] if odd else []),
-            *self._about_training(picture.selection.checkpoint),
-        ]
-
-    def _about_training(self, index: int) -> list[str]:
-        if self.over != RATIOS:
-            return []
-        steps = self.state.steps
-        gap = f", here {steps[index] - steps[index - 1]:,} steps apart" if index else ""
-        return [f"update ratio ‖ΔW‖/‖W‖ between neighbouring checkpoints{gap}, not of one step"]
 
     # -- what the user does -------------------------------------------------------------------
 
@@ -250,14 +223,162 @@ class GradientFlow(HistoryView):
         self.guarded(lambda: self.state.select(layer=layer))
 
     def _picked(self, checkpoint: int, layer: str | None) -> None:
-        known = {info.name for info in self.state.layers}
-        changes: dict[str, Any] = {"checkpoint": checkpoint}
-        if layer in known:
-            changes["layer"] = layer
+        is_known = layer in {info.name for info in self.state.layers}  # the slope's curve is none
+        changes = {"checkpoint": checkpoint} | ({"layer": layer} if is_known else {})
         self.guarded(lambda: self.state.select(**changes))
+
+
+def _sentences(picture: FlowPicture, over: str) -> list[str]:
+    """Return what the line under the plots says."""
+    step = f"step {picture.selection.step:,}"
+    if picture.profile is None or picture.slope is None:
+        return [f"{step}: not measured"]
+    profile, slope = picture.profile, picture.slope
+    zero = [layer for layer, n in zip(profile.layers, profile.norms, strict=True) if n == 0]
+    odd = sum(not math.isfinite(norm) for norm in profile.norms)
+    return [
+        f"slope {slope.slope:.2f} decades a layer, {slope.total:.1f} in all, over the outputs "
+        f"of {slope.used} layers with weights (positive: shrinks towards the input; {LIMITS})",
+        f"loss on n = {picture.images} images, {step}",
+        f"exactly zero, left out: {', '.join(zero) or 'none'}",
+        *([f"not finite in {odd} layers"] if odd else []),
+        *([_about_ratios(picture)] if over == RATIOS else []),
+    ]
+
+
+def _about_ratios(picture: FlowPicture) -> str:
+    steps, index = picture.curves.steps, picture.selection.checkpoint
+    gap = f", here {steps[index] - steps[index - 1]:,} steps apart" if index else ""
+    return f"update ratio ‖ΔW‖/‖W‖ between neighbouring checkpoints{gap}, not of one step"
+
+
+def profile_of(
+    here: Measurement, layers: Sequence[LayerInfo], quantity: str, slope: DepthSlope
+) -> DepthProfile:
+    """Return a gradient in every layer that has it; that by the outputs with its fitted line."""
+    names = tuple(info.name for info in layers if (info.name, quantity) in here.distributions)
+    fit = None
+    if quantity == OUTPUT_GRADIENTS and not math.isnan(slope.slope):
+        places = [names.index(name) for name in _weighted(here, layers)]
+        fit = np.array(places, np.float64), slope.start + slope.slope * np.arange(len(places))
+    return DepthProfile(
+        names,
+        tuple(norm_of(here, name, quantity) for name in names),
+        tuple(here.magnitudes[name, quantity] for name in names),
+        fit,
+    )
+
+
+def slope_of(here: Measurement, layers: Sequence[LayerInfo]) -> DepthSlope:
+    """Return the slope of the gradients by the outputs of the layers with weights."""
+    return depth_slope([norm_of(here, name, OUTPUT_GRADIENTS) for name in _weighted(here, layers)])
+
+
+def _weighted(here: Measurement, layers: Sequence[LayerInfo]) -> list[str]:
+    """Return the layers over which the slope is taken: with weights of two dimensions."""
+    return [
+        info.name
+        for info in layers
+        if len(info.weight_shape or ()) >= 2 and (info.name, OUTPUT_GRADIENTS) in here.distributions
+    ]
 
 
 def norm_of(measured: Measurement, layer: str, quantity: str) -> float:
     """Return the Euclidean norm of a gradient; infinite where a value of it is not finite."""
     counted = measured.distributions[layer, quantity]
     return math.inf if counted.non_finite else counted.moments.norm
+
+
+class DepthPlot(PointedPlot):
+    """The plot of a `DepthProfile` on a logarithmic axis; a click selects the layer.
+
+    Layers whose gradient is exactly zero have no place on that axis: a 0 stands at the bottom.
+    """
+
+    def __init__(
+        self, width: int, height: int, picked: Callable[[str], Any], pointed: Callable[[str], Any]
+    ) -> None:
+        label = "layers, from the input to the output"
+        super().__init__(make_plot(width, height, label, "", margin=COMPACT), pointed)
+        dots = {"marker": "circle", "marker_size": 28, "stroke_width": 1.5}
+        self._norms = self.plot.new_line(colors=[NORM], **dots)
+        self._means = self.plot.new_line(colors=[MEAN], **dots)
+        self._fit = self.plot.new_line(colors=[QUIET], line_style="dashed", stroke_width=2)
+        self.plot.figure.marks = [self._fit, self._norms, self._means]
+        self._profile = NO_PROFILE
+        self._picked = picked
+
+    def show(self, profile: DepthProfile, layer: str) -> None:
+        """Send the dots, with ``layer`` selected."""
+        self._profile = profile
+        norms, means = _decades(profile.norms), _decades(profile.means)
+        self.plot.show(span(len(profile.layers)), whole_decades([*norms, *means]))
+        mark_powers_of_ten(self.plot)
+        _name_layers(self.plot, profile.layers)
+        send(self._norms, *finite_points(norms))
+        send(self._means, *finite_points(means))
+        send(self._fit, *(profile.fit or (np.zeros(0), np.zeros(0))))
+        self.overlay.paint(partial(self._annotate, profile=profile, layer=layer))
+
+    def _annotate(self, canvas: Any, profile: DepthProfile, layer: str) -> None:
+        top, bottom = self.plot.top_and_bottom
+        canvas.font, canvas.text_align = "11px sans-serif", "center"
+        for place, (name, norm) in enumerate(zip(profile.layers, profile.norms, strict=True)):
+            x = self.plot.to_pixel(place)
+            if x is None:
+                continue
+            if name == layer:
+                draw_line(canvas, self.plot, place)
+            canvas.fill_style = NORM
+            if norm == 0:
+                canvas.fill_text("0", x, bottom - 3)
+            elif not math.isfinite(norm):
+                canvas.fill_text("∞", x, top + 11)
+
+    def _layer_at(self, x: int) -> int | None:
+        last = len(self._profile.layers) - 1
+        return min(last, max(0, round(self.plot.to_value(x)))) if last >= 0 else None
+
+    def pick_at(self, x: int, y: int) -> None:
+        """Pick the layer at a pixel."""
+        place = self._layer_at(x)
+        if place is not None:
+            self._picked(self._profile.layers[place])
+
+    def words_at(self, x: int, y: int) -> str | None:
+        """Say which layer lies at a pixel, and its gradient; None while there is none."""
+        place, profile = self._layer_at(x), self._profile
+        if place is None:
+            return None
+        name, norm, mean = profile.layers[place], profile.norms[place], profile.means[place]
+        return f"{name}: norm {norm:.3g}, mean |g| {mean:.3g}"
+
+
+def whole_decades(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
+    """Return whole powers of ten below and above all finite values, as logarithms."""
+    finite = [float(value) for value in values if math.isfinite(value)]
+    if not finite:
+        return -1.0, 0.0
+    low, high = math.floor(min(finite)), math.ceil(max(finite))
+    return float(low), float(max(high, low + 1))
+
+
+def _decades(values: Sequence[float]) -> np.ndarray:
+    """Return log10, NaN where there is none."""
+    array = np.asarray(values, np.float64)
+    known = np.isfinite(array) & (array > 0)
+    return np.where(known, np.log10(np.where(known, array, 1.0)), np.nan)
+
+
+def _name_layers(plot: Plot, layers: Sequence[str]) -> None:
+    """Write the names at the axis if they fit, else some of the places."""
+    axis = plot.figure.axes[0]
+    longest = max(map(len, layers), default=0) * LETTER
+    if longest <= plot.columns / max(1, len(layers)):
+        labels = {str(place): name for place, name in enumerate(layers)}
+        places = list(range(len(layers)))
+    else:
+        places = whole_numbers(0, max(0, len(layers) - 1))
+        labels = {str(place): f"{place + 1}." for place in places}
+    axis.num_ticks = None  # or some of them would be left out
+    label_ticks(axis, places, labels)

@@ -17,12 +17,13 @@ from convviz_widgets.views.history.distribution_plots import layer_with
 from convviz_widgets.widgets.background_view import HistoryOptions, HistoryView
 from convviz_widgets.widgets.controls import named
 from convviz_widgets.widgets.layer_curves import Curves, LayerCurves
+from convviz_widgets.widgets.plot import empty_frame
 from convviz_widgets.widgets.text import Text
 
 
 @dataclass(frozen=True, eq=False)
 class SparsityPicture:
-    """Sparsity and concentration of every activation layer, and what there is at the clock."""
+    """Sparsity and concentration of every activation layer, and both at the clock's step."""
 
     sparsity: Curves
     concentration: Curves
@@ -72,12 +73,8 @@ class SparsityHistory(HistoryView):
 
     def figures(self) -> Sequence[Widget]:
         """Return the two frames, side by side, and the list of layers."""
-        width, height = self.frame
         self.curves: list[LayerCurves] = []
-        self._frames = [
-            VBox(layout=Layout(width=f"{width}px", height=f"{height}px", overflow="hidden"))
-            for _ in range(2)
-        ]
+        self._frames = [empty_frame(*self.frame), empty_frame(*self.frame)]
         names = ("sparsity: share of exact zeros", "concentration: share holding half the mass")
         columns = [
             VBox([Text(name, "quiet"), frame], layout=Layout(overflow="hidden"))
@@ -156,7 +153,7 @@ class SparsityHistory(HistoryView):
 
     def _make_plots(self) -> None:
         for _frame in self._frames:
-            plot = LayerCurves(*self.frame, picked=self._picked, pointed=self._pointed.show)
+            plot = LayerCurves(*self.frame, self._picked, self._pointed.show)
             self.curves.append(plot)
         self.listen_to(*(plot.overlay for plot in self.curves))
 

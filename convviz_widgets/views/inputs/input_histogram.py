@@ -15,12 +15,10 @@ from convviz_widgets.images import ImageSet
 from convviz_widgets.images.input_statistics import LEAST, NEAR, InputCounts, input_counts, together
 from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.tensors import Histogram
-from convviz_widgets.views.inputs.samples_shown import as_image_set
+from convviz_widgets.views.inputs.samples_shown import IMAGES, VALIDATION, as_image_set
 from convviz_widgets.widgets.controls import choice, line, named
 from convviz_widgets.widgets.histogram_view import Counted, HistogramView, non_finite
 from convviz_widgets.widgets.view import ViewOptions
-
-IMAGES, VALIDATION = "images", "validation"
 
 TAKEN, UNDONE = "as the model takes them", "preprocessing undone"
 
@@ -103,7 +101,7 @@ class InputHistogram(HistogramView):
             )
         ]
 
-    def count(self, selection: Selection) -> Counted:
+    def compute(self, selection: Selection) -> Counted:
         """Count the values of the set, of one channel or of all together."""
         if self.source not in self._sets:
             raise InputError(

@@ -1,115 +1,155 @@
-"""Gallery shelves: the samples of a set, or of a loader's batches, as pictures with words."""
+"""The samples that an `InputGallery` shows: of a set or of a loader's batches, as pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
+import numpy as np
 from torch import Tensor
+from torch.utils.data import DataLoader
 
-from convviz_widgets.images import ImageSet, LoaderBatches, find_repeated_batches, sample_digests
+from convviz_widgets.errors import InputError, error_text
+from convviz_widgets.images import (
+    ImageSet,
+    LoaderBatch,
+    find_repeated_batches,
+    loader_batches,
+    sample_digests,
+)
+from convviz_widgets.images.duplicates import DuplicateSearch
 from convviz_widgets.images.input_statistics import is_clipped
 from convviz_widgets.images.preprocessing import Preprocessing
-from convviz_widgets.widgets.thumbnails import Sample
+from convviz_widgets.widgets.thumbnails import PAGE, Sample
 
-Groups = dict[int, tuple[int, ...]]
-"""Number of a sample → the numbers of all that equal it, itself included."""
+IMAGES, VALIDATION, LOADER = "images", "validation", "loader"
+
+NOUNS = {IMAGES: "image", VALIDATION: "validation image"}
+"""What a sample of each set is called."""
+
+MISSING = {
+    VALIDATION: "there is no validation set to show: InputGallery(state, validation=images)",
+    LOADER: "there is no loader to show: InputGallery(state, loader=loader)",
+}
+
+BATCHES = 4
+"""Batches of the loader that are looked at."""
+
+NAMED = 4
+"""Equal samples that are named; the others are counted."""
+
+Groups = dict[int, tuple[tuple[int, ...], ...]]
+"""Number of a sample → of each set the numbers of all that equal it, itself included."""
 
 
-class Shelf(Protocol):
-    """Samples by number."""
+class GallerySource:
+    """Samples by number, which of them are equal, and where among them the user is.
 
-    noun: str
+    Attributes
+    ----------
+    shape : of a sample, (C, H, W).
+    equal : the samples that there are more than once.
+    first : place of the first one on the page, among those shown.
+    looked_at : the one that is highlighted; of the state's images the selected one is.
+    """
 
-    def __len__(self) -> int: ...
+    nouns: tuple[str, ...] = tuple(NOUNS.values())
+    """What the samples of each set are called in which one may have an equal."""
+    own = 0
+    """Place of the own set among those."""
+    remark = ""
+    """What the caption says of all samples together."""
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of the samples: (C, H, W)."""
-        ...
+    def __init__(self, count: int, shape: tuple[int, ...], preprocessing: Preprocessing) -> None:
+        self._count, self.shape, self._preprocessing = count, shape, preprocessing
+        self.equal: Groups = {}
+        self.first = self.looked_at = 0
 
     def sample(self, number: int) -> Sample:
         """Return one sample; never raises."""
-        ...
+        raise NotImplementedError
 
-    def remark(self) -> str:
-        """Say what there is to be said of all of them, if anything."""
-        ...
+    def numbers(self, only: bool) -> Sequence[int] | np.ndarray:
+        """Return the numbers of all samples, ascending; ``only`` of those in `equal`."""
+        return np.array(sorted(self.equal), np.int64) if only else range(self._count)
+
+    def turn_to(self, place: int) -> None:
+        """Turn to the page on which a place lies."""
+        self.first = place - place % PAGE
+
+    def page(self, only: bool) -> tuple[int, ...]:
+        """Return the numbers on the page; the last page, if there are fewer by now."""
+        numbers = self.numbers(only)
+        self.turn_to(min(self.first, max(0, len(numbers) - 1)))
+        return tuple(map(int, numbers[self.first : self.first + PAGE]))
+
+    def others(self, number: int) -> str:
+        """Say which samples equal this one."""
+        said = []
+        for which, members in enumerate(self.equal.get(number, ())):
+            others = [each for each in members if which != self.own or each != number]
+            if others:
+                more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+                said.append(f"{self.nouns[which]} {', '.join(map(str, others[:NAMED]))}{more}")
+        return f"equals {', '.join(said)}" if said else ""
+
+    def _undone(self, image: Tensor, label: str, line: str) -> Sample:
+        image = image if image.ndim == 3 else image.reshape(1, *image.shape[-2:])
+        known = self._preprocessing
+        values = image.float() * known.scale.reshape(-1, 1, 1) + known.shift.reshape(-1, 1, 1)
+        clipped = int(is_clipped(255 * values).sum())
+        return Sample(known.undone(image), label, line, values.numel(), clipped)
 
 
-class SetShelf:
-    """The samples of an `ImageSet`.
-
-    Parameters
-    ----------
-    noun : what one of them is called.
-    images : the set.
-    preprocessing : what to undo.
-    class_names : names to use where the set has none.
-    """
+class SetSource(GallerySource):
+    """The samples of an `ImageSet`; ``class_names`` are taken where it has none of its own."""
 
     def __init__(
         self,
-        noun: str,
+        name: str,
         images: ImageSet,
         preprocessing: Preprocessing,
         class_names: Sequence[str] | None,
     ) -> None:
-        self.noun, self._images, self._preprocessing = noun, images, preprocessing
-        self._names = images.class_names or class_names
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of the samples: (C, H, W)."""
-        return self._images.shape
+        super().__init__(len(images), images.shape, preprocessing)
+        self.own, self._noun = list(NOUNS).index(name), NOUNS[name]
+        self._images, self._names = images, images.class_names or class_names
 
     def sample(self, number: int) -> Sample:
         """Return one sample; never raises."""
         name = self._images.name(number)
-        called = f"{self.noun} {number}" + ("" if name == f"image {number}" else f" · {name}")
+        called = f"{self._noun} {number}" + ("" if name == f"image {number}" else f" · {name}")
         try:
             image = self._images.input(number)[0]
         except Exception as error:  # whatever a data set may raise
-            return Sample(None, "unreadable", f"{called} · cannot be read: {_line(error)}")
+            return Sample(None, "unreadable", f"{called} · cannot be read: {error_text(error)}")
         try:
             label = class_label(self._images.label(number), self._names)
         except Exception as error:  # a label that is none
-            return _sample(image, self._preprocessing, "label?", f"{called} · {_line(error)}")
-        return _sample(image, self._preprocessing, label, f"{called} · {label}")
-
-    def remark(self) -> str:
-        """Say nothing."""
-        return ""
+            return self._undone(image, "label?", f"{called} · {error_text(error)}")
+        return self._undone(image, label, f"{called} · {label}")
 
 
-class BatchShelf:
+class BatchSource(GallerySource):
     """The samples of a loader's next batches, one batch after the other."""
 
-    noun = "sample"
+    nouns = ("sample",)
 
     def __init__(
         self,
-        loaded: LoaderBatches,
+        batches: Sequence[LoaderBatch],
         preprocessing: Preprocessing,
         class_names: Sequence[str] | None,
     ) -> None:
-        self._loaded, self._preprocessing, self._names = loaded, preprocessing, class_names
-        self._places = [
-            (batch, row) for batch in loaded.batches for row in range(len(batch.images))
-        ]
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of the samples: (C, H, W)."""
-        batches = self._loaded.batches
-        return tuple(batches[0].images.shape[1:]) if batches else ()
+        self._places = [(batch, row) for batch in batches for row in range(len(batch.images))]
+        super().__init__(len(self._places), tuple(batches[0].images.shape[1:]), preprocessing)
+        self._names = class_names
+        same: dict[bytes, list[int]] = {}
+        digests = [digest for batch in batches for digest in sample_digests(batch.images)]
+        for number, digest in enumerate(digests):
+            same.setdefault(digest, []).append(number)
+        repeated = [tuple(numbers) for numbers in same.values() if len(numbers) > 1]
+        self.equal = {number: (numbers,) for numbers in repeated for number in numbers}
 
     def sample(self, number: int) -> Sample:
         """Return one sample; never raises."""
@@ -117,41 +157,92 @@ class BatchShelf:
         label = class_label(batch.labels[row], self._names)
         line = f"batch {batch.number}, sample {row} · {label}"
         try:
-            return _sample(batch.images[row], self._preprocessing, label, line)
+            return self._undone(batch.images[row], label, line)
         except Exception as error:  # no picture at all, say
-            return Sample(None, label, f"{line} · {_line(error)}")
+            return Sample(None, label, f"{line} · {error_text(error)}")
 
-    @cached_property
-    def groups(self) -> Groups:
-        """The samples that came more than once."""
-        same: dict[bytes, list[int]] = {}
-        digests = [d for batch in self._loaded.batches for d in sample_digests(batch.images)]
-        for number, digest in enumerate(digests):
-            same.setdefault(digest, []).append(number)
-        return groups_of(tuple(group) for group in same.values() if len(group) > 1)
 
-    def remark(self) -> str:
-        """Say how many batches there are, which are the same, and which could not be had."""
-        batches = self._loaded.batches
-        repeated = find_repeated_batches(batch.images for batch in batches)
-        said = [f"the next {len(batches)} batches of the loader, one after the other"]
-        for group in repeated:
-            names = " = ".join(f"batch {batches[each].number}" for each in group)
-            said.append(f"REPEATED: {names}")
-        if not repeated:
-            said.append("no batch repeated")
-        said.extend(list(self._loaded.failures.values())[:1])
-        return " · ".join(said)
+def source_of(loader: DataLoader[Any], own: ImageSet) -> BatchSource:
+    """Return the next batches of a loader, with the preprocessing and class names of ``own``.
+
+    Raises
+    ------
+    InputError
+        The loader has none.
+    """
+    taken = loader_batches(loader, BATCHES)
+    batches, failures = taken.batches, list(taken.failures.values())
+    if not batches:
+        raise InputError("; ".join(failures) or "the loader has no batches")
+    source = BatchSource(batches, own.preprocessing, own.class_names)
+    repeated = [
+        "REPEATED: " + " = ".join(f"batch {batches[each].number}" for each in group)
+        for group in find_repeated_batches(batch.images for batch in batches)
+    ]
+    count = f"the next {len(batches)} batches of the loader, one after the other"
+    source.remark = " · ".join([count, *(repeated or ["no batch repeated"]), *failures[:1]])
+    return source
+
+
+class GallerySources:
+    """The sources by name: the images, the validation set, the loader's next batches.
+
+    Parameters
+    ----------
+    own
+        The images of the state.
+    validation
+        Another `ImageSet`, or what can be made one; None: there is none.
+    loader
+        Is asked when its samples are to be seen; None: there is none.
+
+    Attributes
+    ----------
+    search : the search for what is there more than once, in both sets together.
+    """
+
+    def __init__(self, own: ImageSet, validation: Any, loader: DataLoader[Any] | None) -> None:
+        self._own, self._loader = own, loader
+        sets = {IMAGES: own}
+        if validation is not None:
+            sets[VALIDATION] = as_image_set(validation)
+        self.search = DuplicateSearch(*sets.values())
+        self._is_taken_over = False
+        self._known: dict[str, GallerySource] = {}
+        for name, images in sets.items():
+            # A set that was made here knows of no preprocessing.
+            undone = (images if images is validation else own).preprocessing
+            self._known[name] = SetSource(name, images, undone, own.class_names)
+
+    def __getitem__(self, name: str) -> GallerySource:
+        """Return a source.
+
+        Raises
+        ------
+        InputError
+            It was not given, or the loader has no batches.
+        """
+        if name not in self._known:
+            if name != LOADER or self._loader is None:
+                raise InputError(MISSING[name])
+            self._known[LOADER] = source_of(self._loader, self._own)
+        return self._known[name]
+
+    def take_over(self) -> bool:
+        """Take over what the search has found, and tell whether it was new."""
+        found = self.search.found
+        if found is None or self._is_taken_over:
+            return False
+        self._is_taken_over = True
+        for which, name in enumerate(list(NOUNS)[: len(found.counts)]):
+            groups = found.groups
+            self._known[name].equal = {n: group for group in groups for n in group[which]}
+        return True
 
 
 def as_image_set(images: Any) -> ImageSet:
-    """Return an `ImageSet` as it is, and one of anything else that it can be made of."""
+    """Return an `ImageSet` as it is, anything else as one."""
     return images if isinstance(images, ImageSet) else ImageSet(images)
-
-
-def groups_of(groups: Any) -> Groups:
-    """Return for each sample in a group the whole group."""
-    return {number: group for group in groups for number in group}
 
 
 def class_label(label: int | None, names: Sequence[str] | None) -> str:
@@ -161,15 +252,3 @@ def class_label(label: int | None, names: Sequence[str] | None) -> str:
     if names is None:
         return f"class {label}"
     return names[label] if 0 <= label < len(names) else f"label {label}?"
-
-
-def _sample(image: Tensor, preprocessing: Preprocessing, label: str, line: str) -> Sample:
-    image = image if image.ndim == 3 else image.reshape(1, *image.shape[-2:])
-    values = image.float() * preprocessing.scale.reshape(-1, 1, 1)
-    undone = 255 * (values + preprocessing.shift.reshape(-1, 1, 1))
-    clipped = int(is_clipped(undone).sum())
-    return Sample(preprocessing.undone(image), label, line, undone.numel(), clipped)
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Literal, Unpack
 
 import numpy as np
-from ipywidgets import HTML, Box, Dropdown, Layout, VBox, Widget
+from ipywidgets import Box, Dropdown, Layout, VBox, Widget
 from traitlets import Enum, Int
 
 from convviz_widgets.errors import InputError
+from convviz_widgets.images import ImageSet
 from convviz_widgets.measure.confusion import Cell, Confusion
 from convviz_widgets.measure.responses import checked_output
 from convviz_widgets.state import ModelState, Question, Selection
-from convviz_widgets.views.outputs.confusion_cells import SIDE, ClassCells
-from convviz_widgets.widgets.asked import MOST, asked_of, spread
+from convviz_widgets.tensors import evenly_spread
+from convviz_widgets.views.outputs.confusion_picture import (
+    ABOVE,
+    SIDE,
+    CellGrid,
+    NamedMatrix,
+    still,
+)
 from convviz_widgets.widgets.background_view import HistoryOptions, HistoryView, Seen
 from convviz_widgets.widgets.controls import PointerLine, choice, line
-from convviz_widgets.widgets.raster import Raster
 from convviz_widgets.widgets.text import Text
-from convviz_widgets.widgets.thumbnails import Thumbnails, class_name, tiles_of
+from convviz_widgets.widgets.thumbnails import (
+    MOST_ASKED,
+    Thumbnails,
+    asked_of,
+    class_name,
+    tiles_of,
+)
 
 SHARES, ERRORS = "share of each class", "errors only"
 
@@ -31,20 +42,6 @@ LISTED = 30
 
 OFFERED = 60
 """Cells that the drop-down offers."""
-
-LABELS = 84
-"""Pixels beside the square for the names of the true classes."""
-
-ABOVE = 74
-"""Pixels above it for those of the answers."""
-
-LEGIBLE = 12
-"""Pixels of a cell from which on a name fits beside it."""
-
-STYLE = (
-    "position:absolute;font-size:11px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;"
-    "color:var(--jp-ui-font-color1,#222)"
-)
 
 
 class ConfusionMatrixOptions(HistoryOptions, total=False):
@@ -65,8 +62,9 @@ class ConfusionMatrix(HistoryView):
     Attributes
     ----------
     painted : what is drawn; None while there is nothing to see.
-    raster, row_names, column_names : the matrix, and the names beside and above it.
-    matrix : all of them, with the images of the cell: hidden while there is nothing to see.
+    named_matrix : the matrix between the names of its classes.
+    raster : the matrix alone.
+    matrix : both, with the images of the cell: hidden while there is nothing to see.
     thumbnails : the images of the cell.
 
     Examples
@@ -84,8 +82,10 @@ class ConfusionMatrix(HistoryView):
     caption_lines: ClassVar[int] = 3
     depends: ClassVar[frozenset[str]] = frozenset({"key", "checkpoint", "image", "revision"})
 
+    thumbnails: Thumbnails
+
     colour = Enum((SHARES, ERRORS), SHARES, help="What the colours show.").tag(option=True)
-    most = Int(MOST, min=1, help="How many images are answered at most.").tag(option=True)
+    most = Int(MOST_ASKED, min=1, help="How many images are answered at most.").tag(option=True)
 
     def __init__(self, state: ModelState, **options: Unpack[ConfusionMatrixOptions]) -> None:
         super().__init__(state, **options)
@@ -96,7 +96,7 @@ class ConfusionMatrix(HistoryView):
 
     def parts(self) -> tuple[Question, ...]:
         """Return the question to the clock's checkpoint."""
-        images = spread(len(self.state.image_set), self.most)
+        images = evenly_spread(len(self.state.image_set), self.most)
         return (self.history.question(self._checkpoint, images),)
 
     # -- widgets ------------------------------------------------------------------------------
@@ -107,14 +107,9 @@ class ConfusionMatrix(HistoryView):
         count = len(self.state.image_set)
         self._cell: Cell | None = None
         self.painted: ConfusionPicture | None = None
-        self._cell_choice = Dropdown(
-            description="Cell",
-            layout=Layout(width="344px", flex="0 0 auto"),
-            style={"description_width": "initial"},
-        )
-        self._cell_choice.observe(self._offered, names="value")
+        self._cell_choice = CellChoice(self._choose)
         sizes = [(f"{size:,} images", size) for size in sorted({min(self.most, count), count})]
-        first = [choice(self, "colour", "Colour", (SHARES, ERRORS), 210), self._cell_choice]
+        first = [choice(self, "colour", "Colour", (SHARES, ERRORS), 210), self._cell_choice.control]
         if len(sizes) == 1:
             return [line(*first)]
         most = choice(self, "most", "Of", sizes, 190)
@@ -122,13 +117,12 @@ class ConfusionMatrix(HistoryView):
 
     def figures(self) -> Sequence[Widget]:
         """Return the matrix between its names, the thumbnails beside it, and the line below."""
-        hold = self.state.hold
-        self._pointed = PointerLine(self, self.width, "image", self._step_on)
-        after = self._pointed.first_button()
-        self.raster = Raster(SIDE, SIDE, before=self._cell_choice, hold=hold)
-        self.raster.on_click(self._clicked)
-        self.raster.on_move(self._moved, lambda: self._pointed.show(""))
-        self.raster.on_arrow(self._arrow)
+        before, hold = self._cell_choice.control, self.state.hold
+        self._pointed = PointerLine(
+            self, self.width, "image", lambda by: self._pick(self.thumbnails.beside(by))
+        )
+        self.named_matrix = NamedMatrix(self._choose, self._name_cell, before, hold)
+        self.raster = self.named_matrix.raster
         self.thumbnails = Thumbnails(
             168,
             SIDE,
@@ -136,30 +130,24 @@ class ConfusionMatrix(HistoryView):
             picked=self._pick,
             pointed=self._name,
             hold=hold,
-            before=self._cell_choice,
-            after=after,
-        )
-        self.column_names = HTML(layout=Layout(height=f"{ABOVE}px", flex="0 0 auto", margin="0"))
-        self.row_names = HTML(
-            layout=Layout(width=f"{LABELS}px", height=f"{SIDE}px", flex="0 0 auto", margin="0")
+            before=before,
+            after=self._pointed.first_button(),
         )
         self._cell_heading = Text(kind="quiet wrap", height=f"{ABOVE}px", width="160px")
-        matrix = Box([self.row_names, self.raster], layout=_still())
-        left = VBox([self.column_names, matrix], layout=_still(width=f"{LABELS + SIDE}px"))
-        right = VBox([self._cell_heading, self.thumbnails], layout=_still(margin="0 0 0 8px"))
+        right = VBox([self._cell_heading, self.thumbnails], layout=still(margin="0 0 0 8px"))
         self._said = Text(kind="wrap", display="none")
-        self.matrix = Box([left, right], layout=_still())
-        return [VBox([self._said, self.matrix], layout=_still()), self._pointed]
+        self.matrix = Box([self.named_matrix.box, right], layout=still())
+        return [VBox([self._said, self.matrix], layout=still()), self._pointed]
 
     @property
     def heading(self) -> str:
         """What the cell is whose images are listed."""
-        return html.unescape(self._cell_heading.value)
+        return self._cell_heading.text
 
     @property
     def message(self) -> str:
         """What is said in place of a matrix that would be empty."""
-        return html.unescape(self._said.value)
+        return self._said.text
 
     # -- compute ------------------------------------------------------------------------------
 
@@ -190,40 +178,25 @@ class ConfusionMatrix(HistoryView):
         found = Confusion.of(answered)
         if not found.n:
             return why_empty(found)
-        cells = ClassCells(found.classes)
-        cell = self._cell or first_cell(found, cells)
+        grid = CellGrid(found.classes)
+        cell = self._cell or grid.cell_of(*found.largest(1)[0][:2])
         inside = found.images_in(cell)
         listed = tuple(map(int, inside[:LISTED]))
         shares = found.shares
         if self.colour == ERRORS:
             np.fill_diagonal(shares, 0.0)
         high = float(np.nanmax(shares)) if self.colour == ERRORS else 1.0
+        shown = f", the {LISTED} most certain shown" if len(inside) > LISTED else ""
         return ConfusionPicture(
             found,
-            cells,
-            cells.paint(shares, found.counts, high),
+            grid,
+            grid.paint(shares, found.counts, high),
             cell,
             listed,
-            self._tiles(found, listed),
-            self._in_words(cell, len(inside)),
-            caption_of(found, cells, selection.step, asked_of(question, images), self.colour, high),
+            _tiles(found, listed, images),
+            f"{cell_in_words(cell, len(inside), images)}{shown}",
+            caption_of(found, grid, selection.step, asked_of(question, images), self.colour, high),
         )
-
-    def _tiles(self, found: Confusion, listed: tuple[int, ...]) -> np.ndarray:
-        places = [int(np.flatnonzero(found.images == image)[0]) for image in listed]
-        words = [f"{found.probability[place]:.0%}" for place in places]
-        return tiles_of(self.state.image_set, listed, words, [False] * len(listed))
-
-    def _in_words(self, cell: Cell, count: int) -> str:
-        truth, answer = (self._names(classes) for classes in cell)
-        shown = f", the {LISTED} most certain shown" if count > LISTED else ""
-        return f"{truth}, answered {answer}: {count:,} images{shown}"
-
-    def _names(self, classes: range) -> str:
-        first = class_name(self.state.image_set, classes.start)
-        if len(classes) == 1:
-            return first
-        return f"{first} to {class_name(self.state.image_set, classes.stop - 1)}"
 
     # -- draw ---------------------------------------------------------------------------------
 
@@ -246,113 +219,79 @@ class ConfusionMatrix(HistoryView):
             self.say("")
             return
         self.painted = picture
-        size = picture.cells.size
-        boxes = () if picture.cell is None else (picture.cells.box(picture.cell),)
-        self.raster.show(picture.png, size, size, boxes)
-        names = [class_name(self.state.image_set, index) for index in range(picture.cells.classes)]
-        self.column_names.value = names_above(names, picture.cells)
-        self.row_names.value = names_beside(names, picture.cells)
+        images = self.state.image_set
+        names = [class_name(images, index) for index in range(picture.grid.classes)]
+        self.named_matrix.show(picture.grid, picture.png, picture.cell, names)
         self._cell_heading.show(picture.heading)
         selected = self.state.selection.image
         self.thumbnails.show_images(picture.listed, picture.tiles, selected)
-        self._offer(picture)
+        self._cell_choice.offer(picture, names)
         self.say(picture.caption)
-
-    def _offer(self, picture: ConfusionPicture) -> None:
-        """List the fullest cells in the drop-down, errors first."""
-        options: list[tuple[str, Cell | None]] = []
-        for truth, answer, count in picture.found.largest(OFFERED):
-            cell = picture.cells.cell(*picture.cells.place((range(truth, 0), range(answer, 0))))
-            arrow = "is" if truth == answer else "→"
-            names = [class_name(self.state.image_set, index) for index in (truth, answer)]
-            options.append((f"{names[0]} {arrow} {names[1]}: {count:,}", cell))
-        chosen = next((place for place, (_, c) in enumerate(options) if c == picture.cell), None)
-        self._offering = True
-        if tuple(options) != self._cell_choice.options:
-            self._cell_choice.options = options
-        self._cell_choice.index = chosen
-        self._offering = False
-
-    _offering = False
 
     # -- what the user does -------------------------------------------------------------------
 
-    def _step_on(self, by: int) -> None:
-        image = self.thumbnails.beside(by)
-        if image is not None:
-            self.state.select(image=image)
-
-    def _choose(self, cell: Cell | None) -> None:
-        if cell is not None and cell != self._cell:
+    def _choose(self, cell: Cell) -> None:
+        if cell != self._cell:
             self._cell = cell
             self.redraw()
 
-    def _offered(self, change: Any) -> None:
-        if not self._offering:
-            self._choose(change.new)
-
-    def _clicked(self, x: int, y: int) -> None:
-        if self.painted is not None:
-            self._choose(self.painted.cells.cell_at(x, y))
-
-    def _arrow(self, dx: int, dy: int) -> None:
-        painted = self.painted
-        if painted is None or painted.cell is None:
-            return
-        row, column = painted.cells.place(painted.cell)
-        if 0 <= row + dy < painted.cells.count and 0 <= column + dx < painted.cells.count:
-            self._choose(painted.cells.cell(row + dy, column + dx))
-
-    def _moved(self, x: int, y: int) -> None:
+    def _name_cell(self, cell: Cell | None) -> None:
+        """Say what the cell under the pointer counts."""
         painted = self.painted  # another thread may paint a new one
-        cell = painted.cells.cell_at(x, y) if painted else None
-        if painted is not None and cell is not None:
-            rows, columns = cell
-            inside = painted.found.counts[rows.start : rows.stop, columns.start : columns.stop]
-            self._pointed.show(
-                f"{self._names(rows)}, answered {self._names(columns)}: {inside.sum():,} images"
-            )
+        if painted is None or cell is None:
+            self._pointed.show("")
+            return
+        rows, columns = cell
+        inside = painted.found.counts[rows.start : rows.stop, columns.start : columns.stop]
+        self._pointed.show(cell_in_words(cell, inside.sum(), self.state.image_set))
 
-    def _pick(self, image: int) -> None:
-        self.guarded(partial(self.state.select, image=image))
+    def _pick(self, image: int | None) -> None:
+        if image is not None:
+            self.guarded(partial(self.state.select, image=image))
 
     def _name(self, image: int | None) -> None:
         self._pointed.show("" if image is None else self.state.image_set.name(image))
 
 
-def _still(**more: str) -> Layout:
-    """Return a layout of constant size; one for each box, which changes its own."""
-    return Layout(flex="0 0 auto", overflow="hidden", **more)
+class CellChoice:
+    """A drop-down of the fullest cells, errors first.
 
+    Parameters
+    ----------
+    chosen
+        Called with the cell that the user takes.
 
-def names_beside(names: Sequence[str], cells: ClassCells) -> str:
-    """Return the names of the rows as HTML, escaped; none where the cells are too small."""
-    names = names if cells.enlarge >= LEGIBLE else ()
-    side = cells.enlarge
-    lines = "".join(
-        f'<div style="{STYLE};top:{place * side}px;height:{side}px;line-height:{side}px;'
-        f'right:6px;width:{LABELS - 8}px;text-align:right">{html.escape(name)}</div>'
-        for place, name in enumerate(names)
-    )
-    return f'<div style="position:relative;width:{LABELS}px;height:{SIDE}px">{lines}</div>'
+    Attributes
+    ----------
+    control : the drop-down.
+    """
 
+    def __init__(self, chosen: Callable[[Cell], Any]) -> None:
+        self.control = Dropdown(
+            description="Cell",
+            layout=Layout(width="344px", flex="0 0 auto"),
+            style={"description_width": "initial"},
+        )
+        self.control.observe(self._taken, names="value")
+        self._chosen, self._is_offering = chosen, False
 
-def names_above(names: Sequence[str], cells: ClassCells) -> str:
-    """Return the names of the columns as HTML, upright, escaped, and what the axes mean."""
-    names = names if cells.enlarge >= LEGIBLE else ()
-    side = cells.enlarge
-    lines = "".join(
-        f'<div style="{STYLE};left:{LABELS + place * side}px;width:{side}px;line-height:{side}px;'
-        f'bottom:4px;height:{ABOVE - 8}px;writing-mode:vertical-rl;transform:rotate(180deg)">'
-        f"{html.escape(name)}</div>"
-        for place, name in enumerate(names)
-    )
-    corner = (
-        f'<div style="{STYLE};left:0;bottom:2px;width:{LABELS - 4}px;white-space:normal;'
-        f'line-height:14px">answered →<br>true class ↓</div>'
-    )
-    size = f"position:relative;width:{LABELS + SIDE}px;height:{ABOVE}px"
-    return f'<div style="{size}">{corner}{lines}</div>'
+    def offer(self, picture: ConfusionPicture, names: Sequence[str]) -> None:
+        """List the cells of a matrix, the one whose images are listed chosen."""
+        options: list[tuple[str, Cell]] = []
+        for truth, answer, count in picture.found.largest(OFFERED):
+            arrow = "is" if truth == answer else "→"
+            cell = picture.grid.cell_of(truth, answer)
+            options.append((f"{names[truth]} {arrow} {names[answer]}: {count:,}", cell))
+        chosen = next((place for place, (_, c) in enumerate(options) if c == picture.cell), None)
+        self._is_offering = True
+        if tuple(options) != self.control.options:
+            self.control.options = options
+        self.control.index = chosen
+        self._is_offering = False
+
+    def _taken(self, change: Any) -> None:
+        if not self._is_offering and change.new is not None:
+            self._chosen(change.new)
 
 
 @dataclass(frozen=True, eq=False)
@@ -362,18 +301,18 @@ class ConfusionPicture:
     Attributes
     ----------
     found : what it counts.
-    cells : where its cells lie.
+    grid : where its cells lie.
     png : the picture.
-    cell : the one whose images are listed; None: there is none.
+    cell : the one whose images are listed.
     listed, tiles : its first images and their thumbnails.
     heading : the cell in words.
     caption : the line under the picture.
     """
 
     found: Confusion
-    cells: ClassCells
+    grid: CellGrid
     png: bytes
-    cell: Cell | None
+    cell: Cell
     listed: tuple[int, ...]
     tiles: np.ndarray
     heading: str
@@ -381,7 +320,7 @@ class ConfusionPicture:
 
 
 def caption_of(
-    found: Confusion, cells: ClassCells, step: int, of: str, colour: str, high: float
+    found: Confusion, grid: CellGrid, step: int, of: str, colour: str, high: float
 ) -> str:
     """Return the line under the matrix.
 
@@ -397,7 +336,7 @@ def caption_of(
         (found.unread, "that cannot be read"),
     )
     out = ", ".join(f"{count:,} {why}" for count, why in left if count)
-    block = cells.reduce
+    block = grid.reduce
     parts = (
         f"step {step:,} · n = {found.n:,} images{of}",
         f"accuracy {found.accuracy:.1%} ± {found.standard_error:.1%} (binomial standard error)",
@@ -408,10 +347,22 @@ def caption_of(
     return " · ".join(filter(None, parts))
 
 
-def first_cell(found: Confusion, cells: ClassCells) -> Cell:
-    """Return the cell with the most errors; without any, the fullest."""
-    truth, answer, _ = found.largest(1)[0]
-    return cells.cell(truth // cells.reduce, answer // cells.reduce)
+def cell_in_words(cell: Cell, count: int, images: ImageSet) -> str:
+    """Say which classes a cell stands for, and how many images it counts."""
+    truth, answer = (_names(classes, images) for classes in cell)
+    return f"{truth}, answered {answer}: {count:,} images"
+
+
+def _names(classes: range, images: ImageSet) -> str:
+    ends = dict.fromkeys([classes.start, classes.stop - 1])
+    return " to ".join(class_name(images, index) for index in ends)
+
+
+def _tiles(found: Confusion, listed: tuple[int, ...], images: ImageSet) -> np.ndarray:
+    """Return thumbnails of these images, each with the probability of its answer."""
+    places = [int(np.flatnonzero(found.images == image)[0]) for image in listed]
+    words = [f"{found.probability[place]:.0%}" for place in places]
+    return tiles_of(images, listed, words, [False] * len(listed))
 
 
 def why_empty(found: Confusion) -> str:

@@ -1,37 +1,39 @@
-"""DriftPlot: chroma and contrast of output pictures over the training, with their limits."""
+"""Chroma and contrast of output pictures over the training: recorded or measured, and plotted."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from bqplot import Lines
+from bqplot import Mark
+from ipywidgets import Layout, VBox
 from torch import Tensor
 
 from convviz_widgets.diagnosis.rules.outputs import CHROMA_LIMIT, CONTRAST_LIMIT
 from convviz_widgets.errors import ConvVizError
 from convviz_widgets.images import ImageSet
-from convviz_widgets.measure.drift import Drift
-from convviz_widgets.measure.responses import picture_drift, read_batch
+from convviz_widgets.measure.drift import Drift, picture_drift
+from convviz_widgets.measure.responses import read_batch
 from convviz_widgets.record import Run
-from convviz_widgets.widgets.asked import spread
+from convviz_widgets.state import ModelState, Question, Selection, coarse_to_fine
+from convviz_widgets.tensors import evenly_spread
+from convviz_widgets.widgets.controls import PointerLine, legend
 from convviz_widgets.widgets.plot import (
     CURVES,
-    PointedPlot,
+    CheckpointPlot,
     as_lines,
-    checkpoint_at,
     draw_line,
-    make_plot,
-    mark_steps,
-    mark_values,
+    empty_frame,
+    finite_points,
+    send,
     span,
 )
-
-MARGIN = {"top": 8, "bottom": 40, "left": 50, "right": 14}
 
 CHROMA, CONTRAST = CURVES[1], CURVES[0]
 """Colours of the two curves."""
@@ -49,80 +51,156 @@ MOST_STEPS = 64
 CLOSE = 1e-2
 """Largest difference, as a share of the largest value, that counts as the same output."""
 
+DRIFT_IMAGES = 256
+"""Images over which chroma and contrast are taken at every checkpoint."""
 
-class DriftPlot(PointedPlot):
-    """Two curves, as shares of the targets', two dashed limits, and a cursor.
+LOOKED_AT = 8
+"""Images that are tried: the first that can be read tells whether there are targets."""
+
+HEIGHT = 164
+"""Height of the plot in pixels."""
+
+
+@dataclass(frozen=True)
+class DriftCurves:
+    """Chroma and contrast at some steps, and the place of the clock among them."""
+
+    steps: tuple[int, ...] = ()
+    """Empty where there are no targets to compare with."""
+    drifts: tuple[Drift | None, ...] = ()
+    """None where it is not known yet."""
+    place: int = 0
+
+    @property
+    def here(self) -> Drift | None:
+        """The drift at the clock's step."""
+        return self.drifts[self.place] if self.drifts else None
+
+
+class DriftOverTraining:
+    """The drift in an `OutputGallery`: what to ask for it, and its plot; a click moves the clock.
+
+    What a run has recorded is taken before what would have to be measured.
 
     Parameters
     ----------
-    width, height
-        Of the whole plot in pixels.
-    picked
-        Called with the place on the axis that is clicked.
+    view
+        The gallery: it holds the state, and moves the clock.
+    recorded
+        What a run kept of its watched images.
     pointed
-        Called with what is under the pointer, in words.
+        The line that says what is under the pointer.
+    width
+        In pixels.
+
+    Attributes
+    ----------
+    box : what stands in the page.
+    plot : None as long as there is nothing to see.
+    has_targets : whether there are target pictures to compare with; without them nothing is shown.
     """
 
     def __init__(
-        self,
-        width: int,
-        height: int,
-        *,
-        picked: Callable[[int], Any],
-        pointed: Callable[[str], Any],
+        self, view: Any, recorded: RecordedOutputs | None, pointed: PointerLine, width: int
     ) -> None:
-        empty = make_plot(width, height, "step", "of the target's", margin=MARGIN)
-        super().__init__(empty, pointed)
-        self.plot.figure.axes[1].label_offset = "38px"
-        line = {
-            "x": np.zeros(1),
-            "y": np.zeros(1),
-            "scales": {"x": self.plot.x, "y": self.plot.y},
-        }
-        colours = (CHROMA, CONTRAST)
-        self._curves = [Lines(colors=[each], stroke_width=2, **line) for each in colours]
-        self._limits = [
-            Lines(colors=[each], stroke_width=1, line_style="dashed", **line) for each in colours
-        ]
-        self.plot.figure.marks = [*self._limits, *self._curves]
-        self._steps: tuple[int, ...] = ()
-        self._drifts: tuple[Drift | None, ...] = ()
-        self._picked = picked
+        self._view, self._recorded = view, recorded
+        self._state: ModelState = view.state
+        self._pointed, self._width = pointed, width
+        self.plot: DriftPlot | None = None
+        channels = target_channels(self._state.image_set)
+        self.has_targets = channels > 0
+        self._frame = empty_frame(width, HEIGHT)
+        entries = LEGEND if channels == 3 else LEGEND[2:]  # grey has no chroma
+        shown = "" if self.has_targets else "none"
+        layout = Layout(flex="0 0 auto", display=shown)
+        self.box = VBox([legend(*entries), self._frame], layout=layout)
 
-    def show(self, steps: tuple[int, ...], drifts: Sequence[Drift | None], index: int) -> None:
-        """Send the curves of all steps, None where not known, and the cursor at one of them."""
-        self._steps, self._drifts = steps, tuple(drifts)
+    def questions(self, checkpoint: int) -> tuple[Question, ...]:
+        """Return what to ask every checkpoint, this one first, then from coarse to fine."""
+        if not self.has_targets:
+            return ()
+        order = dict.fromkeys([checkpoint, *coarse_to_fine(len(self._state.steps))])
+        return tuple(map(self._question, order))
+
+    def at(self, selection: Selection) -> DriftCurves:
+        """Return what is known by now, with the clock where it is."""
+        if not self.has_targets:
+            return DriftCurves()
+        recorded, steps = self._recorded, self._state.steps
+        if recorded is not None and recorded.steps and not recorded.foreign:
+            place = recorded.place_of(selection.step)
+            return DriftCurves(recorded.steps, tuple(recorded.drifts()), place)
+        history = self._state.output_history
+        found = [history.get(self._question(index)) for index in range(len(steps))]
+        drifts = tuple(None if each is None else Drift.of(each.drift) for each in found)
+        return DriftCurves(steps, drifts, selection.checkpoint)
+
+    def show(self, curves: DriftCurves) -> None:
+        """Send the curves, if there are any."""
+        if not curves.steps:
+            return
+        if self.plot is None:
+            self.plot = DriftPlot(self._width, HEIGHT, self._go_to, self._pointed.show)
+            self._view.listen_to(self.plot.overlay)
+        self.plot.show(curves)
+        self._view.reveal(self._frame, self.plot.overlay)
+
+    def _question(self, index: int) -> Question:
+        images = evenly_spread(len(self._state.image_set), DRIFT_IMAGES)
+        return self._state.output_history.question(index, images)
+
+    def _go_to(self, place: int) -> None:
+        """Move the clock to the checkpoint nearest to a place on the axis."""
+        assert self.plot is not None
+        away = np.abs(np.subtract(self._state.steps, self.plot.steps[place]))
+        self._view.go_to(int(away.argmin()))
+
+
+def target_channels(images: ImageSet) -> int:
+    """Return how many channels the target pictures have, 0 if there are none."""
+    for image in range(min(LOOKED_AT, len(images))):
+        with suppress(Exception):  # one that cannot be read: others may
+            target = images.target(image)
+            return 0 if target is None else len(target)
+    return 0
+
+
+class DriftPlot(CheckpointPlot):
+    """Chroma and contrast as shares of the targets', two dashed limits, and a cursor."""
+
+    label: ClassVar[str] = "of the target's"
+    _drifts: tuple[Drift | None, ...] = ()
+
+    def marks(self) -> list[Mark]:
+        """Return the two limits and the two curves."""
+        line, colours = self.plot.new_line, (CHROMA, CONTRAST)
+        dashed = {"stroke_width": 1, "line_style": "dashed"}
+        self._limits = [line(colors=[each], **dashed) for each in colours]
+        self._curves = [line(colors=[each], stroke_width=2) for each in colours]
+        return [*self._limits, *self._curves]
+
+    def show(self, curves: DriftCurves) -> None:
+        """Send the curves and the cursor."""
+        self._drifts = curves.drifts
         values = np.array(
-            [(np.nan, np.nan) if each is None else (each.chroma, each.contrast) for each in drifts]
+            [(np.nan, np.nan) if d is None else (d.chroma, d.contrast) for d in curves.drifts]
         ).T  # (2, T)
-        top = float(np.nanmax(values, initial=1.0))
-        self.plot.show(span(len(steps)), (0.0, 1.08 * top))
-        mark_steps(self.plot, steps)
-        mark_values(self.plot)
-        for mark, row in zip(self._curves, values, strict=True):
-            _send(mark, row)
-        for mark, row, limit in zip(
-            self._limits, values, (CHROMA_LIMIT, CONTRAST_LIMIT), strict=True
+        self.set_axes(curves.steps, (0.0, 1.08 * float(np.nanmax(values, initial=1.0))))
+        limits = (CHROMA_LIMIT, CONTRAST_LIMIT)
+        for curve, dashes, row, limit in zip(
+            self._curves, self._limits, values, limits, strict=True
         ):
-            ends = np.array(span(len(steps)))
-            with mark.hold_sync():
-                mark.visible = bool(np.isfinite(row).any())
-                mark.x, mark.y = ends, np.array([limit, limit])
-        self.overlay.paint(partial(draw_line, plot=self.plot, index=index))
+            x, known = finite_points(row)
+            send(curve, *as_lines(x, known))
+            ends = np.array(span(len(curves.steps))) if len(x) else x
+            send(dashes, ends, np.full(len(ends), limit))
+        self.overlay.paint(partial(draw_line, plot=self.plot, index=curves.place))
 
-    def pick_at(self, x: int, y: int) -> None:
-        """Pick the step at a pixel."""
-        if self._steps:
-            self._picked(checkpoint_at(self.plot, x, len(self._steps)))
-
-    def words_at(self, x: int, y: int) -> str | None:
-        """Say which step lies at a pixel, with its chroma and contrast; None without any."""
-        if not self._steps:
-            return None
-        index = checkpoint_at(self.plot, x, len(self._steps))
+    def words_of(self, index: int, y: int) -> str:
+        """Say which step it is, with its chroma and contrast."""
         drift = self._drifts[index]
         known = "not known" if drift is None else drift_in_words(drift)
-        return f"step {self._steps[index]:,}: {known}"
+        return f"step {self.steps[index]:,}: {known}"
 
 
 def drift_in_words(drift: Drift) -> str:
@@ -133,14 +211,6 @@ def drift_in_words(drift: Drift) -> str:
     )
     said = [f"{name} {share:.2f} (n = {n:,})" for name, share, n in pairs if n]
     return ", ".join(said) or "no target that could be compared with"
-
-
-def _send(mark: Lines, row: np.ndarray) -> None:
-    known = np.isfinite(row)
-    with mark.hold_sync():
-        mark.visible = bool(known.any())
-        if known.any():
-            mark.x, mark.y = as_lines(np.flatnonzero(known).astype(float), row[known])
 
 
 class RecordedOutputs:
@@ -161,7 +231,7 @@ class RecordedOutputs:
     def steps(self) -> tuple[int, ...]:
         """Recorded steps, ascending, at most 64."""
         steps = tuple(self._run.outputs)
-        return tuple(steps[place] for place in spread(len(steps), MOST_STEPS))
+        return tuple(steps[place] for place in evenly_spread(len(steps), MOST_STEPS))
 
     def place_of(self, step: int) -> int:
         """Return the place in `steps` of the last one at or before a step."""
@@ -181,8 +251,11 @@ class RecordedOutputs:
         return found[image] if found is not None and image < len(found) else None
 
     def strip(self, image: int, count: int) -> list[tuple[int, Tensor]]:
-        """Return the outputs for an image at up to ``count`` recorded steps, the last included."""
-        steps = self.steps
+        """Return the outputs for an image at up to ``count`` recorded steps, the last included.
+
+        Those of other images than the set's are none.
+        """
+        steps = () if self.foreign else self.steps
         last = max(1, len(steps) - 1)
         places = sorted({round(i * last / max(1, count - 1)) for i in range(count)})
         chosen = [steps[place] for place in places if place < len(steps)]

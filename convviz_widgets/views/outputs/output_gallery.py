@@ -8,32 +8,34 @@ from functools import partial
 from typing import Any, ClassVar, Unpack
 
 import numpy as np
-from ipywidgets import IntSlider, Layout, Widget
+from ipywidgets import Widget
 
 from convviz_widgets.errors import InputError
 from convviz_widgets.measure.responses import Responses
 from convviz_widgets.record import Run
 from convviz_widgets.state import ModelState, Question, Selection
+from convviz_widgets.tensors import evenly_spread
 from convviz_widgets.views.outputs.drift import RecordedOutputs
-from convviz_widgets.views.outputs.picture_gallery import PictureWall
-from convviz_widgets.widgets.asked import MOST, asked_of, spread
+from convviz_widgets.views.outputs.picture_pages import PicturePages
 from convviz_widgets.widgets.background_view import HistoryOptions, HistoryView, Seen
-from convviz_widgets.widgets.controls import PointerLine, line, named
-from convviz_widgets.widgets.text import Text
+from convviz_widgets.widgets.controls import PointerLine
 from convviz_widgets.widgets.thumbnails import (
     BAND,
     COLUMNS,
+    MOST_ASKED,
     PAGE,
     ROWS,
     SIDE,
+    PageSlider,
     Thumbnails,
+    asked_of,
     class_name,
     tiles_of,
 )
 
 
 class OutputGallery(HistoryView):
-    """Of an image-to-image model: input, target, output and difference; of a classifier: answers.
+    """What the model puts out: pictures beside their targets, or the answers of a classifier.
 
     Pictures: those of the selected image, large, and of a page of others. Below them chroma and
     contrast of the outputs over all checkpoints, as shares of the targets', with the limits below
@@ -43,7 +45,7 @@ class OutputGallery(HistoryView):
     Answers: thumbnails with the class that the model finds most probable, wrong ones first and
     framed; the most certain first.
 
-    `wall` holds what is seen of the one or of the other.
+    `pages` holds what is seen of the one or of the other.
 
     Parameters
     ----------
@@ -60,7 +62,7 @@ class OutputGallery(HistoryView):
     True
     >>> view.caption
     'step 200 · n = 5 images · ... of 5 labelled images answered wrong: first, and framed · ...'
-    >>> view.wall.shown.count
+    >>> view.pages.shown.count
     5
     """
 
@@ -68,6 +70,8 @@ class OutputGallery(HistoryView):
     caption_lines: ClassVar[int] = 3
     instant: ClassVar[bool] = False
     depends: ClassVar[frozenset[str]] = frozenset({"key", "checkpoint", "image", "revision"})
+
+    pages: AnswerPages | PicturePages
 
     def __init__(
         self, state: ModelState, *, run: Run | None = None, **options: Unpack[HistoryOptions]
@@ -82,26 +86,24 @@ class OutputGallery(HistoryView):
         return state.output_history
 
     def parts(self) -> tuple[Question, ...]:
-        """Return what is shown, then what the drift needs."""
-        return self.wall.questions(self._checkpoint)
+        """Return the questions about what is shown, then those about the drift."""
+        return self.pages.questions(self._checkpoint)
 
     def controls(self) -> Sequence[Widget]:
-        """Return those of the pages of a classifier."""
-        selection = self.state.selection
-        self._checkpoint = selection.checkpoint
-        self.wall: AnswerWall | PictureWall
+        """Return the controls of the pages."""
+        self._checkpoint = self.state.selection.checkpoint
         if (self.state.classes or 0) > 1:
-            self.wall = AnswerWall(self)
+            self.pages = AnswerPages(self)
         else:
             images = self.state.image_set
             recorded = None if self._run is None else RecordedOutputs(self._run, images)
-            self.wall = PictureWall(self, recorded)
-        return self.wall.controls()
+            self.pages = PicturePages(self, recorded)
+        return self.pages.controls()
 
     def figures(self) -> Sequence[Widget]:
         """Return the pictures and the line under them."""
-        self._pointed = PointerLine(self, self.width, "image", self._step_on)
-        return [*self.wall.figures(self._pointed), self._pointed]
+        self._pointed = PointerLine(self, self.width, "image", lambda by: self.pages.step(by))
+        return [*self.pages.figures(self._pointed), self._pointed]
 
     def compute(self, selection: Selection) -> Seen:
         """Return what is known by now; ask for the rest.
@@ -112,36 +114,28 @@ class OutputGallery(HistoryView):
             The model puts out neither class scores nor pictures.
         """
         self._checkpoint = selection.checkpoint
-        if isinstance(self.wall, PictureWall):
-            self.wall.prepare(selection)
+        if isinstance(self.pages, PicturePages):
+            self.pages.prepare(selection)
         return super().compute(selection)
 
     def picture(self, selection: Selection) -> Any:
         """Return what there is to draw so far."""
-        return self.wall.picture(selection)
+        return self.pages.picture(selection)
 
     def draw(self, result: Seen) -> None:
-        """Show it, and the progress."""
+        """Show the page and the progress; a page of another checkpoint goes."""
         super().draw(result)
         if result.picture is None:
-            self.wall.clear()
+            self.pages.clear()
             self.say("")
 
     def draw_picture(self, picture: Any) -> None:
-        """Send it."""
-        self.say(self.wall.draw(picture))
+        """Send the page and its caption."""
+        self.say(self.pages.draw(picture))
 
     def pick(self, image: int) -> None:
         """Select an image."""
         self.guarded(partial(self.state.select, image=image))
-
-    def close(self) -> None:
-        """Ask for nothing more, and let go of every widget."""
-        if hasattr(self, "history"):  # else the view was refused
-            super().close()
-
-    def _step_on(self, by: int) -> None:
-        self.wall.step(by)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,11 +147,11 @@ class AnswerPage:
     first: int
     count: int
     words: dict[int, str]
-    """Of each image on the page: its true class and the answer."""
+    """Number of each image on the page → its true class and the answer."""
     caption: str
 
 
-class AnswerWall:
+class AnswerPages:
     """The pages of an `OutputGallery` for a classifier.
 
     Parameters
@@ -174,18 +168,12 @@ class AnswerWall:
     def __init__(self, view: Any) -> None:
         self._view, self._state = view, view.state
         self._first = 0
-        self._turning = False
         self.shown: AnswerPage | None = None
 
     def controls(self) -> Sequence[Widget]:
         """Return the slider of pages."""
-        self._slider = named(
-            IntSlider(min=0, max=0, readout=False, layout=Layout(width="330px", flex="0 0 auto")),
-            "Page",
-        )
-        self._slider.observe(self._slid, names="value")
-        self._place = Text(kind="quiet", flex="1 1 0", min_width="0")
-        return [line(self._slider, self._place)]
+        self._slider = PageSlider(self._turned)
+        return [self._slider.row]
 
     def figures(self, pointed: Any) -> Sequence[Widget]:
         """Return the thumbnails."""
@@ -197,14 +185,14 @@ class AnswerWall:
             picked=self._view.pick,
             pointed=self._name,
             hold=self._state.hold,
-            before=self._slider,
+            before=self._slider.slider,
             after=pointed.first_button(),
         )
         return [self.thumbnails]
 
     def questions(self, checkpoint: int) -> tuple[Question, ...]:
         """Return the question to the clock's checkpoint: that of a confusion matrix."""
-        images = spread(len(self._state.image_set), MOST)
+        images = evenly_spread(len(self._state.image_set), MOST_ASKED)
         return (self._state.output_history.question(checkpoint, images),)
 
     def picture(self, selection: Selection) -> AnswerPage | None:
@@ -237,12 +225,7 @@ class AnswerWall:
     def draw(self, page: AnswerPage) -> str:
         """Send the page; return the line under it."""
         self.shown = page
-        self._turning = True
-        self._slider.max = max(0, (page.count - 1) // PAGE)
-        self._slider.value = page.first // PAGE
-        self._turning = False
-        last = page.first + len(page.images)
-        self._place.show(f"{page.first + 1:,}–{last:,} of {page.count:,}" if last else "none")
+        self._slider.show(page.first, page.count)
         selected = self._state.selection.image
         self.thumbnails.show_images(page.images, page.tiles, selected)
         self._name(None)
@@ -277,10 +260,9 @@ class AnswerWall:
         share = f"{answered.probability[place]:.1%}"
         return f"{name} · {is_known} · answered {self._answer(answered, place)}, {share}"
 
-    def _slid(self, change: Any) -> None:
-        if not self._turning:
-            self._first = PAGE * int(change.new)
-            self._view.redraw()
+    def _turned(self, first: int) -> None:
+        self._first = first
+        self._view.redraw()
 
 
 def _wrong_first(answered: Responses) -> tuple[np.ndarray, np.ndarray]:

@@ -1,28 +1,41 @@
-"""Predictions: the classes that the model finds most probable for the selected image."""
+"""Predictions: the most probable classes for the selected image, now and over the training."""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Unpack
 
 import numpy as np
 import torch
-from ipywidgets import HTML, Layout, VBox, Widget
+from bqplot import Mark
+from ipywidgets import HTML, Layout, Widget
 from traitlets import Int
 
 from convviz_widgets.errors import InputError
-from convviz_widgets.state import ModelState, Progress, Question, Selection, coarse_to_fine
-from convviz_widgets.views.outputs.ribbons import RibbonNames, RibbonPlot, Ribbons, chosen_classes
+from convviz_widgets.state import ModelState, Question, Selection, coarse_to_fine
 from convviz_widgets.widgets.background_view import HistoryOptions, HistoryView, Seen
+from convviz_widgets.widgets.plot import (
+    CURVES,
+    CheckpointPlot,
+    Plot,
+    as_lines,
+    draw_line,
+    empty_frame,
+    send,
+)
 from convviz_widgets.widgets.text import ACCENT
 from convviz_widgets.widgets.thumbnails import class_name
 
+MOST_RIBBONS = 6
+"""Classes that have a ribbon: they can be told apart, and their names fit."""
+
 
 @dataclass(frozen=True)
-class Answer(Seen):
-    """The most probable classes now, best first; the picture is the `Ribbons` over time."""
+class Answer:
+    """The most probable classes at the clock's step, best first."""
 
     indices: tuple[int, ...]
     names: tuple[str, ...]
@@ -33,8 +46,15 @@ class Answer(Seen):
     kind: str
     """Where the probabilities come from."""
     step: int
-    drawn: str = ""
+    drawn: str
     """What was done to the image, which the ribbons show as it was; empty for nothing."""
+
+
+@dataclass(frozen=True)
+class AnswerSeen(Seen):
+    """The answer now; the picture is the `Ribbons` over the checkpoints."""
+
+    answer: Answer
 
 
 class PredictionsOptions(HistoryOptions, total=False):
@@ -94,17 +114,14 @@ class Predictions(HistoryView):
 
     def figures(self) -> Sequence[Widget]:
         """Return the frame of the ribbons, their names, and the line under the pointer."""
-        width, height = self.frame
         self.ribbons: RibbonPlot | None = None
-        self._frame = VBox(
-            layout=Layout(width=f"{width}px", height=f"{height}px", overflow="hidden")
-        )
+        self._frame = empty_frame(*self.frame)
         self.names, self._pointed = RibbonNames(), self.clock_line()
         return [self._frame, self._pointed, self.names]
 
     # -- compute ------------------------------------------------------------------------------
 
-    def compute(self, selection: Selection) -> Answer:
+    def compute(self, selection: Selection) -> AnswerSeen:
         """Return the most probable classes, and the ribbons as far as they are known.
 
         Raises
@@ -113,10 +130,9 @@ class Predictions(HistoryView):
             For scores that are no probabilities, NaN among them.
         """
         self._image = selection.image
-        answer = self._answer(selection)
+        answer = self._answer(selection)  # before the others are asked for
         seen = super().compute(selection)
-        drawn = selection.drawing.how if selection.drawing else ""
-        return replace(answer, progress=seen.progress, picture=seen.picture, drawn=drawn)
+        return AnswerSeen(seen.progress, seen.picture, answer)
 
     def picture(self, selection: Selection) -> Ribbons | None:
         """Return the ribbons of the image, None before the first checkpoint has answered."""
@@ -134,37 +150,43 @@ class Predictions(HistoryView):
         chosen = chosen_classes(shares, [*truth, *best])
         names = ("the output",) if classes == 1 else tuple(map(self._name, chosen))
         return Ribbons(
-            self.state.steps,
-            names,
-            shares[chosen],
-            0 if truth else None,
-            selection.checkpoint,
+            self.state.steps, names, shares[chosen], 0 if truth else None, selection.checkpoint
         )
 
     def _answer(self, selection: Selection) -> Answer:
         scores = self.state.logits(selection=selection).float()  # (K,)
         label = self.state.image_set.label(selection.image)
-        truth = "not known" if label is None else self._name(label)
+        true_name = "not known" if label is None else self._name(label)
         if len(scores) == 1:
-            return self._one(scores[0], truth, selection)
-        if label is not None and label >= len(scores):
-            truth += f", WHICH HAS NO SCORE AMONG {len(scores)}"
-        best = torch.topk(torch.softmax(scores, dim=0), min(self.top, len(scores)))
-        _refuse_if_not_finite(best.values, scores, selection)
-        indices = tuple(best.indices.tolist())
-        names, shares = tuple(map(self._name, indices)), tuple(best.values.tolist())
-        kind = f"softmax of {len(scores)} classes"
-        return Answer(_NOTHING, None, indices, names, shares, label, truth, kind, selection.step)
-
-    def _one(self, score: torch.Tensor, truth: str, selection: Selection) -> Answer:
-        _refuse_if_not_finite(score, score, selection)
-        share = torch.sigmoid(score).item()
-        kind = (
-            f"one output: {score.item():.4g}, the bar is its sigmoid: a probability only if "
-            "trained as one"
+            shares, indices = torch.sigmoid(scores), [0]
+            kind = (
+                f"one output: {scores.item():.4g}, the bar is its sigmoid: a probability only if "
+                "trained as one"
+            )
+            label = None
+        else:
+            shares, best = torch.topk(torch.softmax(scores, dim=0), min(self.top, len(scores)))
+            indices = best.tolist()
+            kind = f"softmax of {len(scores)} classes"
+            if label is not None and label >= len(scores):
+                true_name += f", WHICH HAS NO SCORE AMONG {len(scores)}"
+        if not shares.isfinite().all():
+            odd = int((~scores.isfinite()).sum())
+            raise InputError(
+                f"{odd} of {len(scores)} outputs are NaN or infinite at step {selection.step:,}: "
+                "there are no probabilities"
+            )
+        drawn = selection.drawing.how if selection.drawing else ""
+        return Answer(
+            tuple(indices),
+            ("the output",) if len(scores) == 1 else tuple(map(self._name, indices)),
+            tuple(shares.tolist()),
+            label,
+            true_name,
+            kind,
+            selection.step,
+            drawn,
         )
-        step = selection.step
-        return Answer(_NOTHING, None, (0,), ("the output",), (share,), None, truth, kind, step)
 
     def _question(self, index: int) -> Question:
         return self.state.output_history.question(index, (self._image,), whole=True)
@@ -182,21 +204,22 @@ class Predictions(HistoryView):
 
     def draw(self, result: Seen) -> None:
         """Show the bars, and the ribbons below."""
-        assert isinstance(result, Answer)
-        classes = zip(result.indices, result.names, result.probabilities, strict=True)
-        rows = "".join(_row(name, share, index == result.truth) for index, name, share in classes)
+        assert isinstance(result, AnswerSeen)
+        answer = result.answer
+        classes = zip(answer.indices, answer.names, answer.probabilities, strict=True)
+        rows = "".join(_row(name, share, index == answer.truth) for index, name, share in classes)
         self.table.value = f'<table style="width:100%;border-spacing:0">{rows}</table>'
         super().draw(result)
-        drawn = f", {result.drawn} (the ribbons: as it was)" if result.drawn else ""
+        drawn = f", {answer.drawn} (the ribbons: as it was)" if answer.drawn else ""
         self.say(
-            f"{result.kind} · step {result.step:,} · n = 1 image{drawn} · "
-            f"true class: {result.true_name}"
+            f"{answer.kind} · step {answer.step:,} · n = 1 image{drawn} · "
+            f"true class: {answer.true_name}"
         )
 
     def draw_picture(self, picture: Ribbons) -> None:
         """Send the ribbons and their names."""
         if self.ribbons is None:
-            self.ribbons = RibbonPlot(*self.frame, picked=self.go_to, pointed=self._pointed.show)
+            self.ribbons = RibbonPlot(*self.frame, self.go_to, self._pointed.show)
             self.listen_to(self.ribbons.overlay)
         self.ribbons.show(picture)
         self.names.show(picture)
@@ -204,18 +227,6 @@ class Predictions(HistoryView):
 
     def _name(self, index: int) -> str:
         return class_name(self.state.image_set, index)
-
-
-_NOTHING = Progress(0, 0)
-
-
-def _refuse_if_not_finite(shown: torch.Tensor, scores: torch.Tensor, selection: Selection) -> None:
-    if not shown.isfinite().all():
-        odd = int((~scores.isfinite()).sum())
-        raise InputError(
-            f"{odd} of {scores.numel()} outputs are NaN or infinite at step {selection.step:,}: "
-            "there are no probabilities"
-        )
 
 
 def _row(name: str, share: float, true: bool) -> str:
@@ -229,3 +240,125 @@ def _row(name: str, share: float, true: bool) -> str:
         f'<td style="{cell}">{bar}</td>'
         f'<td style="{cell};width:56px;text-align:right">{share:.1%}</td></tr>'
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Ribbons:
+    """Probabilities of some classes at every checkpoint.
+
+    Attributes
+    ----------
+    steps : of the checkpoints (T).
+    names : of the classes, the lowest ribbon first.
+    shares : (classes, T); NaN where they are not known.
+    truth : which of them is the true class; None: none, or it is not known.
+    index : the checkpoint of the clock.
+    """
+
+    steps: tuple[int, ...]
+    names: tuple[str, ...]
+    shares: np.ndarray
+    truth: int | None
+    index: int
+
+    def looks_like(self, other: Ribbons) -> bool:
+        """Tell whether the picture is the same, wherever the clock is."""
+        mine, theirs = ((ribbons.steps, ribbons.names, ribbons.truth) for ribbons in (self, other))
+        return mine == theirs and np.array_equal(self.shares, other.shares, equal_nan=True)
+
+    @property
+    def colours(self) -> list[str]:
+        """Colour of each class: the accent for the true one."""
+        plain = iter(CURVES)
+        return [ACCENT if i == self.truth else next(plain) for i in range(len(self.names))]
+
+    @property
+    def edges(self) -> tuple[np.ndarray, np.ndarray]:
+        """Checkpoints that are known, and the upper edges there, down to zero: (classes + 1, t)."""
+        known = np.isfinite(self.shares).all(axis=0)
+        stacked = np.cumsum(self.shares[:, known], axis=0)[::-1]
+        return np.flatnonzero(known).astype(float), np.vstack([stacked, np.zeros(known.sum())])
+
+    def at(self, index: int, height: float) -> str:
+        """Say what lies at a checkpoint and a probability from 0 to 1, counted from below."""
+        step, shares = f"step {self.steps[index]:,}", self.shares[:, index]
+        if not np.isfinite(shares).all():
+            return f"{step}: not known"
+        place = int(np.searchsorted(np.cumsum(shares), height))
+        if place == len(shares):
+            return f"{step} · all other classes {max(0.0, 1 - shares.sum()):.1%}"
+        return f"{step} · {self.names[place]} {shares[place]:.1%}"
+
+
+def chosen_classes(shares: np.ndarray, always: Sequence[int]) -> list[int]:
+    """Return the classes that get a ribbon: those asked for, then the most probable on average.
+
+    Parameters
+    ----------
+    shares : (K, T), NaN where not known.
+    always : classes to be among them, the first ones first.
+    """
+    known = shares[:, np.isfinite(shares).all(axis=0)]
+    order = np.argsort(-known.mean(axis=1), kind="stable") if known.size else range(len(shares))
+    return list(dict.fromkeys([*always, *map(int, order)]))[:MOST_RIBBONS]
+
+
+class RibbonPlot(CheckpointPlot):
+    """The plot of some `Ribbons`, with a cursor at the clock."""
+
+    label: ClassVar[str] = "probability"
+    _ribbons: Ribbons | None = None
+
+    def marks(self) -> list[Mark]:
+        """Return the areas."""
+        self._areas = self.plot.new_line(y=np.zeros((2, 1)), fill="between", stroke_width=1)
+        return [self._areas]
+
+    def show(self, ribbons: Ribbons) -> None:
+        """Send the cursor, and the ribbons if they are other ones."""
+        before, self._ribbons = self._ribbons, ribbons
+        if before is None or not ribbons.looks_like(before):
+            self._show_areas(ribbons)
+        self.overlay.paint(partial(_draw_cursor, plot=self.plot, index=ribbons.index))
+
+    def _show_areas(self, ribbons: Ribbons) -> None:
+        self.set_axes(ribbons.steps, (0.0, 1.0))
+        colours = ribbons.colours[::-1]
+        with self._areas.hold_sync():
+            send(self._areas, *as_lines(*ribbons.edges))
+            self._areas.colors = [*colours, colours[-1]]
+            self._areas.fill_colors = [*colours, "transparent"]
+            self._areas.fill_opacities = [0.75] * len(colours) + [0.0]
+
+    def words_of(self, index: int, y: int) -> str:
+        """Say which class lies at a pixel, and how probable it is."""
+        assert self._ribbons is not None
+        top, bottom = self.plot.top_and_bottom
+        return self._ribbons.at(index, (bottom - y) / (bottom - top))
+
+
+def _draw_cursor(canvas: Any, plot: Plot, index: int) -> None:
+    """Draw the line with a light edge, so that it shows on a ribbon of its colour, too."""
+    x = plot.to_pixel(index)
+    if x is not None:
+        top, bottom = plot.top_and_bottom
+        canvas.stroke_style, canvas.line_width = "#ffffff", 5
+        canvas.stroke_line(x, top, x, bottom)
+    draw_line(canvas, plot, index)
+
+
+class RibbonNames(HTML):
+    """The names of the ribbons beside their colours, in two lines of constant height."""
+
+    def __init__(self) -> None:
+        super().__init__(layout=Layout(height="42px", flex="0 0 auto", overflow="hidden"))
+
+    def show(self, ribbons: Ribbons) -> None:
+        """Write them, escaped."""
+        self.value = '<div style="display:flex;flex-wrap:wrap;gap:0 14px">' + "".join(
+            f'<span style="font-size:12px;line-height:20px;white-space:nowrap;max-width:170px;'
+            f'overflow:hidden;text-overflow:ellipsis;color:var(--jp-ui-font-color1,#222)">'
+            f'<span style="color:{colour}">■</span> {html.escape(name)}'
+            f"{' ✓' if place == ribbons.truth else ''}</span>"
+            for place, (name, colour) in enumerate(zip(ribbons.names, ribbons.colours, strict=True))
+        )

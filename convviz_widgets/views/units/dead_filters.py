@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal, Unpack
 
-import numpy as np
 from ipywidgets import BoundedIntText, Dropdown, HBox, Layout, Select, VBox, Widget
 from traitlets import Enum
 
 from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.sweeps import DYING as DYING_RATE
 from convviz_widgets.sweeps import SweepResult
-from convviz_widgets.tensors import rgb_png
-from convviz_widgets.views.units.firing_survey import (
+from convviz_widgets.views.units.firing_picture import (
     BORN,
     COLOURS,
     DEAD,
@@ -23,12 +21,12 @@ from convviz_widgets.views.units.firing_survey import (
     ORDERS,
     RAREST,
     REVIVED,
-    FiringSurvey,
-    survey,
+    FiringPicture,
+    firing_picture,
 )
 from convviz_widgets.widgets.background_view import Offer, SweepView
 from convviz_widgets.widgets.controls import choice, legend, line
-from convviz_widgets.widgets.raster import Raster
+from convviz_widgets.widgets.raster import EMPTY_PNG, Raster
 from convviz_widgets.widgets.text import Text
 from convviz_widgets.widgets.view import ViewOptions
 
@@ -47,8 +45,6 @@ NOT_SWEPT = (
     "rest on one image most fire on another. A sweep takes all images of the state through the "
     "model."
 )
-
-NOTHING = rgb_png(np.zeros((1, 1, 4), np.uint8))
 
 
 class DeadFiltersOptions(ViewOptions, total=False):
@@ -105,13 +101,13 @@ class DeadFilters(SweepView):
         self._channel = BoundedIntText(
             min=0, max=0, description="Channel", layout=Layout(width="130px"), **named
         )
-        self._step.observe(self._step_chosen, names="value")
-        self._channel.observe(self._channel_chosen, names="value")
+        self._when_chosen(self._step, lambda step: self._select(checkpoint=step))
+        self._when_chosen(self._channel, lambda channel: self._go(None, channel))
         return [line(choice(self, "order", "Rows", ORDERS, 190), self._step, self._channel)]
 
     def figures(self) -> Sequence[Widget]:
         """Return the grid with its ends, the legend, and the lists of layers and of changes."""
-        self.painted: FiringSurvey | None = None
+        self.painted: FiringPicture | None = None
         """What is on the page; None before anything has been swept."""
         self._ends = [Text(kind="quiet", flex="0 0 auto") for _ in range(2)]
         still = Layout(justify_content="space-between", flex="0 0 auto", overflow="hidden")
@@ -119,8 +115,8 @@ class DeadFilters(SweepView):
         self._pointed = Text(kind="quiet")
         self._layers = _list("layers at the clock's step")
         self._changes = _list("deaths, births and revivals in this layer")
-        self._layers.observe(self._layer_chosen, names="value")
-        self._changes.observe(self._change_chosen, names="value")
+        self._when_chosen(self._layers, lambda layer: self._select(layer=layer))
+        self._when_chosen(self._changes, lambda change: self._go(*change))
         self.raster = Raster(
             *self.frame, before=self._channel, after=self._layers, hold=self.state.hold
         )
@@ -152,21 +148,21 @@ class DeadFilters(SweepView):
         images = f"{len(self.state.image_set):,} images"
         return f"{sum(swept)} of {len(swept)} checkpoints swept, {images}"
 
-    def picture(self, selection: Selection) -> FiringSurvey | None:
+    def picture(self, selection: Selection) -> FiringPicture | None:
         """Return the grid and the lists, None before anything has been swept."""
         results = self.sweeps.all()
         if all(each is None for each in results):
             return None
-        layers, steps = self.state.layers, self.state.steps
-        return survey(results, steps, layers, selection, self.order, self.frame, self.painted)
+        steps, layers, before = self.state.steps, self.state.layers, self.painted
+        return firing_picture(results, steps, layers, selection, self.order, self.frame, before)
 
     # -- draw ---------------------------------------------------------------------------------
 
-    def draw_picture(self, picture: FiringSurvey | None) -> None:
+    def draw_picture(self, picture: FiringPicture | None) -> None:
         """Send the grid, the lists and the caption."""
         self.painted = picture
         if picture is None or picture.grid is None:
-            self.raster.show(NOTHING, 1, 1)
+            self.raster.show(EMPTY_PNG, 1, 1)
         else:
             height, width = picture.grid.shape
             self.raster.show(picture.png, width, height, picture.boxes)
@@ -176,13 +172,13 @@ class DeadFilters(SweepView):
         self._show_controls(picture)
         self.say(NOT_SWEPT if picture is None else picture.caption)
 
-    def _show_ends(self, picture: FiringSurvey | None) -> None:
+    def _show_ends(self, picture: FiringPicture | None) -> None:
         steps = self.state.steps
         known = picture is not None and picture.grid is not None
         for text, step in zip(self._ends, (steps[0], steps[-1]), strict=True):
             text.show(f"step {step:,}" if known else "")
 
-    def _show_controls(self, picture: FiringSurvey | None) -> None:
+    def _show_controls(self, picture: FiringPicture | None) -> None:
         _fill(self._step, picture.swept if picture else (), picture and picture.checkpoint)
         _fill(self._layers, picture.layers if picture else (), picture and picture.layer)
         here = picture and (picture.checkpoint, picture.channel)
@@ -194,13 +190,25 @@ class DeadFilters(SweepView):
 
     # -- what the user does -------------------------------------------------------------------
 
-    def _go(self, checkpoint: int, channel: int) -> None:
-        """Move the clock and select a channel of the layer that is shown."""
-        survey = self.painted
-        if survey is not None:
-            where = {} if survey.channel is not None else {"layer": survey.layer}
-            changes = {"checkpoint": checkpoint, "channel": channel, **where}
-            self.guarded(lambda: self.state.select(**changes))
+    def _when_chosen(self, control: Any, select: Callable[[Any], Any]) -> None:
+        """Select what the user chooses; what the state publishes is selected already."""
+
+        def chosen(change: Any) -> None:
+            if change.new is not None and not self.state.publishing_here():
+                select(change.new)
+
+        control.observe(chosen, names="value")
+
+    def _select(self, **changes: Any) -> None:
+        self.guarded(lambda: self.state.select(**changes))
+
+    def _go(self, checkpoint: int | None, channel: int) -> None:
+        """Select a channel of the layer that is shown, and move the clock unless it is to stay."""
+        picture = self.painted
+        if picture is not None:
+            clock = {} if checkpoint is None else {"checkpoint": checkpoint}
+            layer = {} if picture.channel is not None else {"layer": picture.layer}
+            self._select(channel=channel, **clock, **layer)
 
     def _clicked(self, x: int, y: int) -> None:
         cell = self.painted.cell_at(x, y) if self.painted else None
@@ -208,31 +216,15 @@ class DeadFilters(SweepView):
             self._go(*cell)
 
     def _moved(self, x: int, y: int) -> None:
-        survey = self.painted  # another thread may draw a new one
-        cell = survey.cell_at(x, y) if survey else None
-        if survey is not None and cell is not None:
-            self._pointed.show(survey.describe(*cell))
+        picture = self.painted  # another thread may draw a new one
+        cell = picture.cell_at(x, y) if picture else None
+        if picture is not None and cell is not None:
+            self._pointed.show(picture.describe(*cell))
 
     def _arrow(self, dx: int, dy: int) -> None:
         cell = self.painted.beside(dx, dy) if self.painted else None
         if cell is not None:
             self._go(*cell)
-
-    def _step_chosen(self, change: Any) -> None:
-        if change.new is not None and not self.state.publishing_here():
-            self.guarded(lambda: self.state.select(checkpoint=change.new))
-
-    def _channel_chosen(self, change: Any) -> None:
-        if not self.state.publishing_here():
-            self._go(self.state.selection.checkpoint, change.new)
-
-    def _layer_chosen(self, change: Any) -> None:
-        if change.new is not None and not self.state.publishing_here():
-            self.guarded(lambda: self.state.select(layer=change.new))
-
-    def _change_chosen(self, change: Any) -> None:
-        if change.new is not None and not self.state.publishing_here():
-            self._go(*change.new)
 
 
 def _list(name: str) -> Select:

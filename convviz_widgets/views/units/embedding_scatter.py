@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import html
-import math
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from typing import Any, ClassVar, Literal, Unpack
 
 import numpy as np
@@ -13,53 +11,29 @@ from ipywidgets import Dropdown, HBox, Layout, VBox, Widget
 from traitlets import Enum, Int, List
 
 from convviz_widgets.errors import InputError
-from convviz_widgets.probe import LayerInfo
-from convviz_widgets.state import ModelState, Selection, coarse_to_fine
-from convviz_widgets.state.embeddings import METHODS, PCA, TSNE, Embedding, EmbeddingJob, code_layer
+from convviz_widgets.state import ModelState, Selection
+from convviz_widgets.state.embeddings import METHODS, PCA, TSNE, EmbeddingJob, code_layer
 from convviz_widgets.tensors.plane import has_scikit_learn
-from convviz_widgets.views.units.embedding_plot import (
-    EmbeddingPlot,
-    Highlights,
-    PointLegend,
-    class_name,
+from convviz_widgets.views.units.embedding_picture import (
+    EmbeddingPicture,
+    EmbeddingPlan,
+    caption_of,
+    chosen_in_words,
+    late_in_words,
+    readable_reference,
+    trail_of,
 )
+from convviz_widgets.views.units.embedding_plot import EmbeddingPlot, PointLegend, label_name
 from convviz_widgets.widgets.background_view import HistoryOptions, HistoryView, Seen
 from convviz_widgets.widgets.controls import PointerLine, choice, last_control, line, number
 from convviz_widgets.widgets.text import Text
-from convviz_widgets.widgets.thumbnails import ChosenImages, Portrait
+from convviz_widgets.widgets.thumbnails import CaptionedImage, ChosenImages
 
-SIDE, PORTRAIT = 396, 96
-"""Of the plot, and of the image beside it, in pixels."""
+SIDE, PREVIEW = 396, 96
+"""Sides of the plot and of the image beside it, in pixels."""
 
-AHEAD = 100
-"""Checkpoints that are laid out before the clock comes to them, at most, evenly spread."""
-
-NEAREST = 20
-"""Images that can be chosen around the selected one."""
-
-LISTED = 50
-"""Classes that can be chosen by name."""
-
-
-@dataclass(frozen=True, eq=False)
-class EmbeddingPicture:
-    """What there is to draw."""
-
-    selection: Selection
-    layer: str
-    found: Embedding | None
-    """At the clock's step, or at the nearest where that is known; None: at none yet."""
-    checkpoint: int
-    """Of the embedding."""
-    reference: int
-    trail: np.ndarray
-    """(k, 2), where the selected image is at the checkpoints that are known, in order."""
-
-    @property
-    def row(self) -> int | None:
-        """Row of the selected image, None if it is not among those shown."""
-        images = () if self.found is None else self.found.images
-        return images.index(self.selection.image) if self.selection.image in images else None
+BESIDE = 12
+"""Pixels between the plot and what stands beside it."""
 
 
 class EmbeddingScatterOptions(HistoryOptions, total=False):
@@ -83,7 +57,7 @@ class EmbeddingScatter(HistoryView):
     Arrow keys go from point to point.
 
     `painted` says what is on the page; `plot`, made when there is something to see, can be clicked
-    on in code. Beside it are `portrait` and `legend`, below it the `strip` of the chosen images.
+    on in code. Beside it are `preview` and `legend`, below it the `strip` of the chosen images.
 
     Examples
     --------
@@ -129,35 +103,33 @@ class EmbeddingScatter(HistoryView):
         methods = choice(self, "method", "By", [("PCA", PCA), ("t-SNE", TSNE)], 110)
         perplexity = number(self, "perplexity", "perplexity", 130)
         perplexity.min = 1
-        self.observe(lambda _change: self._show_perplexity(perplexity), names="method")
-        self._show_perplexity(perplexity)
+
+        def show_perplexity(_change: Any = None) -> None:
+            perplexity.layout.visibility = "visible" if self.method == TSNE else "hidden"
+
+        self.observe(show_perplexity, names="method")
+        show_perplexity()
         images = number(self, "images", "images", 130)
         images.min = 2
-        self._group = Dropdown(
-            options=self._groups(),
-            description="Choose",
-            layout=Layout(width="176px", flex="0 0 auto"),
-            style={"description_width": "initial"},
-        )
-        self._group.observe(self._group_chosen, names="value")
-        return [line(methods, images, perplexity, self._group)]
+        groups = GroupChoice(self.state, lambda: self.painted, partial(self.set_trait, "chosen"))
+        return [line(methods, images, perplexity, groups)]
 
     def figures(self) -> Sequence[Widget]:
-        """Return the plot with the portrait and the legend beside it, and the chosen images."""
+        """Return the plot with the preview and the legend beside it, and the chosen images."""
         self.plot: EmbeddingPlot | None = None
         self.painted: EmbeddingPicture | None = None
         """What is on the page; None before it has been drawn."""
-        self._hovered: int | None = None
         still = {"flex": "0 0 auto", "overflow": "hidden", "margin": "0"}
         self._frame = VBox(layout=Layout(width=f"{SIDE}px", height=f"{SIDE}px", **still))
+        width = self.width - SIDE - BESIDE
+        self.preview = PointPreview(self.state, width)
+        self.legend = PointLegend(width, SIDE - PREVIEW - 96)
         self._busy = Text(kind="busy wrap", min_height="38px")
-        self.portrait = Portrait(PORTRAIT, self.width - SIDE - 12)
-        self.legend = PointLegend(self.width - SIDE - 12, SIDE - PORTRAIT - 96)
         beside = VBox(
-            [self.portrait, self.legend, self._busy],
-            layout=Layout(width=f"{self.width - SIDE - 12}px", height=f"{SIDE}px", **still),
+            [self.preview, self.legend, self._busy],
+            layout=Layout(width=f"{width}px", height=f"{SIDE}px", **still),
         )
-        beside.layout.margin = "0 0 0 12px"
+        beside.layout.margin = f"0 0 0 {BESIDE}px"
         self._pointed = PointerLine(self, self.width, "image", self.step_image)
         self._pointed.show("click or arrow keys: select an image; draw around points: list them")
         self.strip = ChosenImages(
@@ -165,7 +137,7 @@ class EmbeddingScatter(HistoryView):
             self.width,
             2,
             before=self._pointed.buttons[-1],
-            picture=self._pixels,
+            picture=partial(_pixels, self.state),
             picked=self._select,
             clear=lambda: self.set_trait("chosen", []),
         )
@@ -175,13 +147,13 @@ class EmbeddingScatter(HistoryView):
     @property
     def waiting(self) -> str:
         """What is said of the selected step while another is seen; empty once it is seen."""
-        return html.unescape(self._busy.value)
+        return self._busy.text
 
     # -- compute ------------------------------------------------------------------------------
 
     def parts(self) -> tuple[EmbeddingJob, ...]:
         """Return the jobs for the selected checkpoint, then for the others from coarse to fine."""
-        return tuple(self._jobs(self.state.selection).values())
+        return tuple(self._plan(self.state.selection).jobs.values())
 
     def compute(self, selection: Selection) -> Seen:
         """Return the embedding at the clock's step, or the nearest; ask for what is missing.
@@ -201,173 +173,106 @@ class EmbeddingScatter(HistoryView):
                 f"reference {self.reference}: this state has checkpoints 0 to "
                 f"{len(self.history.keys) - 1}"
             )
-        self._asked = self.parts()
+        self._wanted = self.parts()
         return super().compute(selection)
 
-    _asked: tuple[EmbeddingJob, ...] = ()
+    _wanted: tuple[EmbeddingJob, ...] = ()
 
     def _measured(self) -> None:
         """Draw what is new; ask anew where the reference has turned out to be broken."""
-        if self.awake and self._asked and self._asked != self.parts():
+        if self.awake and self._wanted and self._wanted != self.parts():
             self.redraw()
         else:
             super()._measured()
 
     def picture(self, selection: Selection) -> EmbeddingPicture | None:
         """Return what there is so far; None once it is known that there will be nothing."""
-        jobs = self._jobs(selection)
-        known = {i: made for i, job in jobs.items() if (made := self.history.get(job))}
+        plan = self._plan(selection)
+        known = {i: made for i, job in plan.jobs.items() if (made := self.history.get(job))}
         here = min(known, key=lambda i: abs(i - selection.checkpoint), default=None)
-        if here is None and self.history.progress(*self.parts()).complete:
+        if here is None and self.history.progress(*plan.jobs.values()).complete:
             return None
         return EmbeddingPicture(
             selection,
             code_layer(self.state.layers, selection.layer),
             None if here is None else known[here],
             selection.checkpoint if here is None else here,
-            self._reference(selection),
-            _trail([known[i] for i in sorted(known)], selection.image),
+            plan.reference,
+            trail_of([known[i] for i in sorted(known)], selection.image),
         )
 
-    def _jobs(self, selection: Selection) -> dict[int, EmbeddingJob]:
-        """Return the jobs of checkpoints: the selected one, then others from coarse to fine."""
-        keys = self.history.keys
-        layer = code_layer(self.state.layers, selection.layer)
-        reference = keys[self._reference(selection)]
-        places = np.unique(np.linspace(0, len(keys) - 1, AHEAD).round().astype(int)).tolist()
-        ahead = (places[place] for place in coarse_to_fine(len(places)))
-        # The list may have grown since the selection was made.
-        wanted = dict.fromkeys([min(selection.checkpoint, len(keys) - 1), *ahead])
-        return {place: self._job(keys[place], reference, layer) for place in wanted}
+    def _plan(self, selection: Selection) -> EmbeddingPlan:
+        """Return which embeddings are wanted.
 
-    def _job(self, key: Hashable, reference: Hashable, layer: str) -> EmbeddingJob:
-        perplexity = self.perplexity if self.method == TSNE else 0
-        return EmbeddingJob(key, reference, layer, self.images, self.method, perplexity)
-
-    def _reference(self, selection: Selection) -> int:
-        """Return the checkpoint that the others are turned to.
-
-        The last there was, for as long as it is there: a training that goes on must not turn the
-        plot at each new checkpoint. One that cannot be read is passed over.
+        The others are turned to the last checkpoint there was, for as long as it is there: a
+        training that goes on must not turn the plot at each new checkpoint.
         """
         keys = self.history.keys
-        if self.reference is not None:
-            return min(self.reference, len(keys) - 1)
-        if self._pinned not in keys:
-            self._pinned = keys[-1]
-        last = keys.index(self._pinned)
-        layer = code_layer(self.state.layers, selection.layer)
-        for place in range(last, max(-1, last - 3), -1):
-            if not self.history.failure(self._job(keys[place], keys[place], layer)):
-                return place
-        return last
+        if self._last not in keys:
+            self._last = keys[-1]
+        job_of = partial(
+            EmbeddingJob,
+            layer=code_layer(self.state.layers, selection.layer),
+            count=self.images,
+            method=self.method,
+            perplexity=self.perplexity if self.method == TSNE else 0,
+        )
+        if self.reference is None:
+            reference = readable_reference(self.history, keys, keys.index(self._last), job_of)
+        else:
+            reference = min(self.reference, len(keys) - 1)
+        return EmbeddingPlan.of(keys, selection.checkpoint, reference, job_of)
 
-    _pinned: Hashable = None
+    _last: Hashable = None
+    """Key of the last checkpoint when the view was made."""
 
     # -- draw ---------------------------------------------------------------------------------
 
     def draw_picture(self, picture: EmbeddingPicture) -> None:
-        """Send the points, what is highlighted, the portrait and the captions."""
+        """Send the points, what is highlighted, the preview and the captions."""
         self.painted = picture
-        found, selection = picture.found, picture.selection
-        is_late = found is None or picture.checkpoint != selection.checkpoint
-        self._busy.show(self._late(picture) if is_late else "")
-        if self.plot is None:
-            self._make_plot()
-        assert self.plot is not None
+        found = picture.found
+        (wanted, *_) = self._plan(picture.selection).jobs.values()
+        failed = bool(self.history.failure(wanted))
+        self._busy.show(late_in_words(picture, self.state, failed=failed, stopped=self.stopped))
         self._frame.layout.visibility = "hidden" if found is None else "visible"
         if found is None:
             self.say("")
             return
-        beyond = self.plot.show(found.positions, found.labels, found.frame)
-        self.plot.highlight(Highlights(picture.row, picture.trail))
-        self.reveal(self._frame, self.plot.overlay)
-        self.legend.show(found.labels[found.shown], self.state.image_set.class_names)
-        self._show_chosen()
-        self._show_portrait()
-        steps = self.state.steps
-        layer = self.state.layer_info(picture.layer)
-        said = sentences(
-            found,
-            layer=layer,
-            instead_of="" if layer.name == selection.layer else selection.layer,
-            step=f"step {steps[picture.checkpoint]:,}",
-            reference=f"step {steps[picture.reference]:,}",
-            total=len(self.state.image_set),
-            beyond=beyond,
-        )
-        self.say(" · ".join(said))
+        plot = self.plot = self.plot or self._make_plot()
+        beyond = plot.show(found)
+        plot.highlight(picture.selection.image, picture.trail)
+        self.reveal(self._frame, plot.overlay)
+        self.legend.show(found.labels[found.shown], self.state.image_set)
+        self._list_chosen()
+        self.preview.show_selected(picture)
+        self.say(caption_of(picture, self.state, beyond))
 
-    def _late(self, picture: EmbeddingPicture) -> str:
-        """Say that what is shown is not what is selected, and why."""
-        wanted = next(iter(self._jobs(picture.selection).values()))
-        step = f"step {picture.selection.step:,}"
-        failure = self.history.failure(wanted)
-        doing = f"{step} not computed" if self.stopped else f"computing {step}…"
-        said = f"{step} cannot be shown" if failure else doing
-        if picture.found is None:
-            return said
-        return f"{said}; this is step {self.state.steps[picture.checkpoint]:,}"
-
-    def _make_plot(self) -> None:
-        self.plot = EmbeddingPlot(
-            SIDE, picked=self._picked, pointed=self._pointed_at, surrounded=self._surrounded
+    def _make_plot(self) -> EmbeddingPlot:
+        plot = EmbeddingPlot(
+            SIDE,
+            picked=self._select,
+            pointed=self.preview.point_at,
+            surrounded=partial(self.set_trait, "chosen"),
         )
-        overlay = self.plot.overlay
+        overlay = plot.overlay
         overlay.before, overlay.after = last_control(self._controls), self._pointed.first_button()
         overlay.hold = self.state.hold
+        return plot
 
-    def _show_chosen(self) -> None:
+    def _list_chosen(self) -> None:
         """List the chosen images, and let their points stand out."""
-        picture = self.painted
-        if picture is None or picture.found is None or self.plot is None:
-            return
-        found = picture.found
-        rows = np.flatnonzero(np.isin(found.images, self.chosen))
-        self.plot.choose(rows if self.chosen else None)
-        self.strip.show(self.chosen, self._chosen_in_words(found, rows), picture.selection.image)
-
-    def _chosen_in_words(self, found: Embedding, rows: np.ndarray) -> str:
-        if not self.chosen:
-            return "No images are listed: draw a line around points, or choose a group above."
-        names = self.state.image_set.class_names
-        labels, counts = np.unique(found.labels[rows], return_counts=True)
-        order = np.argsort(-counts, kind="stable")[:3]
-        most = [f"{class_name(int(labels[i]), names)} {counts[i]}" for i in order]
-        more = ", …" if len(labels) > 3 else ""
-        return f"{len(self.chosen):,} chosen: {', '.join(most)}{more}"
-
-    def _show_portrait(self) -> None:
-        """Show the image under the pointer, else the selected one."""
-        picture = self.painted
-        assert picture is not None
-        found = picture.found
-        row = picture.row if self._hovered is None else self._hovered
-        if found is None or row is None or row >= len(found.images):
-            image = picture.selection.image
-            self.portrait.show(None, f"image {image} is not among the points")
-            return
-        image, name = found.images[row], self.state.image_set.name(found.images[row])
-        called = "" if name == f"image {image}" else f" {name},"
-        label = class_name(int(found.labels[row]), self.state.image_set.class_names)
-        try:
-            pixels = self._pixels(image)
-        except Exception as error:  # whatever a data set raises
-            pixels = None
-            label = f"cannot be read: {error}"
-        kind = "selected" if self._hovered is None else "under the pointer"
-        self.portrait.show(pixels, f"image {image}, {kind}:{called} {label}")
-
-    def _pixels(self, image: int) -> np.ndarray:
-        with self.state.lock:  # another thread may be reading the same data set
-            return self.state.image_set.display(image)
+        with self.state.hold() as selection:
+            if self.painted is not None and self.plot is not None:
+                self.plot.choose(self.chosen)
+                said = chosen_in_words(self.painted, self.chosen, self.state.image_set)
+                self.strip.show(self.chosen, said, selection.image)
 
     # -- what the user does -------------------------------------------------------------------
 
     def step_image(self, by: int) -> None:
         """Select the next image: of the chosen ones, if there are some, else of all points."""
-        found = self.painted.found if self.painted else None
-        images = self.chosen or list(() if found is None else found.images)
+        images = self.chosen or list(self.painted.images if self.painted else ())
         now = self.state.selection.image
         there = images.index(now) + by if now in images else 0
         if 0 <= there < len(images):
@@ -376,131 +281,88 @@ class EmbeddingScatter(HistoryView):
     def _select(self, image: int) -> None:
         self.guarded(lambda: self.state.select(image=image))
 
-    def _picked(self, row: int) -> None:
-        if self.painted and self.painted.found:
-            self._select(self.painted.found.images[row])
 
-    def _pointed_at(self, row: int | None) -> None:
-        self._hovered = row
-        if self.painted:
-            self._show_portrait()
+def _pixels(state: ModelState, image: int) -> np.ndarray:
+    with state.lock:  # another thread may be reading the same data set
+        return state.image_set.display(image)
 
-    def _surrounded(self, rows: np.ndarray) -> None:
-        if self.painted and self.painted.found:
-            self.chosen = [self.painted.found.images[row] for row in rows]
 
-    def _list_chosen(self) -> None:
-        with self.state.hold():
-            self._show_chosen()
+class PointPreview(CaptionedImage):
+    """The image under the pointer, else the selected one, and what it is."""
 
-    def _groups(self) -> list[tuple[str, int]]:
-        names = self.state.image_set.class_names
-        classes = range(min(LISTED, len(names) if names else self.state.classes or 0))
-        return [
-            ("…", -2),
-            (f"the {NEAREST} nearest", -1),
-            *((class_name(label, names), label) for label in classes),
-        ]
+    def __init__(self, state: ModelState, width: int) -> None:
+        super().__init__(PREVIEW, width)
+        self._state = state
+        self._picture: EmbeddingPicture | None = None
+        self._hovered: int | None = None
 
-    def _group_chosen(self, change: Any) -> None:
-        """Choose the images of a class, or those around the selected one; then wait again."""
-        picture = self.painted
-        if change.new == -2 or picture is None or picture.found is None:
+    def show_selected(self, picture: EmbeddingPicture) -> None:
+        """Show the selected image of another picture, unless the pointer is on a point."""
+        self._picture = picture
+        self.point_at(self._hovered)
+
+    def point_at(self, hovered: int | None) -> None:
+        """Show the image under the pointer; None: the selected one."""
+        self._hovered, picture = hovered, self._picture
+        if picture is None or picture.found is None:
             return
-        found = picture.found
-        if change.new >= 0:
-            self._surrounded(np.flatnonzero((found.labels == change.new) & found.shown))
-        elif picture.row is not None:
-            away = np.hypot(*(found.positions - found.positions[picture.row]).T)
-            nearest = np.argsort(away, kind="stable")[:NEAREST]
-            self._surrounded(nearest[np.isfinite(away[nearest])])
-        self._group.value = -2
-
-    def _show_perplexity(self, control: Any) -> None:
-        control.layout.visibility = "visible" if self.method == TSNE else "hidden"
-
-
-def _trail(known: Sequence[Embedding], image: int) -> np.ndarray:
-    """Return where an image is in each embedding that has it, (k, 2)."""
-    rows = [each.positions[each.images.index(image)] for each in known if image in each.images]
-    points = np.array(rows).reshape(-1, 2)
-    return points[np.isfinite(points).all(axis=1)]
+        image = picture.selection.image if hovered is None else hovered
+        if image not in picture.images:
+            self.show(None, f"image {image} is not among the points")
+            return
+        images = self._state.image_set
+        name = images.name(image)
+        called = "" if name == f"image {image}" else f" {name},"
+        label = int(picture.found.labels[picture.images.index(image)])
+        kind = "selected" if hovered is None else "under the pointer"
+        said = f"image {image}, {kind}:{called}"
+        try:
+            self.show(_pixels(self._state, image), f"{said} {label_name(images, label)}")
+        except Exception as error:  # whatever a data set raises
+            self.show(None, f"{said} cannot be read: {error}")
 
 
-def sentences(
-    found: Embedding,
-    *,
-    layer: LayerInfo,
-    instead_of: str,
-    step: str,
-    reference: str,
-    total: int,
-    beyond: int,
-) -> list[str]:
-    """Return what the lines say.
+NEAREST = 20
+"""Images that can be chosen around the selected one."""
 
-    Parameters
-    ----------
-    layer, instead_of
-        The layer that the codes are of, and the selected one where that is another.
-    step, reference
-        The checkpoints: shown, and turned to.
-    total
-        Images of the set.
-    beyond
-        Points that lie outside the frame.
+LISTED = 50
+"""Classes that can be chosen by name."""
+
+NO_GROUP, AROUND = -2, -1
+"""Values of the list of groups that are no class."""
+
+
+class GroupChoice(Dropdown):
+    """A list of groups whose images can be chosen: a class, or those around the selected image.
+
+    Of the ``picture`` on the page, those of the group that the user takes go to ``choose``.
     """
-    n = int(found.shown.sum())
-    drawn = f" of {total:,}, evenly drawn" if len(found.images) < total else ""
-    missing = len(found.images) - n
-    said = [
-        f"codes of {layer.name}{_stands_for(instead_of)}: {_shape(layer)}",
-        step,
-        f"n = {n:,} images{drawn}",
-        *_method(found),
-        _turned(found, step, reference),
-        f"frame {2 * found.frame.half:.2g} spreads wide at every step",
-        "line: the selected image's way through the steps",
-    ]
-    if missing:
-        why = f" ({found.failures[0]})" if found.failures else ""
-        said.append(f"{missing} without a finite code left out{why}")
-    if beyond:
-        said.append(f"{beyond} outside, drawn at its edge")
-    return said
 
+    def __init__(
+        self,
+        state: ModelState,
+        picture: Callable[[], EmbeddingPicture | None],
+        choose: Callable[[list[int]], Any],
+    ) -> None:
+        images = state.image_set
+        count = len(images.class_names) if images.class_names else state.classes or 0
+        classes = [(label_name(images, label), label) for label in range(min(LISTED, count))]
+        super().__init__(
+            options=[("…", NO_GROUP), (f"the {NEAREST} nearest", AROUND), *classes],
+            description="Choose",
+            layout=Layout(width="176px", flex="0 0 auto"),
+            style={"description_width": "initial"},
+        )
+        self._picture, self._choose = picture, choose
+        self.observe(self._taken, names="value")
 
-def _stands_for(instead_of: str) -> str:
-    return f" (the activation after {instead_of})" if instead_of else ""
-
-
-def _shape(layer: LayerInfo) -> str:
-    if len(layer.shape) < 2:
-        return f"{layer.shape[0]} numbers an image"
-    places = "×".join(map(str, layer.shape[1:]))
-    return f"{layer.shape[0]} channels, each the mean over its {places} positions"
-
-
-def _method(found: Embedding) -> list[str]:
-    layout = found.layout
-    if layout.divergence is not None:
-        return [
-            f"t-SNE, perplexity {layout.perplexity:.3g}, KL divergence {layout.divergence:.3g}: "
-            "who is near whom counts; distances between far clusters and their sizes mean little"
-        ]
-    if layout.shares is None or math.isnan(layout.shares[0]):
-        return ["ALL CODES ARE THE SAME: one point"]
-    first, second = layout.shares
-    return [f"PCA: {first + second:.0%} of the variance ({first:.0%} + {second:.0%})"]
-
-
-def _turned(found: Embedding, step: str, reference: str) -> str:
-    if step == reference:
-        return "the other steps are turned onto this one"
-    if math.isnan(found.agreement):
-        return f"not turned: {step if not found.spread else reference} has no spread"
-    spread = "" if found.layout.divergence is not None else f", spread {found.spread:.2g}× as large"
-    return (
-        f"turned or mirrored and scaled onto {reference}: agreement {found.agreement:.2f} of 1"
-        f"{spread}"
-    )
+    def _taken(self, change: Any) -> None:
+        """Choose the images of the group; then wait for another one."""
+        picture = self._picture()
+        if change.new == NO_GROUP or picture is None or picture.found is None:
+            return
+        nearest = change.new == AROUND
+        images = picture.nearest(NEAREST) if nearest else picture.of_class(change.new)
+        if images or not nearest:
+            self._choose(images)
+        self.value = NO_GROUP

@@ -4,53 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, ClassVar, Literal, Unpack
 
 import numpy as np
-from ipywidgets import (
-    BoundedIntText,
-    Checkbox,
-    Dropdown,
-    GridBox,
-    HBox,
-    Image,
-    Layout,
-    VBox,
-    Widget,
-)
+from ipywidgets import BoundedIntText, Checkbox, Dropdown, Layout, Widget
 from traitlets import Bool, Enum
 
 from convviz_widgets.errors import ConvVizError
 from convviz_widgets.images import ImageSet
 from convviz_widgets.state import ModelState, Selection
-from convviz_widgets.sweeps import SweepResult
-from convviz_widgets.views.units.top_picture import (
-    BLOCK,
-    COLUMNS,
-    HEIGHT,
-    PERCENTILE,
-    RIGHT,
-    WIDTH,
-    TopPicture,
-    draw_outlines,
-    labels_of,
-    paint_slots,
-    tile_at,
-)
-from convviz_widgets.views.units.top_slots import (
+from convviz_widgets.sweeps import SweepResult, rate_bound
+from convviz_widgets.views.units.top_patches import (
     SAME,
-    Found,
+    SHOWN,
+    Patch,
     Ranking,
-    Slot,
+    Reconstructions,
     direction_of,
+    patches_of,
     ranking,
-    slots_of,
+)
+from convviz_widgets.views.units.top_picture import (
+    PERCENTILE,
+    WIDTH,
+    PatchTiles,
+    TopPicture,
+    labels_of,
+    paint_patches,
 )
 from convviz_widgets.widgets.background_view import Offer, SweepView
 from convviz_widgets.widgets.controls import PointerLine, choice, last_control, line, switch
-from convviz_widgets.widgets.raster import EMPTY_PNG, Overlay
-from convviz_widgets.widgets.text import Text, TileLabels
 from convviz_widgets.widgets.view import ViewOptions
 
 DECONVNET, GUIDED, GRADIENT = "deconvnet", "guided", "gradient"
@@ -93,10 +76,10 @@ class TopImages(SweepView):
     --------
     >>> view = cvw.TopImages(state, sweep=sweep, method="guided")
     >>> hits = sweep.at(2).top("0", 0)
-    >>> [slot.image for slot in view.painted.slots] == [hit.image for hit in hits]
+    >>> [patch.image for patch in view.painted.patches] == [hit.image for hit in hits]
     True
-    >>> view.control("Select").value = 1  # the second of the nine
-    >>> state.image == view.painted.slots[1].image
+    >>> view.control("Select").value = 1  # the second strongest
+    >>> state.image == view.painted.patches[1].image
     True
     """
 
@@ -126,7 +109,7 @@ class TopImages(SweepView):
 
     def controls(self) -> Sequence[Widget]:
         """Return method, crop and scale; below, the direction that stands in for the channel."""
-        self._aside = Checkbox(
+        self._is_direction = Checkbox(
             description="a random direction, seed",
             indent=False,
             layout=Layout(width="206px", flex="0 0 auto"),
@@ -134,14 +117,14 @@ class TopImages(SweepView):
         self._seed = BoundedIntText(
             min=0, max=SEEDS, layout=Layout(width="74px"), tooltip="Seed of the direction"
         )
-        self._slot = Dropdown(
+        self._ranks = Dropdown(
             description="Select",
             layout=Layout(width="180px", flex="0 0 auto", visibility="hidden"),
             style={"description_width": "initial"},
         )
-        self._aside.observe(self._directed, names="value")
+        self._is_direction.observe(self._directed, names="value")
         self._seed.observe(self._directed, names="value")
-        self._slot.observe(self._chosen, names="value")
+        self._ranks.observe(self._chosen, names="value")
         methods = (DECONVNET, GUIDED, GRADIENT)
         return [
             line(
@@ -149,39 +132,23 @@ class TopImages(SweepView):
                 choice(self, "show", "show", (FIELD, WHOLE), 190),
                 switch(self, "own_scale", "own scale each", 130),
             ),
-            line(self._aside, self._seed, self._slot),
+            line(self._is_direction, self._seed, self._ranks),
         ]
 
     def figures(self) -> Sequence[Widget]:
-        """Return the two titles, the tiles with their labels, and the line about one of them."""
+        """Return the tiles below their titles, and the line about one of them."""
         self.painted: TopPicture | None = None
         """What is on the page; None before it has been drawn."""
-        self._image = Image(value=EMPTY_PNG, format="png")
-        self._image.add_class("cvw-pixels")
-        self._labels = TileLabels()
-        still = Layout(width=f"{WIDTH}px", height=f"{HEIGHT}px", flex="0 0 auto", margin="0")
-        for part in (self._image, self._labels):
-            part.layout.width, part.layout.height = f"{WIDTH}px", f"{HEIGHT}px"
-            part.layout.grid_area, part.layout.margin = "1 / 1", "0"
-        under = GridBox([self._image, self._labels], layout=still)
-        self._pointed = PointerLine(self, WIDTH, "of the nine", lambda by: self._arrow(by, 0))
-        self.overlay = Overlay(
-            under,
+        self._pointed = PointerLine(self, WIDTH, "top image", lambda by: self._tiles.step(by))
+        self._tiles = PatchTiles(
+            picked=self._pick,
+            pointed=self._point,
             before=last_control(self._controls),
             after=self._pointed.first_button(),
             hold=self.state.hold,
         )
-        self.overlay.resize(WIDTH, HEIGHT)
-        self.overlay.on_click(self._clicked)
-        self.overlay.on_move(self._moved, lambda: self._point(None))
-        self.overlay.on_arrow(self._arrow)
-        frame = VBox([self.overlay], layout=still)
-        frame.add_class("cvw-frame")
-        self._titles = (
-            Text("images, the strongest first", "quiet", width=f"{RIGHT}px"),
-            Text(kind="quiet", width=f"{BLOCK}px"),
-        )
-        return [HBox(self._titles), frame, self._pointed]
+        self.overlay = self._tiles.overlay
+        return [self._tiles, self._pointed]
 
     # -- what is missing ----------------------------------------------------------------------
 
@@ -212,19 +179,19 @@ class TopImages(SweepView):
     # -- compute ------------------------------------------------------------------------------
 
     def picture(self, selection: Selection) -> TopPicture:
-        """Return the nine and their reconstructions, or why there are none."""
+        """Return the patches and their reconstructions, or why there are none."""
         ranked = ranking(self.sweeps, selection)
         if ranked is None:
             return self._nothing(selection)
         at = self.state.steps[ranked.checkpoint]
         if not ranked.hits:
             return TopPicture.message(*why_none(ranked, selection, at))
-        now, before = self._found(ranked, selection), self._before(selection)
-        slots = slots_of(now, before, self.state.image_set.preprocessing.scale)
+        now, before = self._reconstructions(ranked, selection), self._before(selection)
+        patches = patches_of(now, before, self.state.image_set.preprocessing.scale)
         height, width = ranked.result.subject.image_shape[-2:]
-        painted = paint_slots(
-            slots,
-            [self._display(slot.image) for slot in slots],
+        painted = paint_patches(
+            patches,
+            [self._display(patch.image) for patch in patches],
             (height, width),
             whole=self.show == WHOLE,
             own_scale=self.own_scale,
@@ -238,10 +205,10 @@ class TopImages(SweepView):
         )
         return TopPicture(
             painted.png,
-            labels_of(slots),
-            slots,
+            labels_of(patches),
+            patches,
             painted.outlines,
-            next((i for i, slot in enumerate(slots) if slot.image == selection.image), None),
+            next((i for i, each in enumerate(patches) if each.image == selection.image), None),
             " · ".join(filter(None, sentences)),
         )
 
@@ -250,9 +217,10 @@ class TopImages(SweepView):
         layer, n = selection.layer, len(self.state.image_set)
         if any(self.sweeps.all(direction_of(selection))):
             return TopPicture.message(f"the sweep has not looked at {layer}")
-        return TopPicture.message(f"the top 9 of {n:,} images stand here after a sweep of them")
+        said = f"the top {SHOWN} of {n:,} images stand here after a sweep of them"
+        return TopPicture.message(said)
 
-    def _found(self, ranked: Ranking, selection: Selection) -> Found:
+    def _reconstructions(self, ranked: Ranking, selection: Selection) -> Reconstructions:
         """Return what the units answer to: where the sweep found them, if it was at this step."""
         is_here = ranked.checkpoint == selection.checkpoint
         found = self.state.attributions(
@@ -261,9 +229,9 @@ class TopImages(SweepView):
             positions=[hit.position for hit in ranked.hits] if is_here else None,
             selection=selection,
         )
-        return Found(ranked, found, needs_value=self.method != GRADIENT)
+        return Reconstructions(ranked, found, needs_value=self.method != GRADIENT)
 
-    def _before(self, selection: Selection) -> Found | None:
+    def _before(self, selection: Selection) -> Reconstructions | None:
         """Return the same at the checkpoint before; None at the first, or if it cannot be read."""
         if selection.checkpoint == 0:
             return None
@@ -272,7 +240,7 @@ class TopImages(SweepView):
         if ranked is None or not ranked.hits:
             return None
         try:
-            return self._found(ranked, earlier)
+            return self._reconstructions(ranked, earlier)
         except ConvVizError:
             return None
 
@@ -287,60 +255,37 @@ class TopImages(SweepView):
     def draw_picture(self, picture: TopPicture) -> None:
         """Send the tiles, their labels and outlines, and the caption."""
         self.painted = picture
-        selection = self.state.selection
-        self._aside.value = selection.direction is not None
-        if selection.direction is not None:
-            self._seed.value = selection.direction
-        slots = picture.slots
-        self._image.value = picture.png
-        self._image.layout.visibility = "visible" if slots else "hidden"
-        self._labels.show(picture.labels, WIDTH, HEIGHT)
-        for title in self._titles:
-            title.layout.visibility = "visible" if slots else "hidden"
-        self._titles[1].show(f"what they answer to: {self.method}")
-        options = [(f"{i + 1}: image {slot.image}", i) for i, slot in enumerate(slots)]
-        if tuple(options) != self._slot.options:
-            self._slot.options = options
-        self._slot.value = picture.selected
-        self._slot.layout.visibility = "visible" if slots else "hidden"
-        self.overlay.paint(partial(draw_outlines, picture=picture))
+        seed = self.state.selection.direction
+        self._is_direction.value = seed is not None
+        if seed is not None:
+            self._seed.value = seed
+        self._tiles.show(picture, self.method)
+        options = tuple(
+            (f"{i + 1}: image {each.image}", i) for i, each in enumerate(picture.patches)
+        )
+        if options != self._ranks.options:
+            self._ranks.options = options
+        self._ranks.value = picture.selected
+        self._ranks.layout.visibility = "visible" if options else "hidden"
         self._point(None)
         self.say(picture.caption)
 
     # -- what the user does -------------------------------------------------------------------
 
-    def _pick(self, slot: int) -> None:
+    def _pick(self, rank: int) -> None:
         picture = self.painted
-        if picture is not None and slot < len(picture.slots):
-            self.guarded(lambda: self.state.select(image=picture.slots[slot].image))
+        if picture is not None and rank < len(picture.patches):
+            self.guarded(lambda: self.state.select(image=picture.patches[rank].image))
 
-    def _clicked(self, x: int, y: int) -> None:
-        slot = tile_at(x, y)
-        if slot is not None:
-            self._pick(slot)
-
-    def _moved(self, x: int, y: int) -> None:
-        self._point(tile_at(x, y))
-
-    def _arrow(self, dx: int, dy: int) -> None:
-        picture = self.painted
-        if picture is not None:
-            now = -1 if picture.selected is None else picture.selected
-            self._pick(max(0, now + dx + dy * COLUMNS))
-
-    def _point(self, slot: int | None) -> None:
-        """Say what a slot is, by default that of the selected image."""
-        picture = self.painted
-        if picture is None:
-            self._pointed.show("")
-            return
-        slot = picture.selected if slot is None else slot
-        known = slot is not None and slot < len(picture.slots)
-        if known and slot is not None:
-            found = picture.slots[slot]
-            self._pointed.show(about_slot(found, self.state.image_set.name(found.image)))
-        else:
-            self._pointed.show("")
+    def _point(self, rank: int | None) -> None:
+        """Say what a patch is, by default that of the selected image."""
+        picture = self.painted  # another thread may draw a new one
+        rank = picture.selected if rank is None and picture else rank
+        said = ""
+        if picture is not None and rank is not None and rank < len(picture.patches):
+            patch = picture.patches[rank]
+            said = about_patch(patch, self.state.image_set.name(patch.image))
+        self._pointed.show(said)
 
     def _chosen(self, change: Any) -> None:
         if change.new is not None and not self.state.publishing_here():
@@ -348,7 +293,7 @@ class TopImages(SweepView):
 
     def _directed(self, _change: Any) -> None:
         if not self.state.publishing_here():
-            seed = self._seed.value if self._aside.value else None
+            seed = self._seed.value if self._is_direction.value else None
             self.guarded(lambda: self.state.select(direction=seed))
 
 
@@ -360,16 +305,10 @@ def unit_name(selection: Selection) -> str:
 
 
 def about_ranking(ranked: Ranking, selection: Selection, images: ImageSet, at: int) -> str:
-    """Say of how many images, and of which checkpoint, these are the strongest.
-
-    Parameters
-    ----------
-    at
-        Training step of the ranking.
-    """
+    """Say of how many images, and ``at`` which training step, these are the strongest."""
     n = ranked.result.count
     groups = "" if images.groups is None else ", one a source"
-    few = f", fires on {ranked.fired} only" if 0 < ranked.fired < 9 else ""
+    few = f", fires on {ranked.fired} only" if 0 < ranked.fired < SHOWN else ""
     said = (
         f"{unit_name(selection)}: top {len(ranked.hits)} of n = {n:,} images{groups}{few}, "
         f"at step {at:,}"
@@ -382,14 +321,8 @@ def about_ranking(ranked: Ranking, selection: Selection, images: ImageSet, at: i
     )
 
 
-def about_patterns(now: Found, method: str, scale: float | None) -> str:
-    """Say how the patterns were made, and what their colours mean.
-
-    Parameters
-    ----------
-    scale
-        The end of the one scale; None: each has its own.
-    """
+def about_patterns(now: Reconstructions, method: str, scale: float | None) -> str:
+    """Say how the patterns were made, and what their colours mean; without scale: each its own."""
     of = "EACH ON ITS OWN SCALE" if scale is None else f"scale ±{scale:.2g}"
     said = f"{method} times the input's std, {of} ({PERCENTILE} % of |R|), grey: 0"
     kept = now.attributions.kept
@@ -412,19 +345,19 @@ def why_none(ranked: Ranking, selection: Selection, at: int) -> tuple[str, str]:
     n, unit = ranked.result.count, unit_name(selection)
     if not ranked.dead:
         return "no value to rank", f"{unit}: NaN or zero on all n = {n:,} images, step {at:,}"
-    bound = f"fires on fewer than {min(1, 3 / n):.2%} of such images, with 95 % confidence (3/n)"
+    bound = f"fires on fewer than {rate_bound(n):.2%} of such images, with 95 % confidence (3/n)"
     return (
         f"dead at step {at:,}: zero everywhere on all {n:,} images",
         f"{unit}: no top images at step {at:,} · n = {n:,} images · {bound}",
     )
 
 
-def about_slot(slot: Slot, name: str) -> str:
+def about_patch(patch: Patch, name: str) -> str:
     """Say where in which image the unit is, and what it sees."""
-    said = f"{name}: {slot.value:.4g}"
-    if len(slot.position) == 2:
-        said += " at row {}, column {} of its map".format(*slot.position)
-    if slot.box is not None:
-        rows = f"rows {slot.box.top} to {slot.box.bottom - 1}"
-        said += f" · sees {rows}, columns {slot.box.left} to {slot.box.right - 1}"
+    said = f"{name}: {patch.value:.4g}"
+    if len(patch.position) == 2:
+        said += " at row {}, column {} of its map".format(*patch.position)
+    if patch.box is not None:
+        rows = f"rows {patch.box.top} to {patch.box.bottom - 1}"
+        said += f" · sees {rows}, columns {patch.box.left} to {patch.box.right - 1}"
     return said

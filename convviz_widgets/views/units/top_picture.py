@@ -1,20 +1,22 @@
-"""The picture of a top-9: patches, reconstructions, their labels and outlines."""
+"""What TopImages draws: nine patches and their reconstructions, with labels and outlines."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
+from ipywidgets import DOMWidget, GridBox, HBox, Image, Layout, VBox
 
 from convviz_widgets.probe import FieldBox
 from convviz_widgets.tensors import Box, Limits, normalize, rgb_png, symmetric_limits, to_rgba
 from convviz_widgets.tensors.maps import energy_box
 from convviz_widgets.tensors.mosaic import reduce_blocks
-from convviz_widgets.views.units.top_slots import Change, Slot
-from convviz_widgets.widgets.raster import EMPTY_PNG
-from convviz_widgets.widgets.text import ACCENT, Label
+from convviz_widgets.views.units.top_patches import Change, Patch
+from convviz_widgets.widgets.raster import EMPTY_PNG, Hold, Overlay
+from convviz_widgets.widgets.text import ACCENT, Label, Text, TileLabels
 
 MUCH = 0.75
 """Share of the image from which on a receptive field is shown as the whole image."""
@@ -32,19 +34,19 @@ RIGHT = WIDTH - BLOCK
 """Where the reconstructions begin."""
 
 PERCENTILE = 99.5
-"""Of |R|: the end of the scale of the reconstructions."""
+"""Percentile of |R| at which the scale of the reconstructions ends."""
 
 
 @dataclass(frozen=True, eq=False)
 class TopPicture:
-    """What there is to draw of the nine, for one selection."""
+    """What there is to draw for one selection."""
 
     png: bytes
     labels: tuple[Label, ...]
-    slots: tuple[Slot, ...] = ()
+    patches: tuple[Patch, ...] = ()
     outlines: tuple[Box, ...] = ()
     selected: int | None = None
-    """The slot of the selected image."""
+    """The rank of the selected image."""
     caption: str = ""
 
     @classmethod
@@ -64,8 +66,8 @@ class Painted:
     """The end of the one scale; None: each has its own."""
 
 
-def paint_slots(
-    slots: Sequence[Slot],
+def paint_patches(
+    patches: Sequence[Patch],
     pictures: Sequence[np.ndarray | None],
     image_size: tuple[int, int],
     *,
@@ -77,25 +79,25 @@ def paint_slots(
     Parameters
     ----------
     pictures
-        uint8 (H, W, 3), the image of each slot; None: cannot be read.
+        uint8 (H, W, 3), the image of each patch; None: cannot be read.
     whole
-        Show whole images, as is done anyhow where a receptive field is most of the image.
+        Show whole images; where a receptive field is most of the image they are shown in any case.
     """
-    large = any(_is_large(slot, image_size) for slot in slots)
-    windows = [
-        Window.whole(*image_size) if whole or large or slot.box is None else Window.of(slot.box)
-        for slot in slots
+    large = any(_is_large(patch, image_size) for patch in patches)
+    crops = [
+        Crop.whole(*image_size) if whole or large or patch.box is None else Crop.of(patch.box)
+        for patch in patches
     ]
-    maps = [None if slot.map is None else as_rgb(slot.map) for slot in slots]
-    limits = limits_of(maps, windows, own_scale)
-    outlines = [_outline_of(slot, large) if whole or large else None for slot in slots]
-    size = "×".join(map(str, windows[0].size))
+    maps = [None if patch.map is None else as_rgb(patch.map) for patch in patches]
+    limits = limits_of(maps, crops, own_scale)
+    outlines = [_outline_of(patch, large) if whole or large else None for patch in patches]
+    size = "×".join(map(str, crops[0].size))
     outlined = "outlined: 90 % of |R|²" if large else "outlined: the receptive field"
     return Painted(
-        rgb_png(painted(pictures, maps, windows, limits)),
+        rgb_png(paint_tiles(pictures, maps, crops, limits)),
         tuple(
-            on_screen(box, window, slot, right)
-            for slot, (box, window) in enumerate(zip(outlines, windows, strict=True))
+            on_screen(box, crop, rank, right)
+            for rank, (box, crop) in enumerate(zip(outlines, crops, strict=True))
             for right in (False, True)
             if box is not None
         ),
@@ -104,27 +106,94 @@ def paint_slots(
     )
 
 
-def labels_of(slots: Sequence[Slot]) -> tuple[Label, ...]:
+def labels_of(patches: Sequence[Patch]) -> tuple[Label, ...]:
     """Return the value below each patch, and what is new below each reconstruction."""
     labels = []
-    for index, slot in enumerate(slots):
-        (x, y), (right, _) = place(index, False), place(index, True)
+    for rank, patch in enumerate(patches):
+        (x, y), (right, _) = place(rank, False), place(rank, True)
         below = y + TILE + (LABEL - 16) // 2
-        labels.append(Label(f"{slot.value:.3g}", x, below, TILE))
-        if slot.map is None:
+        labels.append(Label(f"{patch.value:.3g}", x, below, TILE))
+        if patch.map is None:
             middle = y + TILE // 2
             labels.append(Label("nothing to", right, middle - 16, TILE, "quiet"))
             labels.append(Label("reconstruct: ≤ 0", right, middle, TILE, "quiet"))
-        if slot.change is not None:
-            text, kind = _in_words(slot.change)
+        if patch.change is not None:
+            text, kind = _in_words(patch.change)
             labels.append(Label(text, right, below, TILE, kind))
     return tuple(labels)
 
 
-def draw_outlines(canvas: Any, picture: TopPicture | None) -> None:
+class PatchTiles(VBox):
+    """The patches on the page, with their reconstructions on the right, below two titles.
+
+    Parameters
+    ----------
+    picked
+        Called with the rank of the patch that is clicked, or that an arrow key leads to.
+    pointed
+        Called with the rank of the patch under the pointer, None for none.
+    before, after, hold
+        As for an `Overlay`.
+
+    Attributes
+    ----------
+    overlay : the canvas above the tiles: to be clicked on in code.
+    """
+
+    def __init__(
+        self,
+        *,
+        picked: Callable[[int], Any],
+        pointed: Callable[[int | None], Any],
+        before: DOMWidget,
+        after: DOMWidget | None,
+        hold: Hold,
+    ) -> None:
+        self._picked, self._selected = picked, -1
+        self._image, self._labels = Image(value=EMPTY_PNG, format="png"), TileLabels()
+        self._image.add_class("cvw-pixels")
+        still = Layout(width=f"{WIDTH}px", height=f"{HEIGHT}px", flex="0 0 auto", margin="0")
+        for part in (self._image, self._labels):
+            part.layout.width, part.layout.height = f"{WIDTH}px", f"{HEIGHT}px"
+            part.layout.grid_area, part.layout.margin = "1 / 1", "0"
+        under = GridBox([self._image, self._labels], layout=still)
+        self.overlay = Overlay(under, before=before, after=after, hold=hold)
+        self.overlay.resize(WIDTH, HEIGHT)
+        self.overlay.on_click(self._clicked)
+        self.overlay.on_move(lambda x, y: pointed(tile_at(x, y)), lambda: pointed(None))
+        self.overlay.on_arrow(self.step)
+        frame = VBox([self.overlay], layout=still)
+        frame.add_class("cvw-frame")
+        self._titles = HBox(
+            [
+                Text("images, the strongest first", "quiet", width=f"{RIGHT}px"),
+                Text(kind="quiet", width=f"{BLOCK}px"),
+            ]
+        )
+        super().__init__([self._titles, frame], layout=Layout(flex="0 0 auto", overflow="hidden"))
+
+    def show(self, picture: TopPicture, method: str) -> None:
+        """Send the tiles, their labels and outlines."""
+        self._selected = -1 if picture.selected is None else picture.selected
+        self._image.value = picture.png
+        self._labels.show(picture.labels, WIDTH, HEIGHT)
+        self._titles.children[1].show(f"what they answer to: {method}")
+        for part in (self._image, self._titles):
+            part.layout.visibility = "inherit" if picture.patches else "hidden"
+        self.overlay.paint(partial(_draw_outlines, picture=picture))
+
+    def step(self, dx: int, dy: int = 0) -> None:
+        """Pick the patch so many tiles beside the selected one."""
+        self._picked(max(0, self._selected + dx + dy * COLUMNS))
+
+    def _clicked(self, x: int, y: int) -> None:
+        rank = tile_at(x, y)
+        if rank is not None:
+            self._picked(rank)
+
+
+def _draw_outlines(canvas: Any, picture: TopPicture) -> None:
     """Outline what the units see, and the tiles of the selected image."""
-    if picture is None:
-        return
     for box in picture.outlines:
         for inset, colour in ((0.5, "#ffffff"), (1.5, "#000000")):
             canvas.line_width, canvas.stroke_style = 1, colour
@@ -137,15 +206,15 @@ def draw_outlines(canvas: Any, picture: TopPicture | None) -> None:
             canvas.stroke_rect(x + 1, y + 1, TILE - 2, TILE - 2)
 
 
-def _is_large(slot: Slot, image_size: tuple[int, int]) -> bool:
-    return slot.box is None or slot.box.share(image_size) > MUCH
+def _is_large(patch: Patch, image_size: tuple[int, int]) -> bool:
+    return patch.box is None or patch.box.share(image_size) > MUCH
 
 
-def _outline_of(slot: Slot, large: bool) -> tuple[int, int, int, int] | None:
+def _outline_of(patch: Patch, large: bool) -> tuple[int, int, int, int] | None:
     """Return top, left, bottom and right of the receptive field, or of most of the signal."""
-    if not large and slot.box is not None:
-        return slot.box.top, slot.box.left, slot.box.bottom, slot.box.right
-    return None if slot.map is None else energy_box(np.square(slot.map).sum(0))
+    if not large and patch.box is not None:
+        return patch.box.top, patch.box.left, patch.box.bottom, patch.box.right
+    return None if patch.map is None else energy_box(np.square(patch.map).sum(0))
 
 
 def _in_words(change: Change) -> tuple[str, str]:
@@ -158,28 +227,17 @@ def _in_words(change: Change) -> tuple[str, str]:
 
 
 @dataclass(frozen=True)
-class Window:
-    """The part of an image that a tile shows: rows top to below bottom, columns likewise.
-
-    ``offset`` is what the border of the image cuts off above and to the left, ``size`` that of the
-    full tile, so that the patches of one layer align.
-    """
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-    offset: tuple[int, int]
-    size: tuple[int, int]
+class Crop(FieldBox):
+    """The part of an image that a tile shows, and how large it is on the screen."""
 
     @classmethod
-    def of(cls, box: FieldBox) -> Window:
-        """Return the window onto a receptive field."""
-        return cls(box.top, box.left, box.bottom, box.right, box.offset, box.size)
+    def of(cls, box: FieldBox) -> Crop:
+        """Return the crop to a receptive field."""
+        return cls(**vars(box))
 
     @classmethod
-    def whole(cls, height: int, width: int) -> Window:
-        """Return the window onto a whole image."""
+    def whole(cls, height: int, width: int) -> Crop:
+        """Return the crop that leaves a whole image."""
         return cls(0, 0, height, width, (0, 0), (height, width))
 
     def cut(self, picture: np.ndarray) -> np.ndarray:
@@ -196,43 +254,39 @@ class Window:
         """Pixels on the screen to a side of a source pixel."""
         return max(1, TILE // max(self.size))
 
+    def scaled(self, length: int) -> int:
+        """Return a length of the image in pixels on the screen."""
+        return length * self.enlarge // self.reduce
 
-def place(slot: int, right: bool) -> tuple[int, int]:
+
+def place(rank: int, right: bool) -> tuple[int, int]:
     """Return x and y of a tile: of a patch, or of a reconstruction on the right."""
-    row, column = divmod(slot, COLUMNS)
+    row, column = divmod(rank, COLUMNS)
     return (RIGHT if right else 0) + column * (TILE + GAP), row * (TILE + LABEL)
 
 
 def tile_at(x: int, y: int) -> int | None:
-    """Return the slot of the tile, on either side, that a pixel lies in."""
-    for slot in range(COLUMNS**2):
+    """Return the rank of the tile, on either side, that a pixel lies in."""
+    for rank in range(COLUMNS**2):
         for right in (False, True):
-            left, top = place(slot, right)
+            left, top = place(rank, right)
             if left <= x < left + TILE and top <= y < top + TILE:
-                return slot
+                return rank
     return None
 
 
-def on_screen(box: tuple[int, int, int, int], window: Window, slot: int, right: bool) -> Box:
+def on_screen(box: tuple[int, int, int, int], crop: Crop, rank: int, right: bool) -> Box:
     """Return where a box (top, left, bottom, right) of an image lies in its tile."""
-    x, y = _corner(window, slot, right)
-    rows, columns = (box[i] - start for i, start in ((0, window.top), (1, window.left)))
-    top, left, height, width = (
-        value * window.enlarge // window.reduce
-        for value in (
-            window.offset[0] + rows,
-            window.offset[1] + columns,
-            box[2] - box[0],
-            box[3] - box[1],
-        )
-    )
+    x, y = _corner(crop, rank, right)
+    top, left = (crop.scaled(crop.offset[i] + box[i] - (crop.top, crop.left)[i]) for i in (0, 1))
+    height, width = (crop.scaled(box[i + 2] - box[i]) for i in (0, 1))
     return Box(x + left, y + top, max(4, width), max(4, height))
 
 
-def painted(
+def paint_tiles(
     pictures: Sequence[np.ndarray | None],
     maps: Sequence[np.ndarray | None],
-    windows: Sequence[Window],
+    crops: Sequence[Crop],
     limits: Sequence[Limits],
 ) -> np.ndarray:
     """Return the picture of all tiles: uint8 (HEIGHT, WIDTH, 4), transparent where nothing is.
@@ -243,39 +297,35 @@ def painted(
         uint8 (H, W, 3), whole images; None: cannot be read.
     maps
         float (C, H, W), whole reconstructions; None: there is nothing to show.
-    windows
+    crops
         The part of each that is shown.
     limits
         The scale of each reconstruction; zero is mid-grey.
     """
     canvas = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
-    for slot, (picture, map_, window, scale) in enumerate(
-        zip(pictures, maps, windows, limits, strict=True)
+    for rank, (picture, map_, crop, scale) in enumerate(
+        zip(pictures, maps, crops, limits, strict=True)
     ):
         if picture is not None:
-            _paste(canvas, _shrunk(window.cut(picture) / 255, window.reduce), window, slot, False)
+            _paste(canvas, _shrunk(crop.cut(picture) / 255, crop.reduce), crop, rank, False)
         if map_ is not None:
-            seen = np.moveaxis(window.cut(np.moveaxis(map_, 0, -1)), -1, 0)
-            colours = np.moveaxis(normalize(reduce_blocks(seen, window.reduce, True), scale), 0, -1)
-            _paste(canvas, colours, window, slot, True)
+            seen = np.moveaxis(crop.cut(np.moveaxis(map_, 0, -1)), -1, 0)
+            colours = np.moveaxis(normalize(reduce_blocks(seen, crop.reduce, True), scale), 0, -1)
+            _paste(canvas, colours, crop, rank, True)
     return canvas
 
 
-def limits_of(
-    maps: Sequence[np.ndarray | None], windows: Sequence[Window], each: bool
-) -> list[Limits]:
+def limits_of(maps: Sequence[np.ndarray | None], crops: Sequence[Crop], each: bool) -> list[Limits]:
     """Return the scale of each reconstruction: symmetric, for all alike or for each its own.
 
     One for all colours, at the 99.5th percentile of the magnitudes that are shown.
     """
     shown = [
-        np.zeros(0) if map_ is None else window.cut(np.moveaxis(map_, 0, -1)).ravel()
-        for map_, window in zip(maps, windows, strict=True)
+        np.zeros(0) if map_ is None else crop.cut(np.moveaxis(map_, 0, -1)).ravel()
+        for map_, crop in zip(maps, crops, strict=True)
     ]
-    if each:
-        return [symmetric_limits(values, PERCENTILE) for values in shown]
-    every = np.concatenate(shown) if shown else np.zeros(0)
-    return [symmetric_limits(every, PERCENTILE)] * len(shown)
+    together = shown if each else [np.concatenate(shown)] * len(shown)
+    return [symmetric_limits(values, PERCENTILE) for values in together]
 
 
 def as_rgb(map_: np.ndarray) -> np.ndarray:
@@ -283,20 +333,20 @@ def as_rgb(map_: np.ndarray) -> np.ndarray:
     return map_[:3] if len(map_) >= 3 else np.repeat(map_[:1], 3, axis=0)
 
 
-def _paste(canvas: np.ndarray, colours: np.ndarray, window: Window, slot: int, right: bool) -> None:
+def _paste(canvas: np.ndarray, colours: np.ndarray, crop: Crop, rank: int, right: bool) -> None:
     """Put colours (h, w, 3) in [0, 1] where they belong, enlarged."""
-    x, y = _corner(window, slot, right)
-    rows, columns = (value * window.enlarge // window.reduce for value in window.offset)
-    pixels = to_rgba(colours).repeat(window.enlarge, 0).repeat(window.enlarge, 1)
+    x, y = _corner(crop, rank, right)
+    rows, columns = map(crop.scaled, crop.offset)
+    pixels = to_rgba(colours).repeat(crop.enlarge, 0).repeat(crop.enlarge, 1)
     cell = canvas[y : y + TILE, x : x + TILE][rows:, columns:]
     height, width = min(len(pixels), len(cell)), min(pixels.shape[1], cell.shape[1])
     cell[:height, :width] = pixels[:height, :width]
 
 
-def _corner(window: Window, slot: int, right: bool) -> tuple[int, int]:
+def _corner(crop: Crop, rank: int, right: bool) -> tuple[int, int]:
     """Return where the full tile begins, in the middle of its place."""
-    x, y = place(slot, right)
-    height, width = (-(-value // window.reduce) * window.enlarge for value in window.size)
+    x, y = place(rank, right)
+    height, width = (-(-value // crop.reduce) * crop.enlarge for value in crop.size)
     return x + (TILE - width) // 2, y + (TILE - height) // 2
 
 

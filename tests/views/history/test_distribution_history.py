@@ -12,9 +12,9 @@ from convviz_widgets.views import DistributionHistory
 from convviz_widgets.views.history.distribution_plots import (
     COLUMNS,
     ROWS,
-    apart,
     layer_with,
     percent,
+    separated,
 )
 
 PATIENCE = 60
@@ -243,10 +243,10 @@ def test_shares_are_written_in_few_letters(share, words):
 
 
 def test_labels_of_percentiles_do_not_cover_one_another():
-    placed = apart([100.0, 99, 98, 60, 59, 20, 5, 4, 3], 0, 246)
+    placed = separated([100.0, 99, 98, 60, 59, 20, 5, 4, 3], 0, 246)
     assert (np.diff(placed) <= -11 + 1e-9).all()
     assert placed[-1] >= 0
-    low = apart([246.0] * 9, 0, 246)
+    low = separated([246.0] * 9, 0, 246)
     assert (np.diff(low) <= -11).all()
 
 
@@ -263,7 +263,7 @@ class Interrupted(DistributionHistory):
     """A view in the middle of whose making another one's checkpoint has been measured."""
 
     def figures(self):
-        self.state.history.tell()
+        self.state.history.notify()
         return super().figures()
 
 

@@ -13,7 +13,7 @@ from convviz_widgets.measure.confusion import Confusion
 from convviz_widgets.measure.responses import Responses
 from convviz_widgets.state import ModelState
 from convviz_widgets.views import ConfusionMatrix
-from convviz_widgets.views.outputs.confusion_cells import ClassCells
+from convviz_widgets.views.outputs.confusion_picture import CellGrid
 from convviz_widgets.widgets import widget_tree
 
 PATIENCE = 60
@@ -149,15 +149,15 @@ def test_a_thousand_classes_draw_and_no_confusion_is_lost():
     found = Confusion.of(
         Responses(np.arange(1001), labels, predicted, np.ones(1001, np.float32), classes=1000)
     )
-    cells = ClassCells(1000)
+    grid = CellGrid(1000)
     shares = found.shares
-    picture = picture_of(cells.paint(shares, found.counts, 1.0))
+    picture = picture_of(grid.paint(shares, found.counts, 1.0))
     assert picture.shape == (250, 250, 4)
     empty = picture[100, 0]
     different = np.argwhere((picture != empty).any(axis=2))
     assert [4, 226] in different.tolist()
     assert len(different) == 251
-    rows, columns = cells.cell_at(226, 4)
+    rows, columns = grid.cell_at(226, 4)
     assert (rows, columns) == (range(16, 20), range(904, 908))
     assert found.images_in((rows, columns)).tolist() == [1000]
 
@@ -172,28 +172,28 @@ def test_a_view_of_a_thousand_classes_draws():
 
 
 def test_a_class_without_images_is_left_transparent():
-    cells = ClassCells(30)
+    grid = CellGrid(30)
     values = np.zeros((30, 30))
     values[3] = np.nan
-    alpha = picture_of(cells.paint(values, np.zeros((30, 30), int), 1.0))[..., 3]
-    side = cells.enlarge
+    alpha = picture_of(grid.paint(values, np.zeros((30, 30), int), 1.0))[..., 3]
+    side = grid.enlarge
     assert (alpha[3 * side : 4 * side] == 0).all()
     assert alpha[2 * side, 0] == 255
 
 
 @pytest.mark.parametrize("classes", [2, 12, 300, 301, 1000])
 def test_every_cell_is_found_in_the_middle_of_its_box(classes):
-    cells = ClassCells(classes)
-    assert cells.size <= 300
-    for row, column in ((0, 0), (cells.count - 1, cells.count // 2)):
-        x, y = column * cells.enlarge, row * cells.enlarge
-        cell = cells.cell_at(x, y)
-        assert cell == cells.cell(row, column)
-        box = cells.box(cell)
+    grid = CellGrid(classes)
+    assert grid.size <= 300
+    for row, column in ((0, 0), (grid.count - 1, grid.count // 2)):
+        x, y = column * grid.enlarge, row * grid.enlarge
+        cell = grid.cell_at(x, y)
+        assert cell == grid.cell(row, column)
+        box = grid.box(cell)
         assert box.x <= x < box.x + box.width
         assert box.y <= y < box.y + box.height
-        assert box.x + box.width <= cells.size
-    assert cells.cell_at(cells.size, 0) is None
+        assert box.x + box.width <= grid.size
+    assert grid.cell_at(grid.size, 0) is None
 
 
 @pytest.mark.parametrize(

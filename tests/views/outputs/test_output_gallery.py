@@ -12,7 +12,7 @@ from convviz_widgets.measure.drift import Drift
 from convviz_widgets.record import Recorder, Run
 from convviz_widgets.state import ModelState
 from convviz_widgets.views import OutputGallery
-from convviz_widgets.views.outputs.picture_gallery import limit_of, picture_row, tiles_of_rows
+from convviz_widgets.views.outputs.picture_pages import limit_of, picture_row, tiles_of_rows
 
 PATIENCE = 60
 
@@ -48,7 +48,7 @@ def shown(state, **options):
 
 
 def test_chroma_and_contrast_over_the_checkpoints_are_the_scale_of_the_outputs(fading):
-    page = shown(fading).wall.shown
+    page = shown(fading).pages.shown.drift
     assert page.steps == (0, 100, 200)
     assert [each.chroma for each in page.drifts] == pytest.approx([0.25, 0.6, 1.0], abs=1e-5)
     assert [each.contrast for each in page.drifts] == pytest.approx([0.25, 0.6, 1.0], abs=1e-5)
@@ -99,19 +99,19 @@ def test_outputs_with_nan_are_magenta_and_counted(pictures):
 
 def test_a_click_on_a_picture_selects_its_image(fading):
     view = shown(fading)
-    mosaic = view.wall.mosaic
+    mosaic = view.pages.shown.mosaic
     box = mosaic.box(2 * 8 + 5)  # output of the sixth
-    view.wall.page.click(box.x + 1, box.y + 1)
+    view.pages.raster.click(box.x + 1, box.y + 1)
     assert fading.selection.image == 5
     for _ in range(3):
         view.control("next image").click()
     assert fading.selection.image == 8
-    assert view.wall.shown.images == (8, 9, 10)
+    assert view.pages.shown.images == (8, 9, 10)
 
 
 def test_a_click_on_the_drift_moves_the_clock(fading):
     view = shown(fading)
-    plot = view.wall.drift
+    plot = view.pages.drift.plot
     plot.click(int(plot.plot.to_pixel(0)), 20)
     assert fading.selection.checkpoint == 0
 
@@ -135,12 +135,12 @@ def test_a_run_that_keeps_few_checkpoints_has_its_outputs_shown(tmp_path, pictur
             recorder.step()
     run = Run(tmp_path)
     state = ModelState(model, images, checkpoints=run.checkpoints)
-    page = shown(state, run=run).wall.shown
-    assert len(page.steps) > len(state.steps)
-    expected = [0.2 + 0.8 * step / 30 for step in page.steps]
-    assert [each.chroma for each in page.drifts] == pytest.approx(expected, abs=1e-4)
-    assert page.strip_steps == page.steps
-    assert page.place == len(page.steps) - 1
+    page = shown(state, run=run).pages.shown
+    assert len(page.drift.steps) > len(state.steps)
+    expected = [0.2 + 0.8 * step / 30 for step in page.drift.steps]
+    assert [each.chroma for each in page.drift.drifts] == pytest.approx(expected, abs=1e-4)
+    assert page.strip_steps == page.drift.steps
+    assert page.drift.place == len(page.drift.steps) - 1
     state.close()
 
 
@@ -153,7 +153,7 @@ def test_outputs_of_other_images_are_not_taken_for_the_states(tmp_path, pictures
     state = ModelState(model, ImageSet(pictures), checkpoints=run.checkpoints)
     view = shown(state, run=run)
     assert "THE RUN WATCHED OTHER IMAGES" in view.caption
-    assert view.wall.shown.strip_steps == ()
+    assert view.pages.shown.strip_steps == ()
     state.close()
 
 
@@ -161,7 +161,7 @@ def test_what_was_drawn_over_the_image_is_what_goes_in(fading):
     drawn = torch.full((3, 4, 4), 0.2)
     fading.select(drawing=drawn)
     view = shown(fading)
-    view_of_input = view.wall.shown.selected[0]
+    view_of_input = view.pages.shown.selected[0]
     middle = view_of_input[len(view_of_input) // 2, len(view_of_input) // 2]
     assert middle.tolist() == [51, 51, 51, 255]
     assert "image 0, painted over" in view.caption
@@ -185,10 +185,10 @@ def classifying(labels):
 def test_wrong_answers_come_first_and_of_each_kind_the_most_certain():
     state = classifying([1, 1, 2, None])
     view = shown(state)
-    assert view.wall.thumbnails.images == (1, 3, 0, 2)
+    assert view.pages.thumbnails.images == (1, 3, 0, 2)
     assert "1 of 3 labelled images answered wrong" in view.caption
-    box = view.wall.thumbnails.box_of(1)
-    view.wall.thumbnails.point_at(box.x + 1, box.y + 1)
+    box = view.pages.thumbnails.box_of(1)
+    view.pages.thumbnails.point_at(box.x + 1, box.y + 1)
     assert "image 1 · is class 1 · answered class 0, 99.8%" in view.pointed
     view.control("next image").click()
     assert state.selection.image == 2  # after image 0, which was selected
@@ -199,7 +199,7 @@ def test_without_labels_no_answer_is_called_wrong():
     state = classifying(None)
     view = shown(state)
     assert "no image has a label" in view.caption
-    assert view.wall.thumbnails.images == (0, 1, 2, 3)
+    assert view.pages.thumbnails.images == (0, 1, 2, 3)
     state.close()
 
 

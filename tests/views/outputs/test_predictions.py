@@ -6,7 +6,7 @@ from convviz_widgets.checkpoints import CheckpointSeries
 from convviz_widgets.images import ImageSet
 from convviz_widgets.state import ModelState
 from convviz_widgets.views import Predictions
-from convviz_widgets.views.outputs.ribbons import Ribbons, chosen_classes
+from convviz_widgets.views.outputs.predictions import Ribbons, chosen_classes
 
 PATIENCE = 60
 

@@ -12,7 +12,7 @@ from convviz_widgets.state import ModelState
 from convviz_widgets.sweeps import Lifecycle, sweep
 from convviz_widgets.tensors import BACKGROUND, HATCH_DARK, HATCH_LIGHT
 from convviz_widgets.views import DeadFilters
-from convviz_widgets.views.units.firing_survey import (
+from convviz_widgets.views.units.firing_picture import (
     BORN,
     COLOURS,
     DEAD,

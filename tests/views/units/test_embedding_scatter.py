@@ -12,7 +12,7 @@ from torch import nn
 
 import convviz_widgets as cvw
 from convviz_widgets.errors import InputError
-from convviz_widgets.views.units.embedding_plot import look_of, rows_by_look
+from convviz_widgets.views.units.embedding_plot import marker_of, rows_by_marker
 
 PATIENCE = 60
 
@@ -77,11 +77,11 @@ def test_a_mirrored_checkpoint_does_not_move_the_points_while_the_clock_does(sta
 
 def test_points_of_a_class_look_alike_and_those_without_are_grey(state):
     view = shown(state)
-    rows = rows_by_look(picture(view).found.labels)
-    assert rows[look_of(0)].tolist() == [0, 1]
-    assert rows[look_of(1)].tolist() == [2, 3, 4]
-    assert rows[look_of(-1)].tolist() == [5]
-    assert len({look_of(label) for label in range(28)}) == 28
+    rows = rows_by_marker(picture(view).found.labels)
+    assert rows[marker_of(0)].tolist() == [0, 1]
+    assert rows[marker_of(1)].tolist() == [2, 3, 4]
+    assert rows[marker_of(-1)].tolist() == [5]
+    assert len({marker_of(label) for label in range(28)}) == 28
     assert "&lt;b&gt;right&lt;/b&gt; (3)" in view.legend.value
     assert "no label (1)" in view.legend.value
 
@@ -131,9 +131,9 @@ def test_a_group_is_chosen_without_a_pointer(state):
 def test_the_image_under_the_pointer_is_shown_until_it_leaves(state):
     view = shown(state)
     view.plot.overlay.point_at(*pixel_of(view, 2).astype(int))
-    assert "image 2, under the pointer: &lt;b&gt;right&lt;/b&gt;" in view.portrait.words
+    assert "image 2, under the pointer: &lt;b&gt;right&lt;/b&gt;" in view.preview.words
     view.plot.overlay.leave()
-    assert "image 0, selected: left" in view.portrait.words
+    assert "image 0, selected: left" in view.preview.words
 
 
 def test_t_sne_says_what_it_cannot_say(state):
@@ -187,7 +187,7 @@ def test_an_image_that_is_not_drawn_is_said_not_to_be(state):
     view = shown(state, images=3)
     assert picture(view).found.images == (0, 2, 4)
     assert "n = 3 images of 6, evenly drawn" in view.caption
-    assert "image 1 is not among the points" in view.portrait.words
+    assert "image 1 is not among the points" in view.preview.words
 
 
 def test_a_last_checkpoint_that_is_broken_is_passed_over():
@@ -217,7 +217,7 @@ def test_new_checkpoints_do_not_turn_the_plot():
 def test_a_set_without_labels_is_grey():
     state = state_of(labels=None)
     view = shown(state)
-    assert set(rows_by_look(picture(view).found.labels)) == {look_of(-1)}
+    assert set(rows_by_marker(picture(view).found.labels)) == {marker_of(-1)}
     state.close()
 
 
@@ -233,7 +233,7 @@ def test_points_are_painted_where_they_are_pointed_at_and_the_chosen_stand_out(s
     drawn = np.asarray(Image.open(BytesIO(view.plot.png)))
     for image, label in enumerate([0, 0, 1, 1, 1, -1]):
         x, y = pixel_of(view, image).astype(int)
-        assert drawn[y, x, :3].tolist() == list(bytes.fromhex(look_of(label)[0][1:]))
+        assert drawn[y, x, :3].tolist() == list(bytes.fromhex(marker_of(label)[0][1:]))
     view.chosen = [2]
     drawn = np.asarray(Image.open(BytesIO(view.plot.png)))
     opacities = [drawn[y, x, 3] for x, y in view.plot.places.astype(int)]

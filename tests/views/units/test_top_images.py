@@ -17,7 +17,7 @@ from convviz_widgets.state import Direction, ModelState
 from convviz_widgets.sweeps import sweep
 from convviz_widgets.tensors import Limits
 from convviz_widgets.views import TopImages
-from convviz_widgets.views.units.top_picture import TILE, Window, painted, place
+from convviz_widgets.views.units.top_picture import TILE, Crop, paint_tiles, place
 from convviz_widgets.widgets import widget_tree
 
 PATIENCE = 60
@@ -66,10 +66,10 @@ def test_without_a_sweep_it_says_so_and_offers_one():
     view = TopImages(state)
     assert "step 0: not swept yet" in view.progress.words
     assert view.progress.offers == ("Sweep this step", "Sweep all 2 steps")
-    assert shown(view).slots == ()
+    assert shown(view).patches == ()
     view.control("Sweep this step").click()
     assert state.sweeps.wait(PATIENCE)
-    assert len(shown(view).slots) == 3
+    assert len(shown(view).patches) == 3
     assert "3 of 3 images swept" in view.progress.words
     assert [state.sweeps.at(index) is not None for index in (0, 1)] == [True, False]
     state.close()
@@ -77,11 +77,11 @@ def test_without_a_sweep_it_says_so_and_offers_one():
 
 def test_the_strongest_come_first_with_place_and_value():
     view = swept(state_of(follower(CENTRE)))
-    slots = shown(view).slots
-    assert [slot.image for slot in slots] == [1, 2, 0]
-    assert [slot.value for slot in slots] == [6, 4, 2]
-    assert {slot.position for slot in slots} == {(2, 6)}
-    box = slots[0].box
+    patches = shown(view).patches
+    assert [patch.image for patch in patches] == [1, 2, 0]
+    assert [patch.value for patch in patches] == [6, 4, 2]
+    assert {patch.position for patch in patches} == {(2, 6)}
+    box = patches[0].box
     assert (box.top, box.left, box.bottom, box.right) == (1, 5, 4, 8)
 
 
@@ -89,8 +89,8 @@ def test_the_reconstruction_is_the_filter_times_the_inputs_std():
     view = swept(state_of(follower(CENTRE)))
     expected = np.zeros((1, 9, 9), np.float32)
     expected[0, 2, 6] = 2 * 0.5
-    for slot in shown(view).slots:
-        np.testing.assert_array_equal(slot.map, expected)
+    for patch in shown(view).patches:
+        np.testing.assert_array_equal(patch.map, expected)
 
 
 def test_zero_is_mid_grey_and_the_pixel_is_white():
@@ -106,9 +106,9 @@ def test_patches_that_the_border_cuts_align():
     box = FieldBox(top=0, left=3, bottom=2, right=6, offset=(1, 0), size=(3, 3))
     picture = np.zeros((9, 9, 3), np.uint8)
     picture[0, 4] = 255  # the middle of the full field
-    window = Window.of(box)
-    canvas = painted([picture], [None], [window], [Limits(-1, 1, signed=True)])
-    assert window.enlarge == 29
+    crop = Crop.of(box)
+    canvas = paint_tiles([picture], [None], [crop], [Limits(-1, 1, signed=True)])
+    assert crop.enlarge == 29
     assert canvas[TILE // 2, TILE // 2].tolist() == [255, 255, 255, 255]
     assert canvas[10, TILE // 2, 3] == 0  # beyond the border
 
@@ -117,52 +117,52 @@ def test_a_dead_channel_says_so_with_n_and_bound():
     state = state_of(follower(CENTRE, NEVER), channel=1)
     view = swept(state)
     picture = shown(view)
-    assert picture.slots == ()
+    assert picture.patches == ()
     assert "dead at step 0: zero everywhere on all 3 images" in picture.labels[0].text
     assert "n = 3" in picture.caption
     assert "100.00%" in picture.caption
     state.select(channel=0)
-    assert len(shown(view).slots) == 3
+    assert len(shown(view).patches) == 3
     state.close()
 
 
 def test_images_in_which_the_channel_is_zero_are_no_ties_for_a_place():
     view = swept(state_of(follower(CENTRE), images=dots((0.0, 1.0, 0.0))))
     picture = shown(view)
-    assert [slot.image for slot in picture.slots] == [1]
+    assert [patch.image for patch in picture.patches] == [1]
     assert "fires on 1 only" in picture.caption
 
 
 def test_the_same_image_with_another_filter_is_a_new_pattern():
     state = state_of(follower(CENTRE), follower([2 * value for value in CENTRE]))
     view = swept(state)
-    assert [slot.change for slot in shown(view).slots] == [None] * 3
+    assert [patch.change for patch in shown(view).patches] == [None] * 3
     state.select(checkpoint=1)
-    assert [slot.change.similarity for slot in shown(view).slots] == [1] * 3
-    assert not any(slot.change.pattern for slot in shown(view).slots)
+    assert [patch.change.similarity for patch in shown(view).patches] == [1] * 3
+    assert not any(patch.change.pattern for patch in shown(view).patches)
     corner = [1, 1, 0, 0, 1, 0, 0, 0, 0]
     other = state_of(follower(CENTRE), follower(corner))
     view = swept(other)
     other.select(checkpoint=1)
-    for slot in shown(view).slots:  # of three equal weights one is in common
-        assert slot.change.similarity == pytest.approx(3**-0.5)
-        assert slot.change.pattern
+    for patch in shown(view).patches:  # of three equal weights one is in common
+        assert patch.change.similarity == pytest.approx(3**-0.5)
+        assert patch.change.pattern
     assert sum(label.text == "new pattern 0.58" for label in shown(view).labels) == 3
     for each in (state, other):
         each.close()
 
 
 @pytest.mark.parametrize("dot", [0.0, 1.0])
-def test_an_image_that_was_not_among_the_nine_is_a_new_picture_at_whatever_rank(dot):
+def test_an_image_that_was_not_among_the_top_is_a_new_picture_at_whatever_rank(dot):
     images = dots((3.0, dot))  # without its dot the second excites nothing at first
     images[1, 0, 5, 5] = -4
     flipped = [-1 * value for value in CENTRE]
     state = state_of(follower(CENTRE), follower(flipped), images=images)
     view = swept(state)
     state.select(checkpoint=1)
-    (slot,) = shown(view).slots
-    assert (slot.image, slot.value) == (1, 8)
-    assert slot.change.picture == (dot == 0.0)
+    (patch,) = shown(view).patches
+    assert (patch.image, patch.value) == (1, 8)
+    assert patch.change.picture == (dot == 0.0)
     state.close()
 
 
@@ -171,9 +171,9 @@ def test_at_a_step_that_is_not_swept_it_says_whose_images_these_are():
     view = swept(state, 0)
     state.select(checkpoint=1)
     picture = shown(view)
-    assert [slot.image for slot in picture.slots] == [1, 2, 0]
-    assert [slot.value for slot in picture.slots] == [0, 0, 0]
-    assert [slot.map for slot in picture.slots] == [None] * 3
+    assert [patch.image for patch in picture.patches] == [1, 2, 0]
+    assert [patch.value for patch in picture.patches] == [0, 0, 0]
+    assert [patch.map for patch in picture.patches] == [None] * 3
     assert "STEP 10 IS NOT SWEPT" in picture.caption
     assert any("nothing to" in label.text for label in picture.labels)
     assert "Sweep this step" in view.control_names
@@ -238,13 +238,13 @@ def test_a_direction_takes_the_channels_place():
     picture = shown(view)
     assert "RANDOM DIRECTION 1, not a channel" in picture.caption
     hits = state.sweeps.at(0, Direction("1", 1)).top("1", 0)
-    assert [(slot.image, slot.position) for slot in picture.slots] == [
+    assert [(patch.image, patch.position) for patch in picture.patches] == [
         (hit.image, hit.position) for hit in hits
     ]
-    assert [slot.value for slot in picture.slots] == pytest.approx([hit.value for hit in hits])
+    assert [patch.value for patch in picture.patches] == pytest.approx([hit.value for hit in hits])
     view.control("a random direction, seed").value = False
     assert state.direction is None
-    assert [slot.value for slot in shown(view).slots] == [6, 4, 2]
+    assert [patch.value for patch in shown(view).patches] == [6, 4, 2]
     state.close()
 
 
@@ -253,7 +253,7 @@ def test_a_sweep_of_another_model_is_refused():
     with pytest.raises(InputError, match="does not belong to this state"):
         TopImages(state, sweep=sweep(follower(CORNER), dots(), progress=False))
     given = sweep(follower(CENTRE), dots(), progress=False)
-    assert len(shown(TopImages(state, sweep=given)).slots) == 3
+    assert len(shown(TopImages(state, sweep=given)).patches) == 3
     state.close()
 
 
@@ -274,15 +274,15 @@ def test_a_file_with_a_hostile_name_is_text():
 )
 def test_keys_leave_the_tiles_for_the_control_beside_them(key, shift, reached):
     view, focused = swept(state_of(follower(CENTRE))), []
-    for name, control in {"last": "Select", "next": "previous of the nine"}.items():
+    for name, control in {"last": "Select", "next": "previous top image"}.items():
         view.control(control).focus = lambda name=name: focused.append(name)
     view.overlay.press(key, shift=shift)
     assert focused == [reached]
 
 
-def test_buttons_step_through_the_nine():
+def test_buttons_step_through_the_top_images():
     view = swept(state_of(follower(CENTRE)))  # strongest first: images 1, 2, 0
-    previous, following = map(view.control, ("previous of the nine", "next of the nine"))
+    previous, following = map(view.control, ("previous top image", "next top image"))
     view.state.select(image=1)
     selected = []
     for button in (following, following, following, previous):

@@ -1,0 +1,97 @@
+"""The rule for losses, gradients, weights and outputs that are NaN or infinite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from convviz_widgets.diagnosis.evidence import Evidence, Metric, TensorFacts, layer_of
+from convviz_widgets.diagnosis.finding import ERROR, Finding
+from convviz_widgets.diagnosis.rule import CHECKPOINTS, LOSS, rule
+from convviz_widgets.diagnosis.rules.code import call, curve_code, tensor_code
+
+
+def _of_curves_and_tensors(
+    e: Evidence,
+) -> tuple[Metric | None, Mapping[str, Metric], Sequence[TensorFacts]] | None:
+    given = e.curves.loss, e.curves.gradient_norms, e.tensors
+    return given if any(given) else None
+
+
+@rule(
+    "non-finite",
+    place=10,
+    needs=f"{LOSS}, or {CHECKPOINTS}",
+    takes=_of_curves_and_tensors,
+    hides=("stuck-output",),
+)
+def non_finite(
+    loss: Metric | None,
+    gradient_norms: Mapping[str, Metric] | None = None,
+    tensors: Sequence[TensorFacts] = (),
+) -> list[Finding]:
+    """Find the first step at which something is NaN or infinite, and the first layer.
+
+    Parameters
+    ----------
+    loss
+        Of the training data.
+    gradient_norms
+        By parameter, in the order of the layers.
+    tensors
+        Weights and outputs at each checkpoint, in the order of the layers.
+    """
+    norms = gradient_norms or {}
+    broken = [
+        _NonFinite(_first(curve), f"the gradient of {name}", layer_of(name))
+        for name, curve in norms.items()
+        if not np.isfinite(curve.values).all()
+    ]
+    broken += [
+        _NonFinite(each.step, f"{each.layer} ({each.what})", each.layer, each)
+        for each in tensors
+        if each.non_finite
+    ]
+    of_layers = min(broken, key=lambda each: each.step, default=None)
+    if loss is not None and not np.isfinite(loss.values).all():
+        broken.append(_NonFinite(_first(loss), loss.name, ""))
+    if not broken:
+        return []
+    first = min(broken, key=lambda each: each.step)
+    layer = of_layers.layer if of_layers else None
+    where = f"the first layer: {layer}" if layer else "no layer was recorded"
+    return [
+        Finding(
+            "non-finite",
+            ERROR,
+            f"{first.what} is not finite at step {first.step:,}; {where}",
+            layer=layer,
+            step=first.step,
+            value=float(first.step),
+            n=len(tensors) + len(norms) + (loss is not None),
+            code=_non_finite_code(first),
+        )
+    ]
+
+
+class _NonFinite(NamedTuple):
+    """Where something is first seen that is no number."""
+
+    step: int
+    what: str
+    layer: str
+    facts: TensorFacts | None = None
+    """None for a curve."""
+
+
+def _non_finite_code(first: _NonFinite) -> str:
+    if first.facts is not None:
+        return tensor_code(first.facts, "non_finite(None, {}, [facts])[0].value", non_finite)
+    again = call(non_finite, "curves.loss", "curves.gradient_norms")
+    return curve_code(first.step, again, non_finite)
+
+
+def _first(curve: Metric) -> int:
+    return int(curve.steps[~np.isfinite(curve.values)][0])

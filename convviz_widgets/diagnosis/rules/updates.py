@@ -1,0 +1,154 @@
+"""The rule for updates: weights that move too much in a step, or not at all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from convviz_widgets.diagnosis.evidence import Evidence, Metric, layer_of
+from convviz_widgets.diagnosis.finding import WARNING, Finding
+from convviz_widgets.diagnosis.rule import rule
+from convviz_widgets.diagnosis.rules.code import call, code, curve_code
+from convviz_widgets.diagnosis.run_curves import run_curves
+from convviz_widgets.measure import relative_change
+
+TYPICAL = "typical 1e-3 to 2e-2"
+"""What ‖ΔW‖/‖W‖ of a step is like; 1e-3 is CS231n's rule of thumb ("Neural Networks 3")."""
+
+BETWEEN_CHECKPOINTS = (
+    " (measured between neighbouring checkpoints and divided by the steps between them: a single "
+    "step moves at least so much on average)"
+)
+
+
+def _of_updates(e: Evidence) -> tuple[Mapping[str, Metric], Metric | None, bool] | None:
+    recorded = e.curves.update_ratios
+    ratios = recorded or e.checkpoint_ratios
+    return (ratios, e.curves.learning_rate, not recorded) if ratios else None
+
+
+@rule(
+    "update-ratio",
+    place=150,
+    needs="a run with update ratios, or two checkpoints",
+    takes=_of_updates,
+)
+def update_ratio(
+    ratios: Mapping[str, Metric],
+    learning_rate: Metric | None = None,
+    between_checkpoints: bool = False,
+    *,
+    high: float = 0.1,
+    low: float = 1e-6,
+    times: int = 2,
+    share: float = 0.025,
+) -> list[Finding]:
+    """Find weights that move too much in a step, or not at all.
+
+    Too high where ‖ΔW‖/‖W‖ is above ``high`` at ``times`` recorded steps, and at ``share`` of those
+    so far; too low where its median over the run is below ``low``, the tail in which the learning
+    rate has decayed to below a hundredth of its largest left out (the second half, where it is
+    unknown).
+
+    Parameters
+    ----------
+    ratios
+        By weight, of at least two dimensions.
+    learning_rate
+        Of the same run.
+    between_checkpoints
+        The ratios are of neighbouring checkpoints, divided by the steps between them: what a step
+        moves at least. The findings are marked so.
+    """
+    limits = {"high": high, "low": low, "times": times, "share": share}
+    found = []
+    for name, ratio in ratios.items():
+        curve = ratio.finite
+        above = np.cumsum(curve.values > high)
+        counts = np.arange(1, len(curve) + 1)
+        fires = np.flatnonzero((above >= times) & (above >= share * counts))
+        undecayed = _before_the_tail(curve, learning_rate)
+        median = float(np.median(undecayed.values)) if len(undecayed) else math.nan
+        if fires.size:
+            finding = _too_high(name, curve, int(fires[0]), high)
+        elif median < low:
+            finding = _too_low(name, undecayed, median, low)
+        else:
+            continue
+        if between_checkpoints:
+            message = finding.message + BETWEEN_CHECKPOINTS
+            again = _checkpoint_code(name, len(ratio), learning_rate, limits)
+            found.append(replace(finding, layer=name, message=message, code=again))
+        else:
+            again = _recorded_code(name, ratio, learning_rate, limits)
+            found.append(replace(finding, layer=layer_of(name), code=again))
+    return found
+
+
+def _too_high(name: str, curve: Metric, first: int, high: float) -> Finding:
+    above = int((curve.values > high).sum())
+    return Finding(
+        "update-ratio",
+        WARNING,
+        f"{name} moves by more than {high:g} of itself a step at {above:,} of {len(curve):,} "
+        f"points (up to {curve.values.max():.2g}; {TYPICAL}): steps too large",
+        step=int(curve.steps[first]),
+        value=float(curve.values.max()),
+        threshold=high,
+        n=len(curve),
+    )
+
+
+def _too_low(name: str, curve: Metric, median: float, low: float) -> Finding:
+    return Finding(
+        "update-ratio",
+        WARNING,
+        f"{name} moves by {median:.1e} of itself a step (median; threshold {low:g}, {TYPICAL}): "
+        "it is frozen, gets no gradient, or the learning rate is too low: cannot tell",
+        step=int(curve.steps[-1]),
+        value=median,
+        threshold=low,
+        n=len(curve),
+    )
+
+
+def _recorded_code(
+    name: str, ratio: Metric, rate: Metric | None, limits: Mapping[str, float]
+) -> str:
+    last = max(int(each.steps[-1]) for each in (ratio, rate) if each)
+    of = f"{{{name!r}: curves.update_ratios[{name!r}]}}"
+    return curve_code(last, call(update_ratio, of, "curves.learning_rate", **limits), update_ratio)
+
+
+def _checkpoint_code(
+    layer: str, pairs: int, rate: Metric | None, limits: Mapping[str, float]
+) -> str:
+    schedule = f"run_curves(run.metrics).until({rate.steps[-1]}).learning_rate" if rate else "None"
+    again = call(update_ratio, f"{{{layer!r}: ratios}}", schedule, "True", **limits)
+    return code(
+        Metric,
+        relative_change,
+        update_ratio,
+        *([run_curves] if rate else []),
+        text=f"""weights = []
+for checkpoint in range({pairs} + 1):
+    state.select(checkpoint=checkpoint)
+    weights.append(state.weight({layer!r}))
+moved = [relative_change(*pair) for pair in zip(weights, weights[1:])]
+ratios = Metric.of_updates({layer!r}, state.steps[: {pairs} + 1], moved)
+value = {again}[0].value""",
+    )
+
+
+def _before_the_tail(curve: Metric, rate: Metric | None) -> Metric:
+    """Return the points before the learning rate has decayed to a hundredth of its largest."""
+    if rate is None or not len(rate.finite):
+        half = -(-len(curve) // 2)
+        return Metric(curve.name, curve.steps[:half], curve.values[:half])
+    known = rate.finite
+    place = np.clip(np.searchsorted(known.steps, curve.steps, side="right") - 1, 0, None)
+    kept = known.values[place] >= 0.01 * known.values.max()
+    return Metric(curve.name, curve.steps[kept], curve.values[kept])

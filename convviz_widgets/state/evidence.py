@@ -1,0 +1,388 @@
+"""Evidence of a diagnosis: gathered from data, from a state, a run and a sweep, and judged."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from torch.utils.data import DataLoader
+
+from convviz_widgets.diagnosis import (
+    AnswersAt,
+    Evidence,
+    FiltersAt,
+    Finding,
+    Firing,
+    GradientDepth,
+    Metric,
+    Report,
+    RunCurves,
+    TensorFacts,
+    examine,
+    run_curves,
+)
+from convviz_widgets.errors import in_one_line
+from convviz_widgets.images import (
+    Duplicates,
+    ImageSet,
+    InputStatistics,
+    Leak,
+    input_statistics,
+    loader_batches,
+    sample_digests,
+)
+from convviz_widgets.images.duplicates import Compared, Comparing, comparing
+from convviz_widgets.measure import (
+    BIASES,
+    OUTPUT_GRADIENTS,
+    PRE_ACTIVATIONS,
+    WEIGHTS,
+    Measurement,
+)
+from convviz_widgets.probe import can_die
+from convviz_widgets.record import Run
+from convviz_widgets.state.background import Stopped
+from convviz_widgets.state.measurements import (
+    ACTIVATIONS,
+    FILTERS,
+    GRADIENTS,
+    IMAGE_SET,
+    PARAMETERS,
+    UPDATES,
+)
+from convviz_widgets.state.model_state import ModelState
+from convviz_widgets.state.timeline import at_or_before
+from convviz_widgets.sweeps import SweepResult
+from convviz_widgets.tensors import Distribution
+from convviz_widgets.tensors.filter_quality import has_full_power
+
+
+class Judge:
+    """Has the rules judge what is known by now; nothing is measured here.
+
+    Parameters
+    ----------
+    data
+        What has been found in the data so far.
+    state, run, sweep, validation
+        As `diagnose` takes them.
+    """
+
+    def __init__(
+        self,
+        data: DataEvidence,
+        state: ModelState | None = None,
+        run: Run | None = None,
+        sweep: SweepResult | None = None,
+        validation: Any = None,
+    ) -> None:
+        self._data, self._state = data, state
+        self._run, self._sweep, self._validation = run, sweep, validation
+        self._of_state = None if state is None else StateEvidence(state)
+
+    def report(self) -> Report:
+        """Return what the rules say, with the place of each finding in the state."""
+        report = examine(self.evidence())
+        return replace(report, findings=tuple(self._placed(each) for each in report.findings))
+
+    def evidence(self) -> Evidence:
+        """Return everything that is known by now."""
+        data, state, sweep = self._data, self._of_state, self._sweep
+        last = 0 if self._state is None else self._state.steps[-1]
+        known = hasattr(self._validation, "__len__")
+        found = Evidence(
+            curves=RunCurves() if self._run is None else run_curves(self._run.metrics),
+            validation_images=len(self._validation) if known else None,
+            firing=() if sweep is None else firing_of(sweep, last),
+            inputs=data.inputs,
+            states_preprocessing=data.states_preprocessing,
+            duplicates=data.duplicates,
+            leak=data.leak,
+            batches=data.batches,
+        )
+        return found if state is None else state.added_to(found)
+
+    def _placed(self, finding: Finding) -> Finding:
+        """Return the finding with what leads to its evidence in this state, and its code whole."""
+        code = self._data.introduction(finding.code) + finding.code
+        select = {} if self._state is None else place_in(self._state, finding)
+        return replace(finding, select=select, code=code)
+
+
+def place_in(state: ModelState, finding: Finding) -> dict[str, Any]:
+    """Return what to select in a state to see a finding, as far as the state has it."""
+    select: dict[str, Any] = {}
+    if finding.step is not None:
+        select["checkpoint"] = at_or_before(state.steps, finding.step)
+    if finding.layer in {info.name for info in state.layers}:
+        select["layer"] = finding.layer
+        if "channel" in finding.select:
+            select["channel"] = finding.select["channel"]
+    if finding.select.get("image", len(state.image_set)) < len(state.image_set):
+        select["image"] = finding.select["image"]
+    return select
+
+
+# -- from a state --------------------------------------------------------------------------------
+
+
+class StateEvidence:
+    """Reads what has been measured of a state; nothing is measured here."""
+
+    def __init__(self, state: ModelState) -> None:
+        self.state = state
+        self._shapes = {info.name: info.weight_shape or () for info in state.layers}
+        self._can_die = {info.name for info in state.layers if can_die(info)}
+
+    def added_to(self, found: Evidence) -> Evidence:
+        """Return evidence with what has been measured of the state beside it."""
+        tensors = self.tensors()
+        return replace(
+            found,
+            classes=self.state.classes,
+            firing=with_most_images([*self.firing(), *found.firing]),
+            gradients=self.gradients(),
+            tensors=tensors,
+            weights=tuple(each for each in tensors if self.is_matrix(each)),
+            biases=tuple(each for each in tensors if each.what == BIASES),
+            pre_activations=tuple(each for each in tensors if each.what == PRE_ACTIVATIONS),
+            filters=self.filters(),
+            checkpoint_ratios=self.checkpoint_ratios(),
+            answers=self.answers(),
+        )
+
+    def firing(self) -> tuple[Firing, ...]:
+        """Return the counts with the most images, by layer and step."""
+        found = [
+            Firing(layer, step, fired, each.images)
+            for part in (ACTIVATIONS, IMAGE_SET)
+            for step, each in self._measured(part)
+            for layer, fired in each.fired.items()
+            if layer in self._can_die
+        ]
+        for step, result in zip(self.state.steps, self.state.sweeps.all(), strict=False):
+            found += () if result is None else firing_of(result, step)
+        return with_most_images(found)
+
+    def gradients(self) -> tuple[GradientDepth, ...]:
+        """Return the norms over depth, at every checkpoint, of the layers with matrices."""
+        return tuple(
+            GradientDepth.of(step, self._by_depth(each), each.images)
+            for step, each in self._measured(GRADIENTS)
+        )
+
+    def tensors(self) -> tuple[TensorFacts, ...]:
+        """Return the facts of every weight, bias, output and pre-activation."""
+        return tuple(
+            TensorFacts.of(layer, what, step, counted)
+            for part in (PARAMETERS, ACTIVATIONS)
+            for step, each in self._measured(part)
+            for (layer, what), counted in each.distributions.items()
+        )
+
+    def is_matrix(self, facts: TensorFacts) -> bool:
+        """Tell whether they are of a weight of at least two dimensions."""
+        return facts.what == WEIGHTS and len(self._shapes[facts.layer]) >= 2
+
+    def checkpoint_ratios(self) -> dict[str, Metric]:
+        """Return by layer how far weights have moved between checkpoints, a step."""
+        measured = self.state.history.all(UPDATES)
+        steps = self.state.steps[: len(measured)]
+        ratios = [{} if each is None else each.update_ratios for each in measured[1 : len(steps)]]
+        curves = {
+            layer: Metric.of_updates(layer, steps, [each.get(layer, np.nan) for each in ratios])
+            for layer in self._shapes
+        }
+        return {layer: curve for layer, curve in curves.items() if len(curve.finite)}
+
+    def filters(self) -> tuple[FiltersAt, ...]:
+        """Return how noisy the filters are, where that has been measured."""
+        found = {
+            (layer, step): FiltersAt(layer, step, facts)
+            for part in (FILTERS, IMAGE_SET)
+            for step, each in self._measured(part)
+            for layer, facts in each.filters.items()
+            if has_full_power(self._shapes[layer])
+        }
+        return tuple(sorted(found.values(), key=lambda each: each.step))
+
+    def answers(self) -> tuple[AnswersAt, ...]:
+        """Return what the model answers, where that has been measured."""
+        return tuple(
+            AnswersAt(step, each.answers)
+            for step, each in self._measured(IMAGE_SET)
+            if each.answers is not None
+        )
+
+    def _measured(self, part: str) -> Iterator[tuple[int, Measurement]]:
+        measured = self.state.history.all(part)
+        for step, found in zip(self.state.steps, measured, strict=False):
+            if found is not None:
+                yield step, found
+
+    def _by_depth(self, found: Measurement) -> dict[str, Distribution]:
+        return {
+            layer: found.distributions[layer, OUTPUT_GRADIENTS]
+            for layer, shape in self._shapes.items()
+            if len(shape) >= 2 and (layer, OUTPUT_GRADIENTS) in found.distributions
+        }
+
+
+def firing_of(result: SweepResult, step: int) -> tuple[Firing, ...]:
+    """Return the counts of a sweep: of each of its checkpoints, or of that of ``step``."""
+    parts = [result.at(i) for i in range(len(result.steps))] if result.series else [result]
+    return tuple(
+        Firing(layer.name, (part.steps or (step,))[0], part.fired(layer).numpy(), part.count)
+        for part in parts
+        for layer in filter(can_die, part.layers)
+    )
+
+
+def with_most_images(found: Sequence[Firing]) -> tuple[Firing, ...]:
+    """Return one count for each layer and step: of two, the one over more images."""
+    best: dict[tuple[str, int], Firing] = {}
+    for each in found:
+        known = best.get((each.layer, each.step))
+        if known is None or known.images < each.images:
+            best[each.layer, each.step] = each
+    return tuple(sorted(best.values(), key=lambda each: each.step))
+
+
+# -- from the data -------------------------------------------------------------------------------
+
+BATCHES = 200
+"""Batches of a loader that are compared at most."""
+
+VALUES = 2**26
+"""Values of batches that are held at once, at most; of large images fewer batches are compared."""
+
+
+class DataEvidence:
+    """Looks at what a diagnosis was given beside the model.
+
+    Parameters
+    ----------
+    seen
+        The images of the state, None without one.
+    images, validation, loader
+        As `diagnose` takes them.
+    pause
+        Called before an image or a batch is read; what it raises ends the look, which begins anew.
+    """
+
+    def __init__(
+        self,
+        seen: ImageSet | None,
+        images: Any,
+        validation: Any,
+        loader: Any,
+        pause: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._seen, self._images = seen, images
+        self._validation, self._loader = validation, loader
+        self.inputs: InputStatistics | None = None
+        self.states_preprocessing = False
+        self.duplicates: Duplicates | None = None
+        self.leak: Leak | None = None
+        self.batches: tuple[tuple[bytes, ...], ...] = ()
+        self.problems: tuple[str, ...] = ()
+        """One line for each look that failed."""
+        self.done, self.total = 0, 3
+        """Looks: at the inputs, at the samples, at the batches."""
+        self._pause = pause
+        self._left = [self._look_at_inputs, self._compare, self._look_at_batches]
+        self._under_way: Iterator[None] | None = None
+
+    def go_on(self) -> bool:
+        """Do a little more; return whether anything is left. Not by two threads at once."""
+        if not self._left:
+            return False
+        try:
+            self._under_way = self._under_way or self._left[0]()
+            next(self._under_way)
+        except Stopped:
+            self._under_way = None
+            raise
+        except StopIteration:
+            self._end_look()
+        except Exception as error:  # whatever a data set or a loader may raise
+            self.problems = (*self.problems, in_one_line(error))
+            self._end_look()
+        return bool(self._left)
+
+    def _end_look(self) -> None:
+        self._left.pop(0)
+        self._under_way = None
+        self.done += 1
+
+    @property
+    def training(self) -> tuple[str, Any]:
+        """The training samples, and the words that stand for them in code."""
+        if self._images is not None:
+            return "images", self._images
+        if isinstance(self._loader, DataLoader) and hasattr(self._loader.dataset, "__getitem__"):
+            return "loader.dataset", self._loader.dataset
+        return "state.image_set", self._seen
+
+    def introduction(self, code: str) -> str:
+        """Return the lines that name for some code what was not given by name."""
+        lines = []
+        if self._images is None and re.search(r"(?<![.\w])images\b", code):
+            lines.append("images = state.image_set")
+        if re.search(r"\btraining\b", code) and "find_" in code:
+            lines.append(f"training = {self.training[0]}")
+        return "".join(f"{line}\n" for line in lines)
+
+    def _look_at_inputs(self) -> Iterator[None]:
+        images = self._images if self._images is not None else self._seen
+        if images is None:
+            return
+        yield
+        images = images if isinstance(images, ImageSet) else ImageSet(images)
+        self.inputs = input_statistics(images, between=self._pause)
+        self.states_preprocessing = images.states_preprocessing
+
+    def _compare(self) -> Iterator[None]:
+        name, training = self.training
+        validation = self._validation
+        if training is None:
+            return
+        sets = [training] if validation is None else [training, validation]
+        compared = yield from _each(comparing(*sets))
+        self.duplicates = compared.duplicates()
+        if validation is not None and training is not validation:
+            leak = compared.leak()
+            of_state = name == "state.image_set"  # which may well be the validation images
+            self.leak = None if of_state and leak.counts[0] <= _shared(leak) else leak
+
+    def _look_at_batches(self) -> Iterator[None]:
+        loader = self._loader
+        if loader is None:
+            return
+        yield
+        first = loader_batches(loader, 1).batches
+        values = max((each.images.numel() for each in first), default=1)
+        count = max(2, min(BATCHES, VALUES // max(1, values)))
+        yield
+        found = loader_batches(loader, count, between=self._pause)
+        self.batches = tuple(tuple(sample_digests(each.images)) for each in found.batches)
+        if found.failures:
+            self.problems = (*self.problems, next(iter(found.failures.values())))
+
+
+def _each(steps: Comparing) -> Generator[None, None, Compared]:
+    """Go through a generator without what it yields; return what it returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+        yield
+
+
+def _shared(leak: Leak) -> int:
+    """Return how many samples of the first set are in the second."""
+    return sum(len(first) for first, _ in leak.groups)

@@ -1,0 +1,246 @@
+"""A confusion matrix on the screen: a cell for each pair of classes, between their names."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from ipywidgets import HTML, DOMWidget, Layout, VBox
+from ipywidgets import Box as Row
+from PIL import Image, ImageDraw, ImageFont
+
+from convviz_widgets.measure.confusion import Cell
+from convviz_widgets.tensors import (
+    BACKGROUND,
+    SEQUENTIAL,
+    Box,
+    Limits,
+    normalize,
+    palette,
+    palette_png,
+    quantize,
+    rgb_png,
+)
+from convviz_widgets.tensors.mosaic import reduce_blocks
+from convviz_widgets.widgets.raster import Hold, Raster
+
+SIDE = 300
+"""Pixels of the square, at most."""
+
+ROOMY = 18
+"""Pixels of a cell from which on its count is written into it."""
+
+LINED = 5
+"""Pixels of a cell from which on a line is left free beside it."""
+
+LEGIBLE = 12
+"""Pixels of a cell from which on a name fits beside it."""
+
+LABELS = 84
+"""Pixels beside the square for the names of the true classes."""
+
+ABOVE = 74
+"""Pixels above it for those of the answers."""
+
+STYLE = (
+    "position:absolute;font-size:11px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;"
+    "color:var(--jp-ui-font-color1,#222)"
+)
+
+
+@dataclass(frozen=True)
+class CellGrid:
+    """Where the cells of K × K classes lie.
+
+    A cell is a square of `enlarge` pixels, or a pixel stands for a block of `reduce` × `reduce`.
+    """
+
+    classes: int
+
+    @property
+    def enlarge(self) -> int:
+        """Pixels of a cell."""
+        return max(1, SIDE // max(1, self.classes))
+
+    @property
+    def reduce(self) -> int:
+        """Classes that one pixel stands for, in both directions."""
+        return max(1, -(-self.classes // SIDE))
+
+    @property
+    def count(self) -> int:
+        """Cells in a row."""
+        return -(-self.classes // self.reduce)
+
+    @property
+    def size(self) -> int:
+        """Pixels of the square."""
+        return self.count * self.enlarge
+
+    def cell_at(self, x: int, y: int) -> Cell | None:
+        """Return the cell at a pixel."""
+        row, column = y // self.enlarge, x // self.enlarge
+        inside = 0 <= row < self.count and 0 <= column < self.count
+        return self.cell(row, column) if inside else None
+
+    def cell(self, row: int, column: int) -> Cell:
+        """Return the classes that a cell of the square stands for."""
+        return self._classes(row), self._classes(column)
+
+    def cell_of(self, truth: int, answer: int) -> Cell:
+        """Return the cell in which images of a class that get an answer are counted."""
+        return self.cell(truth // self.reduce, answer // self.reduce)
+
+    def beside(self, cell: Cell, dx: int, dy: int) -> Cell | None:
+        """Return the cell so many columns and rows on, if there is one."""
+        row, column = self.place(cell)
+        inside = 0 <= row + dy < self.count and 0 <= column + dx < self.count
+        return self.cell(row + dy, column + dx) if inside else None
+
+    def place(self, cell: Cell) -> tuple[int, int]:
+        """Return row and column of the square in which a cell begins."""
+        return cell[0].start // self.reduce, cell[1].start // self.reduce
+
+    def box(self, cell: Cell) -> Box:
+        """Return the rectangle of a cell, large enough to be seen."""
+        row, column = self.place(cell)
+        side = max(self.enlarge, 6)
+        shift = (side - self.enlarge) // 2
+        x, y = column * self.enlarge - shift, row * self.enlarge - shift
+        last = self.size - side
+        return Box(min(max(0, x), last), min(max(0, y), last), side, side)
+
+    def paint(self, values: np.ndarray, counts: np.ndarray, high: float) -> bytes:
+        """Return the picture of values (K, K) from 0 to ``high``; NaN is left transparent.
+
+        The counts are written into cells that have room for them.
+        """
+        shown = reduce_blocks(np.nan_to_num(values, nan=0.0)[None], self.reduce)  # (1, c, c)
+        slots = quantize(normalize(shown, Limits(0.0, high or 1.0, False)))[0]
+        known = reduce_blocks(np.isfinite(values)[None].astype(np.uint8), self.reduce)[0]
+        slots[known == 0] = BACKGROUND
+        pixels = slots.repeat(self.enlarge, axis=0).repeat(self.enlarge, axis=1)
+        if self.enlarge >= LINED:
+            pixels[self.enlarge - 1 :: self.enlarge] = BACKGROUND
+            pixels[:, self.enlarge - 1 :: self.enlarge] = BACKGROUND
+        colours = palette(SEQUENTIAL[0])
+        if self.enlarge < ROOMY:
+            return palette_png(pixels, colours)
+        return rgb_png(self._written(colours[pixels], counts))
+
+    def _written(self, pixels: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """Return the picture with a count in every cell that is not empty and has room."""
+        picture = Image.fromarray(pixels)
+        draw = ImageDraw.Draw(picture)
+        for row, column in np.argwhere(counts):
+            text, middle = str(counts[row, column]), self.enlarge // 2
+            if _font().getlength(text) > self.enlarge - 3:
+                continue
+            x, y = column * self.enlarge + middle, row * self.enlarge + middle
+            red, green, blue, _ = pixels[row * self.enlarge, column * self.enlarge].tolist()
+            is_light = 0.3 * red + 0.6 * green + 0.1 * blue > 128
+            draw.text((x, y), text, "#000000" if is_light else "#ffffff", _font(), anchor="mm")
+        return np.asarray(picture)
+
+    def _classes(self, place: int) -> range:
+        start = place * self.reduce
+        return range(start, min(start + self.reduce, self.classes))
+
+
+@cache
+def _font() -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+    return ImageFont.load_default(size=10)
+
+
+class NamedMatrix:
+    """The picture of a confusion matrix, with the true classes beside it and the answers above.
+
+    Parameters
+    ----------
+    chosen
+        Called with the cell that is clicked, or led to by the arrow keys.
+    pointed
+        Called with the cell under the pointer, None for none.
+    before, hold
+        As for a `Raster`.
+
+    Attributes
+    ----------
+    raster, row_names, column_names : the picture, and the names beside and above it.
+    box : all of them, as they stand in the page.
+    """
+
+    def __init__(
+        self,
+        chosen: Callable[[Cell], Any],
+        pointed: Callable[[Cell | None], Any],
+        before: DOMWidget,
+        hold: Hold,
+    ) -> None:
+        self._chosen = chosen
+        self._grid = CellGrid(0)
+        self._cell: Cell | None = None
+        self.raster = Raster(SIDE, SIDE, before=before, hold=hold)
+        self.raster.on_click(lambda x, y: self._choose(self._grid.cell_at(x, y)))
+        self.raster.on_move(lambda x, y: pointed(self._grid.cell_at(x, y)), lambda: pointed(None))
+        self.raster.on_arrow(self._arrow)
+        self.column_names = HTML(layout=Layout(height=f"{ABOVE}px", flex="0 0 auto", margin="0"))
+        self.row_names = HTML(
+            layout=Layout(width=f"{LABELS}px", height=f"{SIDE}px", flex="0 0 auto", margin="0")
+        )
+        row = Row([self.row_names, self.raster], layout=still())
+        self.box = VBox([self.column_names, row], layout=still(width=f"{LABELS + SIDE}px"))
+
+    def show(self, grid: CellGrid, png: bytes, cell: Cell, names: Sequence[str]) -> None:
+        """Show a picture with one cell framed, and the names of all classes."""
+        self._grid, self._cell = grid, cell
+        self.raster.show(png, grid.size, grid.size, (grid.box(cell),))
+        self.column_names.value = names_above(names, grid)
+        self.row_names.value = names_beside(names, grid)
+
+    def _choose(self, cell: Cell | None) -> None:
+        if cell is not None:
+            self._chosen(cell)
+
+    def _arrow(self, dx: int, dy: int) -> None:
+        if self._cell is not None:
+            self._choose(self._grid.beside(self._cell, dx, dy))
+
+
+def still(**more: str) -> Layout:
+    """Return a layout of constant size; one for each box, which changes its own."""
+    return Layout(flex="0 0 auto", overflow="hidden", **more)
+
+
+def names_beside(names: Sequence[str], grid: CellGrid) -> str:
+    """Return the names of the rows as HTML, escaped; none where the cells are too small."""
+    names = names if grid.enlarge >= LEGIBLE else ()
+    side = grid.enlarge
+    lines = "".join(
+        f'<div style="{STYLE};top:{place * side}px;height:{side}px;line-height:{side}px;'
+        f'right:6px;width:{LABELS - 8}px;text-align:right">{html.escape(name)}</div>'
+        for place, name in enumerate(names)
+    )
+    return f'<div style="position:relative;width:{LABELS}px;height:{SIDE}px">{lines}</div>'
+
+
+def names_above(names: Sequence[str], grid: CellGrid) -> str:
+    """Return the names of the columns as HTML, upright, escaped, and what the axes mean."""
+    names = names if grid.enlarge >= LEGIBLE else ()
+    side = grid.enlarge
+    lines = "".join(
+        f'<div style="{STYLE};left:{LABELS + place * side}px;width:{side}px;line-height:{side}px;'
+        f'bottom:4px;height:{ABOVE - 8}px;writing-mode:vertical-rl;transform:rotate(180deg)">'
+        f"{html.escape(name)}</div>"
+        for place, name in enumerate(names)
+    )
+    corner = (
+        f'<div style="{STYLE};left:0;bottom:2px;width:{LABELS - 4}px;white-space:normal;'
+        f'line-height:14px">answered →<br>true class ↓</div>'
+    )
+    size = f"position:relative;width:{LABELS + SIDE}px;height:{ABOVE}px"
+    return f'<div style="{size}">{corner}{lines}</div>'

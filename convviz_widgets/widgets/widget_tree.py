@@ -1,0 +1,72 @@
+"""What lies below a widget: to find a control by its name, to close all of it, to be heard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ipywidgets import Widget
+
+SHARED = "_canvas_manager"
+"""The trait by which every canvas refers to the one manager that draws for all of them."""
+
+
+def widget_tree(root: Widget) -> Iterator[Widget]:
+    """Yield ``root`` and every widget that its traits refer to, each once."""
+    seen: set[int] = set()
+    pending = [root]
+    while pending:
+        widget = pending.pop()
+        if id(widget) in seen:
+            continue
+        seen.add(id(widget))
+        yield widget
+        for name in widget.keys:
+            if name == SHARED:
+                continue
+            pending.extend(_widgets(getattr(widget, name)))
+
+
+def _widgets(value: Any) -> Iterator[Widget]:
+    if isinstance(value, Widget):
+        yield value
+    elif isinstance(value, dict):
+        yield from (item for item in value.values() if isinstance(item, Widget))
+    elif isinstance(value, (list, tuple)):
+        yield from (item for item in value if isinstance(item, Widget))
+
+
+def close_tree(root: Widget) -> None:
+    """Close a widget with all of its own: closing a box alone leaves its children registered."""
+    for widget in list(widget_tree(root)):
+        Widget.close(widget)
+
+
+def listen(root: Widget) -> None:
+    """Let every control below ``root`` be heard while a cell runs.
+
+    The kernel routes a widget's messages to the shell that last sent on its comm, so that a widget
+    which a cell has made or updated stays deaf until that cell ends. Without the remembered shell
+    they go to the subshell that the front end asked for.
+    """
+    if root.comm is not None:
+        # Private to ipykernel 7.4; without it there is nothing to drop.
+        vars(root.comm).pop("_reply_subshell_id", None)
+    for child in getattr(root, "children", ()):
+        listen(child)
+
+
+def controls_below(box: Widget) -> Iterator[Widget]:
+    """Yield the controls below a box that are seen, in the order of the page."""
+    for child in getattr(box, "children", ()):
+        if child.layout.display == "none" or child.layout.visibility == "hidden":
+            continue
+        if name_of(child):
+            yield child
+        else:
+            yield from controls_below(child)
+
+
+def name_of(control: Widget) -> str:
+    """Return what a control is called on the page; empty for what only shows something."""
+    return str(getattr(control, "description", "") or getattr(control, "tooltip", "") or "")
