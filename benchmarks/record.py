@@ -193,7 +193,8 @@ def main() -> None:
     quick = parser.parse_args().quick
 
     torch.set_num_threads(1)  # two wait for each other where anything else runs, and measure that
-    with tempfile.TemporaryDirectory(dir=ROOT / "build") as directory:
+    TRIAL.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=TRIAL.parent) as directory:
         base, many = Path(directory), 5 if quick else 200
         samples = {
             STEPS: training_steps(base / "steps", 5 if quick else 200),
