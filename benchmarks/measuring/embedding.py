@@ -89,7 +89,8 @@ def _alone(state: ModelState, method: str) -> float:
     from sklearn.decomposition import PCA as ScikitPCA
     from sklearn.manifold import TSNE as ScikitTSNE
 
-    (codes,) = (each.values for each in state.embeddings._codes._entries.values())
+    images = state.image_set.batch(range(IMAGES))
+    codes = images[:, :, 0, 0].relu().numpy()  # what the network makes of them
     fits: dict[str, Callable[[], object]] = {
         "pca": lambda: ScikitPCA(2, random_state=0).fit_transform(codes),
         "t-sne": lambda: ScikitTSNE(2, perplexity=30, init="pca", random_state=0).fit_transform(
