@@ -1,4 +1,4 @@
-"""The errors that users see: one clear line that says what came, what was expected, the choices."""
+"""The errors that users see, how they are worded in one line, and the check of whole numbers."""
 
 from __future__ import annotations
 
@@ -162,5 +162,5 @@ def at_least(least: int, name: str, value: object) -> int:
 
 
 def at_least_or_none(least: int, name: str, value: object) -> int | None:
-    """Return the same, or None for None."""
+    """Return what `at_least` returns, or None for None."""
     return None if value is None else at_least(least, name, value)

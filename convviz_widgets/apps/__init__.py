@@ -1,4 +1,4 @@
-"""Compositions of views; layout only."""
+"""Explorer and Comparison: views put together, and where "show me" leads among them."""
 
 from convviz_widgets.apps.comparison import Comparison
 from convviz_widgets.apps.explorer import Explorer

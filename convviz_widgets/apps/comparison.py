@@ -17,7 +17,7 @@ from convviz_widgets.widgets.text import Text
 from convviz_widgets.widgets.view import narrowed
 
 WIDTH = 828
-"""In CSS pixels; a notebook's output is 848 wide."""
+"""Width in CSS pixels; a notebook's output is 848 wide."""
 
 GAP = 16
 
@@ -25,7 +25,7 @@ HALF = (WIDTH - GAP) // 2
 
 
 class Comparison(VBox):
-    """Two models, or two runs, beside each other: every lesson is a comparison.
+    """Two models, or two runs, beside each other: the same views of both.
 
     Both show their last checkpoint at or before the clock's step. What one of them lacks (a layer,
     an image) leaves its own where it is; the line above each says what it shows.
@@ -97,7 +97,7 @@ class Comparison(VBox):
         return [tuple(each.text for each in pair) for pair in self._headings]
 
     def close(self) -> None:
-        """Part the two states again, and close every view and widget; the states stay open."""
+        """Unlink the two states, and close every view and widget; the states stay open."""
         link = self.__dict__.pop("link", None)
         if link is None:
             return  # closed already, or refused before there was anything to close

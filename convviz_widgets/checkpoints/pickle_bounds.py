@@ -19,7 +19,7 @@ from convviz_widgets.errors import CheckpointError
 
 
 class Rules(Protocol):
-    """What stands in for everything that a pickle asks for, or CheckpointError."""
+    """What stands in for each thing that a pickle asks for; CheckpointError for anything else."""
 
     def dictionary(self) -> object:
         """Return an empty dictionary."""
@@ -34,7 +34,7 @@ class Rules(Protocol):
         """Return the memory of tensors, by its class, its key in the file and its size."""
 
     def extend(self, target: object, items: list) -> None:
-        """Put items behind those of a list."""
+        """Append items to a list."""
 
     def update(self, target: object, keys: list, values: list) -> None:
         """Put items into a dictionary."""

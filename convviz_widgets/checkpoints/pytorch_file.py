@@ -199,7 +199,7 @@ class Salvaged:
             target.update(_plain(zip(keys, values, strict=True)))
 
     def build(self, target: object, state: object) -> None:
-        """Give nothing any attributes."""
+        """Set no attribute: nothing that is salvaged needs any."""
 
     def _tensor(self, arguments: tuple) -> Tensor | None:
         """Return a tensor; None for one that is conjugated, or of a type that few have."""

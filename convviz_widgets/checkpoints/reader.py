@@ -1,4 +1,4 @@
-"""Read a checkpoint file that a stranger may have written."""
+"""Read a checkpoint file, safetensors or PyTorch, that a stranger may have written."""
 
 from __future__ import annotations
 

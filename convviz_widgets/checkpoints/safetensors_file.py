@@ -1,4 +1,4 @@
-"""Files in the safetensors format."""
+"""Files in the safetensors format: told from others, read, and put together."""
 
 from __future__ import annotations
 

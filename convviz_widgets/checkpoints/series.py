@@ -1,4 +1,4 @@
-"""A training run's checkpoints in the order of their steps."""
+"""CheckpointSeries: a training run's checkpoints in the order of their steps."""
 
 from __future__ import annotations
 

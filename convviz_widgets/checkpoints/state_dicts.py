@@ -167,7 +167,7 @@ def _plain_keys(state_dict: Mapping[str, Any], own: Mapping[str, Any]) -> dict[s
 
 
 def _without_shared_prefix(plain: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``plain`` without what all of its keys have before the model's own ones, if that."""
+    """Return ``plain`` without the prefix that all of its keys put before the model's, if any."""
     shortest, own_shortest = (min(map(len, keys), default=0) for keys in (plain, own))
     prefix = next(iter(plain), "")[: max(0, shortest - own_shortest)]
     if not prefix.endswith(".") or not all(key.startswith(prefix) for key in plain):

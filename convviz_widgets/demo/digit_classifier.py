@@ -1,4 +1,4 @@
-"""A small network that tells handwritten digits apart, quick enough to follow a pen."""
+"""A small network that classifies handwritten digits, fast enough to answer while one draws."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class DigitClassifierRun:
     """A finished training of the classifier."""
 
     model: DigitNet
-    """After its last step, in eval mode."""
+    """The network after its last step, in eval mode."""
     images: cvw.ImageSet
     """The training digits, in [0, 1], with their classes."""
     validation: cvw.ImageSet

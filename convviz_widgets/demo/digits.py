@@ -26,7 +26,7 @@ STEPS, EVERY = 2400, 120
 BATCH_SIZE = 128
 
 DIVERGENCE_WEIGHT = 0.3
-"""Below one: sharper digits and more factors in use, codes less like a Normal."""
+"""Weight of the divergence; below one digits are sharper, more factors used, codes less Normal."""
 
 VERSION = "3"
 """Raised when the training changes, so that an older run is not taken for this one."""
@@ -75,7 +75,7 @@ class DigitRun:
     """A finished training of the autoencoder."""
 
     model: DigitVae
-    """After its last step, in eval mode."""
+    """The network after its last step, in eval mode."""
     images: cvw.ImageSet
     """All digits in [0, 1], each its own target picture, with its class as label."""
     checkpoints: cvw.CheckpointSeries

@@ -1,4 +1,4 @@
-"""Networks that tell patches of photographs apart: what they are, how they are trained, `load`."""
+"""Networks that classify patches of photographs: their recipes, their training, and `load`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from convviz_widgets.demo.runs import (
 )
 
 FINISHED = "recipe.json"
-"""Written last: a folder without it holds half a training, which is done again."""
+"""File that is written last: a folder without it holds half a training, which is done again."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Evidence: everything that was measured of a run, as the rules take it."""
+"""The types of evidence that rules take: curves, firing, gradients, tensors, filters, answers."""
 
 from __future__ import annotations
 

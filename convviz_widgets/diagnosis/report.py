@@ -17,7 +17,7 @@ for _found in iter_modules(rules.__path__):  # a module of rules registers them 
 
 
 RULES: tuple[Rule, ...] = tuple(sorted(REGISTERED.values(), key=lambda each: each.place))
-"""All rules; of two findings as grave, the earlier rule's is told first."""
+"""All rules; of two equally grave findings, the earlier rule's is listed first."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def _is_hidden(finding: Finding, alarms: Sequence[Finding]) -> bool:
 
 
 def _raised(finding: Finding, others: Sequence[Finding]) -> Finding:
-    """Return the finding as grave as what it explains, and with the names of that."""
+    """Return the finding as grave as those it explains, and with the names of their rules."""
     explained = [other for other in others if _explains(finding, other)]
     gravest = min(_gravity(each) for each in (finding, *explained))
     if finding.severity == REMARK and any(

@@ -24,25 +24,25 @@ class Rule:
     name: str
     """Such as "dead-layer"."""
     place: int
-    """Of equally grave findings, that of the rule with the lowest place is told first. Places go by
-    how much a rule explains, in tens, so that another fits between."""
+    """Order among equally grave findings: the lowest place is listed first. A rule that explains
+    more has a lower place; places go in tens, so that a new rule fits between."""
     needs: str
-    """What is missing where it cannot be judged, in words."""
+    """What it needs to be judged, in words: the report says so where that is missing."""
     takes: Callable[[Evidence], tuple[Any, ...] | None]
     """Evidence → the arguments of ``find``; None where something is missing."""
     find: Callable[..., list[Finding]]
     """The function, with its thresholds as keyword arguments."""
     hides: tuple[str, ...] = ()
-    """Rules of which nothing is said when this one raises an alarm, because it explains them."""
+    """Rules whose findings are left out when this one raises an alarm, because it explains them."""
     hides_later: tuple[str, ...] = ()
-    """The same, of what begins together with its first finding or later."""
+    """As ``hides``, but only of findings that begin with its first one or later."""
     causes: tuple[str, ...] = ()
-    """Rules that it explains and that are told all the same: it stands above them, as grave as
-    they are."""
+    """Rules that it explains and whose findings stay in the report: its own finding stands above
+    them, as grave as they are."""
     causes_later: tuple[str, ...] = ()
-    """The same, of what begins together with it or later."""
+    """As ``causes``, but only of findings that begin together with its own or later."""
     graver_with: tuple[str, ...] = ()
-    """Rules, an alarm of one of which turns its remarks into warnings."""
+    """Rules whose alarm, of any of them, turns the remarks of this rule into warnings."""
 
     def apply(self, evidence: Evidence) -> list[Finding] | None:
         """Return what it finds; None where the evidence lacks what it needs."""

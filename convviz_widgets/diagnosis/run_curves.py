@@ -1,4 +1,4 @@
-"""Reads what a run has recorded: which of its metrics are the loss, the accuracy, the norms."""
+"""Which of a run's metrics are the loss, the accuracy, the gradient norms, the update ratios."""
 
 from __future__ import annotations
 

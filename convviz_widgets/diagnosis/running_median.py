@@ -1,4 +1,4 @@
-"""The running median of a curve, and how far it strays from it: nothing of what comes after."""
+"""The running median of a curve, and its robust σ, over the points before each point."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 NORMAL = 1.4826
-"""Median absolute deviation → σ of a Normal."""
+"""Factor from the median absolute deviation to the σ of a Normal."""
 
 ROWS = 1 << 14
 """Windows that are sorted at a time."""
@@ -29,7 +29,7 @@ def running_median(values: np.ndarray, width: int, least: int) -> Level:
     values
         Finite, (n,).
     width
-        Of the window; at the start of a curve it is shorter.
+        Points in the window; at the start of a curve it is shorter.
     least
         Points that must precede for there to be a level.
     """

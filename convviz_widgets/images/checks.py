@@ -1,4 +1,4 @@
-"""What was given in place of images, and what would make images of it."""
+"""Checks of images, target pictures and labels; hints on how to bring images into shape."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from convviz_widgets.errors import InputError
 
 COLOURS = (1, 3, 4)
-"""How many channels a picture has, wherever it has them."""
+"""Numbers of channels that a picture may have, whichever axis they are on."""
 
 
 def is_images(value: Any) -> bool:

@@ -23,7 +23,7 @@ _SEED = 0x5A3D
 
 @dataclass(frozen=True)
 class Duplicates:
-    """What of a set is the same.
+    """Which samples of a set are the same.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Duplicates:
 
 @dataclass(frozen=True)
 class Leak:
-    """What two sets share.
+    """Which samples two sets share.
 
     Attributes
     ----------
@@ -79,12 +79,12 @@ class Compared:
     failures: tuple[dict[int, str], ...]
 
     def duplicates(self, which: int = 0) -> Duplicates:
-        """Return what is the same within one of the sets."""
+        """Return which samples of one of the sets are the same."""
         groups = tuple(group[which] for group in self.groups if len(group[which]) > 1)
         return Duplicates(groups, self.counts[which], self.failures[which])
 
     def leak(self, first: int = 0, second: int = 1) -> Leak:
-        """Return what two of the sets share."""
+        """Return which samples two of the sets share."""
         groups = tuple((g[first], g[second]) for g in self.groups if g[first] and g[second])
         return Leak(
             groups,

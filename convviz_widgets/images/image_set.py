@@ -1,4 +1,4 @@
-"""The images that a model is looked at with."""
+"""ImageSet: images as a model takes them, with labels, targets, names and preprocessing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Input statistics: what the model is given, and whether undoing its preprocessing makes sense."""
+"""Input statistics: moments, counts and levels of the inputs, also with preprocessing undone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from convviz_widgets.tensors import Histogram, Limits, histogram, to_display_arr
 from convviz_widgets.tensors.sampling import evenly_spread
 
 LEAST = 256
-"""Images that statements about inputs need; one picture proves nothing."""
+"""Fewest images that a statement about inputs may rest on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +177,7 @@ class InputCounts:
 
     Attributes
     ----------
-    statistics : of the same images.
+    statistics : those of the same images.
     taken : as the model takes them, a histogram for each channel (C), of the same `BINS` bins.
     undone : times 255 with preprocessing undone, one bin a level; outside is below or above.
     """

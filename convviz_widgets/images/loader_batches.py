@@ -1,4 +1,4 @@
-"""Loader batches: what a DataLoader will give, without having asked it."""
+"""The next batches of a DataLoader, read off a copy: the loader itself does not move on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures that somebody hands over as a file: read with limits, whatever is in them."""
+"""Uploaded picture files, read with limits on format and size, whatever is in them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from convviz_widgets.errors import InputError, error_text
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
-"""What is read; of the other formats that Pillow knows some start programs or open other files."""
+"""Formats that are read; some others that Pillow knows start programs or open other files."""
 
 MOST_BYTES = 16 * 2**20
 
@@ -26,9 +26,9 @@ def read_picture(name: str, content: bytes, height: int, width: int) -> np.ndarr
 
     Parameters
     ----------
-    name : of the file, for errors alone.
+    name : name of the file, for errors alone.
     content : its bytes, which nobody has checked.
-    height, width : of the result.
+    height, width : size of the result, in pixels.
 
     Raises
     ------

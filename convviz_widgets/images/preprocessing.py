@@ -1,4 +1,4 @@
-"""From what a model takes back to a picture: the preprocessing, undone."""
+"""Preprocessing: how pictures are shifted and scaled for a model, done and undone."""
 
 from __future__ import annotations
 

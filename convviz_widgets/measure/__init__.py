@@ -1,4 +1,4 @@
-"""Numbers off a probe and images: distributions, gradients, updates, filters, answers."""
+"""What a probe measures on images: distributions, gradients, updates, filters, answers, drift."""
 
 from convviz_widgets.measure.answers import AnswerFacts
 from convviz_widgets.measure.measurement import (

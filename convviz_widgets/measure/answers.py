@@ -1,4 +1,4 @@
-"""Answers: the classes that a model puts out for many images, or how its pictures compare."""
+"""Answers, summed up: how often each class is answered, or how pictures compare with targets."""
 
 from __future__ import annotations
 

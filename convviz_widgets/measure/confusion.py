@@ -1,4 +1,4 @@
-"""Confusion: how often each class is taken for each other one."""
+"""Confusion matrix: how often each class is taken for each other one, and on which images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from convviz_widgets.measure.responses import Responses
 
 Cell = tuple[range, range]
-"""True classes and answered classes: of one each, or of a block of them."""
+"""True classes and answered classes: one of each, or a block of them."""
 
 
 @dataclass(frozen=True, eq=False)

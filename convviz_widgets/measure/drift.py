@@ -1,4 +1,4 @@
-"""Colour drift: chroma and contrast of output pictures, as shares of those of their targets."""
+"""Colour drift, computed: chroma and contrast of output pictures beside those of their targets."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ DRIFT = ("chroma", "chroma of the target", "contrast", "contrast of the target")
 """What is measured of each output picture."""
 
 LEAST = 0.02
-"""Targets that are less colourful, or less contrasted, than this say nothing."""
+"""Least chroma, or contrast, of a target; the share of a smaller one would mean nothing."""
 
 _RANGE_TARGETS = 8
-"""Targets by whose range one tells whether they are preprocessed."""
+"""Number of targets whose range tells whether they are preprocessed."""
 
 
 @dataclass(frozen=True)

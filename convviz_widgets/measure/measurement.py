@@ -1,4 +1,4 @@
-"""What is measured at a checkpoint: distributions, counts and few numbers, without any tensor."""
+"""The record of what was measured at one checkpoint: counts and numbers, without any tensor."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ QUANTITIES = (WEIGHTS, BIASES, PRE_ACTIVATIONS, OUTPUTS, OUTPUT_GRADIENTS, WEIGH
 what any layer puts out, of an activation its post-activations."""
 
 Name = tuple[str, str]
-"""A layer, and what of it."""
+"""A layer, and which of its quantities."""
 
 
 @dataclass(frozen=True)

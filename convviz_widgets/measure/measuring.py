@@ -1,4 +1,4 @@
-"""Measure the weights, activations, gradients, updates and filters of one checkpoint."""
+"""Functions that measure one checkpoint: weights, activations, gradients, updates and filters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Responses: what a model puts out for images of a set, in a few numbers each."""
+"""Responses, image by image: each one's label, class, probability and drift, from one pass."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from convviz_widgets.measure.drift import DRIFT, picture_drift
 from convviz_widgets.probe import Probe
 
 UNKNOWN = -1
-"""In place of a label that is not known, or of a class where the scores are not finite."""
+"""Stands for a label that is not known, or for a class where the scores are not finite."""
 
 
 @dataclass(frozen=True, eq=False)

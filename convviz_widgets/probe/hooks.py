@@ -62,7 +62,7 @@ class Hooks:
 
         Parameters
         ----------
-        known_shape : of one image, which the model is known to take.
+        known_shape : shape of one image that the model is known to take.
 
         Raises
         ------
@@ -135,7 +135,7 @@ def explained(
     Parameters
     ----------
     error : what the model raised, with its traceback.
-    shape : of one image, without the batch.
+    shape : that of one image, without the batch.
     known : the shape that the model is known to take; None for the first pass.
     layers : qualified name → module.
     """

@@ -85,9 +85,9 @@ class LayerInfo:
     name : qualified as in ``named_modules()``; a functional activation after its enclosing module
         and its op (``layer1.0.relu``), a repeated call with its count (``conv_1``).
     kind : the module's class name, or the op (``"relu"``).
-    shape : of the output for one image, (C, H, W) or (F,).
-    weight_shape : of the module's weight, None without one.
-    groups : of a convolution, otherwise 1.
+    shape : that of the output for one image, (C, H, W) or (F,).
+    weight_shape : that of the module's weight, None without one.
+    groups : number of groups of a convolution, otherwise 1.
 
     Examples
     --------

@@ -31,7 +31,7 @@ from convviz_widgets.probe.recording import tensors_in
 _NOTHING, _UNKNOWN = float("-inf"), float("inf")
 
 _NO_TAP = np.iinfo(np.int64).min
-"""In a table of taps: there is none, not even in the padding."""
+"""Entry of a table of taps where there is no tap, not even in the padding."""
 
 
 def pixel_sight(image: Tensor, dim: int) -> Tensor:
@@ -52,7 +52,7 @@ def _core(sight: Tensor, keep: int | None = None) -> Tensor:
 
 
 def compact(sight: Tensor) -> Tensor:
-    """Return the same, held once along each dimension that makes no difference."""
+    """Return the sight, held once along each dimension that makes no difference."""
     core = _core(sight)
     for dim in range(1, core.ndim):
         first = core.narrow(dim, 0, 1)

@@ -1,4 +1,4 @@
-"""A recording: the activations of every layer from one forward pass."""
+"""A recording: the activations of one forward pass, and the memory that tensors hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tapes: each follows one forward pass, told by permanent hooks and as a function mode."""
+"""Tapes: each names and keeps the layers of one forward pass, while hooks and torch report them."""
 
 from __future__ import annotations
 

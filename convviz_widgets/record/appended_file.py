@@ -1,4 +1,4 @@
-"""A file to which is appended: the whole record or, on a full disk or an interrupt, nothing."""
+"""A file that records are appended to: each as a whole or, on an error or interrupt, not at all."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class CheckpointFolder:
         self._remove([later for later in self.steps if later > step])
 
     def close(self) -> None:
-        """Let other recorders in."""
+        """Unlock the folder, so that other recorders may write to it."""
         self._lines.close()
 
     def _remove(self, steps: list[int]) -> None:

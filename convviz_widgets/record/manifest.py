@@ -215,7 +215,7 @@ class ManifestWriter:
         self.manifest.add(line[:-1])
 
     def close(self) -> None:
-        """Let other recorders in."""
+        """Unlock the folder, so that other recorders may write to it."""
         if not self._file.closed:
             _unlock(self._file)
             self._file.close()

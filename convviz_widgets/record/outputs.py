@@ -139,7 +139,7 @@ class OutputWriter:
         self._folder.forget_after(step)
 
     def close(self) -> None:
-        """Let other recorders in."""
+        """Unlock the folder, so that other recorders may write to it."""
         self._folder.close()
 
 

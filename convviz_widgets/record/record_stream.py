@@ -1,4 +1,4 @@
-"""The records of a file that is being appended to."""
+"""The records of a TensorBoard event file that is still being appended to, and their checksum."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One metric over training."""
+"""Series: one metric's points over training, merged from several event files."""
 
 from __future__ import annotations
 

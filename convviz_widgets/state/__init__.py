@@ -1,4 +1,4 @@
-"""What is selected, and the one state that every control and view shares."""
+"""ModelState, which all controls and views share: what is selected, recorded and measured."""
 
 from convviz_widgets.state.background import Background, Progress
 from convviz_widgets.state.examination import Examination, diagnose

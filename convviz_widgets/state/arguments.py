@@ -1,4 +1,4 @@
-"""What a state is given, checked before anything is copied or written."""
+"""Checks of the arguments of a `ModelState`, before anything is copied or written."""
 
 from __future__ import annotations
 

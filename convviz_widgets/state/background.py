@@ -30,7 +30,7 @@ TURN = 0.25
 """Seconds after which a task that can go on later lets others of its priority go first."""
 
 LOADS = 5
-"""A turn lasts at least as long as so many loads of a checkpoint: loading must not take it all."""
+"""A turn lasts as long as this many loads of a checkpoint, or longer: loading must not fill it."""
 
 BATCH = 64
 """Images that go through the model at a time, if they fit."""

@@ -1,4 +1,4 @@
-"""Embeddings: images as points in the plane, by what a layer makes of them at each checkpoint."""
+"""Embeddings: images as points in the plane, by the codes of a layer at each checkpoint."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ class Frame:
 
     x: float
     y: float
-    """Its middle."""
+    """With ``x``, the middle of the square."""
     half: float
-    """Half its side."""
+    """Half the side of the square."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Evidence of a diagnosis: gathered from data, from a state, a run and a sweep, and judged."""
+"""Gathers the evidence of a diagnosis from data, a state, a run and a sweep; has it judged."""
 
 from __future__ import annotations
 

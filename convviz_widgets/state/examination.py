@@ -1,4 +1,4 @@
-"""The examination: has measured, in the background, what the rules of a diagnosis judge."""
+"""Examination and `diagnose`: measure, in the background, what the rules need; report findings."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from convviz_widgets.state.recordings import CLOSED
 from convviz_widgets.sweeps import SweepResult
 
 PARTS = (PARAMETERS, IMAGE_SET, ACTIVATIONS, GRADIENTS)
-"""What the history has to measure; and the updates, where the run has not recorded them."""
+"""Parts that the history measures; and the updates, where the run has not recorded them."""
 
 MOMENT = 0.1
 """Seconds from one look at the progress to the next, while a cell waits."""
@@ -74,7 +74,7 @@ class Examination(Client):
     # -- measure ------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Have measured what is missing, and judged, in the background."""
+        """Measure what is missing, and judge it, in the background."""
         with self._lock:
             if self._closed:
                 self.problem = CLOSED

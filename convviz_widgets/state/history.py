@@ -1,4 +1,4 @@
-"""The history of a run: what every checkpoint holds, measured in the background when asked for."""
+"""History: what is measured at every checkpoint, most of it on the probe batch; on demand."""
 
 from __future__ import annotations
 

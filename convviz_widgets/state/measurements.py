@@ -1,4 +1,4 @@
-"""Measurements of checkpoints: what there is to be measured, and where it is kept."""
+"""The store of measurements, in memory and on disk, and the list of what there is to measure."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ class Selected(TraitType[Any, Any]):
 
 
 class Locked(Bool):
-    """A switch that is thrown, and told of, while nothing is being published by another thread."""
+    """A switch that changes, and notifies, only while no other thread is publishing."""
 
     def set(self, obj: Any, value: Any) -> None:
         """Write the value while the owner's selection is held."""

@@ -1,4 +1,4 @@
-"""Readings: what the model does at a selection, and where that comes from."""
+"""Readings at a selection: activations, weights, outputs, gradients, attributions, pictures."""
 
 from __future__ import annotations
 

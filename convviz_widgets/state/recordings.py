@@ -1,4 +1,4 @@
-"""What the model does at a checkpoint on an image: computed once, kept while there is room."""
+"""The cache of forward and backward passes, by checkpoint and image, within a budget of bytes."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ _BELOW, _FIRST, _ABOVE = 0, 1, BINS + 1
 _ZEROS, _NAN, _POSITIVE_INF, _NEGATIVE_INF = range(_ABOVE + 1, _ABOVE + 5)
 
 COUNTERS = _NEGATIVE_INF + 1
-"""Of each channel: below the bins, in each of them, above; zeros, NaN, +inf, -inf."""
+"""Counters of each channel: below the bins, in each of them, above; zeros, NaN, +inf, -inf."""
 
 _MIDDLE = _FIRST + _SIDE  # the bin around zero, without the zeros
 

@@ -1,4 +1,4 @@
-"""Sweep one part of a data set at one checkpoint, and keep the statistics of every channel."""
+"""Part: the statistics after some images at one checkpoint; how they are computed and merged."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def swept_part(probe: Probe, plan: Plan, items: ModelInputs, span: range, before
 
     Parameters
     ----------
-    before : the part that the result will be merged with; nothing is looked for that has no
-        chance beside it.
+    before : the part that the result will be merged with; values too small to be among the
+        strongest of both are skipped.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def swept_part(probe: Probe, plan: Plan, items: ModelInputs, span: range, before
 
 
 def _floor(before: Part, span: range) -> Tensor:
-    """Return what a value must exceed to have a chance beside what is known already."""
+    """Return what a value must exceed to be among the strongest, beside those of ``before``."""
     least = before.statistics.top.least
     # Of equal values the earlier image wins: an earlier one needs no more than to be equal.
     return least if before.coverage.end <= span.start else torch.full_like(least, -torch.inf)

@@ -20,7 +20,7 @@ _CROWDED = 2  # times as many peaks as places from which picking the largest pay
 _SMALL = 16  # positions up to which sums over the images first are faster
 
 NEVER = torch.iinfo(torch.int64).max
-"""In place of the image that had the first NaN, where none had."""
+"""Stands for the image that had the first NaN, where none had."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -56,7 +56,7 @@ class Subject:
         return replace(self, weights=tuple(mine or theirs for mine, theirs in pairs))
 
     def with_weights(self, index: int, fingerprint: str) -> Subject:
-        """Return the same with the fingerprint of one checkpoint's weights noted.
+        """Return the subject with the fingerprint of one checkpoint's weights noted.
 
         Raises
         ------
@@ -70,7 +70,7 @@ class Subject:
         return replace(self, weights=weights)
 
     def at(self, index: int) -> Subject:
-        """Return the same, about one checkpoint alone."""
+        """Return the subject of one checkpoint alone."""
         return replace(self, steps=(self.steps[index],), weights=(self.weights[index],))
 
     def layer(self, name: str) -> LayerInfo:

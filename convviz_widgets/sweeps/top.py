@@ -1,4 +1,4 @@
-"""The strongest images of every channel."""
+"""Top: the k strongest images of every channel, merged over batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Codes that differ in one factor, and how much that changes what they stand for."""
+"""Latent traversal: codes that differ in one factor, and how much it changes their pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Curves of many points: smoothed as TensorBoard does it, thinned to the width of a screen."""
+"""Curves smoothed like TensorBoard's and thinned to the screen; `DepthSlope` of layers' norms."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ PERCENTILES = (0.0, 6.68, 15.87, 30.85, 50.0, 69.15, 84.13, 93.32, 100.0)
 """TensorBoard's levels: minimum, median, maximum, and ± `SIGMAS` of a Normal."""
 
 BINS = 4096
-"""At most so many bins; more than half of them lie between the smallest and the largest value."""
+"""Most bins of a distribution; more than half lie between its smallest and its largest value."""
 
 FINEST = 40
 """Bins are not made narrower than the largest magnitude divided by two to this power."""
@@ -27,7 +27,7 @@ NARROWEST = -1000
 """Exponent of the narrowest bins of all: one over their width still is a double."""
 
 BLOCK = 1 << 16
-"""Values at a time: their doubles stay in the cache of the processor."""
+"""Values that are counted at a time: their doubles stay in the cache of the processor."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class Distribution:
     high: float
     """Largest finite value; NaN for none."""
     moments: Moments
-    """Of the finite values, zeros included."""
+    """Moments of the finite values, zeros included."""
 
     @property
     def n(self) -> int:
@@ -233,7 +233,7 @@ class Moments:
 
     @property
     def std(self) -> float:
-        """Of these values, not an estimate for others: divided by their number. NaN for none."""
+        """Standard deviation of these values, divided by their number; NaN for none."""
         return math.sqrt(self.second / self.n) if self.n else math.nan
 
     @property

@@ -170,7 +170,7 @@ def noisiness(
     ----------
     weight, groups, transposed : as in `kernels`: the weight as PyTorch keeps it.
     permutations : how many, the same ones for every filter.
-    seed : of a generator of its own: equal weights give equal answers, and no other random number
+    seed : for a generator of its own: equal weights give equal answers, and no other random number
         in the process is touched.
 
     Returns

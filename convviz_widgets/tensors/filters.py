@@ -1,4 +1,4 @@
-"""Filter tiles: the weights of a layer as pictures."""
+"""Filters: a layer's weights as tiles, with their share of colour, their frequency, their order."""
 
 from __future__ import annotations
 
@@ -278,7 +278,7 @@ def kernels(
     weight : (O, I/groups, ...) with one to three kernel axes, transposed (I, O/groups, ...), or
         fully connected (O, F). A kernel in one dimension becomes one line; in three, its depth
         slices are laid side by side.
-    groups : of the convolution.
+    groups : number of groups of the convolution.
     feeding_shape : (C, H, W) of the map that feeds a fully connected layer; its weights then look
         like a convolution of that size. None or (F,): F inputs of one position each.
     transposed : whether the weight is that of a transposed convolution.

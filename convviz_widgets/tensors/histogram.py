@@ -1,4 +1,4 @@
-"""Histogram: exact counts of values in bins, nothing lost without a word."""
+"""Histogram: exact counts of values in bins, and of the values that are in none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The few numbers that say what a map, or a whole tensor, is like."""
+"""Statistics of maps and tensors: sparsity, concentration, constant maps, moments, `energy_box`."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class Summary:
     """Number of all values."""
     mean: float
     std: float
-    """Of these values, not an estimate for others: divided by their number."""
+    """Standard deviation of these values, not an estimate for others: divided by their number."""
     min: float
     max: float
     skew: float

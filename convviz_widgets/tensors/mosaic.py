@@ -89,7 +89,7 @@ class Mosaic:
         return mosaic
 
     def _wrapped(self, max_width: int) -> Mosaic:
-        """Return the same tiles in as few rows as the width allows, evenly filled."""
+        """Return a mosaic of these tiles in as few rows as the width allows, evenly filled."""
         most = max(1, min(self.count, (max_width - self.gap) // self._pitch[1]))
         rows = -(-self.count // most)
         return replace(self, columns=-(-self.count // rows) if rows else most)
@@ -296,7 +296,7 @@ def tile_scales(
 
     Parameters
     ----------
-    height, width : of the tile, in source pixels.
+    height, width : size of the tile, in source pixels.
     room : screen pixels that it may be wide: overrules `min_tile`.
     min_tile, max_tile : screen pixels: the least of its shorter side, the most of its longer one if
         enlarged further than `min_tile` needs.

@@ -1,4 +1,4 @@
-"""Codes in a plane: along the two axes on which they vary most, by t-SNE, or turned onto others."""
+"""Codes in the plane: PCA, t-SNE, and the alignment of points with those of another checkpoint."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from convviz_widgets.errors import InputError
 
 FEWEST_CODES = 4
-"""Codes; of fewer none has three neighbours."""
+"""Fewest codes that t-SNE lays out: among fewer, none has three neighbours."""
 
 START_STD = 1e-4
 """Standard deviation of the first axis at the start, small as in scikit-learn."""
@@ -24,7 +24,7 @@ class PrincipalPlane:
     ----------
     positions : float64 (n, 2), centred; of a single code, or a single number, zero where there is
         no second axis.
-    shares : of the total variance, along each axis; NaN when all codes are the same.
+    shares : share of the total variance along each axis; NaN when all codes are the same.
     """
 
     positions: np.ndarray
@@ -77,7 +77,7 @@ class Aligned:
     agreement : 1 when turning, mirroring, shifting and scaling leaves no difference, 0 when the
         points have nothing to do with the others; its square is 1 − the disparity of
         ``scipy.spatial.procrustes``. NaN when either has no spread.
-    spread : of the points, root mean square distance from their centre.
+    spread : root mean square distance of the points from their centre.
     """
 
     positions: np.ndarray

@@ -34,7 +34,7 @@ class Brush:
         Parameters
         ----------
         points : at least one; they are joined by straight lines.
-        height, width : of the picture, in pixels.
+        height, width : size of the picture, in pixels.
 
         Returns
         -------

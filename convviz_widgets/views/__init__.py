@@ -1,4 +1,4 @@
-"""The views, laid out as the tabs of the Explorer are."""
+"""The views, in folders like the tabs of the Explorer; in no tab: Sketchpad, LatentTraversal."""
 
 from convviz_widgets.views.activations import ActivationMap, ActivationMosaic
 from convviz_widgets.views.controls.clock import CheckpointClock, Live, StatusLine

@@ -163,7 +163,7 @@ class DiagnosisPanel(BackgroundView):
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """Those that are listed."""
+        """The findings that are listed."""
         return self._list.findings
 
     @property

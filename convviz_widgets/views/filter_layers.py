@@ -1,4 +1,4 @@
-"""Which layers have filters: whose weights are shown for the others."""
+"""Which layers have filters; for a layer without, the nearest before it whose filters are shown."""
 
 from __future__ import annotations
 

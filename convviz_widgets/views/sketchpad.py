@@ -55,7 +55,7 @@ class Sheet:
     png: bytes
     width: int
     height: int
-    """Height; both are in screen pixels."""
+    """Height in screen pixels, as the width is."""
     scale: float
     """Screen pixels for each pixel of the picture."""
     image: int

@@ -281,7 +281,7 @@ class Curve:
 
     @property
     def line_style(self) -> str:
-        """Of its lines: solid or dashed."""
+        """Style of its lines: solid or dashed."""
         return "dashed" if self.dashed else "solid"
 
 

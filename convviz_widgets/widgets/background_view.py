@@ -60,7 +60,7 @@ class BackgroundView(View):
         raise NotImplementedError
 
     def draw_picture(self, picture: Any) -> None:
-        """Send it."""
+        """Send the picture."""
         raise NotImplementedError
 
     def leave(self) -> None:
@@ -136,7 +136,7 @@ class HistoryView(BackgroundView):
     """
 
     _pointed: PointerLine
-    """Among `figures`, see `clock_line`."""
+    """The line below the plots, one of the `figures`; see `clock_line`."""
 
     stopped = Bool(False, help="Whether the user has cancelled the measuring.").tag(option=True)
 

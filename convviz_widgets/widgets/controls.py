@@ -1,4 +1,4 @@
-"""Controls for the options of a view: a row of labelled drop-downs and switches."""
+"""Controls of a view: drop-downs, switches, buttons, legends, PointerLine and PageClock."""
 
 from __future__ import annotations
 

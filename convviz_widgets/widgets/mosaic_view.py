@@ -1,4 +1,4 @@
-"""A view of many tiles, one of them selected: by a click, by the arrow keys, or elsewhere."""
+"""MosaicView: many tiles, one of them selected; how their values become colours and a picture."""
 
 from __future__ import annotations
 
@@ -284,7 +284,7 @@ def colour(values: np.ndarray, colormap: str = AUTOMATIC, each: bool = False) ->
 
 
 OPACITY = 0.6
-"""Of values that lie over a picture."""
+"""Opacity of values that lie over a picture."""
 
 
 def paint(tiles: Tiles, mosaic: Mosaic) -> Picture:

@@ -1,4 +1,4 @@
-"""A plot of constant size whose pixels and values are known to the kernel."""
+"""Plots whose pixels the kernel knows: Plot, PointedPlot, CheckpointPlot, their axes and frames."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from convviz_widgets.widgets.text import ACCENT, QUIET
 from convviz_widgets.widgets.widget_tree import close_tree
 
 MARGIN = {"top": 10, "bottom": 44, "left": 62, "right": 14}
-"""Around the plotting area, in pixels; room for ticks and labels."""
+"""Pixels around the plotting area: room for ticks and labels."""
 
 COMPACT = {"top": 8, "bottom": 40, "left": 50, "right": 14}
-"""The same of a plot that is low."""
+"""Pixels around the plotting area of a low plot."""
 
 CURVES = ("#3d8fd1", "#e08a00", "#2a9d6f", "#c0679f", "#7a6fd0", "#5d9cb0", "#9a8f2d")
 """Colours of curves that can be told apart on white and on black, by most colour-blind too

@@ -1,4 +1,4 @@
-"""The line that says how far something is: a bar, words, and buttons to stop it or to begin."""
+"""ProgressLine and SearchLine: how far something is, with buttons to stop it or to begin."""
 
 from __future__ import annotations
 

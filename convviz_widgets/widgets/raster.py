@@ -1,4 +1,4 @@
-"""A picture or a figure in a page, under a canvas for pointer, keys and highlights."""
+"""Raster, TileRaster and Overlay: a picture under a canvas for pointer, keys and highlights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text in a page: always escaped, because names and messages come from strangers."""
+"""Escaped texts and labels, numbers in words; the style sheet, the accent colour and the icons."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ICONS = {
 SILENT_ICONS = "\n".join(
     f'.cvw-icon .fa-{name}::before {{ content: "\\{code}" / ""; }}' for name, code in ICONS.items()
 )
-"""Without these a button's name is its icon, a character that no voice can read; so its tooltip."""
+"""CSS that hides icons from screen readers: they read the tooltip, not the icon's character."""
 
 STYLE = """<style>
 .cvw-view { color: var(--jp-ui-font-color1, #222); }
@@ -94,7 +94,7 @@ class Text(HTML):
 
 
 WIDTH = 84
-"""Of the labels of strips, in pixels."""
+"""Width of the labels of strips, in pixels."""
 
 
 class StripLabels(HTML):
@@ -122,7 +122,7 @@ COLOURS = {
     "quiet": "var(--jp-ui-font-color2, #666)",
     "accent": ACCENT,
 }
-"""Of each kind of label."""
+"""CSS colour of each kind of label."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Thumbnails: a few images of the set side by side, to be picked from."""
+"""Thumbnails, ChosenImages, CaptionedImage and PageSlider; `class_name` and `asked_of` in words."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FRAME = 3
 """Width of the frame around a sample that there is more than once."""
 
 GREY = (128, 128, 128, 255)
-"""Around an image, and in place of one that cannot be read."""
+"""Colour around an image, and in place of one that cannot be read."""
 
 COLUMNS, ROWS = 11, 5
 
@@ -378,7 +378,7 @@ class CaptionedImage(VBox):
 
 
 def asked_of(question: Question, images: ImageSet) -> str:
-    """Say of how many images a question is, if not of all; follows n."""
+    """Say how many of all images are asked about, where not all are; to follow n."""
     asked, total = len(question.images), len(images)
     return "" if asked == total else f" ({asked:,} asked of {total:,}, evenly spread)"
 

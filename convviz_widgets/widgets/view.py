@@ -118,7 +118,7 @@ class View(HasOptions, VBox):
     depends: ClassVar[frozenset[str]] = frozenset()
     """Fields of the `Selection` whose change makes the picture another one."""
     width: ClassVar[int] = 566
-    """Of the view in CSS pixels; a notebook's output is 848 wide."""
+    """Width of the view in CSS pixels; a notebook's output is 848 wide."""
     narrows: ClassVar[bool] = False
     """Whether the view is right at a smaller width, too."""
     caption_lines: ClassVar[int] = 2

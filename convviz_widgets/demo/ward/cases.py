@@ -30,7 +30,7 @@ class Case:
     optimizer: Literal["adamw", "sgd"] = "adamw"
     rate: float = 3e-3
     momentum: float = 0.0
-    """Of SGD."""
+    """Momentum of SGD."""
     decay: float = 0.01
     schedule: Schedule = "constant"
     gain: float = 0.0
@@ -42,7 +42,7 @@ class Case:
     patches: int = 120
     """Training patches of each of the twelve photographs."""
     validation_patches: int = 40
-    """Of each photograph, from its right quarter."""
+    """Validation patches of each photograph, from its right quarter."""
     flip: bool = True
     """Mirror half of the training patches."""
     scaling: Scaling = "standard"

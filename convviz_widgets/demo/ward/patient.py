@@ -31,7 +31,7 @@ from convviz_widgets.demo.runs import one_thread, train_once
 from convviz_widgets.demo.ward.cases import HEALTHY, ILLNESSES, Case, build
 
 FINISHED = "finished"
-"""Written last: a folder without it holds half a training, which is done again."""
+"""File that is written last: a folder without it holds half a training, which is done again."""
 
 JUMP = 30.0
 """Factor on the learning rate in the second half of a run whose rate jumps."""
@@ -47,7 +47,7 @@ PLANTED = 60
 """Patches that are in a set which they should not be in."""
 
 REPEATED = 2
-"""The batch that comes again and again."""
+"""Index of the batch that is repeated."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -57,7 +57,7 @@ class Patient:
     case: Case
     seed: int
     model: nn.Module
-    """As it is after the last step, in eval mode."""
+    """The network after the last step, in eval mode."""
     images: cvw.ImageSet
     """What it was trained on, as it was fed in."""
     validation: cvw.ImageSet

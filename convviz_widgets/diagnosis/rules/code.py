@@ -1,4 +1,4 @@
-"""The code of a finding: lines with which a reader computes its value again.
+"""No rule, but what all of them use: the lines of code that compute a finding's value again.
 
 The lines call the very rule or measurement that found the value, with the thresholds that were used
 then, so they cannot say anything else. They take ``state``, ``run``, ``images``, ``training``,

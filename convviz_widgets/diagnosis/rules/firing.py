@@ -15,7 +15,7 @@ from convviz_widgets.sweeps import DYING, rate_bound
 from convviz_widgets.tensors.sampling import evenly_spread
 
 IMAGES = 256
-"""One image proves nothing: of a random net's channels 50 % are silent on one, 25 % on 256."""
+"""Fewest images to judge by: of a random net's channels 50 % are silent on one, 25 % on 256."""
 
 SHARE = 1 / 3
 """Share of dead channels from which a layer is dead; healthy ones have at most 0.19."""

@@ -18,7 +18,7 @@ VANISHING_SLOPE, VANISHING_DECADES = 0.2, 3.0
 """Decades a layer, and in all, by which gradients shrink towards the input, at least."""
 
 EXPLODING_SLOPE, EXPLODING_DECADES = -0.25, -1.5
-"""The same for gradients that grow towards it: at most."""
+"""Decades a layer, and in all, of gradients that grow towards the input, at most."""
 
 
 def _of_depth(e: Evidence) -> tuple[Sequence[GradientDepth]] | None:

@@ -16,7 +16,7 @@ CHROMA_LIMIT, CONTRAST_LIMIT = 0.7, 0.5
 """Shares of the targets' chroma and contrast below which output pictures are washed out."""
 
 IMAGES = 32
-"""Fewer could be of one class by chance."""
+"""Fewest images to judge by: fewer could be of one class by chance."""
 
 
 def _of_labelled(e: Evidence) -> tuple[Sequence[AnswersAt]] | None:

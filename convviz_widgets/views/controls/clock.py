@@ -1,4 +1,4 @@
-"""The clocks: which checkpoint is shown, of one state or of two at once."""
+"""CheckpointClock and StepClock: which checkpoint is shown; Live and StatusLine: what is new."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ INTERVAL = 1000
 """Milliseconds from tick to tick."""
 
 REST = 10
-"""A refresh that took a second is not repeated for so many: looking must not slow training."""
+"""Seconds of rest for each second that a refresh took: looking must not slow the training."""
 
 
 class CheckpointClock(View):
-    """The time axis of everything: one slider over the checkpoints, in order of their steps.
+    """The clock of all views: one slider over the checkpoints, in order of their steps.
 
     Attributes
     ----------
@@ -193,7 +193,7 @@ class StatusLine(View):
             self.watch(view)
 
     def watch(self, view: View) -> None:
-        """Tell of this view, too."""
+        """Include this view in the line."""
         self._views.append(view)
         view.observe(lambda _change: self.redraw(), names="redrawn")
 

@@ -262,7 +262,7 @@ class Distributions:
 
     @property
     def known(self) -> list[Distribution]:
-        """Those that have been measured and hold a finite value."""
+        """The distributions that have been measured and hold a finite value."""
         return [each for each in self.columns if each is not None and each.finite]
 
 

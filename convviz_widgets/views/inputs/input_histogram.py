@@ -58,7 +58,7 @@ class InputHistogram(HistogramView):
     frame: ClassVar[tuple[int, int]] = (564, 272)
     caption_lines: ClassVar[int] = 4
     depends: ClassVar[frozenset[str]] = frozenset({"direction"})
-    """Nothing in a selection changes what goes in; without any field it would never draw."""
+    """What goes in depends on no field; without any field the view would never draw."""
     instant: ClassVar[bool] = True
 
     source = Enum((IMAGES, VALIDATION), IMAGES, help="Whose values are counted.").tag(option=True)

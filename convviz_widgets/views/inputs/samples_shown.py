@@ -47,7 +47,7 @@ class GallerySource:
 
     Attributes
     ----------
-    shape : of a sample, (C, H, W).
+    shape : shape of a sample, (C, H, W).
     equal : the samples that there are more than once.
     first : place of the first one on the page, among those shown.
     looked_at : the one that is highlighted; of the state's images the selected one is.
@@ -56,7 +56,7 @@ class GallerySource:
     nouns: tuple[str, ...] = tuple(NOUNS.values())
     """What the samples of each set are called in which one may have an equal."""
     own = 0
-    """Place of the own set among those."""
+    """Index of the own set among those."""
     remark = ""
     """What the caption says of all samples together."""
 

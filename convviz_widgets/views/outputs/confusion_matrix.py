@@ -326,7 +326,7 @@ def caption_of(
 
     Parameters
     ----------
-    of : of how many images it was asked, if not of all.
+    of : in words, how many of all images were asked about; see `asked_of`.
     colour, high : what the colours show, and the upper end of their scale.
     """
     left = (

@@ -44,7 +44,7 @@ LABELS = 84
 """Pixels beside the square for the names of the true classes."""
 
 ABOVE = 74
-"""Pixels above it for those of the answers."""
+"""Pixels above the square for the names of the answers."""
 
 STYLE = (
     "position:absolute;font-size:11px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;"

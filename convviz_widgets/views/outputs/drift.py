@@ -1,4 +1,4 @@
-"""Chroma and contrast of output pictures over the training: recorded or measured, and plotted."""
+"""Colour drift over the training, plotted in OutputGallery: recorded, or measured from outputs."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class PicturePage:
     selected: np.ndarray
     """The four pictures of the selected image, uint8 (4, side, side, 4)."""
     page: np.ndarray
-    """Those of all images of the page: their inputs, targets, outputs, differences."""
+    """Pictures of all images of the page: their inputs, targets, outputs, differences."""
     images: tuple[int, ...]
     image: int
     strip: np.ndarray

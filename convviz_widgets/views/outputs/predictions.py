@@ -248,8 +248,8 @@ class Ribbons:
 
     Attributes
     ----------
-    steps : of the checkpoints (T).
-    names : of the classes, the lowest ribbon first.
+    steps : training steps of the checkpoints (T).
+    names : names of the classes, the lowest ribbon first.
     shares : (classes, T); NaN where they are not known.
     truth : which of them is the true class; None: none, or it is not known.
     index : the checkpoint of the clock.

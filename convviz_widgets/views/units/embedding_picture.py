@@ -66,7 +66,7 @@ class EmbeddingPicture:
     selection: Selection
     layer: str
     found: Embedding | None
-    """At the clock's step, or at the nearest where that is known; None: at none yet."""
+    """That of the clock's step, or of the nearest that is known; None: none is known yet."""
     checkpoint: int
     """The checkpoint of the embedding."""
     reference: int

@@ -201,7 +201,7 @@ class PlottedPoints:
 
     Attributes
     ----------
-    side : of the square, in pixels.
+    side : side of the square, in pixels.
     images, labels : the number of each image, and its class; -1 without one.
     places : (n, 2), across and down; NaN for one that has no place.
     """

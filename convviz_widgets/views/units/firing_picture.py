@@ -28,13 +28,13 @@ class FiringPicture:
     Attributes
     ----------
     layer : the activation that is shown.
-    checkpoint : of the clock.
+    checkpoint : that of the clock.
     channel : the selected one, None where the selected layer has other channels.
-    life, order, grid, png : of the layer; None, and no file, where dead does not apply to it.
+    life, order, grid, png : those of the layer; None, and no file, where dead does not apply to it.
     layers : every activation with its counts at the clock's step, in words, and its name.
     changes : what happened in the layer, in words, with checkpoint and channel.
     swept : the checkpoints that were swept, as words and index.
-    steps : of all checkpoints.
+    steps : training steps of all checkpoints.
     caption : the line under the picture.
     source : what the lifecycle was made from.
     """
@@ -108,7 +108,7 @@ def firing_picture(
 
     Parameters
     ----------
-    results : of each checkpoint, None where it was not swept; not all of them.
+    results : sweep of each checkpoint, None where it was not swept; not all of them.
     frame : width and height of the picture's frame in pixels.
     before : what was drawn last, whose image serves again where nothing has changed.
 

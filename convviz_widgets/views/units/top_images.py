@@ -232,7 +232,7 @@ class TopImages(SweepView):
         return Reconstructions(ranked, found, needs_value=self.method != GRADIENT)
 
     def _before(self, selection: Selection) -> Reconstructions | None:
-        """Return the same at the checkpoint before; None at the first, or if it cannot be read."""
+        """Return those of the checkpoint before; None at the first, or if it cannot be read."""
         if selection.checkpoint == 0:
             return None
         earlier = replace(selection, checkpoint=selection.checkpoint - 1)
