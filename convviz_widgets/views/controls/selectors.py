@@ -1,4 +1,4 @@
-"""LayerList: every layer with its kind and shape, and a box to search them."""
+"""LayerList: every layer, with a box to search them; ChannelStepper: the number of the channel."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class LayerList(View):
         self._list = named(Select(rows=9, layout=Layout(width="212px")), "Layer")
         self._list.add_class("cvw-mono")
         self._search.observe(self._searched, names="value")
+        self._sought: list[str] = []
         self._list.observe(self._picked, names="value")
         return [self._search, self._list]
 
     def compute(self, selection: Selection) -> tuple[tuple[LayerInfo, ...], str]:
         """Return the layers that the search keeps, and the selected one."""
-        words = self._search.value.lower().split()
-        layers = self.state.layers
-        found = tuple(info for info in layers if all(word in _words(info) for word in words))
+        sought, layers = self._sought, self.state.layers
+        found = tuple(info for info in layers if all(word in _words(info) for word in sought))
         return found, selection.layer
 
     def draw(self, result: tuple[tuple[LayerInfo, ...], str]) -> None:
@@ -57,7 +57,8 @@ class LayerList(View):
         self._list.value = layer if layer in names else None
         self.say(f"{len(found)} of {len(self.state.layers)} layers · selected: {layer}")
 
-    def _searched(self, _change: Any) -> None:
+    def _searched(self, change: Any) -> None:
+        self._sought = change.new.lower().split()
         self.redraw()
 
     def _picked(self, change: Any) -> None:
