@@ -1,6 +1,7 @@
 """Show me: where in the explorer the evidence of a finding is seen, and with which options.
 
-`EVIDENCE` names the place for each rule; what is needed to see it there is measured. Clock, layer,
+`EVIDENCE` names the place for each rule that it knows; a finding of another rule is seen by what it
+is about: a channel, a layer or the run. What is needed to see it there is measured. Clock, layer,
 channel and image are selected before, by the finding itself.
 """
 
@@ -25,6 +26,7 @@ from convviz_widgets.measure import (
 )
 from convviz_widgets.state import ACTIVATIONS, PARAMETERS, ModelState
 from convviz_widgets.views import (
+    ActivationMosaic,
     ConfusionMatrix,
     DeadFilters,
     DistributionHistory,
@@ -54,12 +56,12 @@ class Place:
     chapter: str
     kind: type[View]
     options: tuple[Options, ...] = ({},)
-    """Of each view of the kind, in the order in which they lie on the page."""
+    """Options of each view of the kind, in the order of the views on the page."""
     needs_sweep: bool = False
     """Whether there is nothing to see before the clock's checkpoint has been swept."""
 
     def prepare(self, views: Iterable[View], state: ModelState) -> None:
-        """Give the views of the page the options, and have measured what they show."""
+        """Give the views of the page their options, and start a sweep if they need one."""
         fitting = [view for view in views if isinstance(view, self.kind)]
         for view, options in zip(fitting, self.options, strict=False):
             for name, value in options.items():
@@ -73,10 +75,10 @@ class Place:
 
 def place_of(finding: Finding, material: Material) -> Place:
     """Return where the evidence of a finding is seen in an explorer of this material."""
-    return EVIDENCE[finding.rule](finding, material)
+    return EVIDENCE.get(finding.rule, _by_subject)(finding, material)
 
 
-# -- Units, Filters, Outputs: one place each --------------------------------------------------
+# -- Units, Filters, Activations, Outputs: one place each -------------------------------------
 
 Finder = Callable[[Finding, Material], Place]
 
@@ -88,6 +90,8 @@ def _always(place: Place) -> Finder:
 DEAD = Place("Units", "Dead filters", DeadFilters, ({"order": RAREST},), needs_sweep=True)
 
 FILTERS = Place("Filters", "", FilterMosaic)
+
+MAPS = Place("Activations", "", ActivationMosaic)
 
 PICTURES = Place("Outputs", "Gallery", OutputGallery, ({"stopped": False},))
 
@@ -203,6 +207,16 @@ def _quantity_not_finite(finding: Finding, state: ModelState) -> str | None:
     return next((quantity for quantity in QUANTITIES if quantity in odd), None)
 
 
+# -- Rules that have no place of their own ----------------------------------------------------
+
+
+def _by_subject(finding: Finding, material: Material) -> Place:
+    """Show the map of the finding's channel, the outputs of its layer, or the loss of the run."""
+    if finding.layer is None:
+        return _metrics([_curves(material).loss])
+    return _distribution(OUTPUTS) if finding.channel is None else MAPS
+
+
 EVIDENCE: dict[str, Finder] = {
     "non-finite": _non_finite,
     "train-validation-leak": _samples,
@@ -229,4 +243,4 @@ EVIDENCE: dict[str, Finder] = {
     "dead-filter": _always(DEAD),
     "dying-filter": _always(DEAD),
 }
-"""Where each rule's evidence is seen."""
+"""Where each rule's evidence is seen; see `_by_subject` for a rule that is not here."""

@@ -293,7 +293,31 @@ def test_the_table_and_the_explorer_know_every_rule():
 def test_show_me_leads_to_what_the_rule_has_judged(
     request, which, finding, place, options, caption
 ):
-    explorer = request.getfixturevalue(which)
+    check_that_it_leads_to(request.getfixturevalue(which), finding, place, options, caption)
+
+
+@pytest.mark.parametrize(
+    ("where", "place", "options", "caption"),
+    [
+        ({"layer": "1", "channel": 2}, ("Activations", "", "ActivationMosaic"), {}, "1 · step 50"),
+        (
+            {"layer": "1"},
+            DISTRIBUTION,
+            {"quantity": "outputs", "values": "whole run"},
+            "outputs of 1 · step 50",
+        ),
+        ({}, CURVES, {"tags": ("train/loss",)}, "cursor: step 50"),
+    ],
+    ids=["channel", "layer", "run"],
+)
+def test_a_finding_of_an_unknown_rule_is_seen_by_what_it_is_about(
+    bare, where, place, options, caption
+):
+    finding = find("rule-of-tomorrow", step=50, **where)
+    check_that_it_leads_to(bare, finding, place, options, caption)
+
+
+def check_that_it_leads_to(explorer, finding, place, options, caption):
     state = explorer.state
     disarrange(explorer)
     press_show_me(explorer, finding)

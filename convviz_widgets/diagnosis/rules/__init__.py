@@ -3,4 +3,8 @@
 A new rule is a function in one of these modules, below ``@rule(...)``. It is given what ``takes``
 picks from the evidence, has its limits as keyword arguments, and returns findings; the decorator
 says what it needs and which other rules it explains.
+
+Optional are the rules that it explains, the ``code`` of its findings, and an entry in
+``apps/show_me.py``: without one, "Show me" leads to the maps of a finding's channel, else to the
+distributions of its layer, else to the loss.
 """
