@@ -40,7 +40,7 @@ class Comparison(VBox):
     names
         What the two are called.
     options
-        Of the views; a pair gives each side its own: ``run=(first, second)``.
+        Options of the views; a pair gives each side its own: ``run=(first, second)``.
 
     Raises
     ------

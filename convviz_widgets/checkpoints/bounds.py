@@ -1,4 +1,4 @@
-"""What a checkpoint file may be and may ask for: a regular file, its size, no foreign object."""
+"""Bounds on a checkpoint file: a regular file, its size, no objects but tensors and plain data."""
 
 from __future__ import annotations
 

@@ -166,7 +166,7 @@ class Salvaged:
     def called(self, function: object, arguments: object) -> object:
         """Return a tensor or a dictionary; None for what else PyTorch makes, which is not needed.
 
-        Where a placeholder takes part, a placeholder comes of it.
+        A call with a placeholder gives a placeholder.
         """
         if isinstance(function, Foreign):
             return function

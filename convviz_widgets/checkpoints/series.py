@@ -68,7 +68,7 @@ class CheckpointSeries:
     ) -> CheckpointSeries:
         """Return the checkpoints of a directory; only names and stat are read now.
 
-        The step is the last number in a name (see `step_of`); of two files of one step the newest
+        The step is read off the name (see `step_of`); of two files of one step the newest
         counts and the other is told of in `problems`; names without a number ("best.pt") come in
         natural order behind the others, their steps counted on from the last. Temporary names
         are skipped, and so are files that changed within the last 250 ms, until they settle; this

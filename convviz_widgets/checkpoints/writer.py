@@ -63,7 +63,7 @@ def checkpoint_digest(tensors: Mapping[str, object]) -> str:
     Raises
     ------
     InputError
-        As there.
+        As `write_checkpoint` does.
     """
     digest = hashlib.sha256()
     for part in _parts(tensors, {}):

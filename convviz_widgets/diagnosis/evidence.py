@@ -33,9 +33,9 @@ class Metric:
         Parameters
         ----------
         steps
-            Of the checkpoints, (n + 1,).
+            Training steps of the checkpoints, (n + 1,).
         ratios
-            From each checkpoint but the last to the next, (n,).
+            Ratio from each checkpoint but the last to the next, (n,).
         """
         return cls(name, np.array(steps[1:]), np.asarray(ratios, np.float64) / np.diff(steps))
 

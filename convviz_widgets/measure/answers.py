@@ -24,7 +24,7 @@ class AnswerFacts:
     ----------
     images : images that were answered, finite or not.
     commonest : class that is answered most often; None for a model that puts out something else.
-    share : of the images to which it is answered.
+    share : share of the images to which it is answered.
     label_share : largest share of one label among these images; NaN without labels.
     pictures : pairs of output and target picture.
     chroma : mean chroma of the outputs, divided by that of the targets.

@@ -23,9 +23,9 @@ class Confusion:
     images, labels, predicted : int64 (n,), every image that counts.
     probability : float32 (n,), of the answer.
     unlabelled : images left out because their class is not known.
-    beyond : because their label has no class score.
-    not_finite : because their scores are NaN or infinite.
-    unread : because they cannot be read.
+    beyond : images left out because their label has no class score.
+    not_finite : images left out because their scores are NaN or infinite.
+    unread : images left out because they cannot be read.
     """
 
     classes: int

@@ -23,11 +23,11 @@ _RANGE_TARGETS = 8
 
 @dataclass(frozen=True)
 class Drift:
-    """Chroma and contrast of output pictures over a set, by those of their targets.
+    """Chroma and contrast of output pictures over a set, divided by those of their targets.
 
     Attributes
     ----------
-    chroma : the set's mean chroma by that of the targets; NaN without a colourful target.
+    chroma : the set's mean chroma divided by that of the targets; NaN without a colourful target.
     contrast : median over the images of the standard deviation of the luminance, each by its
         target's; NaN without a target that has some.
     coloured, contrasted : images that each is taken over.

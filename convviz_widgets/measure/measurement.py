@@ -37,7 +37,7 @@ class FilterFacts:
 
     Attributes
     ----------
-    share : of filters at or above the percentile, see `tensors.noisiness`.
+    share : share of filters at or above the percentile, see `tensors.noisiness`.
     count : filters that can be ranked.
     cosine : between the weights and those of step 0; NaN without these.
     update_share : share of noisy filters in what has changed since step 0; NaN without.
@@ -67,7 +67,7 @@ class Measurement:
     update_ratios : layer → ‖W − W₀‖ / ‖W₀‖ from the checkpoint before, NaN from weights of zero.
     filters : convolution → its filters' noise.
     answers : what the model puts out.
-    loss : of the batch.
+    loss : that on the batch.
     """
 
     images: int = 0

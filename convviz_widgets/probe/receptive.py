@@ -84,7 +84,7 @@ class Axis:
         see the same, then n is 1.
     low, high : int64 (n,), the pixels from low to below high that position p sees, inside the
         image; high < low where it sees none.
-    window : the same without the image's border, where it slides evenly.
+    window : what they see without the image's border, where it slides evenly.
     """
 
     dim: int | None

@@ -1,4 +1,4 @@
-"""How large gradients and updates are, measured in training."""
+"""NormMeter: gradient norms and update ratios of each parameter, measured in training."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ class OutputWriter:
 
     Parameters
     ----------
-    directory : the run's.
+    directory : that of the run.
     every : steps between two outputs.
 
     Raises as `ManifestWriter` does.

@@ -1,4 +1,4 @@
-"""Record a training run while it is trained."""
+"""Recorder: records a training run while it is trained."""
 
 from __future__ import annotations
 

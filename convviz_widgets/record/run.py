@@ -1,4 +1,4 @@
-"""A training run as it is on disk, growing or finished."""
+"""Run: a training run as it is on disk, growing or finished."""
 
 from __future__ import annotations
 

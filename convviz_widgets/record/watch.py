@@ -1,4 +1,4 @@
-"""Watch a few images: what a model in training makes of them, measured at each checkpoint."""
+"""ActivationWatch: activation statistics and outputs for a few images, at each checkpoint."""
 
 from __future__ import annotations
 

@@ -271,7 +271,7 @@ class Turns:
         busy
             Clients with a task under way.
         seconds
-            For which one of equally urgent clients may have one task after the other.
+            Time in which one of equally urgent clients may have one task after the other.
         """
         polled = {client: client.next_task() for client in self._clients if client not in busy}
         waiting = {client: task for client, task in polled.items() if task is not None}

@@ -95,8 +95,8 @@ class Layout:
     Attributes
     ----------
     positions : float64 (n, 2); NaN for codes that are not finite.
-    shares : of the variance, along each axis; NaN without any. For t-SNE None.
-    perplexity, divergence : of t-SNE, else None.
+    shares : share of the variance along each axis; NaN without any. For t-SNE None.
+    perplexity, divergence : those of t-SNE, else None.
     """
 
     positions: np.ndarray
@@ -115,8 +115,8 @@ class Embedding:
     labels : int64 (n,), -1 without one.
     positions : float64 (n, 2), in units of their own spread; NaN for images without a code.
     layout : where the points come from, before they were turned.
-    agreement : with the reference, see `Aligned`.
-    spread : of the points before that, relative to the reference's; NaN if that has none.
+    agreement : that with the reference, see `Aligned`.
+    spread : that of the points before, relative to the reference's; NaN if that has none.
     frame : the square that the reference fits in, with some room.
     failures : one line for each image that could not be read.
     """

@@ -207,7 +207,7 @@ class Measurer:
     images, indices
         The state's, and which of them are the probe batch.
     loss
-        For gradients; None: cross-entropy with the labels.
+        Loss for gradients; None: cross-entropy with the labels.
     """
 
     def __init__(

@@ -380,7 +380,7 @@ class ModelState(HasTraits):
         of
             ``"output"``: with respect to the layer's output; ``"weight"``: to its weight.
         batch
-            For the probe batch instead of the selected image.
+            Take the probe batch instead of the selected image.
 
         Returns
         -------
@@ -409,7 +409,7 @@ class ModelState(HasTraits):
         method
             "deconvnet", "guided" or "gradient".
         positions
-            Of the unit in each image's map; None: where it is strongest.
+            Position of the unit in each image's map; None: where it is strongest.
         selection
             Whose unit and checkpoint; default: the state's own.
         """

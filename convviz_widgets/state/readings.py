@@ -35,7 +35,7 @@ class Readings:
     recordings
         What was computed, and the probe that computes the rest.
     loss
-        For gradients; None: cross-entropy.
+        Loss for gradients; None: cross-entropy.
     probe_indices
         Images of the batch that gradients can be of.
     lock

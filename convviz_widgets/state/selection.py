@@ -1,4 +1,4 @@
-"""What the user has selected: the one value that every view is a function of."""
+"""Selection and Drawing: what is selected, the one value that every view is a function of."""
 
 from __future__ import annotations
 

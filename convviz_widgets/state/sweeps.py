@@ -83,9 +83,9 @@ class Sweeps(Client):
         Parameters
         ----------
         indices
-            Into the state's ``steps``.
+            Indices into the state's ``steps``.
         direction
-            Along this random direction instead of all channels.
+            Sweep along this random direction instead of all channels.
         """
         wanted = self._jobs(indices, direction)
         with self._lock:

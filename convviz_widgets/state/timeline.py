@@ -1,4 +1,4 @@
-"""The checkpoints of a state in order of their steps: files, and captures of the live model."""
+"""Timeline: a state's checkpoints in order of step, files and captures of the live model."""
 
 from __future__ import annotations
 

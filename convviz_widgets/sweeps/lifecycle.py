@@ -49,7 +49,7 @@ class Lifecycle:
 
         Parameters
         ----------
-        results : of one checkpoint each, in order; None where nothing has been swept.
+        results : the result of one checkpoint each, in order; None where nothing has been swept.
 
         Raises
         ------

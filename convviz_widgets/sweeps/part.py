@@ -22,7 +22,7 @@ class Part:
 
     Attributes
     ----------
-    statistics : of the channels of all layers in a row.
+    statistics : those of the channels of all layers in a row.
     coverage : the images, failed ones too.
     failures : index → one line, of those that could not be loaded.
     """

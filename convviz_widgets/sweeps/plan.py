@@ -28,7 +28,7 @@ class Plan:
     ----------
     layers : those that are swept.
     count : images in the data set, failing ones too.
-    batch_size : of every batch, so that the same image gives the same numbers wherever it stands;
+    batch_size : images in each, so that the same image gives the same numbers wherever it stands;
         what is missing is filled up and left out of the sums.
     k : places in each channel's top list.
     groups : int64 (count,), the source of each image; None: each its own.

@@ -237,7 +237,7 @@ def empty_result(
 
     Parameters
     ----------
-    steps : of a series of checkpoints; None: one set of weights.
+    steps : those of a series of checkpoints; None: one set of weights.
     """
     subject = Subject(
         layers=plan.layers,

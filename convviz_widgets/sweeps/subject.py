@@ -1,4 +1,4 @@
-"""What a sweep is about: layers, checkpoints and data set, with hashes to tell them from others."""
+"""Subject of a sweep: layers, checkpoints and data set, with hashes to tell them from others."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Subject:
     Attributes
     ----------
     layers : those swept, in execution order.
-    steps : of the checkpoints; () for the model as it was.
+    steps : those of the checkpoints; () for the model as it was.
     weights : sha256 of each checkpoint's weights, or of the model's; "" of one not loaded yet.
     data : sha256 of the data set, see `data_fingerprint`.
     count : images in the data set.

@@ -231,7 +231,7 @@ class LocalSweep:
 
         Parameters
         ----------
-        weights : of the checkpoint; None: those that the model had.
+        weights : those of the checkpoint; None: those that the model had.
         before : what is known already.
         """
         if weights is not None:

@@ -70,7 +70,7 @@ def paint_shares(
     ----------
     found : (rows, columns), as `shares` returns them.
     limits : shares of the first and the last colour.
-    height, width : of the picture in pixels; neither is smaller than the number of rows or columns.
+    height, width : pixels of the picture; neither is smaller than the number of rows or columns.
 
     Returns
     -------

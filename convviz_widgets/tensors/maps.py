@@ -80,7 +80,7 @@ def _half_mass(rows: np.ndarray) -> np.ndarray:
 def constant_maps(maps: Numbers) -> np.ndarray:
     """Return which maps show nothing because they are the same everywhere: bool (C,).
 
-    To be hatched, for on any colour scale such a map could pass for an even answer. A map of a
+    They are hatched: on any colour scale such a map could pass for an even answer. A map of a
     single position (a unit of a fully connected layer) counts only where it is zero; one with a
     NaN never does, since the NaN is to be seen.
     """

@@ -1,4 +1,4 @@
-"""Which of many images, steps or checkpoints are looked at where not all of them are."""
+"""Evenly spread samples: which of many images, steps or checkpoints are looked at."""
 
 from __future__ import annotations
 

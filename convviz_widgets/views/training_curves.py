@@ -350,9 +350,9 @@ class MetricPlot:
     Parameters
     ----------
     width, height
-        Of the whole plot in pixels.
+        Size of the whole plot in pixels.
     logarithmic
-        Whether the axis of values is.
+        Whether the axis of values is logarithmic.
     legend
         The row to write the entries of the curves into.
     zoomed

@@ -1,4 +1,4 @@
-"""The base of the views that show what the background has found so far, while it goes on."""
+"""BackgroundView, HistoryView and SweepView: views of what the background has found so far."""
 
 from __future__ import annotations
 

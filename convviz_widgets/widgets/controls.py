@@ -147,7 +147,7 @@ class PointerLine(Box):
     view
         Says what goes wrong when a button is pressed.
     width
-        In pixels: the picture's.
+        Width in pixels, that of the picture.
     steps
         What the buttons step through, as they are called: "channel". Without it there are none.
     step

@@ -1,4 +1,4 @@
-"""A histogram as bars: counted in torch, so that only the counts travel."""
+"""HistogramView: a histogram as bars, counted in torch, so that only the counts travel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Curves of all layers over the checkpoints, one of them selected."""
+"""LayerCurves: curves of all layers over the checkpoints, one of them selected."""
 
 from __future__ import annotations
 

@@ -187,7 +187,7 @@ class CheckpointPlot(PointedPlot):
     Parameters
     ----------
     width, height
-        Of the whole plot in pixels.
+        Size of the whole plot in pixels.
     picked
         Called with the checkpoint that is clicked.
     pointed

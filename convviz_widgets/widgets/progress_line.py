@@ -110,7 +110,7 @@ class SearchLine(ProgressLine):
     told
         Called after every slice; `draw` is for it to call.
     width
-        In pixels.
+        Width in pixels.
 
     Attributes
     ----------

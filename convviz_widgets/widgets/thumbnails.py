@@ -58,7 +58,7 @@ def in_square(
     pixels
         uint8 (H, W, 3); None for an empty square.
     side
-        Of the square.
+        Side of the square, in pixels.
     around
         Red, green, blue and opacity of what is around it; None: transparent.
     whole
@@ -173,7 +173,7 @@ class Thumbnails(TileRaster):
     Parameters
     ----------
     width, height
-        Of the frame in pixels; it scrolls.
+        Size of the frame in pixels; it scrolls.
     columns
         Images in a row.
     picked
@@ -249,7 +249,7 @@ class ChosenImages(VBox):
     view
         Says what goes wrong when a button is pressed.
     width, rows
-        Of the strip: pixels, and lines of thumbnails.
+        Width of the strip in pixels, and its lines of thumbnails.
     before
         The control that takes the focus when it leaves the strip backwards.
     picture
@@ -354,7 +354,7 @@ class CaptionedImage(VBox):
     Parameters
     ----------
     side, width
-        Of the square, and of the words below it, in pixels.
+        Side of the square, and width of the words below it, in pixels.
     """
 
     def __init__(self, side: int, width: int) -> None:

@@ -1,4 +1,4 @@
-"""The view: a widget that is a function of the selection."""
+"""View, the base of all views: a widget that is a function of the selection; and its options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lies below a widget: to find a control by its name, to close all of it, to be heard."""
+"""Walks a tree of widgets: finds controls by name, closes all of it, lets it be heard."""
 
 from __future__ import annotations
 

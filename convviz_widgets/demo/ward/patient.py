@@ -90,7 +90,7 @@ def admit(name: str, seed: int = 0, directory: str | os.PathLike[str] = "runs/wa
 
     Parameters
     ----------
-    name : of ``ILLNESSES`` or ``HEALTHY``.
+    name : one of ``ILLNESSES`` or ``HEALTHY``.
     seed : decides the patches, the initial weights and the order of the batches.
     directory : the ward's folder; each run has a folder of its own there.
 

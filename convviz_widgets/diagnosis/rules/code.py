@@ -53,7 +53,7 @@ def curve_code(until: int, found: str, *uses: Any, where: str = "") -> str:
     uses
         The rule, and what else the call uses.
     where
-        What tells the finding, named ``each``, from the rule's others; the first without.
+        Condition for the finding, named ``each``, among the rule's; without it the first is taken.
     """
     value = f"next(each.value for each in found if {where})" if where else "found[0].value"
     return code(
@@ -69,7 +69,7 @@ def tensor_code(facts: TensorFacts, value: str, *uses: Any) -> str:
     Parameters
     ----------
     facts
-        Of which layer, quantity and step.
+        What names the layer, the quantity and the step.
     value
         An expression of ``facts``.
     uses

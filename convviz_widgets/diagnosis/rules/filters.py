@@ -36,13 +36,13 @@ def noisy_filter(
     Parameters
     ----------
     layers
-        At one checkpoint or more.
+        Noise of each layer, at one checkpoint or more.
     share
-        Of noisy filters above which a layer is called noisy (smooth run 6 %, noisy 72 %).
+        Share of noisy filters above which a layer is called noisy (smooth run 6 %, noisy 72 %).
     cosine
-        To the initial weights, above which they are mostly those still.
+        Cosine to the initial weights above which the filters are mostly those still.
     update_share
-        Of noisy filters in the change since step 0, above which noise was learned.
+        Share of noisy filters in the change since step 0 above which noise was learned.
     """
     return [
         Finding(

@@ -55,15 +55,15 @@ def dead_layer(
     Parameters
     ----------
     firing
-        Of the layers that put out exact zeros, at one or more checkpoints, ascending.
+        Counts of the layers that put out exact zeros, at one or more checkpoints, ascending.
     input_rms
-        Of the model's input, None: unknown.
+        RMS of the model's input; None: unknown.
     share
-        Of dead channels, at least.
+        Least share of dead channels.
     error_share
-        From which on it is an error.
+        Share from which on it is an error.
     images
-        That must have been looked at.
+        Fewest images that must have been looked at.
     """
     found = []
     for layer, known in _by_layer(firing):

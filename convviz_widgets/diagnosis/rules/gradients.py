@@ -46,9 +46,9 @@ def vanishing_gradient(
     Parameters
     ----------
     profiles
-        Of the checkpoints, ascending.
+        Gradients over depth at each checkpoint, ascending.
     decades
-        In all, from the last layer to the first, at least.
+        Decades in all, from the last layer to the first, at least.
     slope
         Decades a layer, at least.
     """
@@ -95,13 +95,13 @@ def exploding_gradient(
     Parameters
     ----------
     profiles
-        Of the checkpoints, ascending.
+        Gradients over depth at each checkpoint, ascending.
     gradient_norm
-        Of all parameters together, at each recorded step.
+        Norm over all parameters together, at each recorded step.
     slope, decades
-        Of the slope over depth, and its total: at most.
+        Slope over depth, and its total, at most.
     times
-        Its running median, taken over the ``window`` recorded steps before, at least ``least``.
+        Multiple of its median over the ``window`` recorded steps before, of ``least`` at least.
     """
     found = []
     for profile in _trained(profiles) or profiles[:1]:

@@ -46,9 +46,9 @@ def loss_jump(
     Parameters
     ----------
     loss
-        Of the training data, at every recorded step.
+        Loss of the training data, at every recorded step.
     sigmas
-        How far above.
+        How far above it is, in σ.
     lasting
         Recorded steps for which it stays there.
     window
@@ -110,11 +110,11 @@ def loss_surge(
     Parameters
     ----------
     loss
-        Of the training data; a loss that is not above zero has no log, those points are left out.
+        Loss of the training data; points that are not above zero have no log and are left out.
     update_ratios
         ‖ΔW‖/‖W‖ of each step by weight.
     gradient_norm
-        Of all parameters together; evidence, never a threshold.
+        Norm over all parameters together; evidence, never a threshold.
     recovery
         Recorded steps within which the loss of a bad batch is back.
     """
@@ -238,17 +238,17 @@ def slow_learning(
     Parameters
     ----------
     loss
-        Of the training data.
+        Loss of the training data.
     update_ratios
         ‖ΔW‖/‖W‖ of each step by weight; None or empty: unknown.
     classes
         K of a cross-entropy, whose loss starts at ln K; None: another loss.
     share
-        Of its start that the smoothed loss has not fallen below.
+        Share of its start that the smoothed loss has not fallen below.
     fall
         Share by which it fell over the last third.
     ratio
-        Below which the largest of the weights' median update ratios lies.
+        Limit below which the largest of the weights' median update ratios lies.
     least
         Points that a loss needs to be judged.
     """

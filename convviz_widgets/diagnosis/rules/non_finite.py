@@ -37,9 +37,9 @@ def non_finite(
     Parameters
     ----------
     loss
-        Of the training data.
+        Loss of the training data.
     gradient_norms
-        By parameter, in the order of the layers.
+        Gradient norms by parameter, in the order of the layers.
     tensors
         Weights and outputs at each checkpoint, in the order of the layers.
     """

@@ -56,9 +56,9 @@ def update_ratio(
     Parameters
     ----------
     ratios
-        By weight, of at least two dimensions.
+        Update ratios by weight, of at least two dimensions.
     learning_rate
-        Of the same run.
+        Learning rate of the same run.
     between_checkpoints
         The ratios are of neighbouring checkpoints, divided by the steps between them: what a step
         moves at least. The findings are marked so.

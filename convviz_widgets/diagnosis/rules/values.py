@@ -27,7 +27,7 @@ def abnormal_weight(
     Parameters
     ----------
     weights
-        Of tensors with at least two dimensions, never norm scales (healthy ones reach 36 σ).
+        Facts of weights with at least two dimensions, never norm scales (healthy ones reach 36 σ).
     sigmas
         |w − median| in standard deviations.
     size
@@ -90,7 +90,7 @@ def skewed_pre_activation(
 ) -> list[Finding]:
     """Find inputs of a nonlinearity that are off centre, or lopsided: a remark.
 
-    Of the whole layer, never per channel, after step 0. Batch or layer norm centres them [Hui].
+    Judged by whole layers, not channels, after step 0. Batch or layer norm centres them [Hui].
 
     Parameters
     ----------

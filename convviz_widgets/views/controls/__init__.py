@@ -1,1 +1,1 @@
-"""What selects: the clock of the checkpoints, layers, channels and images."""
+"""Controls that select: the clock of the checkpoints, layers, channels and images."""

@@ -1,1 +1,1 @@
-"""How distributions, sparsity and gradients went over the training."""
+"""The tab History: how distributions, sparsity and gradients went over the training."""

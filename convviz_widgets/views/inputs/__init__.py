@@ -1,1 +1,1 @@
-"""What goes into the model."""
+"""The tab Inputs: what goes into the model."""

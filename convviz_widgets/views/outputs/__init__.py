@@ -1,1 +1,1 @@
-"""What comes out of the model."""
+"""The tab Outputs: what comes out of the model."""

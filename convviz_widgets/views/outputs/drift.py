@@ -91,7 +91,7 @@ class DriftOverTraining:
     pointed
         The line that says what is under the pointer.
     width
-        In pixels.
+        Width in pixels.
 
     Attributes
     ----------
@@ -253,7 +253,7 @@ class RecordedOutputs:
     def strip(self, image: int, count: int) -> list[tuple[int, Tensor]]:
         """Return the outputs for an image at up to ``count`` recorded steps, the last included.
 
-        Those of other images than the set's are none.
+        It is empty where other images than the set's were watched.
         """
         steps = () if self.foreign else self.steps
         last = max(1, len(steps) - 1)

@@ -344,7 +344,7 @@ def picture_of(output: Tensor, images: ImageSet) -> np.ndarray | None:
 def tiles_of_rows(rows: Sequence[PictureRow], side: int, limit: float) -> np.ndarray:
     """Return all inputs, then targets, outputs, differences: uint8 (4·n, side, side, 4).
 
-    ``limit`` is the end of the differences' scale. What there is not is transparent.
+    ``limit`` is the end of the differences' scale. A missing picture is transparent.
     """
     scale = Limits(-limit, limit, True)
     colours = palette(DIVERGING[0])

@@ -1,1 +1,1 @@
-"""What single channels do over all images."""
+"""The tab Units: what single channels do over all images."""

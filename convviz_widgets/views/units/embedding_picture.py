@@ -1,4 +1,4 @@
-"""What EmbeddingScatter draws: which checkpoints it lays out, what there is of them, in words."""
+"""What EmbeddingScatter draws: the plan of checkpoints, the points, and the captions."""
 
 from __future__ import annotations
 

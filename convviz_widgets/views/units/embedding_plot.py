@@ -37,7 +37,7 @@ class EmbeddingPlot:
     Parameters
     ----------
     side
-        Of the square, in pixels.
+        Side of the square, in pixels.
     picked
         Called with the image whose point is clicked, or that an arrow key leads to.
     pointed

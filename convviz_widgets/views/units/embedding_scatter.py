@@ -335,7 +335,7 @@ NO_GROUP, AROUND = -2, -1
 class GroupChoice(Dropdown):
     """A list of groups whose images can be chosen: a class, or those around the selected image.
 
-    Of the ``picture`` on the page, those of the group that the user takes go to ``choose``.
+    ``choose`` is called with those of the ``picture``'s images that are in the group taken.
     """
 
     def __init__(

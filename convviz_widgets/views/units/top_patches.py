@@ -29,7 +29,7 @@ class Ranking:
     dead
         The channel was zero everywhere in every image.
     fired
-        Images in which it was not.
+        Images in which it was not zero everywhere.
     """
 
     checkpoint: int
@@ -149,9 +149,9 @@ def patches_of(
     Parameters
     ----------
     now, before
-        At this checkpoint, and at the one before; None at the first.
+        Reconstructions at this checkpoint, and at the one before; None at the first.
     std
-        Of the preprocessing, (C,) or (1,).
+        Std of the preprocessing, (C,) or (1,).
     """
     images, known = now.ranking.images, now.attributions
     patches = []
