@@ -27,8 +27,8 @@ HALF = (WIDTH - GAP) // 2
 class Comparison(VBox):
     """Two models, or two runs, beside each other: the same views of both.
 
-    Both show their last checkpoint at or before the clock's step. What one of them lacks (a layer,
-    an image) leaves its own where it is; the line above each says what it shows.
+    Both show their last checkpoint at or before the clock's step. Where one of them lacks a layer
+    or an image, its own selection stays; the line above each says what it shows.
 
     Parameters
     ----------

@@ -261,8 +261,8 @@ _NANOSECONDS = 1_000_000_000
 class Settling:
     """Keeps files back for 250 ms after their last change.
 
-    By their time stamp, or as seen between two looks where the stamp is no help because it lies in
-    the future. While a known file is being rewritten, the one that was there before stands for it,
+    The change is read off the time stamp, or, where that lies in the future, seen between two
+    looks. While a known file is being rewritten, the one that was there before stands for it,
     so that it does not vanish for a moment.
     """
 

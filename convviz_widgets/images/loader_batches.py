@@ -54,8 +54,8 @@ def loader_batches(
     """Return the first ``count`` batches of a loader's next epoch, or as many as it has.
 
     They are the samples that the next epoch will bring, in its order: whatever draws random
-    numbers meanwhile draws them from copies (see `borrowed_randomness`), a copy of the sampler is
-    asked, and workers are new ones, which go again. With ``num_workers=0`` random transforms
+    numbers meanwhile draws them from copies (see `borrowed_randomness`), the sampler is a copy,
+    and the workers are new ones, which end afterwards. With ``num_workers=0`` random transforms
     come out as they will, too. What cannot be put back is a data set that counts how often it is
     read, or a generator that it hides where no attribute leads.
 

@@ -15,8 +15,8 @@ from convviz_widgets.state.timeline import at_or_before
 class Link:
     """Whatever is selected in one of two states is selected in the other, as far as it has it.
 
-    The clock goes by step: the other shows its last checkpoint at or before it. A layer or image
-    that the other lacks leaves its own where it is; its channel is clamped.
+    The clock goes by step: the other shows its last checkpoint at or before it. Where the
+    other lacks a layer or image its own stays selected; its channel is clamped.
     """
 
     def __init__(self, left: ModelState, right: ModelState) -> None:

@@ -122,7 +122,7 @@ class NeighbourMap:
     positions : float64 (n, 2).
     perplexity : about how many neighbours each code was to keep.
     divergence : Kullback-Leibler, in nats, of the neighbourhoods in the plane from those of the
-        codes; the lower the truer.
+        codes; a lower one means a more faithful map.
     """
 
     positions: np.ndarray

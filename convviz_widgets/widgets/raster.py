@@ -414,7 +414,7 @@ class TileRaster(Raster):
 
 @cache
 def _scratch() -> Canvas:
-    """Return the canvas that nobody looks at: clearing it ends each batch well.
+    """Return a hidden canvas: clearing it completes each batch of drawing commands.
 
     After a reload the first message lacks its canvas and kills the queue (ipycanvas issue 322).
     """

@@ -348,8 +348,8 @@ class View(HasOptions, VBox):
     def _paged(self, change: Any) -> None:
         """Rest when the last page lets go of the view: its cell has been run again, or cleared.
 
-        A view that no page has shown yet does draw. The pages only count up and down, and a
-        reload forgets to count down, so a view may go on for nobody; none sleeps before somebody.
+        A view that no page has shown yet does draw. A reload does not reduce the number of pages
+        that show a view: one may go on drawing unseen, but none that is seen ever rests.
         """
         self._off_page = change.new == 0
         self._shown(change)

@@ -58,8 +58,8 @@ class InputGallery(MosaicView):
     A click, the arrow keys or the buttons select an image of the state; samples of the validation
     set and of the loader are only looked at.
 
-    The loader's batches are those that its next epoch begins with, and it will: no generator is
-    moved.
+    The loader's batches are those that its next epoch will begin with, for no generator is
+    moved by looking at them.
 
     Parameters
     ----------
