@@ -46,7 +46,7 @@ test-notebooks:
 	@$(PYTHON) -m pytest tests/notebooks
 
 # A machine that stands still for seconds makes a browser time out: once more, and it is reported.
-# The networks that the notebooks show are trained before, each in a thread of its own.
+# The networks that the notebooks show are trained before, two processes of one thread each.
 test-browser:
 	@export TQDM_MININTERVAL=10; \
 	$(PYTHON) -m convviz_widgets.demo demo & \

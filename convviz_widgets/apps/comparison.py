@@ -14,7 +14,7 @@ from convviz_widgets.views import ChannelStepper, ImageStrip, LayerList
 from convviz_widgets.views.controls.clock import StepClock
 from convviz_widgets.widgets import View, close_views, listen
 from convviz_widgets.widgets.text import Text
-from convviz_widgets.widgets.view import narrowed
+from convviz_widgets.widgets.view import at_most_wide
 
 WIDTH = 828
 """Width in CSS pixels; a notebook's output is 848 wide."""
@@ -69,7 +69,7 @@ class Comparison(VBox):
         kinds = _view_classes(view)
         self.pairs = [
             tuple(
-                narrowed(kind, HALF)(state, **_of_side(options, side))
+                at_most_wide(kind, HALF)(state, **_of_side(options, side))
                 for side, state in enumerate((left, right))
             )
             for kind in kinds

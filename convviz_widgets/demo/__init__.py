@@ -1,5 +1,6 @@
 """Small networks, trained once on real photographs and digits, to look at."""
 
+from convviz_widgets.demo import ward
 from convviz_widgets.demo.digit_classifier import (
     DigitClassifierRun,
     DigitNet,
@@ -23,4 +24,5 @@ __all__ = [
     "load",
     "load_digit_classifier",
     "load_digits",
+    "ward",
 ]

@@ -1,4 +1,8 @@
-"""The receptive field of any unit: which part of an image it sees."""
+"""The receptive field of any unit: which part of an image it sees.
+
+Coordinates are carried through a forward pass; `receptive_rules` says why that is better than the
+gradient of a twin of the model.
+"""
 
 from __future__ import annotations
 

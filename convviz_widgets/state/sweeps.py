@@ -18,7 +18,7 @@ from convviz_widgets.state.background import Background, Client, Progress, Task,
 from convviz_widgets.state.timeline import Entry, Timeline
 from convviz_widgets.sweeps import SweepResult
 from convviz_widgets.sweeps.part import swept_part
-from convviz_widgets.sweeps.plan import Plan, group_numbers, swept_layers
+from convviz_widgets.sweeps.plan import TOP, Plan, group_numbers, swept_layers
 from convviz_widgets.sweeps.result import empty_result
 from convviz_widgets.sweeps.subject import data_fingerprint, weights_fingerprint
 
@@ -283,7 +283,7 @@ class CheckpointSweeper:
                 layers=layers,
                 count=len(items),
                 batch_size=min(len(items), batch_size(layers)),
-                k=9,
+                k=TOP,
                 groups=group_numbers(self._images.groups, len(items)),
                 skip=True,
             )

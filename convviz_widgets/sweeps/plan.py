@@ -13,6 +13,9 @@ from convviz_widgets.errors import InputError, ModelError, UnknownLayerError, un
 from convviz_widgets.probe import LayerInfo, Probe
 from convviz_widgets.sweeps.subject import slices_of
 
+TOP = 9
+"""Images that are kept for each channel unless told otherwise, as in Zeiler and Fergus."""
+
 _SAMPLE = 128
 
 _RAREST = 32

@@ -21,7 +21,7 @@ from convviz_widgets.probe import Probe
 from convviz_widgets.probe.replica import unwrapped
 from convviz_widgets.sweeps.dask_sweep import DaskSweep
 from convviz_widgets.sweeps.part import Part, swept_part
-from convviz_widgets.sweeps.plan import Plan, group_numbers, swept_layers
+from convviz_widgets.sweeps.plan import TOP, Plan, group_numbers, swept_layers
 from convviz_widgets.sweeps.result import SweepResult, empty_result
 from convviz_widgets.sweeps.storage import file_of
 from convviz_widgets.sweeps.subject import weights_fingerprint
@@ -64,7 +64,7 @@ def sweep(
     dataset: Tensor | ImageSet | MapDataset,
     *,
     layers: Collection[str] | None = None,
-    k: int = 9,
+    k: int = TOP,
     batch_size: int = 64,
     checkpoints: CheckpointSeries | None = None,
     groups: Sequence[Hashable] | Tensor | bool | None = None,

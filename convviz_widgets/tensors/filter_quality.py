@@ -56,7 +56,15 @@ STILL_INITIAL = 0.5
 """Cosine to the initial weights above which they are mostly those still."""
 
 
-def cause_of(share: float, cosine: float, update_share: float) -> str:
+def cause_of(
+    share: float,
+    cosine: float,
+    update_share: float,
+    *,
+    many: float = MANY,
+    still_initial: float = STILL_INITIAL,
+    many_updates: float = MANY,
+) -> str:
     """Return why filters are noisy, in words; empty where they are not, or where that is unknown.
 
     Parameters
@@ -64,14 +72,15 @@ def cause_of(share: float, cosine: float, update_share: float) -> str:
     share, update_share : of noisy filters, and of those whose change since step 0 is noisy; NaN
         where unknown.
     cosine : between the weights and those of step 0; NaN where unknown.
+    many, still_initial, many_updates : what share, cosine and update_share have to exceed.
     """
-    if not share > MANY:
+    if not share > many:
         return ""
     if math.isnan(cosine):
         return "why they are noisy cannot be told without the checkpoint of step 0"
-    if cosine > STILL_INITIAL:
+    if cosine > still_initial:
         return "mostly still its initial noise: updates too few or too small"
-    if update_share > MANY:
+    if update_share > many_updates:
         return "learned noise: regularise"
     return "neither the initial weights nor what was learned is noisy by itself: cannot tell"
 

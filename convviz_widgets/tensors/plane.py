@@ -99,6 +99,7 @@ def align(points: np.ndarray, others: np.ndarray) -> Aligned:
     if not (spread and their_spread):
         return Aligned(own, np.nan, spread)
     theirs = (others[common] - their_centre) / their_spread
+    # scipy.linalg.orthogonal_procrustes is this line, too, and the core does not depend on scipy.
     left, strengths, right = np.linalg.svd(own[common].T @ theirs)
     agreement = float(strengths.sum() / common.sum())
     return Aligned(own @ (left @ right), agreement, spread)

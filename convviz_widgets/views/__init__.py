@@ -21,6 +21,7 @@ from convviz_widgets.views.training_curves import TrainingCurves
 from convviz_widgets.views.units.dead_filters import DeadFilters
 from convviz_widgets.views.units.embedding_scatter import EmbeddingScatter
 from convviz_widgets.views.units.top_images import TopImages
+from convviz_widgets.widgets import View
 
 __all__ = [
     "ActivationHistogram",
@@ -48,5 +49,6 @@ __all__ = [
     "StatusLine",
     "TopImages",
     "TrainingCurves",
+    "View",
     "WeightHistogram",
 ]

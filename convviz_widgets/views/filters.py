@@ -50,7 +50,7 @@ from convviz_widgets.widgets.plot import (
 )
 from convviz_widgets.widgets.raster import Overlay
 from convviz_widgets.widgets.text import not_finite
-from convviz_widgets.widgets.view import ViewOptions, narrowed
+from convviz_widgets.widgets.view import ViewOptions, at_most_wide
 
 ORDERS = {"by number": "number", "coloured and slow first": "look"}
 
@@ -119,7 +119,7 @@ class FilterMosaic(MosaicView):
 
     def __init__(self, state: ModelState, **options: Unpack[FilterMosaicOptions]) -> None:
         super().__init__(state, **options)
-        self.noise = narrowed(FilterNoise, self.width)(state, visible=self.visible)
+        self.noise = at_most_wide(FilterNoise, self.width)(state, visible=self.visible)
         self.observe(lambda change: self.noise.set_trait("visible", change.new), names="visible")
         self.children = [*self.children, self.noise]
 
@@ -258,7 +258,7 @@ class FilterNoise(HistoryView):
     """
 
     title: ClassVar[str] = "Noise of the filters over training"
-    narrows: ClassVar[bool] = True
+    fits_narrower: ClassVar[bool] = True
     caption_lines: ClassVar[int] = 3
     depends: ClassVar[frozenset[str]] = frozenset({"key", "checkpoint", "layer", "revision"})
 

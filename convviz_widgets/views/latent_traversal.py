@@ -96,7 +96,7 @@ class LatentTraversal(MosaicView):
     depends: ClassVar[frozenset[str]] = frozenset({"key", "image", "layer", "channel"})
     repaints: ClassVar[frozenset[str]] = frozenset({"key", "image"})
     caption_lines: ClassVar[int] = 3
-    narrows: ClassVar[bool] = False
+    fits_narrower: ClassVar[bool] = False
     frame: ClassVar[tuple[int, int]] = (482, 422)
     reads_weights: ClassVar[bool] = True
 

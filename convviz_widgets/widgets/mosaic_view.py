@@ -57,7 +57,7 @@ class MosaicView(View):
     """
 
     repaints: ClassVar[frozenset[str]] = frozenset()
-    narrows: ClassVar[bool] = True
+    fits_narrower: ClassVar[bool] = True
     frame: ClassVar[tuple[int, int]] = (566, 300)
     """Width and height of the frame in pixels."""
     min_tile: ClassVar[int] = 24

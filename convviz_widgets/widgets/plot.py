@@ -342,6 +342,7 @@ def round_numbers(low: float, high: float, at_most: int = 5) -> list[float]:
     """Return up to ``at_most`` multiples of 1, 2 or 5 times a power of ten from low to high."""
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         return []
+    # matplotlib's MaxNLocator counts bins, and rounds the range outward: ticks beyond the axis.
     power = 10.0 ** math.floor(math.log10((high - low) / at_most))
     for factor in (1, 2, 5, 10, 20, 50):
         step = factor * power

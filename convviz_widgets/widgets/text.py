@@ -6,10 +6,12 @@ import html
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 from ipywidgets import HTML, Layout
+from PIL import ImageFont
 
 ICONS = {
     "angle-left": "f104",
@@ -174,3 +176,9 @@ def not_finite(values: np.ndarray) -> str:
     """Say how many values are NaN or infinite, to follow something else; empty for none."""
     count = values.size - int(np.isfinite(values).sum())
     return f", {count:,} NaN or infinite" if count else ""
+
+
+@cache
+def picture_font() -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+    """Return the font of the words that are drawn into a picture; it has no letters but Latin's."""
+    return ImageFont.load_default(size=10)

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 from ipywidgets import Button, DOMWidget, HBox, IntSlider, Layout, VBox
 from ipywidgets import Image as ImageWidget
-from PIL import Image, ImageColor, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw
 
 from convviz_widgets.images import ImageSet
 from convviz_widgets.state import Question
 from convviz_widgets.tensors import Box, Mosaic, rgb_png
 from convviz_widgets.widgets.controls import icon_button, line, named
 from convviz_widgets.widgets.raster import EMPTY_PNG, Hold, TileRaster
-from convviz_widgets.widgets.text import ACCENT, QUIET, Text
+from convviz_widgets.widgets.text import ACCENT, QUIET, Text, picture_font
 
 SIDE = 47
 """Pixels of a thumbnail's longer side."""
@@ -113,7 +112,7 @@ def tile(sample: Sample, framed: bool) -> np.ndarray:
         (SIDE / 2, SIDE + 2),
         _fitting(sample.label),
         fill=ACCENT if framed else QUIET,
-        font=_font(),
+        font=picture_font(),
         anchor="ma",
     )
     return np.asarray(picture)
@@ -122,14 +121,9 @@ def tile(sample: Sample, framed: bool) -> np.ndarray:
 def _fitting(label: str) -> str:
     """Return as much of a word as there is room for; the font has no letters beyond Latin's."""
     word = label.encode("latin-1", "replace").decode("latin-1")
-    while word and _font().getlength(word) > SIDE:
+    while word and picture_font().getlength(word) > SIDE:
         word = word.removesuffix("…")[:-1] + "…" if len(word) > 2 else ""
     return word
-
-
-@cache
-def _font() -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
-    return ImageFont.load_default(size=10)
 
 
 def stacked(tiles: Sequence[np.ndarray]) -> np.ndarray:

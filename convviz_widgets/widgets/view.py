@@ -119,7 +119,7 @@ class View(HasOptions, VBox):
     """Fields of the `Selection` whose change makes the picture another one."""
     width: ClassVar[int] = 566
     """Width of the view in CSS pixels; a notebook's output is 848 wide."""
-    narrows: ClassVar[bool] = False
+    fits_narrower: ClassVar[bool] = False
     """Whether the view is right at a smaller width, too."""
     caption_lines: ClassVar[int] = 2
     """Lines kept free for the caption, so that nothing jumps when it changes."""
@@ -383,12 +383,12 @@ def _heading(title: str, note: Text) -> HBox:
 AnyView = TypeVar("AnyView", bound=View)
 
 
-def narrowed(kind: type[AnyView], width: int) -> type[AnyView]:
+def at_most_wide(kind: type[AnyView], width: int) -> type[AnyView]:
     """Return the view's class at most ``width`` CSS pixels wide, where it can be made so.
 
     A mosaic then breaks into more rows, an axis has fewer pixels.
     """
-    if not kind.narrows or kind.width <= width:
+    if not kind.fits_narrower or kind.width <= width:
         return kind
     sizes: dict[str, Any] = {"width": width}
     if frame := getattr(kind, "frame", None):

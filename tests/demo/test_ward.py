@@ -1,10 +1,13 @@
 import dataclasses
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 
 import convviz_widgets as cvw
+from convviz_widgets import demo
 from convviz_widgets.demo import PHOTOGRAPHS, ward
 from convviz_widgets.demo.ward.cases import build
 from convviz_widgets.demo.ward.patient import PLANTED, Batches, admit_case, prepare
@@ -17,6 +20,14 @@ def tiny(name):
     return dataclasses.replace(
         CASES[name], steps=2, every=2, patches=12, validation_patches=6, batch_size=16
     )
+
+
+def test_the_demonstrations_bring_the_ward_along():
+    """In a process of its own: here it has been imported before."""
+    subprocess.run(
+        [sys.executable, "-c", "from convviz_widgets import demo; demo.ward.admit"], check=True
+    )
+    assert "ward" in demo.__all__
 
 
 def pictures(images):

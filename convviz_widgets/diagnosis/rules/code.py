@@ -99,7 +99,7 @@ def for_each_image(images: str, step: int, *lines: str) -> str:
     return "\n    ".join([f"for image in {images}:", select, *lines])
 
 
-def spread_images(count: int) -> str:
+def evenly_spread_images(count: int) -> str:
     """Return the expression for so many images of the state, spread evenly."""
     return f"{evenly_spread.__name__}(len(state.image_set), {count})"
 

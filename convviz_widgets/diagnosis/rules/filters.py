@@ -9,8 +9,9 @@ from convviz_widgets.diagnosis.evidence import FiltersAt
 from convviz_widgets.diagnosis.finding import REMARK, Finding
 from convviz_widgets.diagnosis.rule import rule
 from convviz_widgets.diagnosis.rules.code import at_step, code
+from convviz_widgets.measure import FilterFacts
 from convviz_widgets.tensors import filter_quality
-from convviz_widgets.tensors.filter_quality import FULL_POWER, MANY, STILL_INITIAL
+from convviz_widgets.tensors.filter_quality import FULL_POWER, MANY, STILL_INITIAL, cause_of
 
 
 @rule(
@@ -50,7 +51,7 @@ def noisy_filter(
             REMARK,
             f"{each.layer}: {each.facts.share:.0%} of {each.facts.count} filters are no smoother "
             f"than shuffled ones (threshold {share:.0%}) at step {each.step:,}: "
-            f"{_cause(each, cosine, update_share)}",
+            f"{_cause(each.facts, many=share, still_initial=cosine, many_updates=update_share)}",
             layer=each.layer,
             step=each.step,
             value=each.facts.share,
@@ -69,15 +70,11 @@ def _latest(layers: Sequence[FiltersAt]) -> list[FiltersAt]:
     return list({each.layer: each for each in ordered}.values())
 
 
-def _cause(each: FiltersAt, cosine: float, update_share: float) -> str:
-    if math.isnan(each.facts.cosine):
+def _cause(facts: FilterFacts, **limits: float) -> str:
+    if math.isnan(facts.cosine):
         return "without the checkpoint of step 0, initial noise and learned noise: cannot tell"
-    beside = f"(cosine to the initial weights {each.facts.cosine:.2f})"
-    if each.facts.cosine > cosine:
-        return f"mostly still their initial noise {beside}: updates too few or too small"
-    if each.facts.update_share > update_share:
-        return f"learned noise {beside}: regularise"
-    return f"neither initial nor learned {beside}: cannot tell"
+    cause = cause_of(facts.share, facts.cosine, facts.update_share, **limits)
+    return f"{cause} (cosine to the initial weights {facts.cosine:.2f})"
 
 
 def _noise_code(each: FiltersAt) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from convviz_widgets.diagnosis.evidence import Evidence, Firing
 from convviz_widgets.diagnosis.finding import ERROR, REMARK, WARNING, Finding
 from convviz_widgets.diagnosis.rule import rule
-from convviz_widgets.diagnosis.rules.code import code, for_each_image, spread_images
+from convviz_widgets.diagnosis.rules.code import code, evenly_spread_images, for_each_image
 from convviz_widgets.measure import fired_images
 from convviz_widgets.sweeps import DYING, rate_bound
 from convviz_widgets.tensors.sampling import evenly_spread
@@ -157,7 +157,7 @@ def _code(each: Firing, value: str) -> str:
         fired_images,
         evenly_spread,
         text=f"""fired = 0
-{for_each_image(spread_images(each.images), each.step, fires)}
+{for_each_image(evenly_spread_images(each.images), each.step, fires)}
 value = Firing({each.layer!r}, {each.step}, fired, {each.images}).{value}""",
     )
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from convviz_widgets.diagnosis.evidence import AnswersAt, Evidence
 from convviz_widgets.diagnosis.finding import WARNING, Finding
 from convviz_widgets.diagnosis.rule import rule
-from convviz_widgets.diagnosis.rules.code import code, for_each_image, spread_images
+from convviz_widgets.diagnosis.rules.code import code, evenly_spread_images, for_each_image
 from convviz_widgets.measure.answers import Answers
 from convviz_widgets.tensors.sampling import evenly_spread
 
@@ -115,6 +115,6 @@ def _code(step: int, images: int, value: str) -> str:
         Answers,
         evenly_spread,
         text=f"""answers = Answers(state.image_set)
-{for_each_image(spread_images(images), step, add)}
+{for_each_image(evenly_spread_images(images), step, add)}
 value = answers.facts.{value}""",
     )

@@ -13,6 +13,7 @@ from ipywidgets import HBox, Layout, Select, VBox, Widget
 from convviz_widgets.measure import OUTPUTS, PRE_ACTIVATIONS, Measurement
 from convviz_widgets.probe import can_die
 from convviz_widgets.state import ACTIVATIONS, ModelState, Selection
+from convviz_widgets.sweeps import rate_bound
 from convviz_widgets.views.history.distribution_plots import layer_with
 from convviz_widgets.widgets.background_view import HistoryOptions, HistoryView
 from convviz_widgets.widgets.controls import named
@@ -180,7 +181,7 @@ def _concentration(measured: Measurement, layer: str) -> float:
 def _sentences(picture: SparsityPicture) -> list[str]:
     """Return what the line under the plots says."""
     instead = f" (the next activation after {picture.instead_of})" if picture.instead_of else ""
-    bound = min(1.0, 3 / max(1, picture.images))
+    bound = rate_bound(picture.images)
     return [
         f"after the nonlinearity · step {picture.sparsity.steps[picture.index]:,}",
         f"n = {picture.images} images",

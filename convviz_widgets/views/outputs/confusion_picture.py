@@ -5,13 +5,12 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 from ipywidgets import HTML, DOMWidget, Layout, VBox
 from ipywidgets import Box as Row
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from convviz_widgets.measure.confusion import Cell
 from convviz_widgets.tensors import (
@@ -27,6 +26,7 @@ from convviz_widgets.tensors import (
 )
 from convviz_widgets.tensors.mosaic import reduce_blocks
 from convviz_widgets.widgets.raster import Hold, Raster
+from convviz_widgets.widgets.text import picture_font
 
 SIDE = 300
 """Pixels of the square, at most."""
@@ -138,22 +138,19 @@ class CellGrid:
         draw = ImageDraw.Draw(picture)
         for row, column in np.argwhere(counts):
             text, middle = str(counts[row, column]), self.enlarge // 2
-            if _font().getlength(text) > self.enlarge - 3:
+            if picture_font().getlength(text) > self.enlarge - 3:
                 continue
             x, y = column * self.enlarge + middle, row * self.enlarge + middle
             red, green, blue, _ = pixels[row * self.enlarge, column * self.enlarge].tolist()
             is_light = 0.3 * red + 0.6 * green + 0.1 * blue > 128
-            draw.text((x, y), text, "#000000" if is_light else "#ffffff", _font(), anchor="mm")
+            draw.text(
+                (x, y), text, "#000000" if is_light else "#ffffff", picture_font(), anchor="mm"
+            )
         return np.asarray(picture)
 
     def _classes(self, place: int) -> range:
         start = place * self.reduce
         return range(start, min(start + self.reduce, self.classes))
-
-
-@cache
-def _font() -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
-    return ImageFont.load_default(size=10)
 
 
 class NamedMatrix:

@@ -12,6 +12,7 @@ from convviz_widgets.images import ImageSet
 from convviz_widgets.probe import LayerInfo
 from convviz_widgets.state import ModelState, Selection, coarse_to_fine
 from convviz_widgets.state.embeddings import Embedding, EmbeddingJob, Embeddings
+from convviz_widgets.tensors import evenly_spread
 from convviz_widgets.views.units.embedding_plot import label_name
 
 AHEAD = 100
@@ -39,7 +40,7 @@ class EmbeddingPlan:
         cls, keys: Sequence[Hashable], selected: int, reference: int, job_of: JobOf
     ) -> EmbeddingPlan:
         """Return the plan for the checkpoints of these keys."""
-        places = np.unique(np.linspace(0, len(keys) - 1, AHEAD).round().astype(int)).tolist()
+        places = evenly_spread(len(keys), AHEAD, ends=True)
         ahead = (places[place] for place in coarse_to_fine(len(places)))
         # The list may have grown since the selection was made.
         wanted = dict.fromkeys([min(selected, len(keys) - 1), *ahead])
