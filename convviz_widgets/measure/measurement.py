@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -80,8 +81,8 @@ class Measurement:
     answers: AnswerFacts | None = None
     loss: float = math.nan
 
-    @property
+    @cached_property
     def nbytes(self) -> int:
-        """Bytes that the counts take, about all there is."""
+        """Bytes that the counts take, about all there is; asked whenever another is kept."""
         counts = sum(each.counts.nbytes for each in self.distributions.values())
         return counts + sum(each.nbytes for each in self.fired.values())

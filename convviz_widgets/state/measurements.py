@@ -119,7 +119,7 @@ class MeasurementStore:
     def is_settled(self, wanted: Measurable) -> bool:
         """Tell whether this is measured, or cannot be."""
         known = wanted.identity
-        return known in self._in_memory or known in self._on_disk or known in self._failures
+        return known in self._on_disk or known in self._in_memory or known in self._failures
 
     def failure(self, wanted: Measurable) -> str:
         """Return one line on why this cannot be measured, else nothing."""
