@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from inspect import Parameter, signature
 from typing import Any
 
 from ipywidgets import Box, HBox, Layout, VBox
 
-from convviz_widgets.errors import InputError
+from convviz_widgets.errors import InputError, unknown
 from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.state.link import Link
 from convviz_widgets.views import ChannelStepper, ImageStrip, LayerList
@@ -40,12 +41,14 @@ class Comparison(VBox):
     names
         What the two are called.
     options
-        Options of the views; a pair gives each side its own: ``run=(first, second)``.
+        Options of the views, each of which has to take them all; a pair gives each side its own:
+        ``run=(first, second)``. No type can list them: a view of your own may have others.
 
     Raises
     ------
     InputError
-        Something else than two different states, than views, or than two names is given.
+        Something else than two different states, than views, or than two names is given; a view
+        does not take an option.
 
     Examples
     --------
@@ -67,6 +70,7 @@ class Comparison(VBox):
     ) -> None:
         _check(left, right, names)
         kinds = _view_classes(view)
+        _check_options(kinds, options)
         self.pairs = [
             tuple(
                 at_most_wide(kind, HALF)(state, **_of_side(options, side))
@@ -155,6 +159,24 @@ def _view_classes(view: Any) -> list[type[View]]:
     if not kinds:
         raise InputError("Comparison takes a view's class, such as FilterMosaic; got none")
     return kinds
+
+
+def _check_options(kinds: Sequence[type[View]], options: Mapping[str, Any]) -> None:
+    """Refuse an option that a view does not take, before there is a widget to take back."""
+    for kind in kinds:
+        known = _option_names(kind)
+        for name in options:
+            if known and name not in known:
+                raise InputError(unknown("option", name, known, f"{kind.__name__} takes"))
+
+
+def _option_names(kind: type[View]) -> list[str]:
+    """Return what a view takes by name; nothing where its constructor does not say."""
+    parameters = list(signature(kind).parameters.values())[1:]  # the first is the state
+    if any(each.kind == Parameter.VAR_KEYWORD for each in parameters):
+        return []
+    named = [each.name for each in parameters]
+    return list(dict.fromkeys([*named, *kind.class_trait_names(option=True)]))
 
 
 def _check(left: Any, right: Any, names: Any) -> None:

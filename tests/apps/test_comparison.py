@@ -4,6 +4,7 @@ import pytest
 import torch
 from ipywidgets.widgets.widget import _instances
 from torch import nn
+from traitlets import Bool
 
 import convviz_widgets as cvw
 from convviz_widgets.errors import InputError
@@ -25,7 +26,7 @@ def test_one_clock_moves_both_views_by_step():
     assert compared.headings == [("slow · step 100", "fast · step 50")]
 
 
-def test_a_wide_mosaic_is_narrowed_and_other_wide_views_lie_below_each_other():
+def test_a_wide_mosaic_is_made_narrower_and_other_wide_views_lie_below_each_other():
     compared = cvw.Comparison(
         state((0,)), state((0,)), [cvw.FilterMosaic, cvw.WeightHistogram, cvw.SparsityHistory]
     )
@@ -55,6 +56,24 @@ def test_closing_parts_the_states_and_leaves_no_widget():
     left.select(checkpoint=0)
     assert right.checkpoint == 1
     assert set(_instances) == before
+
+
+def test_an_option_that_a_view_lacks_is_refused_by_name_before_anything_is_made():
+    before = set(_instances)
+    views = [cvw.ActivationMosaic, cvw.FilterMosaic]
+    with pytest.raises(InputError, match="'per_chanel'; did you mean 'per_channel'"):
+        cvw.Comparison(state((0,)), state((0,)), views[0], per_chanel=True)
+    with pytest.raises(InputError, match=r"'per_channel'; .*FilterMosaic takes"):
+        cvw.Comparison(state((0,)), state((0,)), views, per_channel=True)
+    assert set(_instances) == before
+
+
+def test_a_view_of_ones_own_may_take_options_that_no_signature_names():
+    class Own(cvw.ActivationMosaic):
+        loud = Bool(False).tag(option=True)
+
+    compared = cvw.Comparison(state((0,)), state((0,)), Own, loud=(True, False))
+    assert [view.loud for view in compared.pairs[0]] == [True, False]
 
 
 @pytest.mark.parametrize(
