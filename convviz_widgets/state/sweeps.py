@@ -270,8 +270,7 @@ class CheckpointSweeper:
         weights = entry.load()
         probe = self._background.model.loaded(replace(entry, load=lambda: weights))
         result = empty_result(probe, plan, items, (entry.step,)).at(0)
-        subject = result.subject.with_weights(0, weights_fingerprint(weights))
-        return replace(result, subject=subject)
+        return result.with_weights(0, weights_fingerprint(weights))
 
     def _planned(self) -> tuple[ModelInputs, Plan]:
         if self._items is None:

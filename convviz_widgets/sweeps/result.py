@@ -182,6 +182,16 @@ class SweepResult:
         parts[index] = parts[index].merged(part)
         return replace(self, parts=tuple(parts))
 
+    def with_weights(self, index: int, fingerprint: str) -> SweepResult:
+        """Return the result with the fingerprint of a checkpoint's weights noted.
+
+        Raises
+        ------
+        InputError
+            Another one is noted there: what is known is about other weights.
+        """
+        return replace(self, subject=self.subject.with_weights(index, fingerprint))
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the result to one safetensors file, complete or not at all.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -160,7 +159,7 @@ def _swept(
             for index, before in enumerate(result.parts):
                 weights = None if checkpoints is None else checkpoints.load(index)
                 known = own_weights if weights is None else weights_fingerprint(weights)
-                result = replace(result, subject=result.subject.with_weights(index, known))
+                result = result.with_weights(index, known)
                 for part in backend.parts(weights, wanted, before):
                     result = result.with_part(index, part)
                     shown.update(len(part.coverage))
