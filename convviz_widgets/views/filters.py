@@ -162,7 +162,7 @@ class FilterMosaic(MosaicView):
         """Select the channel that the tile belongs to."""
         channel = self.painted.tiles.channels[tile] if self.painted else None
         if channel is not None:
-            self.guarded(lambda: self.state.select(channel=channel))
+            self.select(channel=channel)
 
     def describe(self, tile: int, picture: Picture) -> str:
         """Name the filter or the slice."""

@@ -263,13 +263,13 @@ class SheetButtons(VBox):
         clear = Button(description="Clear", layout=Layout(**wide))
         clear.on_click(lambda _button: pad.guarded(pad.clear))
         back = Button(description="Back to the image", layout=Layout(**wide))
-        back.on_click(lambda _button: pad.guarded(lambda: state.select(drawing=None)))
+        back.on_click(lambda _button: pad.select(drawing=None))
         self._upload = FileUpload(accept="image/*", description="Upload", layout=Layout(**wide))
         self._upload.observe(self._uploaded, names="value")
         last = len(state.image_set) - 1
         self._number = BoundedIntText(min=0, max=last, description="Image", layout=Layout(**wide))
         self._number.style.description_width = "initial"
-        self._number.observe(self._numbered, names="value")
+        pad.when_chosen(self._number, lambda image: pad.select(image=image))
         buttons = [clear, back, self._upload, self._number]
         super().__init__(buttons, layout=Layout(flex="0 0 auto"))
 
@@ -283,10 +283,6 @@ class SheetButtons(VBox):
         (*_, given) = change.new
         self._pad.guarded(lambda: self._pad.upload(str(given["name"]), bytes(given["content"])))
         self._upload.value = ()  # so that the same file can be taken once more
-
-    def _numbered(self, change: Any) -> None:
-        if not self._pad.state.publishing_here():
-            self._pad.guarded(lambda: self._pad.state.select(image=change.new))
 
 
 @dataclass(frozen=True)

@@ -172,7 +172,7 @@ class HistoryView(BackgroundView):
 
     def go_to(self, checkpoint: int) -> None:
         """Move the clock to a checkpoint."""
-        self.guarded(lambda: self.state.select(checkpoint=checkpoint))
+        self.select(checkpoint=checkpoint)
 
     def step_by(self, dx: int, _dy: int = 0) -> None:
         """Move the clock by checkpoints, as far as there are some."""

@@ -319,6 +319,22 @@ class View(HasOptions, VBox):
 
     _refused = False
 
+    def select(self, **changes: Any) -> None:
+        """Select in the state what a control asks for; a refusal is said beside the picture."""
+        self.guarded(lambda: self.state.select(**changes))
+
+    def when_chosen(self, control: Widget, select: Callable[[Any], Any]) -> None:
+        """Call ``select`` with what the user chooses; what the state publishes is selected already.
+
+        None stands for no choice.
+        """
+
+        def chosen(change: Any) -> None:
+            if change.new is not None and not self.state.publishing_here():
+                select(change.new)
+
+        control.observe(chosen, names="value")
+
     def close(self) -> None:
         """Stop listening to the state and let go of every widget of the view."""
         if isinstance(getattr(self, "state", None), ModelState):  # else the view was refused

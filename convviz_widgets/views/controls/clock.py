@@ -64,7 +64,7 @@ class CheckpointClock(View):
         self._start = icon_button(self, "play", "play the checkpoints", self._start_or_stop)
         self._step_line = Text()
         for control in (self.play, self._slider):
-            control.observe(self._moved, names="value")
+            self.when_chosen(control, lambda checkpoint: self.select(checkpoint=checkpoint))
         buttons = line(self._first, self._previous, self._start, self._next, self.play)
         return [buttons, named(self._slider, "Checkpoint"), self._step_line]
 
@@ -87,10 +87,6 @@ class CheckpointClock(View):
         self._next.disabled = selection.checkpoint == count - 1
         called = self.state.checkpoint_name
         self._step_line.show(f"{called} · {selection.checkpoint + 1} of {count}")
-
-    def _moved(self, change: Any) -> None:
-        if not self.state.publishing_here():
-            self.guarded(lambda: self.state.select(checkpoint=change.new))
 
     def _start_or_stop(self) -> None:
         """Play on from here, from the first checkpoint after the last; or stand still."""
@@ -164,7 +160,7 @@ class Live(View):
     def _switched(self, change: Any) -> None:
         self.state.follow = change.new
         if change.new:
-            self.guarded(lambda: self.state.select(checkpoint=None))
+            self.select(checkpoint=None)
         self.redraw()
 
     def _followed(self, change: Any) -> None:

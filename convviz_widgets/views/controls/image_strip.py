@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Unpack
+from typing import ClassVar, Unpack
 
 import numpy as np
 from ipywidgets import BoundedIntText, Layout, Widget
@@ -40,7 +40,7 @@ class ImageStrip(MosaicView):
         """Return the number field and the buttons that turn the page."""
         last = len(self.state.image_set) - 1
         self._number = named(BoundedIntText(min=0, max=last, layout=Layout(width="74px")), "Image")
-        self._number.observe(self._changed, names="value")
+        self.when_chosen(self._number, lambda image: self.select(image=image))
         back = icon_button(self, "fast-backward", "page back", lambda: self._turn(-1), 32)
         onward = icon_button(self, "fast-forward", "page on", lambda: self._turn(1), 32)
         return [line(self._number, back, onward, Text(f"to {last:,}"))]
@@ -112,10 +112,6 @@ class ImageStrip(MosaicView):
         """Return the first image of the page that is shown."""
         assert self._shown_now is not None
         return self._shown_now.selection.image // PAGE * PAGE
-
-    def _changed(self, change: Any) -> None:
-        if not self.state.publishing_here():
-            self.guarded(lambda: self.state.select(image=change.new))
 
     def _turn(self, by: int) -> None:
         last = len(self.state.image_set) - 1

@@ -38,7 +38,7 @@ class LayerList(View):
         self._list.add_class("cvw-mono")
         self._search.observe(self._searched, names="value")
         self._sought: list[str] = []
-        self._list.observe(self._picked, names="value")
+        self.when_chosen(self._list, lambda layer: self.select(layer=layer))
         return [self._search, self._list]
 
     def compute(self, selection: Selection) -> tuple[tuple[LayerInfo, ...], str]:
@@ -60,10 +60,6 @@ class LayerList(View):
     def _searched(self, change: Any) -> None:
         self._sought = change.new.lower().split()
         self.redraw()
-
-    def _picked(self, change: Any) -> None:
-        if change.new is not None and not self.state.publishing_here():
-            self.guarded(lambda: self.state.select(layer=change.new))
 
 
 def _words(info: LayerInfo) -> str:
@@ -89,7 +85,7 @@ class ChannelStepper(View):
     def build(self) -> Sequence[Widget]:
         """Return the number field."""
         self._number = named(BoundedIntText(min=0, max=0, layout=Layout(width="84px")), "Channel")
-        self._number.observe(self._changed, names="value")
+        self.when_chosen(self._number, lambda channel: self.select(channel=channel))
         self._of = Text()
         return [line(self._number, self._of)]
 
@@ -103,7 +99,3 @@ class ChannelStepper(View):
         self._number.max = count - 1
         self._number.value = channel
         self._of.show(f"0 to {count - 1}")
-
-    def _changed(self, change: Any) -> None:
-        if not self.state.publishing_here():
-            self.guarded(lambda: self.state.select(channel=change.new))

@@ -220,12 +220,12 @@ class GradientFlow(HistoryView):
     # -- what the user does -------------------------------------------------------------------
 
     def _picked_layer(self, layer: str) -> None:
-        self.guarded(lambda: self.state.select(layer=layer))
+        self.select(layer=layer)
 
     def _picked(self, checkpoint: int, layer: str | None) -> None:
         is_known = layer in {info.name for info in self.state.layers}  # the slope's curve is none
         changes = {"checkpoint": checkpoint} | ({"layer": layer} if is_known else {})
-        self.guarded(lambda: self.state.select(**changes))
+        self.select(**changes)
 
 
 def _sentences(picture: FlowPicture, over: str) -> list[str]:

@@ -85,7 +85,7 @@ class SparsityHistory(HistoryView):
         self._list = Select(rows=6, layout=Layout(width="562px"))
         named(self._list, "Activation layers at the clock's step")
         self._list.add_class("cvw-mono")
-        self._list.observe(self._chosen, names="value")
+        self.when_chosen(self._list, lambda layer: self.select(layer=layer))
         plots = HBox(columns, layout=Layout(overflow="hidden", flex="0 0 auto"))
         return [plots, self._pointed, self._list]
 
@@ -162,11 +162,7 @@ class SparsityHistory(HistoryView):
 
     def _picked(self, checkpoint: int, layer: str | None) -> None:
         changes = {"checkpoint": checkpoint} | ({} if layer is None else {"layer": layer})
-        self.guarded(lambda: self.state.select(**changes))
-
-    def _chosen(self, change: Any) -> None:
-        if change.new is not None and not self.state.publishing_here():
-            self.guarded(lambda: self.state.select(layer=change.new))
+        self.select(**changes)
 
 
 def _sparsity(measured: Measurement, layer: str) -> float:

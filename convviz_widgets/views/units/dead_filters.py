@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, Unpack
 
 from ipywidgets import BoundedIntText, Dropdown, HBox, Layout, Select, VBox, Widget
@@ -101,8 +101,8 @@ class DeadFilters(SweepView):
         self._channel = BoundedIntText(
             min=0, max=0, description="Channel", layout=Layout(width="130px"), **named
         )
-        self._when_chosen(self._step, lambda step: self._select(checkpoint=step))
-        self._when_chosen(self._channel, lambda channel: self._go(None, channel))
+        self.when_chosen(self._step, lambda step: self.select(checkpoint=step))
+        self.when_chosen(self._channel, lambda channel: self._go(None, channel))
         return [line(choice(self, "order", "Rows", ORDERS, 190), self._step, self._channel)]
 
     def figures(self) -> Sequence[Widget]:
@@ -115,8 +115,8 @@ class DeadFilters(SweepView):
         self._pointed = Text(kind="quiet")
         self._layers = _list("layers at the clock's step")
         self._changes = _list("deaths, births and revivals in this layer")
-        self._when_chosen(self._layers, lambda layer: self._select(layer=layer))
-        self._when_chosen(self._changes, lambda change: self._go(*change))
+        self.when_chosen(self._layers, lambda layer: self.select(layer=layer))
+        self.when_chosen(self._changes, lambda change: self._go(*change))
         self.raster = Raster(
             *self.frame, before=self._channel, after=self._layers, hold=self.state.hold
         )
@@ -190,25 +190,13 @@ class DeadFilters(SweepView):
 
     # -- what the user does -------------------------------------------------------------------
 
-    def _when_chosen(self, control: Any, select: Callable[[Any], Any]) -> None:
-        """Select what the user chooses; what the state publishes is selected already."""
-
-        def chosen(change: Any) -> None:
-            if change.new is not None and not self.state.publishing_here():
-                select(change.new)
-
-        control.observe(chosen, names="value")
-
-    def _select(self, **changes: Any) -> None:
-        self.guarded(lambda: self.state.select(**changes))
-
     def _go(self, checkpoint: int | None, channel: int) -> None:
         """Select a channel of the layer that is shown, and move the clock unless it is to stay."""
         picture = self.painted
         if picture is not None:
             clock = {} if checkpoint is None else {"checkpoint": checkpoint}
             layer = {} if picture.channel is not None else {"layer": picture.layer}
-            self._select(channel=channel, **clock, **layer)
+            self.select(channel=channel, **clock, **layer)
 
     def _clicked(self, x: int, y: int) -> None:
         cell = self.painted.cell_at(x, y) if self.painted else None

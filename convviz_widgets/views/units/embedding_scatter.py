@@ -279,7 +279,7 @@ class EmbeddingScatter(HistoryView):
             self._select(images[there])
 
     def _select(self, image: int) -> None:
-        self.guarded(lambda: self.state.select(image=image))
+        self.select(image=image)
 
 
 def _pixels(state: ModelState, image: int) -> np.ndarray:

@@ -124,7 +124,7 @@ class TopImages(SweepView):
         )
         self._is_direction.observe(self._directed, names="value")
         self._seed.observe(self._directed, names="value")
-        self._ranks.observe(self._chosen, names="value")
+        self.when_chosen(self._ranks, self._pick)
         methods = (DECONVNET, GUIDED, GRADIENT)
         return [
             line(
@@ -275,7 +275,7 @@ class TopImages(SweepView):
     def _pick(self, rank: int) -> None:
         picture = self.painted
         if picture is not None and rank < len(picture.patches):
-            self.guarded(lambda: self.state.select(image=picture.patches[rank].image))
+            self.select(image=picture.patches[rank].image)
 
     def _point(self, rank: int | None) -> None:
         """Say what a patch is, by default that of the selected image."""
@@ -287,14 +287,10 @@ class TopImages(SweepView):
             said = about_patch(patch, self.state.image_set.name(patch.image))
         self._pointed.show(said)
 
-    def _chosen(self, change: Any) -> None:
-        if change.new is not None and not self.state.publishing_here():
-            self._pick(change.new)
-
     def _directed(self, _change: Any) -> None:
         if not self.state.publishing_here():
             seed = self._seed.value if self._is_direction.value else None
-            self.guarded(lambda: self.state.select(direction=seed))
+            self.select(direction=seed)
 
 
 def unit_name(selection: Selection) -> str:
