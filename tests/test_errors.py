@@ -2,6 +2,8 @@
 
 import pytest
 
+import convviz_widgets as cvw
+from convviz_widgets import record, views
 from convviz_widgets.errors import InputError, error_text, in_one_line, strerror
 
 
@@ -32,3 +34,10 @@ def test_the_system_says_why_without_number_and_path(tmp_path):
     assert strerror(raised.value) == "No such file or directory"
     assert strerror(InputError("too large")) == "too large"
     assert strerror(OSError()) == "OSError"
+
+
+def test_names_that_are_at_home_elsewhere_stay_where_they_are_looked_for():
+    assert record.RecordError is cvw.RecordError
+    assert "RecordError" in record.__all__
+    assert issubclass(cvw.FilterMosaic, views.View)
+    assert "View" in views.__all__
