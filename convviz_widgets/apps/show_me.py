@@ -25,6 +25,7 @@ from convviz_widgets.measure import (
     WEIGHTS,
 )
 from convviz_widgets.state import ACTIVATIONS, PARAMETERS, ModelState
+from convviz_widgets.tensors import SMOOTHING
 from convviz_widgets.views import (
     ActivationMosaic,
     ConfusionMatrix,
@@ -89,7 +90,7 @@ def _always(place: Place) -> Finder:
 
 DEAD = Place("Units", "Dead filters", DeadFilters, ({"order": RAREST},), needs_sweep=True)
 
-FILTERS = Place("Filters", "", FilterMosaic)
+FILTERS = Place("Filters", "", FilterMosaic, ({"stopped": False},))
 
 MAPS = Place("Activations", "", ActivationMosaic)
 
@@ -225,12 +226,12 @@ EVIDENCE: dict[str, Finder] = {
     "wrong-preprocessing": _always(_values(UNDONE)),
     "input-scale": _always(_values(TAKEN)),
     "exploding-gradient": _exploding,
-    "loss-jump": partial(_loss, smoothing=0.9),
+    "loss-jump": partial(_loss, smoothing=SMOOTHING),
     "dead-layer": _always(DEAD),
     "vanishing-gradient": _always(_gradients(SLOPES)),
     "loss-surge": partial(_loss, smoothing=0.0),
     "overfit": _overfit,
-    "slow-learning": partial(_loss, smoothing=0.9),
+    "slow-learning": partial(_loss, smoothing=SMOOTHING),
     "washed-out-output": _always(PICTURES),
     "update-ratio": _ratios,
     "stuck-output": _always(CONFUSED),

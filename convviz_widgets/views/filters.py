@@ -123,6 +123,15 @@ class FilterMosaic(MosaicView):
         self.observe(lambda change: self.noise.set_trait("visible", change.new), names="visible")
         self.children = [*self.children, self.noise]
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the user has cancelled the measuring of the noise; False goes on with it."""
+        return bool(self.noise.stopped)
+
+    @stopped.setter
+    def stopped(self, stopped: bool) -> None:
+        self.noise.stopped = stopped
+
     def close(self) -> None:
         """Stop listening to the state and its history, and let go of every widget."""
         if hasattr(self, "noise"):  # else the view was refused

@@ -13,6 +13,8 @@ from convviz_widgets.apps.pages import CHAPTERS, PAGES
 from convviz_widgets.apps.show_me import EVIDENCE
 from convviz_widgets.diagnosis import RULES, Finding, Report
 from convviz_widgets.record.event_files import EventFileWriter
+from convviz_widgets.widgets import View
+from convviz_widgets.widgets.widget_tree import widget_tree
 
 PATIENCE = 60
 COUNT = 300
@@ -263,7 +265,7 @@ TABLE = [
         "bare",
         find("noisy-filter", layer="0", step=50),
         ("Filters", "", "FilterMosaic"),
-        {},
+        {"stopped": False},
         "step 50",
     ),
     (
@@ -339,8 +341,10 @@ def check_that_it_leads_to(explorer, finding, place, options, caption):
 def disarrange(explorer):
     """Leave the explorer as somebody did who looked at something else, and closer."""
     explorer.state.select(checkpoint=0, image=0, layer=explorer.state.layers[0].name, channel=0)
-    for view in explorer.views():
+    views = [each for view in explorer.views() for each in widget_tree(view)]
+    for view in filter(lambda each: isinstance(each, View), views):
         for name, value in {
+            "stopped": True,
             "quantity": "outputs",
             "values": "middle 99 %",
             "only": True,
@@ -373,6 +377,18 @@ def test_a_curve_that_was_zoomed_to_shows_the_whole_run_again(bare):
     assert curves.plot.x.max < 6
     press_show_me(bare, find("loss-surge", step=55))
     assert curves.plot.x.max == 60
+
+
+def test_the_noise_of_the_filters_is_measured_although_it_was_cancelled_before(bare):
+    finding = find("noisy-filter", layer="0", step=50)
+    press_show_me(bare, finding)
+    mosaic = next(v for v in bare.pages["Filters"].views() if type(v).__name__ == "FilterMosaic")
+    mosaic.noise.stopped = True
+    press_show_me(bare, finding)
+    assert not mosaic.noise.stopped
+    assert bare.state.history.wait(PATIENCE)
+    mosaic.noise.redraw()
+    assert "not measured yet" not in mosaic.noise.caption
 
 
 def test_the_second_plot_shows_both_accuracies_of_an_overfitting_run(bare):
