@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from math import inf, prod
 from time import perf_counter
@@ -26,6 +26,7 @@ from convviz_widgets.probe import (
     attributions,
 )
 from convviz_widgets.probe.attribution import Position, random_direction
+from convviz_widgets.probe.recording import bytes_of, tensors_in
 from convviz_widgets.state.selection import Drawing, Shown, image_of, shown_name
 from convviz_widgets.state.timeline import Entry
 
@@ -186,7 +187,7 @@ class Recordings:
         self._asked: list[str] = []
         self._drawing: Drawing | None = None
         self._notes: dict[str, str] = {}
-        self._originals = bytes_of(probe.original or {})
+        self._originals = bytes_of(tensors_in(probe.original))
         self.reserve(0)
 
     @property
@@ -351,12 +352,6 @@ def _joined(parts: list[Attributions]) -> Attributions:
         tuple(position for part in parts for position in part.positions or ()),
         tuple(dict.fromkeys(name for part in parts for name in part.kept)),
     )
-
-
-def bytes_of(weights: Mapping[str, Any]) -> int:
-    """Return the bytes of a state_dict's tensors, each storage counted once."""
-    storages = (value.untyped_storage() for value in weights.values() if isinstance(value, Tensor))
-    return sum({each.data_ptr(): each.nbytes() for each in storages}.values())
 
 
 def _lacks(kept: KeptPass, layer: str) -> bool:

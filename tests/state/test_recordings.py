@@ -134,3 +134,11 @@ def test_replacing_an_entry_counts_it_once():
     cache.put("a", Block(40))
     cache.put("a", Block(60))
     assert cache.nbytes == 60
+
+
+def test_the_weights_of_a_model_with_a_sparse_buffer_count_against_the_budget(images, make_net):
+    net = make_net(0)
+    net.register_buffer("mask", torch.eye(5).to_sparse())
+    weights = sum(each.nbytes for each in net.parameters())
+    kept = Recordings(Probe(net, images.input(0)), images, budget=10**6)
+    assert kept.nbytes == weights + 25 * 4
