@@ -11,7 +11,7 @@ import logging
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from enum import IntEnum
 from math import prod
@@ -248,18 +248,47 @@ class ModelCopy:
         return read_batch(self._images, indices, self.lock)
 
 
+@contextmanager
+def logged(client: Client) -> Iterator[None]:
+    """Log what a client raises, and go on: it must neither stop the others nor keep who waits."""
+    try:
+        yield
+    except Exception:
+        name = type(client).__name__
+        logging.getLogger(__name__).exception("the %s failed in the background", name)
+
+
 class Turns:
     """Tells which client is served next: of the most urgent, the one served longest ago."""
 
     def __init__(self) -> None:
         self._clients: list[Client] = []  # that may have a task; the one served last comes last
+        self._dropped: WeakSet[Client] = WeakSet()
         self._served: Client | None = None
         self._since = 0.0  # when its turn began
 
     def add(self, client: Client) -> None:
         """Ask this client for tasks, too, until it has none."""
+        self._dropped.discard(client)
         if client not in self._clients:
             self._clients.append(client)
+
+    def drop(self, client: Client) -> None:
+        """Ask this client, which has raised, for no more tasks until it is added again."""
+        self._dropped.add(client)
+        if client in self._clients:
+            self._clients.remove(client)
+
+    def have_dropped(self, client: Client) -> bool:
+        """Tell whether this client is not asked, although it may have tasks."""
+        return client in self._dropped
+
+    def task_of(self, client: Client) -> Task | None:
+        """Return what a client wants done next; one that raises is dropped."""
+        with logged(client):
+            return client.next_task()
+        self.drop(client)
+        return None
 
     def next(
         self, least: Priority, busy: Collection[Client], seconds: float
@@ -273,11 +302,13 @@ class Turns:
         seconds
             Time in which one of equally urgent clients may have one task after the other.
         """
-        polled = {client: client.next_task() for client in self._clients if client not in busy}
+        idle = [client for client in self._clients if client not in busy]
+        polled = {client: self.task_of(client) for client in idle}
         waiting = {client: task for client, task in polled.items() if task is not None}
-        for client in polled.keys() - waiting:
-            client.rest()
+        for client in [each for each in self._clients if each in polled and each not in waiting]:
             self._clients.remove(client)
+            with logged(client):
+                client.rest()
         found = [each for each in waiting.items() if each[1].priority <= least]
         if not found:
             return None
@@ -350,7 +381,7 @@ class Background:
         """Look whether this client has anything to do, and do it."""
         with self.lock:
             self._turns.add(client)
-            if self._thread is None and self._goes_on() and client.next_task() is not None:
+            if self._thread is None and self._goes_on() and self._turns.task_of(client) is not None:
                 # No daemon, which could be cut off amid torch. No executor, which waits for what
                 # it runs before anything running could learn that the interpreter ends.
                 self._thread = threading.Thread(target=self._work, name="convviz-background")
@@ -390,17 +421,26 @@ class Background:
     # -- the thread ---------------------------------------------------------------------------
 
     def _work(self) -> None:
-        while (begun := self._most_urgent()) is not None:
-            self._do(begun)
+        try:
+            while (begun := self._most_urgent()) is not None:
+                self._do(begun)
+        except BaseException:  # a task may raise SystemExit: `wake` has to start another thread
+            with self.lock:
+                self._end()
+            raise
 
     def _most_urgent(self) -> UnderWay | None:
         """Begin the most urgent task; None: there is none, and the thread ends."""
         with self.lock:
             begun = self._begun(Priority.AHEAD)
             if begun is None:
-                self._thread = None
-                self.lock.notify_all()
+                self._end()
             return begun
+
+    def _end(self) -> None:
+        """Note that the thread does nothing more; the lock is held."""
+        self._thread = None
+        self.lock.notify_all()
 
     def _more_urgent_than(self, here: UnderWay) -> UnderWay | None:
         """Begin a task that a view waits for, unless such a one is under way."""
@@ -423,24 +463,46 @@ class Background:
 
     def _do(self, begun: UnderWay) -> None:
         try:
+            self._try(begun)
+            if self._goes_on():  # else drawing would keep a script from its end
+                begun.client.notify()
+        finally:
+            with self.lock:  # only now: whoever waits for a client finds its observers notified
+                self._under_way.remove(begun)
+                self.lock.notify_all()
+
+    def _try(self, begun: UnderWay) -> None:
+        try:
             begun.task.do()
         except Stopped:
             pass  # cancelled, or not asked for any more: no failure to note
         except Exception as error:  # a broken checkpoint must not end the thread
+            self._fail(begun, error)
+
+    def _fail(self, begun: UnderWay, error: Exception) -> None:
+        """Have a failure noted; a client that cannot do so would have the task tried for ever."""
+        is_noted = False
+        with logged(begun.client):
             begun.task.fail(error)
-        if self._goes_on():  # else drawing would keep a script from its end
-            begun.client.notify()
-        with self.lock:  # only now: whoever waits for a client finds its observers notified
-            self._under_way.remove(begun)
-            self.lock.notify_all()
+            is_noted = True
+        if not is_noted:
+            with self.lock:
+                self._turns.drop(begun.client)
 
     def _is_idle(self, client: Client) -> bool:
         is_under_way = any(each.client is client for each in self._under_way)
-        return not is_under_way and (self._thread is None or not client.is_busy())
+        is_served = self._thread is not None and not self._turns.have_dropped(client)
+        return not is_under_way and not (is_served and _is_busy(client))
 
     def _goes_on(self) -> bool:
         """Tell whether any task may begin: no thread should outlive the main one for long."""
         return not self._closed and threading.main_thread().is_alive()
+
+
+def _is_busy(client: Client) -> bool:
+    with logged(client):
+        return client.is_busy()
+    return False
 
 
 def batch_size(layers: tuple[LayerInfo, ...]) -> int:

@@ -1,7 +1,9 @@
 """One thread and one more copy of the model do everything; what somebody looks at goes first."""
 
 import gc
+import sys
 import threading
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -135,6 +137,98 @@ def test_a_closed_background_does_nothing_and_frees_who_waits(shared):
     assert log == []
     with pytest.raises(Stopped):
         shared.model.probe()
+
+
+# -- a client that breaks its own rules: it stands back, and the others go on ----------------------
+
+
+class Broken(Worklist):
+    """Raises wherever the background calls one of these."""
+
+    def __init__(self, shared, log, *raising):
+        super().__init__(shared, "broken", log, 1, batches=2)
+        self.raising = raising
+        if "do" in raising:
+            self.between = self._raise
+
+    def _raise(self, *_error):
+        raise RuntimeError("broken")
+
+    def next_task(self):
+        if "next_task" in self.raising:
+            self._raise()
+        task = super().next_task()
+        fail = self._raise if "fail" in self.raising else self.fail
+        is_wanted = self._raise if "is_wanted" in self.raising else task and task.is_wanted
+        return task and replace(task, fail=fail, is_wanted=is_wanted)
+
+    def rest(self):
+        if "rest" in self.raising:
+            self._raise()
+
+
+WAYS = [
+    ("next_task",),
+    ("rest",),
+    ("is_wanted",),
+    ("do",),
+    ("do", "fail"),
+    ("is_wanted", "fail"),
+]
+
+
+@pytest.mark.parametrize("raising", WAYS, ids="+".join)
+def test_a_client_that_raises_stops_no_other_and_nobody_waits_for_it_in_vain(shared, raising):
+    log = []
+    broken, other = Broken(shared, log, *raising), Worklist(shared, "other", log, 3)
+    held_up(shared, broken, other)
+    assert [line for line in log if line.startswith("other")] == ["other0", "other1", "other2"]
+    for thread in working_threads():
+        thread.join(PATIENCE)
+    other.left.append(3)
+    shared.wake(other)
+    assert other.wait(PATIENCE)
+    assert log[-1] == "other3"
+
+
+def test_a_client_whose_task_cannot_even_fail_is_not_waited_for_while_others_go_on(shared):
+    broken, other = Broken(shared, [], "do", "fail"), Worklist(shared, "other", [], 1)
+    begun, gate = threading.Event(), threading.Event()
+    other.between = lambda: (begun.set(), gate.wait(PATIENCE))
+    gate_first = Worklist(shared, "first", [], 1)
+    gate_first.between = lambda: (shared.wake(broken), shared.wake(other))
+    shared.wake(gate_first)
+    assert begun.wait(PATIENCE)
+    assert broken.wait(PATIENCE)
+    assert broken.left == [0]
+    gate.set()
+
+
+def test_a_client_that_was_dropped_is_served_when_it_asks_again(shared, caplog):
+    log = []
+    broken = Broken(shared, log, "next_task")
+    shared.wake(broken)
+    assert broken.wait(PATIENCE)
+    assert log == []
+    assert "Broken" in caplog.text
+    broken.raising = ()
+    shared.wake(broken)
+    assert broken.wait(PATIENCE)
+    assert log == ["broken0"]
+
+
+def test_after_a_task_that_ends_the_thread_another_thread_works(shared):
+    log = []
+    client = Worklist(shared, "a", log, 1)
+    client.between = sys.exit
+    shared.wake(client)
+    for thread in working_threads():
+        thread.join(PATIENCE)
+    client.between = lambda: None
+    assert client.wait(PATIENCE)
+    shared.wake(client)
+    assert client.wait(PATIENCE)
+    assert log == ["a0"]
 
 
 # -- the clients of a state -----------------------------------------------------------------------
