@@ -106,8 +106,9 @@ class Client(ABC):
         """Tell whether anything is left to be done; the lock is held."""
         return self.next_task() is not None
 
-    def rest(self) -> None:  # noqa: B027  most have nothing to free
+    def rest(self) -> None:
         """Free what only further tasks would need: there are none now; the lock is held."""
+        return  # most have nothing to free
 
     def observe(self, observer: Callable[[], None]) -> None:
         """Call ``observer()`` whenever there is more, from the thread that works."""
