@@ -217,6 +217,7 @@ def test_a_client_that_was_dropped_is_served_when_it_asks_again(shared, caplog):
     assert log == ["broken0"]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_after_a_task_that_ends_the_thread_another_thread_works(shared):
     log = []
     client = Worklist(shared, "a", log, 1)
