@@ -38,11 +38,20 @@ from convviz_widgets.tensors import (
 _CONVOLUTION_DIMENSIONS = 3
 """A weight with fewer has no kernels."""
 
+Pause = Callable[[], object]
+"""Is called between two layers: it may raise, or let the probe be used for something else, but
+leaves the same weights in it."""
 
-def measure_parameters(probe: Probe) -> Measurement:
-    """Count the weights and biases of every layer that has some."""
+
+def _go_on() -> None:
+    """Pause for nothing."""
+
+
+def measure_parameters(probe: Probe, pause: Pause = _go_on) -> Measurement:
+    """Count the weights and biases of every layer that has some, with a pause before each."""
     found: dict[Name, Distribution] = {}
     for info in probe.layers:
+        pause()
         for quantity, value in (
             (WEIGHTS, probe.weight(info.name)),
             (BIASES, probe.bias(info.name)),
@@ -99,11 +108,13 @@ def measure_image_set(
     images: ImageSet,
     batches: Iterable[Batch],
     initial: Mapping[str, Tensor] | None = None,
+    pause: Pause = _go_on,
 ) -> Measurement:
     """Count where each channel of every activation is not zero, and what the model answers.
 
     One forward pass for each batch; nothing but counts outlives it. The noise of the filters is
-    measured as well, against the ``initial`` weights where those are known.
+    measured as well, against the ``initial`` weights where those are known, with a pause before
+    each layer.
     """
     fired: dict[str, np.ndarray] = {}
     answers = Answers(images)
@@ -112,12 +123,18 @@ def measure_image_set(
         answers.add(batch.indices, recording.result, batch.expected)
         _add_fired(fired, recording)
     facts = answers.facts
-    filters = measure_filters(probe, initial).filters
+    filters = measure_filters(probe, initial, pause).filters
     return Measurement(facts.images, fired=fired, filters=filters, answers=facts)
 
 
-def measure_gradients(probe: Probe, images: Tensor, loss: Callable[[Any], Tensor]) -> Measurement:
-    """Count the gradients of the loss on one batch by every layer's output and weights."""
+def measure_gradients(
+    probe: Probe, images: Tensor, loss: Callable[[Any], Tensor], pause: Pause = _go_on
+) -> Measurement:
+    """Count the gradients of the loss on one batch by every layer's output and weights.
+
+    There is a pause before each layer is counted, but none in the forward and backward pass: a
+    loss need not be a sum over images, so the batch cannot be cut.
+    """
     gradients = probe.backward(images, loss)
     counts: dict[Name, Distribution] = {}
     means: dict[Name, float] = {}
@@ -126,23 +143,31 @@ def measure_gradients(probe: Probe, images: Tensor, loss: Callable[[Any], Tensor
         (WEIGHT_GRADIENTS, gradients.weights),
     ):
         for layer, gradient in found.items():
+            pause()
             values = to_display_array(gradient)
             counts[layer, quantity] = _compact(distribution(values))
             means[layer, quantity] = _mean([np.abs(values).ravel()])
     return Measurement(len(images), counts, magnitudes=means, loss=gradients.loss)
 
 
-def measure_updates(probe: Probe, before: Mapping[str, Tensor]) -> Measurement:
+def measure_updates(
+    probe: Probe, before: Mapping[str, Tensor], pause: Pause = _go_on
+) -> Measurement:
     """Measure how far the weights of two or more dimensions have moved: ‖W − W₀‖ / ‖W₀‖.
+
+    Layer by layer, with a pause before each, so that one is held in double precision at a time.
 
     Parameters
     ----------
     before : the weights of an earlier checkpoint, as `weights_of` returned them.
     """
-    now = weights_of(probe)
-    return Measurement(
-        update_ratios={layer: relative_change(before[layer], now[layer]) for layer in now}
-    )
+    ratios: dict[str, float] = {}
+    for info in probe.layers:
+        pause()
+        weight = _matrix(probe, info.name)
+        if weight is not None:
+            ratios[info.name] = relative_change(before[info.name], weight)
+    return Measurement(update_ratios=ratios)
 
 
 def relative_change(before: Tensor, now: Tensor) -> float:
@@ -152,18 +177,30 @@ def relative_change(before: Tensor, now: Tensor) -> float:
     return float(torch.linalg.vector_norm(now - before)) / norm if norm else math.nan
 
 
-def weights_of(probe: Probe) -> dict[str, Tensor]:
-    """Return copies, in double precision, of the weights with two or more dimensions."""
-    found = {info.name: probe.weight(info.name) for info in probe.layers}
-    return {
-        name: weight.to(torch.float64)
-        for name, weight in found.items()
-        if weight is not None and weight.ndim >= 2 and weight.is_floating_point()
-    }
+def weights_of(probe: Probe, pause: Pause = _go_on) -> dict[str, Tensor]:
+    """Return copies of the weights with two or more dimensions, with a pause before each."""
+    found: dict[str, Tensor] = {}
+    for info in probe.layers:
+        pause()
+        weight = _matrix(probe, info.name)
+        if weight is not None:
+            found[info.name] = weight
+    return found
 
 
-def measure_filters(probe: Probe, initial: Mapping[str, Tensor] | None = None) -> Measurement:
+def _matrix(probe: Probe, layer: str) -> Tensor | None:
+    """Return a copy of a layer's weight if it has two or more dimensions, else None."""
+    weight = probe.weight(layer)
+    is_matrix = weight is not None and weight.ndim >= 2 and weight.is_floating_point()
+    return weight if is_matrix else None
+
+
+def measure_filters(
+    probe: Probe, initial: Mapping[str, Tensor] | None = None, pause: Pause = _go_on
+) -> Measurement:
     """Measure how noisy the filters of every convolution are, see `filter_quality`.
+
+    There is a pause before each layer.
 
     Parameters
     ----------
@@ -172,6 +209,7 @@ def measure_filters(probe: Probe, initial: Mapping[str, Tensor] | None = None) -
     """
     found: dict[str, FilterFacts] = {}
     for info in probe.layers:
+        pause()
         weight = probe.weight(info.name)
         if weight is None or weight.ndim < _CONVOLUTION_DIMENSIONS:
             continue

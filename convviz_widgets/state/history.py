@@ -23,6 +23,7 @@ from convviz_widgets.measure import (
     weights_of,
 )
 from convviz_widgets.measure.measuring import Batch
+from convviz_widgets.probe import Probe
 from convviz_widgets.state.background import (
     FORWARD_BYTES,
     Background,
@@ -226,22 +227,30 @@ class Measurer:
         self._initial: tuple[Hashable, dict[str, Tensor]] = None, {}
 
     def measure(self, wanted: Measurable) -> Measurement:
-        """Return what was found; raise `Stopped` between two batches if it is not asked for."""
+        """Return what was found.
+
+        Raises
+        ------
+        Stopped
+            It is not asked for any more: between two batches or two layers. A backward pass, of as
+            many images as fit into `BACKWARD_BYTES`, comes to its end first.
+        """
         entry, before = wanted.entry, wanted.before
         load = self._background.model.loaded
         if wanted.part == UPDATES:
             return Measurement() if before is None else self._updates(entry, before)
+        pause = self._pause_at(entry)
         if wanted.part in (FILTERS, IMAGE_SET):
             initial = None if before is None else self._kernels(before)
             if wanted.part == FILTERS:
-                return measure_filters(load(entry), initial)
-            return measure_image_set(load(entry), self._images, self._samples(entry), initial)
+                return measure_filters(load(entry), initial, pause)
+            samples = self._samples(entry)
+            return measure_image_set(load(entry), self._images, samples, initial, pause)
         if wanted.part == PARAMETERS:
-            return measure_parameters(load(entry))
+            return measure_parameters(load(entry), pause)
         if wanted.part == ACTIVATIONS:
             return measure_activations(load(entry), self._batches(entry))
-        load(entry)
-        return self._gradients(len(self._indices))
+        return self._gradients(entry, len(self._indices))
 
     def fingerprint(self, wanted: Measurable) -> str:
         """Return what tells one model, batch and loss from another, in hex.
@@ -266,19 +275,29 @@ class Measurer:
     # -- stages -------------------------------------------------------------------------------
 
     def _updates(self, entry: Entry, before: Entry) -> Measurement:
-        earlier = weights_of(self._background.model.loaded(before))
-        return measure_updates(self._background.model.loaded(entry), earlier)
+        earlier = weights_of(self._background.model.loaded(before), self._pause_at(before))
+        probe = self._background.model.loaded(entry)
+        return measure_updates(probe, earlier, self._pause_at(entry))
+
+    def _pause_at(self, entry: Entry) -> Callable[[], Probe]:
+        """Return what lets others go first, and then has the checkpoint's weights in the copy."""
+
+        def pause() -> Probe:
+            self._background.pause()
+            return self._background.model.loaded(entry)
+
+        return pause
 
     def _kernels(self, entry: Entry) -> dict[str, Tensor]:
         """Return the kernels of step 0, kept because every checkpoint is compared with them."""
         key, kernels = self._initial
         if key != entry.key:
-            probe = self._background.model.loaded(entry)
+            pause = self._pause_at(entry)
             kernels = {
                 info.name: weight
-                for info in probe.layers
+                for info in self._background.model.loaded(entry).layers
                 if torch.Size((info.weight_shape or ())[2:]).numel() > 1
-                and (weight := probe.weight(info.name)) is not None
+                and (weight := pause().weight(info.name)) is not None
             }
             self._initial = entry.key, kernels
         return kernels
@@ -309,13 +328,15 @@ class Measurer:
                 self._background.model.loaded(entry)
             yield batch
 
-    def _gradients(self, at_most: int) -> Measurement:
+    def _gradients(self, entry: Entry, at_most: int) -> Measurement:
         images = min(at_most, self._fitting(BACKWARD_BYTES, BACKWARD_COPIES))
         expected = self._images.expected(self._indices[:images])
+        inputs = self._inputs()[:images]
         return measure_gradients(
-            self._background.model.probe(),
-            self._inputs()[:images],
+            self._pause_at(entry)(),
+            inputs,
             lambda output: self._loss(output, expected),
+            self._background.pause,
         )
 
     def _fitting(self, nbytes: int, copies: int) -> int:
@@ -333,8 +354,7 @@ class Measurer:
         if wanted.part == GRADIENTS:
             expected = self._images.expected(self._indices)
             digest.update(b"" if expected is None else _bytes(expected))
-            self._background.model.loaded(_by_shape(wanted.entry))
-            digest.update(_in_words(self._gradients(at_most=2)).encode())
+            digest.update(_in_words(self._gradients(_by_shape(wanted.entry), at_most=2)).encode())
         return digest.hexdigest()
 
     def _answers(self, entry: Entry) -> str:

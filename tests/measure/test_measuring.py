@@ -1,6 +1,7 @@
 """What is measured equals what torch, autograd and a count by hand say."""
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -185,3 +186,51 @@ def test_against_itself_nothing_has_changed_and_against_smaller_weights_only_the
     halved = measure_filters(probe, {"first": start["first"] / 2}).filters["first"]
     np.testing.assert_allclose(halved.cosine, 1.0)
     assert halved.update_share == same.share
+
+
+def same(first, second):
+    """Tell whether two measurements are equal to the last bit, NaN being equal to NaN."""
+    return pickle.dumps(first) == pickle.dumps(second)
+
+
+@pytest.fixture
+def interrupted(probe):
+    """A pause in which others load weights of their own, and how often it was called."""
+    own = probe.original
+
+    def pause():
+        probe.load({name: value + 1 for name, value in own.items()})
+        probe.load(own)
+        pause.count += 1
+
+    pause.count = 0
+    return pause
+
+
+def test_pauses_change_nothing_to_the_last_bit(probe, interrupted):
+    earlier = {name: weight + 0.1 for name, weight in weights_of(probe).items()}
+    for measure in (
+        measure_parameters,
+        lambda probe, *pause: measure_updates(probe, earlier, *pause),
+        lambda probe, *pause: measure_gradients(probe, IMAGES, entropy, *pause),
+    ):
+        before = interrupted.count
+        assert same(measure(probe), measure(probe, interrupted))
+        assert interrupted.count - before >= 4  # layers
+    assert weights_of(probe, interrupted).keys() == earlier.keys()
+
+
+def test_pauses_between_filters_change_nothing_to_the_last_bit():
+    probe, pauses = Probe(filter_network(), torch.zeros(1, 3, 16, 16)), []
+    start = {"first": weights_of(probe)["first"] + 0.1}
+    whole = measure_filters(probe, start)
+    assert same(whole, measure_filters(probe, start, lambda: pauses.append(1)))
+    assert len(pauses) == len(probe.layers)
+
+
+def test_updates_from_single_precision_are_those_from_double_to_the_last_bit():
+    probe = Probe(filter_network(), torch.zeros(1, 3, 16, 16))
+    before = {name: weight * 1.1 for name, weight in weights_of(probe).items()}
+    assert {each.dtype for each in before.values()} == {torch.float32}
+    doubled = {name: weight.double() for name, weight in before.items()}
+    assert same(measure_updates(probe, before), measure_updates(probe, doubled))

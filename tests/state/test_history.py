@@ -6,6 +6,7 @@ import threading
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from convviz_widgets.checkpoints import CheckpointSeries, write_checkpoint
@@ -324,3 +325,42 @@ def test_a_history_that_is_kept_beyond_its_state_measures_nothing(images, make_n
     with pytest.raises(InputError, match="closed"):
         history.ask(state, "parameters")
     assert history.wait(1)
+
+
+class Watched(nn.Conv2d):
+    """Tells who looks at its weight."""
+
+    look = None
+
+    def __getattr__(self, name):
+        if name == "weight" and Watched.look is not None:
+            Watched.look()
+        return super().__getattr__(name)
+
+
+@pytest.mark.parametrize("part", [PARAMETERS, GRADIENTS, UPDATES, FILTERS])
+def test_a_large_model_is_left_between_two_of_its_layers(images, part, monkeypatch):
+    """The first layer takes for ever; none is looked at once nobody asks any more."""
+    layers = [nn.Conv2d(1, 2, 3, padding=1), *(Watched(2, 2, 3, padding=1) for _ in range(3))]
+    net = nn.Sequential(*layers, nn.Flatten(), nn.Linear(72, 3))
+    weights = [(step, net.state_dict()) for step in (0, 1)]
+    state = ModelState(net, images, checkpoints=CheckpointSeries.from_state_dicts(weights))
+    measured(state, ACTIVATIONS)  # so that the copy of the model is there
+    begun, gate = threading.Event(), threading.Event()
+    looks = []
+
+    def look():
+        looks.append(gate.is_set())
+        begun.set()
+        gate.wait(PATIENCE)
+
+    monkeypatch.setattr(Watched, "look", look)
+    state.history.ask("test", part)
+    assert begun.wait(PATIENCE)
+    state.history.leave("test")
+    gate.set()
+    assert state.history.wait(PATIENCE)
+    monkeypatch.setattr(Watched, "look", None)
+    assert state.history.all(part) == [None, None]
+    assert part == GRADIENTS or not any(looks)  # one backward pass is not cut
+    state.close()
