@@ -86,3 +86,42 @@ def test_a_script_ends_within_two_seconds_while_something_is_measured(work, seco
     status, stderr, taken = ended(script)
     assert (status, stderr) == (0, "")
     assert taken < 2
+
+
+# Each layer is as slow as can be: whoever looks at its weight waits for the end of the main thread.
+SLOW_LAYERS = """
+import threading
+
+looks = []
+
+class Slow(nn.Conv2d):
+    def __getattr__(self, name):
+        if name == "weight" and threading.current_thread().name == "convviz-background" and waits:
+            looks.append(name)
+            begun.set()
+            threading.main_thread().join()
+        return super().__getattr__(name)
+
+waits, begun = [], threading.Event()
+layers = [nn.Conv2d(3, 4, 3, padding=1), *(Slow(4, 4, 3, padding=1) for _ in range(20))]
+net = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5))
+weights = [(step, net.state_dict()) for step in range(3)]
+series = cvw.CheckpointSeries.from_state_dicts(weights)
+images = cvw.ImageSet(torch.rand(8, 3, 8, 8), labels[:8])
+state = cvw.ModelState(net, images, checkpoints=series)
+state.history.ask("first", "activations")
+state.history.wait()
+waits.append(True)
+state.history.ask("second", {part!r})
+begun.wait()
+import atexit
+atexit.register(lambda: print(len(looks)))
+"""
+
+
+@pytest.mark.parametrize("part", ["parameters", "updates", "filters"])
+def test_a_script_waits_for_one_layer_of_a_large_model_at_most(part):
+    command = [sys.executable, "-c", NET + SLOW_LAYERS.format(part=part)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "1\n"
