@@ -3,9 +3,11 @@
 python benchmarks/memory.py            half a minute
 python benchmarks/memory.py --quick    with a ResNet-18 in shape, to see that it runs
 
-Counted are the tensors that have the shape of one of the model's weights, each memory once, but
-for those of the user's own model: whatever holds them, they are copies of it. The checkpoints are
-files, as a run leaves them, and read again and again meanwhile.
+Counted are the tensors that have the shape of one of the model's parameters or buffers and a
+memory of just that size, each memory once, but for those of the user's own model: whatever holds
+them, they are copies of it. The checkpoints are files, as a run leaves them, and read again and
+again meanwhile. An older tree of this package is measured with its folder in PYTHONPATH, and a
+``--to`` of its own.
 """
 
 from __future__ import annotations
@@ -19,14 +21,15 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 
 import torch
 from measuring.networks import resnet18, resnet50
 from measuring.report import Goal, machine
 from torch import Tensor, nn
 
-from convviz_widgets.checkpoints import CheckpointSeries, write_checkpoint
-from convviz_widgets.images import ImageSet
+from convviz_widgets import CheckpointSeries, ImageSet
+from convviz_widgets.checkpoints import write_checkpoint
 from convviz_widgets.state import FILTERS, Examination, ModelState
 from convviz_widgets.state.embeddings import EmbeddingJob
 
@@ -48,20 +51,27 @@ class Count:
     """Bytes beside the user's own model."""
 
     modules: int
-    """Parameters of modules."""
-    all: int
-    """Whatever has the shape of a weight: checkpoints that are being read, too."""
+    """Parameters and buffers of modules."""
+    double: int
+    """Other tensors in double precision: weights that are being compared."""
+    single: int
+    """Other tensors: checkpoints being read, weights of another step, gradients of weights."""
+
+    @property
+    def all(self) -> int:
+        """Whatever it is for."""
+        return self.modules + self.double + self.single
 
 
 class Counting:
     """Counts the copies of a model, again and again, in a thread of its own."""
 
     def __init__(self, model: nn.Module) -> None:
-        weights = [each for each in model.state_dict().values() if each.ndim > 1]
-        self.bytes = sum(each.nbytes for each in weights)
+        state = [each for each in model.state_dict().values() if each.ndim]  # no counters
+        self.bytes = sum(each.nbytes for each in state)
         """Of the model itself."""
-        self._own = {each.untyped_storage().data_ptr() for each in weights}
-        self._shapes = {each.shape for each in weights}
+        self._own = {each.untyped_storage().data_ptr() for each in state}
+        self._shapes = {each.shape for each in state}
         self.counts: list[Count] = []
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._go_on)
@@ -77,19 +87,40 @@ class Counting:
 
     def count(self) -> Count:
         """Return what there is now."""
-        found = [each for each in gc.get_objects() if type(each) in (Tensor, nn.Parameter)]
-        copies = [each for each in found if each.shape in self._shapes]
-        modules = [each for each in copies if isinstance(each, nn.Parameter)]
-        return Count(self._held(modules), self._held(copies))
+        found = gc.get_objects()
+        copies = [each for each in found if type(each) in (Tensor, nn.Parameter)]
+        copies = [each for each in copies if self._is_copy(each)]
+        modules = [each for each in found if issubclass(type(each), nn.Module)]
+        held = {id(tensor) for module in modules for tensor in tensors_of(module)}
+        in_modules = self._memory(each for each in copies if id(each) in held)
+        rest = [each for each in copies if id(each) not in held]
+        double = self._memory(each for each in rest if each.dtype == torch.float64)
+        single = self._memory(each for each in rest if each.dtype != torch.float64)
+        return Count(
+            sum(in_modules.values()),
+            sum(size for place, size in double.items() if place not in in_modules),
+            sum(size for place, size in single.items() if place not in in_modules),
+        )
 
-    def _held(self, tensors: Iterable[Tensor]) -> int:
+    def _is_copy(self, tensor: Tensor) -> bool:
+        is_alike = tensor.shape in self._shapes and tensor.layout == torch.strided
+        return is_alike and tensor.untyped_storage().nbytes() == tensor.nbytes
+
+    def _memory(self, tensors: Iterable[Tensor]) -> dict[int, int]:
+        """Return address → bytes, the user's own left out."""
         storages = [each.untyped_storage() for each in tensors]
         sizes = {storage.data_ptr(): storage.nbytes() for storage in storages}
-        return sum(size for place, size in sizes.items() if place not in self._own)
+        return {place: size for place, size in sizes.items() if place not in self._own}
 
     def _go_on(self) -> None:
         while not self._ended.wait(MOMENT):
             self.counts.append(self.count())
+
+
+def tensors_of(module: nn.Module) -> list[Tensor | None]:
+    """Return a module's own parameters and buffers, also while another thread makes it."""
+    own = vars(module)
+    return [*own.get("_parameters", {}).values(), *own.get("_buffers", {}).values()]
 
 
 def everything(state: ModelState) -> None:
@@ -138,27 +169,36 @@ def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a smaller network and images")
+    parser.add_argument("--to", type=Path, help="the JSON file to write")
     options = parser.parse_args()
     make, side = (resnet18, 32) if options.quick else (resnet50, 64)
     size, counts = measured(make, side)
-    modules, most = max(each.modules for each in counts), max(each.all for each in counts)
+    peak = max(counts, key=lambda each: each.all)
+    modules, usual = max(each.modules for each in counts), median(each.all for each in counts)
     after = counts[-1].all
-    print(f"{make.__name__}: {size:,} bytes of weights with two or more dimensions")
-    print(f"copies while everything is measured: {modules:,} bytes in {len(counts)} counts")
-    print(f"with checkpoints being read and weights compared, at most: {most:,} bytes")
-    print(f"when all is measured: {after:,} bytes")
+    # Hundredths: statistics of the channels have the shape of a bias, and are counted as well.
+    in_modules, kept = round(modules / size, 2), round(after / size, 2)
+    print(f"{make.__name__}: {size:,} bytes of parameters and buffers")
+    print(f"copies in modules: at most {in_modules} in {len(counts)} counts")
+    print(f"copies of any kind: {usual / size:.2f} in the median, at most {peak.all / size:.2f}")
+    print(
+        f"  these are {peak.modules / size:.2f} in modules, {peak.double / size:.2f} in double "
+        f"precision (weights being compared) and {peak.single / size:.2f} others (checkpoints "
+        "being read, weights of another step, gradients)"
+    )
+    print(f"copies when all is measured: {kept}")
     goals = [
-        Goal("copies of the model beside the user's, everything being measured", modules / size, 2),
-        Goal("copies that are kept when all is measured", after / size, 2),
+        Goal("copies of the model beside the user's, everything being measured", in_modules, 2),
+        Goal("copies that are kept when all is measured", kept, 2),
     ]
     print("\n".join(goal.line() for goal in goals))
-    path = TRIAL if options.quick else RESULT
+    path = options.to or (TRIAL if options.quick else RESULT)
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {
         "date": time.strftime("%Y-%m-%d"),
         "machine": machine(),
         "goals": [asdict(goal) | {"holds": goal.holds} for goal in goals],
-        "bytes": {"model": size, "copies": modules, "at most": most, "kept": after},
+        "bytes": {"model": size, "usual": usual, "peak": asdict(peak), "kept": after},
     }
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     print(f"written to {path}")
