@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import sys
 import tempfile
 import threading
 import time
@@ -22,6 +23,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 from measuring.networks import resnet18, resnet50
@@ -87,10 +89,10 @@ class Counting:
 
     def count(self) -> Count:
         """Return what there is now."""
-        found = gc.get_objects()
+        found = tensors_and_modules()
         copies = [each for each in found if type(each) in (Tensor, nn.Parameter)]
         copies = [each for each in copies if self._is_copy(each)]
-        modules = [each for each in found if issubclass(type(each), nn.Module)]
+        modules = [each for each in found if isinstance(each, nn.Module)]
         held = {id(tensor) for module in modules for tensor in tensors_of(module)}
         in_modules = self._memory(each for each in copies if id(each) in held)
         rest = [each for each in copies if id(each) not in held]
@@ -115,6 +117,19 @@ class Counting:
     def _go_on(self) -> None:
         while not self._ended.wait(MOMENT):
             self.counts.append(self.count())
+
+
+def tensors_and_modules() -> list[Any]:
+    """Return all there are, while no other thread runs: Python cannot go on with a half-made tuple
+    that somebody else holds, too.
+    """
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1)
+    try:
+        time.sleep(0.001)  # who waits for its turn already does so by the interval of before
+        return [each for each in gc.get_objects() if issubclass(type(each), (Tensor, nn.Module))]
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def tensors_of(module: nn.Module) -> list[Tensor | None]:
@@ -176,8 +191,8 @@ def main() -> None:
     peak = max(counts, key=lambda each: each.all)
     modules, usual = max(each.modules for each in counts), median(each.all for each in counts)
     after = counts[-1].all
-    # Hundredths: statistics of the channels have the shape of a bias, and are counted as well.
-    in_modules, kept = round(modules / size, 2), round(after / size, 2)
+    # Tenths: statistics of the channels have the shape of a bias, and are counted as well.
+    in_modules, kept = round(modules / size, 1), round(after / size, 1)
     print(f"{make.__name__}: {size:,} bytes of parameters and buffers")
     print(f"copies in modules: at most {in_modules} in {len(counts)} counts")
     print(f"copies of any kind: {usual / size:.2f} in the median, at most {peak.all / size:.2f}")
