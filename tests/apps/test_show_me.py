@@ -301,7 +301,12 @@ def test_show_me_leads_to_what_the_rule_has_judged(
 @pytest.mark.parametrize(
     ("where", "place", "options", "caption"),
     [
-        ({"layer": "1", "channel": 2}, ("Activations", "", "ActivationMosaic"), {}, "1 · step 50"),
+        (
+            {"layer": "1", "channel": 2},
+            ("Activations", "", "ActivationMosaic"),
+            {},
+            "1 · 4 channels of 8×8 · step 50",
+        ),
         (
             {"layer": "1"},
             DISTRIBUTION,
