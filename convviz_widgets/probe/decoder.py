@@ -1,4 +1,7 @@
-"""A decoder: from codes to pictures, with whatever weights a probe has loaded."""
+"""A decoder: from codes to pictures, with whatever weights a probe has loaded.
+
+The codes of a latent traversal differ in one factor; how much it changes the pictures is measured.
+"""
 
 from __future__ import annotations
 
@@ -95,6 +98,35 @@ class Decoder:
                 f"decode returned {tuple(first.shape)}; expected pictures (B, C, H, W)"
             )
         return pictures
+
+
+def traversal_codes(held: Tensor, values: Tensor) -> Tensor:
+    """Return codes (Z, V, Z): the factor of the first axis takes each value, the others are held.
+
+    Parameters
+    ----------
+    held : (Z,), the code whose other factors stay.
+    values : (V,), what each factor is set to in turn.
+    """
+    factors = len(held)
+    codes = held.repeat(factors, len(values), 1)  # (Z, V, Z)
+    each = torch.arange(factors)
+    codes[each, :, each] = values.to(codes)
+    return codes
+
+
+def traversal_change(strips: Tensor) -> Tensor:
+    """Return how much each factor changes the pictures (Z,), in their own units.
+
+    The root mean square, over pixels and values, of the difference from the strip's mean picture:
+    0 for a factor without effect.
+
+    Parameters
+    ----------
+    strips : (Z, V, C, H, W), the pictures of `traversal_codes`.
+    """
+    spread = strips - strips.mean(dim=1, keepdim=True)
+    return spread.square().flatten(1).mean(1).sqrt()
 
 
 def _owner(decode: Decode) -> tuple[nn.Module | None, str]:

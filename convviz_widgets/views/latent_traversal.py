@@ -13,10 +13,9 @@ from torch import Tensor
 from traitlets import Enum, Float, Int
 
 from convviz_widgets.errors import InputError
-from convviz_widgets.probe.decoder import Decode
+from convviz_widgets.probe.decoder import Decode, traversal_change, traversal_codes
 from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.tensors import Mosaic
-from convviz_widgets.tensors.codes import traversal_change, traversal_codes
 from convviz_widgets.widgets.controls import choice, line, number
 from convviz_widgets.widgets.mosaic_view import MosaicView, Picture, Tiles
 from convviz_widgets.widgets.text import StripLabels

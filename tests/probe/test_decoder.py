@@ -6,7 +6,7 @@ from torch import nn
 
 from convviz_widgets.errors import InputError, ModelError
 from convviz_widgets.probe import Probe
-from convviz_widgets.probe.decoder import Decoder
+from convviz_widgets.probe.decoder import Decoder, traversal_change, traversal_codes
 
 IMAGES = torch.zeros(1, 1, 2, 2)
 
@@ -81,3 +81,14 @@ def test_a_decoder_that_draws_random_numbers_is_refused():
     with pytest.raises(ModelError, match="draws random numbers"):
         decoder.pictures(probe, CODES)
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_each_strip_sets_one_factor_and_holds_the_others():
+    codes = traversal_codes(torch.tensor([7.0, 8.0]), torch.tensor([-1.0, 0.0, 1.0]))
+    assert codes[0].tolist() == [[-1, 8], [0, 8], [1, 8]]
+    assert codes[1].tolist() == [[7, -1], [7, 0], [7, 1]]
+
+
+def test_the_change_is_the_rms_difference_from_the_mean_picture():
+    strips = torch.tensor([[-1.0, 1.0], [5.0, 5.0]]).reshape(2, 2, 1, 1, 1).repeat(1, 1, 1, 3, 3)
+    assert traversal_change(strips).tolist() == [1.0, 0.0]
