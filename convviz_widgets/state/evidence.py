@@ -44,7 +44,6 @@ from convviz_widgets.measure import (
 )
 from convviz_widgets.probe import can_die
 from convviz_widgets.record import Run
-from convviz_widgets.state.background import Stopped
 from convviz_widgets.state.measurements import (
     ACTIVATIONS,
     FILTERS,
@@ -53,6 +52,7 @@ from convviz_widgets.state.measurements import (
     PARAMETERS,
     UPDATES,
 )
+from convviz_widgets.state.model_copy import Stopped
 from convviz_widgets.state.model_state import ModelState
 from convviz_widgets.state.timeline import at_or_before
 from convviz_widgets.sweeps import SweepResult

@@ -24,15 +24,7 @@ from convviz_widgets.measure import (
 )
 from convviz_widgets.measure.measuring import Batch
 from convviz_widgets.probe import Probe
-from convviz_widgets.state.background import (
-    FORWARD_BYTES,
-    Background,
-    Priority,
-    Progress,
-    Provider,
-    Stopped,
-    Task,
-)
+from convviz_widgets.state.background import Background, Priority, Progress, Provider, Task
 from convviz_widgets.state.measurements import (
     ACTIVATIONS,
     FILTERS,
@@ -45,6 +37,7 @@ from convviz_widgets.state.measurements import (
     MeasurementStore,
     measurables,
 )
+from convviz_widgets.state.model_copy import FORWARD_BYTES, Stopped
 from convviz_widgets.state.recordings import (
     BACKWARD_BYTES,
     BACKWARD_COPIES,

@@ -23,8 +23,9 @@ from convviz_widgets.state import (
     ModelState,
     background,
 )
-from convviz_widgets.state.background import Client, Priority, Stopped, Task
+from convviz_widgets.state.background import Client, Priority, Task
 from convviz_widgets.state.embeddings import EmbeddingJob
+from convviz_widgets.state.model_copy import Stopped
 
 PATIENCE = 60
 

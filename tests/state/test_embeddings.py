@@ -176,7 +176,7 @@ def test_work_that_nobody_asks_for_any_more_is_dropped(state):
     asked = jobs(state)
     # Batches of one image, so that there is something to drop between two.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("convviz_widgets.state.background.BATCH", 1)
+        patch.setattr("convviz_widgets.state.model_copy.BATCH", 1)
         state.embeddings.ask("test", *asked)
         assert reading.wait(PATIENCE)
         state.embeddings.leave("test")

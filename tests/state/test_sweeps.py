@@ -10,7 +10,7 @@ from convviz_widgets.checkpoints import CheckpointSeries
 from convviz_widgets.errors import InputError
 from convviz_widgets.images import ImageSet
 from convviz_widgets.probe.attribution import random_direction
-from convviz_widgets.state import Direction, ModelState, background
+from convviz_widgets.state import Direction, ModelState, model_copy
 from convviz_widgets.sweeps import sweep
 
 PATIENCE = 60
@@ -57,7 +57,7 @@ def test_a_capture_is_swept_with_its_own_weights(images, make_net):
 
 
 def test_what_was_cancelled_goes_on_from_there(state, images, monkeypatch):
-    monkeypatch.setattr(background, "BATCH", 2)
+    monkeypatch.setattr(model_copy, "BATCH", 2)
     read = []
     original = images.input
     monkeypatch.setattr(images, "input", lambda index: read.append(index) or original(index))
@@ -78,7 +78,7 @@ def test_what_was_cancelled_goes_on_from_there(state, images, monkeypatch):
 
 
 def test_the_last_to_leave_cancels(state, monkeypatch):
-    monkeypatch.setattr(background, "BATCH", 1)
+    monkeypatch.setattr(model_copy, "BATCH", 1)
     sweeps = state.sweeps
     sweeps.observe(leave := lambda: sweeps.unobserve(leave))
     assert swept(state, 0, 1, 2) == [None] * 3

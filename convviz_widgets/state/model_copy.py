@@ -1,0 +1,89 @@
+"""The copy of the model that the background works with, beside the one that the page shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from math import prod
+from time import perf_counter
+from typing import Any
+
+from convviz_widgets.images import ImageSet
+from convviz_widgets.measure.responses import ImageBatch, read_batch
+from convviz_widgets.probe import LayerInfo, Probe
+from convviz_widgets.state.timeline import Entry
+
+BATCH = 64
+"""Images that go through the model at a time, if they fit."""
+
+FORWARD_BYTES = 2**28
+"""Bytes that four copies of the largest layer of a batch may take."""
+
+
+class Stopped(Exception):
+    """The task under way is not asked for any more, or the state has been closed."""
+
+
+class ModelCopy:
+    """A copy of the state's model for the thread of the background, made at the first use.
+
+    Parameters
+    ----------
+    probe
+        The state's probe, to be copied; None: there is no model.
+    images
+        The state's images, which go through the model.
+    lock
+        Is held while the copy is made and while an image is read, never while the model runs: a
+        data set need not stand being read by two threads.
+    """
+
+    def __init__(
+        self, probe: Probe | None, images: ImageSet | None, lock: AbstractContextManager[Any]
+    ) -> None:
+        self.lock = lock
+        self.load_seconds = 0.0
+        """How long it took to load the last checkpoint."""
+        self._original, self._images = probe, images
+        self._copy: Probe | None = None
+
+    @property
+    def forward_count(self) -> int:
+        """Forward passes so far."""
+        return 0 if self._copy is None else self._copy.forward_count
+
+    def close(self) -> None:
+        """Let go of the model; a task that asks for it is `Stopped`."""
+        self._original = self._copy = None
+
+    def probe(self) -> Probe:
+        """Return the copy, whatever weights are in it."""
+        with self.lock:
+            if self._original is None or self._images is None:
+                raise Stopped
+            if self._copy is None:
+                self._copy = self._original.twin(self._images.input(0))
+            return self._copy
+
+    def loaded(self, entry: Entry) -> Probe:
+        """Return the copy with the weights of a checkpoint in it.
+
+        To be asked again after each `Background.pause`: another task may have loaded others.
+        """
+        probe = self.probe()
+        if probe.key != entry.key:
+            begun = perf_counter()
+            probe.load(entry.load(), entry.key)
+            self.load_seconds = perf_counter() - begun
+        return probe
+
+    def read(self, indices: Sequence[int]) -> ImageBatch:
+        """Return images with what belongs to them, those left out that cannot be read."""
+        assert self._images is not None
+        return read_batch(self._images, indices, self.lock)
+
+
+def batch_size(layers: tuple[LayerInfo, ...]) -> int:
+    """Return how many images may go through the model at a time, at least one."""
+    largest = max((prod(layer.shape) for layer in layers), default=1)
+    return max(1, min(BATCH, FORWARD_BYTES // (4 * 4 * max(1, largest))))
