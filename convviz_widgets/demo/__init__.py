@@ -1,12 +1,14 @@
 """Small networks, trained once on real photographs and digits, to look at."""
 
 from convviz_widgets.demo import ward
-from convviz_widgets.demo.digit_classifier import (
+from convviz_widgets.demo.digits import (
     DigitClassifierRun,
     DigitNet,
+    DigitRun,
+    DigitVae,
     load_digit_classifier,
+    load_digits,
 )
-from convviz_widgets.demo.digits import DigitRun, DigitVae, load_digits
 from convviz_widgets.demo.patches import RECIPES, DemoRun, PatchNet, Recipe, load
 from convviz_widgets.demo.photographs import PHOTOGRAPHS, Photograph
 

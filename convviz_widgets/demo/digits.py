@@ -1,4 +1,4 @@
-"""A small variational autoencoder of handwritten digits: codes of ten numbers, and a decoder.
+"""Two networks of handwritten digits: an autoencoder with a decoder of codes, and a classifier.
 
 The 1,797 digits (8×8, from 43 people) are the test part of the Optical Recognition of Handwritten
 Digits data set [Alpaydin and Kaynak, 1998; UCI, CC BY 4.0]; they ship inside scikit-learn.
@@ -6,30 +6,41 @@ Digits data set [Alpaydin and Kaynak, 1998; UCI, CC BY 4.0]; they ship inside sc
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 import convviz_widgets as cvw
-from convviz_widgets.checkpoints import write_checkpoint
-from convviz_widgets.demo.runs import cache_folder, checkpoint_name, one_thread, train_once, trained
+from convviz_widgets.demo.runs import (
+    accuracy,
+    cache_folder,
+    checkpoint_name,
+    inputs_and_answers,
+    new_network,
+    train,
+    train_once,
+    trained,
+)
 
 FACTORS = 10
 """Latent factors of a code; training leaves some of them without effect."""
 
-STEPS, EVERY = 2400, 120
-
-BATCH_SIZE = 128
-
 DIVERGENCE_WEIGHT = 0.3
 """Weight of the divergence; below one digits are sharper, more factors used, codes less Normal."""
 
-VERSION = "3"
+AUTOENCODER_STEPS, CLASSIFIER_STEPS = 2400, 600
+
+CHECKPOINTS = 20
+"""Checkpoints of either training, beside that of the start."""
+
+AUTOENCODER_VERSION, CLASSIFIER_VERSION = "3", "2"
 """Raised when the training changes, so that an older run is not taken for this one."""
+
+HELD_OUT = 5
+"""Every fifth digit is for validation. Its writer may have written others that are not."""
 
 
 class DigitVae(nn.Module):
@@ -84,13 +95,91 @@ class DigitRun:
 
 def load_digits() -> DigitRun:
     """Return the run; train it first where that was not done (some seconds on one core)."""
-    images = digit_images()
-    directory = cache_folder() / f"digits-{VERSION}-{STEPS}"
-    last = directory / checkpoint_name(STEPS)
-    train_once(directory, last.is_file, lambda: _train(images, directory))
-    model = _new_network()
-    checkpoints = trained(model, directory)
-    return DigitRun(model, images, checkpoints, directory)
+    images, network = digit_images(), new_network(DigitVae)
+    generator = torch.Generator().manual_seed(0)
+    digits = images.batch(range(len(images)))
+
+    def loss() -> Tensor:
+        chosen = torch.randint(len(digits), (128,), generator=generator)
+        return _loss(network, digits[chosen], generator)
+
+    optimizer = torch.optim.Adam(network.parameters(), 1e-3)
+    directory = cache_folder() / f"digits-{AUTOENCODER_VERSION}-{AUTOENCODER_STEPS}"
+    checkpoints = _checkpoints(directory, AUTOENCODER_STEPS, network, optimizer, loss)
+    return DigitRun(network, images, checkpoints, directory)
+
+
+def _loss(network: DigitVae, digits: Tensor, generator: torch.Generator) -> Tensor:
+    """Return reconstruction error plus weighted divergence of a batch, in nats a digit."""
+    mean, log_variance = network.encode(digits)
+    noise = torch.randn(mean.shape, generator=generator)
+    found = network.decode(mean + noise * (0.5 * log_variance).exp())
+    missed = nn.functional.binary_cross_entropy(found, digits, reduction="sum")
+    divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum()
+    return (missed + DIVERGENCE_WEIGHT * divergence) / len(digits)
+
+
+class DigitNet(nn.Module):
+    """Two convolutions and one linear layer for (N, 1, 8, 8) digits; 10 class scores.
+
+    It is small enough to answer while one draws.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 16, 3, padding=1)
+        self.relu1 = nn.ReLU()
+        self.conv2 = nn.Conv2d(16, 32, 3, padding=1)
+        self.relu2 = nn.ReLU()
+        self.pool = nn.MaxPool2d(2)
+        self.fc = nn.Linear(32 * 16, 10)
+
+    def forward(self, digits: Tensor) -> Tensor:
+        """Return the class scores (N, 10)."""
+        maps = self.relu2(self.conv2(self.relu1(self.conv1(digits))))
+        scores: Tensor = self.fc(self.pool(maps).flatten(1))
+        return scores
+
+
+@dataclass(frozen=True, eq=False)
+class DigitClassifierRun:
+    """A finished training of the classifier."""
+
+    model: DigitNet
+    """The network after its last step, in eval mode."""
+    images: cvw.ImageSet
+    """The training digits, in [0, 1], with their classes."""
+    validation: cvw.ImageSet
+    """Every fifth digit."""
+    checkpoints: cvw.CheckpointSeries
+    directory: Path
+    accuracy: float
+    """Share of ``validation`` that the last checkpoint classifies rightly."""
+
+
+def load_digit_classifier() -> DigitClassifierRun:
+    """Return the run; train it first where that was not done (some seconds on one core)."""
+    (images, validation), network = _split(digit_images()), new_network(DigitNet)
+    generator = torch.Generator().manual_seed(0)
+    digits, labels = inputs_and_answers(images)
+
+    def loss() -> Tensor:
+        chosen = torch.randint(len(images), (64,), generator=generator)
+        moved = _moved(digits[chosen], torch.randint(-1, 2, (2,), generator=generator))
+        return nn.functional.cross_entropy(network(moved), labels[chosen])
+
+    optimizer = torch.optim.AdamW(network.parameters(), 2e-3, weight_decay=0.01)
+    directory = cache_folder() / f"digit-classifier-{CLASSIFIER_VERSION}-{CLASSIFIER_STEPS}"
+    checkpoints = _checkpoints(directory, CLASSIFIER_STEPS, network, optimizer, loss)
+    right = accuracy(network, validation)
+    return DigitClassifierRun(network, images, validation, checkpoints, directory, right)
+
+
+def _moved(digits: Tensor, by: Tensor) -> Tensor:
+    """Return digits, moved by up to a pixel down and right, as a pen might have."""
+    down, right = by.tolist()
+    padded = nn.functional.pad(digits, (1, 1, 1, 1))
+    return padded[..., 1 - down : 9 - down, 1 - right : 9 - right]
 
 
 def digit_images() -> cvw.ImageSet:
@@ -108,38 +197,34 @@ def digit_images() -> cvw.ImageSet:
     return cvw.ImageSet(digits, labels, targets=digits, class_names=names, mean=0.0, std=1.0)
 
 
-@torch.enable_grad()
-@one_thread()
-def _train(images: cvw.ImageSet, directory: Path) -> None:
-    network, generator = _new_network(), torch.Generator().manual_seed(0)
-    optimizer = torch.optim.Adam(network.parameters(), 1e-3)
-    batches = _batches(images.batch(range(len(images))), generator)
-    for step in tqdm(range(STEPS + 1), desc="training digits", unit="step"):
-        if step % EVERY == 0:
-            write_checkpoint(directory / checkpoint_name(step), network.state_dict())
-        loss = _loss(network, next(batches), generator)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+def _split(digits: cvw.ImageSet) -> tuple[cvw.ImageSet, cvw.ImageSet]:
+    held_out = range(0, len(digits), HELD_OUT)
+    kept = sorted(set(range(len(digits))) - set(held_out))
+    training, validation = (
+        cvw.ImageSet(
+            digits.batch(chosen),
+            [digits.label(index) for index in chosen],
+            class_names=digits.class_names,
+            mean=0.0,
+            std=1.0,
+        )
+        for chosen in (kept, held_out)
+    )
+    return training, validation
 
 
-def _loss(network: DigitVae, digits: Tensor, generator: torch.Generator) -> Tensor:
-    """Return reconstruction error plus weighted divergence of a batch, in nats a digit."""
-    mean, log_variance = network.encode(digits)
-    noise = torch.randn(mean.shape, generator=generator)
-    found = network.decode(mean + noise * (0.5 * log_variance).exp())
-    missed = nn.functional.binary_cross_entropy(found, digits, reduction="sum")
-    divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum()
-    return (missed + DIVERGENCE_WEIGHT * divergence) / len(digits)
-
-
-def _batches(digits: Tensor, generator: torch.Generator) -> Iterator[Tensor]:
-    while True:
-        yield digits[torch.randint(len(digits), (BATCH_SIZE,), generator=generator)]
-
-
-def _new_network() -> DigitVae:
-    """Return a network with initial weights of its own; the caller's generator stays put."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return DigitVae()
+def _checkpoints(
+    directory: Path,
+    steps: int,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    loss: Callable[[], Tensor],
+) -> cvw.CheckpointSeries:
+    """Return the checkpoints of a training that is run unless the last of them is there."""
+    written = range(0, steps + 1, max(1, steps // CHECKPOINTS))
+    train_once(
+        directory,
+        is_finished=(directory / checkpoint_name(steps)).is_file,
+        train=lambda: train(network, optimizer, loss, directory, written, "training on digits"),
+    )
+    return trained(network, directory)

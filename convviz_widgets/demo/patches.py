@@ -12,17 +12,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 import convviz_widgets as cvw
-from convviz_widgets.checkpoints import write_checkpoint
+from convviz_widgets.demo import runs
 from convviz_widgets.demo.photographs import PHOTOGRAPHS, Patches, cut_patches, normalised
 from convviz_widgets.demo.runs import (
     accuracy,
     cache_folder,
     checkpoint_name,
-    labels_of,
-    one_thread,
+    inputs_and_answers,
     train_once,
     trained,
 )
@@ -218,8 +216,6 @@ def _fill(directory: Path, recipe: Recipe, images: cvw.ImageSet) -> None:
     temporary.replace(directory / FINISHED)
 
 
-@torch.enable_grad()
-@one_thread()
 def train(recipe: Recipe, images: cvw.ImageSet, directory: Path) -> PatchNet:
     """Train a new network on ``images``, write its checkpoints to ``directory``, return it."""
     network = build_network(
@@ -230,16 +226,13 @@ def train(recipe: Recipe, images: cvw.ImageSet, directory: Path) -> PatchNet:
         optimizer, recipe.learning_rate, total_steps=recipe.steps
     )
     batches = _batches(images, recipe)
-    _save(network, directory, step=0)
-    for step in tqdm(range(1, recipe.steps + 1), desc=f"training {recipe.name}", unit="step"):
+
+    def loss() -> Tensor:
         inputs, labels = next(batches)
-        loss = nn.functional.cross_entropy(network(inputs), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        if step in recipe.checkpoint_steps:
-            _save(network, directory, step)
+        return nn.functional.cross_entropy(network(inputs), labels)
+
+    named = f"training {recipe.name}"
+    runs.train(network, optimizer, loss, directory, recipe.checkpoint_steps, named, schedule)
     return network
 
 
@@ -259,7 +252,7 @@ def _batches(images: cvw.ImageSet, recipe: Recipe) -> Iterator[tuple[Tensor, Ten
     A small photograph gives fewer patches; drawn evenly over all of them, its class loses out.
     """
     generator = torch.Generator().manual_seed(recipe.seed)
-    labels = labels_of(images)
+    _, labels = inputs_and_answers(images)
     counts = labels.bincount()  # (K,)
     by_class = labels.argsort(stable=True)  # (N,)
     first = counts.cumsum(0) - counts  # (K,)
@@ -271,7 +264,3 @@ def _batches(images: cvw.ImageSet, recipe: Recipe) -> Iterator[tuple[Tensor, Ten
             mirrored = torch.rand(recipe.batch_size, generator=generator) < 0.5
             inputs[mirrored] = inputs[mirrored].flip(3)
         yield inputs, chosen
-
-
-def _save(network: nn.Module, directory: Path, step: int) -> None:
-    write_checkpoint(directory / checkpoint_name(step), network.state_dict())

@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from filelock import AcquireReturnProxy, FileLock, Timeout
 from torch import Tensor, nn
+from tqdm.auto import tqdm
 
 import convviz_widgets as cvw
+from convviz_widgets.checkpoints import write_checkpoint
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def cache_folder() -> Path:
@@ -68,6 +73,42 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@torch.enable_grad()
+@one_thread()
+def train(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    loss: Callable[[], Tensor],
+    directory: Path,
+    checkpoint_steps: Collection[int],
+    description: str,
+    schedule: torch.optim.lr_scheduler.LRScheduler | None = None,
+) -> None:
+    """Train a network up to the last of ``checkpoint_steps``, step 0 among them, with a bar.
+
+    Parameters
+    ----------
+    loss : draws the next batch and returns its loss.
+    directory : where the checkpoint of each of these steps is written.
+    """
+    write_checkpoint(directory / checkpoint_name(0), network.state_dict())
+    for step in tqdm(range(1, max(checkpoint_steps) + 1), desc=description, unit="step"):
+        optimizer.zero_grad()
+        loss().backward()
+        optimizer.step()
+        if schedule is not None:
+            schedule.step()
+        if step in checkpoint_steps:
+            write_checkpoint(directory / checkpoint_name(step), network.state_dict())
+
+
+def new_network(build: Callable[[], Network], seed: int = 0) -> Network:
+    """Return a network whose weights depend on the seed alone; no other number is drawn."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return build()
+
+
 def trained(network: nn.Module, directory: Path) -> cvw.CheckpointSeries:
     """Give a network the weights of a training's last checkpoint, in eval mode; return all."""
     checkpoints = cvw.CheckpointSeries.from_directory(directory)
@@ -78,11 +119,14 @@ def trained(network: nn.Module, directory: Path) -> cvw.CheckpointSeries:
 @torch.no_grad()
 def accuracy(network: nn.Module, images: cvw.ImageSet) -> float:
     """Return the share of labelled images that the network classifies rightly."""
-    batches = torch.arange(len(images)).split(128)
-    predicted = [network(images.batch(batch.tolist())).argmax(dim=1) for batch in batches]
-    return (torch.cat(predicted) == labels_of(images)).double().mean().item()
+    inputs, labels = inputs_and_answers(images)
+    predicted = torch.cat([network(batch).argmax(dim=1) for batch in inputs.split(128)])
+    return (predicted == labels).double().mean().item()
 
 
-def labels_of(images: cvw.ImageSet) -> Tensor:
-    """Return the labels (N,) of all images."""
-    return torch.tensor([images.label(index) for index in range(len(images))])
+def inputs_and_answers(images: cvw.ImageSet, at_most: int | None = None) -> tuple[Tensor, Tensor]:
+    """Return the inputs (N, C, H, W) of the first images, and their target pictures or labels."""
+    indices = range(len(images))[:at_most]
+    expected = images.expected(indices)
+    assert expected is not None
+    return images.batch(indices), expected

@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from convviz_widgets.demo import __main__ as command
-from convviz_widgets.demo import digit_classifier, digits, patches, ward
+from convviz_widgets.demo import digits, patches, ward
 from convviz_widgets.demo.runs import accuracy, cache_folder, train_once
 from convviz_widgets.demo.ward.patient import admit_case
 
@@ -39,15 +39,15 @@ def train_patches(recipe, folder):
 def train_digits(_, folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder))
-        patch.setattr(digits, "STEPS", 1)
+        patch.setattr(digits, "AUTOENCODER_STEPS", 1)
         digits.load_digits()
 
 
 def train_digit_classifier(_, folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder))
-        patch.setattr(digit_classifier, "STEPS", 1)
-        digit_classifier.load_digit_classifier()
+        patch.setattr(digits, "CLASSIFIER_STEPS", 1)
+        digits.load_digit_classifier()
 
 
 def train_patient(_, folder):

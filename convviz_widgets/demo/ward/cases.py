@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from convviz_widgets.demo.runs import new_network
+
 
 @dataclasses.dataclass(frozen=True)
 class Case:
@@ -331,12 +333,14 @@ def build(case: Case, classes: int, seed: int) -> nn.Module:
 
     The caller's random numbers are given back as they were.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
+
+    def drawn() -> nn.Module:
         network = _BUILDERS[case.network](classes)
         if case.gain:
             _scale_he(network, case.gain)
-    return network
+        return network
+
+    return new_network(drawn, seed)
 
 
 class Block(nn.Module):

@@ -27,7 +27,7 @@ from convviz_widgets.demo.photographs import (
     patches_of,
     read_photograph,
 )
-from convviz_widgets.demo.runs import one_thread, train_once
+from convviz_widgets.demo.runs import inputs_and_answers, one_thread, train_once
 from convviz_widgets.demo.ward.cases import HEALTHY, ILLNESSES, Case, build
 
 FINISHED = "finished"
@@ -179,13 +179,7 @@ Held = dict[str, tuple[Tensor, Tensor]]
 def _held(data: Data) -> Held:
     """Return inputs and expected outputs to evaluate on, by role."""
     sets = {"train": (data.images, EVALUATED), "val": (data.validation, len(data.validation))}
-    held = {}
-    for role, (images, at_most) in sets.items():
-        indices = range(min(at_most, len(images)))
-        expected = images.expected(indices)
-        assert expected is not None
-        held[role] = images.batch(indices), expected
-    return held
+    return {role: inputs_and_answers(*images) for role, images in sets.items()}
 
 
 @torch.no_grad()
@@ -358,11 +352,8 @@ class Batches(Sampler[list[int]]):
 
 
 def _loader(case: Case, images: cvw.ImageSet, seed: int) -> DataLoader[tuple[Tensor, ...]]:
-    indices = range(len(images))
-    expected = images.expected(indices)
-    assert expected is not None
     return DataLoader(
-        TensorDataset(images.batch(indices), expected),
+        TensorDataset(*inputs_and_answers(images)),
         batch_sampler=Batches(
             len(images), case.batch_size, seed, repeats=case.fault == "repeated-batch"
         ),

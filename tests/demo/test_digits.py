@@ -3,16 +3,16 @@
 import pytest
 import torch
 
-from convviz_widgets.demo import digit_classifier
+from convviz_widgets.demo import digits
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(digit_classifier, "STEPS", 40)
-    monkeypatch.setattr(digit_classifier, "EVERY", 20)
+    monkeypatch.setattr(digits, "CLASSIFIER_STEPS", 40)
+    monkeypatch.setattr(digits, "CHECKPOINTS", 2)
     before = torch.get_rng_state()
-    made = digit_classifier.load_digit_classifier()
+    made = digits.load_digit_classifier()
     assert torch.equal(torch.get_rng_state(), before)
     return made
 
@@ -20,10 +20,10 @@ def run(tmp_path, monkeypatch):
 def test_it_learns_from_four_fifths_and_is_judged_on_the_rest(run, monkeypatch):
     assert run.checkpoints.steps == (0, 20, 40)
     assert (len(run.images), len(run.validation)) == (1437, 360)
-    first = digit_classifier.digit_images()
+    first = digits.digit_images()
     assert torch.equal(run.validation.input(1), first.input(5))
     assert run.images.label(0) == first.label(1)
     assert run.accuracy > 0.5  # chance: a tenth
-    monkeypatch.setattr(digit_classifier, "_train", None)  # the second time it is read
-    again = digit_classifier.load_digit_classifier()
+    monkeypatch.setattr(digits, "train", None)  # the second time it is read
+    again = digits.load_digit_classifier()
     assert again.accuracy == run.accuracy
