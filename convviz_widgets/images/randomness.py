@@ -90,13 +90,7 @@ def refuse(func: Callable[..., Any]) -> NoReturn:
 class NoRandomness(TorchFunctionMode):
     """While a data set is read, a random function of torch raises instead of drawing."""
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in RANDOM and draws(func, args, kwargs or {}):
             raise InputError(
                 f"the data set draws random numbers ({RANDOM[func]}), so looking at it would "
@@ -124,13 +118,7 @@ class BorrowedDraws(TorchFunctionMode):
         self._copies: dict[int, tuple[torch.Generator, torch.Generator]] = {}
         self._process = os.getpid()
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         named = kwargs or {}
         if func not in RANDOM and func not in DROPOUTS:
             return func(*args, **named)

@@ -72,8 +72,7 @@ ACTIVATION_FUNCTIONS: dict[Callable[..., Any], str] = {
 }
 """Every spelling of every activation (``F.relu``, ``torch.relu_``, ``Tensor.relu``) → its name."""
 
-_NONLINEARITIES = {cls.__name__.lower() for cls in ACTIVATION_MODULES}
-_NONLINEARITIES |= set(ACTIVATION_FUNCTIONS.values())
+_NONLINEARITIES = {*_OPS, *ACTIVATION_FUNCTIONS.values()}
 
 
 @dataclass(frozen=True)

@@ -257,13 +257,7 @@ class _Tracer(TorchDispatchMode):
         """Answer torch, which would import its compiler to keep it out, and take seconds."""
         return False
 
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         results = [tensor for tensor in tensors_in(result) if tensor.numel()]
         sources = [tensor for tensor in tensors_in((args, kwargs)) if tensor.numel()]

@@ -18,8 +18,8 @@ RULES: dict[str, Rule] = {
     "guided": lambda signal, gradient: gradient.clamp(min=0),
     "deconvnet": lambda signal, gradient: signal.clamp(min=0),
 }
-"""With f the input of the ReLU and R the signal: gradient (f > 0)·R, guided (f > 0)(R > 0)·R
-[Springenberg et al. 2015], deconvnet (R > 0)·R [Zeiler and Fergus 2014]."""
+"""What goes on from the input f of a ReLU and the signal R: by the gradient it is (f > 0)·R, guided
+(f > 0)(R > 0)·R [Springenberg et al. 2015], by deconvnet (R > 0)·R [Zeiler and Fergus 2014]."""
 
 _aten = torch.ops.aten
 
@@ -72,13 +72,7 @@ class ReluRule(TorchDispatchMode):
         """Answer torch, which would import its compiler to keep it out, and take seconds."""
         return False
 
-    def __torch_dispatch__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         gradient = func(*args, **(kwargs or {}))
         if _is_relu_backward(func, args):
             return self._rule(args[0], gradient)
@@ -111,13 +105,7 @@ class LocalResponsePasses(TorchFunctionMode):
     how it runs back through them.
     """
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         if func is F.local_response_norm:
             return _Straight.apply(args[0] if args else (kwargs or {})["input"], result)

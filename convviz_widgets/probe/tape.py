@@ -119,13 +119,7 @@ class Tape(TorchFunctionMode):
 
     # For torch, which switches the mode off meanwhile.
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func not in _WATCHED:
             return func(*args, **kwargs) if kwargs else func(*args)
         return self._watched(func, args, kwargs or {})
@@ -303,13 +297,7 @@ class LearningTape(ForwardTape):
         seen = {site for kept in self._all() for site in kept.sites}
         return seen - {site for kept in self._all() if _at_risk(kept, own) for site in kept.sites}
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         for tensor in tensors_in((args, kwargs)):
             name = self._original.get(storage_of(tensor))
             if name is not None:
