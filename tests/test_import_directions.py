@@ -143,6 +143,20 @@ def model_in_a_view(source: str, module: str) -> list[str]:
     return complaints
 
 
+def around_a_face(module: str, sources: dict[str, str]) -> list[str]:
+    """Return what a module imports past another room's ``__init__``, or through its own."""
+    wrong = set()
+    for face in (name for name in sources if re.fullmatch(rf"{PACKAGE}\.\w+\.__init__", name)):
+        room = face.removesuffix(".__init__")
+        for target, _ in imports(sources[face], face):
+            if is_within(target, room) and is_within(module, room):
+                wrong.add(f"{room}.{target.rpartition('.')[2]}")
+            elif is_within(target, room):
+                wrong.add(target)
+    found = [] if module.endswith(".__init__") else imports(sources[module], module)
+    return [f"{module} imports {target}" for target, _ in found if target in wrong]
+
+
 def modules() -> dict[str, str]:
     """Return dotted name -> source of every module of the package."""
     return {
@@ -211,6 +225,27 @@ def test_imports_point_down():
         line for module, source in modules().items() for line in wrong_direction(source, module)
     ]
     assert wrong == []
+
+
+def test_names_of_another_room_come_from_its_face():
+    sources = modules()
+    assert [line for module in sources for line in around_a_face(module, sources)] == []
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "complaints"),
+    [
+        ("probe.probe", "from convviz_widgets.tensors.png import rgb_png", 1),
+        ("probe.probe", "from convviz_widgets.tensors import rgb_png", 0),
+        ("probe.probe", "from convviz_widgets.tensors.png import FAST", 0),
+        ("tensors.mosaic", "from convviz_widgets.tensors import rgb_png", 1),
+        ("tensors.mosaic", "from convviz_widgets.tensors.png import rgb_png", 0),
+    ],
+)
+def test_an_import_around_a_face_is_found(module, line, complaints):
+    face = {f"{PACKAGE}.tensors.__init__": "from convviz_widgets.tensors.png import rgb_png"}
+    name = f"{PACKAGE}.{module}"
+    assert len(around_a_face(name, {**face, name: line})) == complaints
 
 
 def test_views_leave_the_model_to_the_state():

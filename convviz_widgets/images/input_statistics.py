@@ -12,8 +12,7 @@ from torch import Tensor
 from convviz_widgets.errors import InputError
 from convviz_widgets.images.image_set import ImageSet
 from convviz_widgets.images.reading import reason
-from convviz_widgets.tensors import Histogram, Limits, histogram, to_display_array
-from convviz_widgets.tensors.sampling import evenly_spread
+from convviz_widgets.tensors import Histogram, Limits, evenly_spread, histogram, to_display_array
 
 LEAST = 256
 """Fewest images that a statement about inputs may rest on."""

@@ -1,14 +1,12 @@
 """A training run on disk: recorded while it is trained, read while it grows."""
 
 from convviz_widgets.errors import RecordError
-from convviz_widgets.record.outputs import Outputs
 from convviz_widgets.record.pairing import Pair, paired
 from convviz_widgets.record.recorder import Recorder
 from convviz_widgets.record.run import Run
 from convviz_widgets.record.series import Series
 
 __all__ = [
-    "Outputs",
     "Pair",
     "RecordError",
     "Recorder",

@@ -2,7 +2,7 @@
 
 from convviz_widgets.state.background import Background, Progress
 from convviz_widgets.state.examination import Examination, diagnose
-from convviz_widgets.state.history import History, coarse_to_fine
+from convviz_widgets.state.history import coarse_to_fine
 from convviz_widgets.state.measurements import (
     ACTIVATIONS,
     FILTERS,
@@ -12,7 +12,7 @@ from convviz_widgets.state.measurements import (
     UPDATES,
 )
 from convviz_widgets.state.model_state import ModelState
-from convviz_widgets.state.output_history import OutputHistory, Question
+from convviz_widgets.state.output_history import Question
 from convviz_widgets.state.recordings import ByteCache
 from convviz_widgets.state.selection import Drawing, Selection, Shown, channel_count, image_of
 from convviz_widgets.state.sweeps import Direction, Sweeps
@@ -30,9 +30,7 @@ __all__ = [
     "Direction",
     "Drawing",
     "Examination",
-    "History",
     "ModelState",
-    "OutputHistory",
     "Progress",
     "Question",
     "Selection",

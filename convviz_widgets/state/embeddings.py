@@ -15,8 +15,8 @@ from convviz_widgets.probe.layers import ACTIVATION_MODULES
 from convviz_widgets.state.background import Background, Priority, Progress, Provider, Task
 from convviz_widgets.state.recordings import ByteCache
 from convviz_widgets.state.timeline import Entry, Timeline
+from convviz_widgets.tensors import evenly_spread
 from convviz_widgets.tensors.plane import align, neighbour_map, principal_plane, scikit_learn_tsne
-from convviz_widgets.tensors.sampling import evenly_spread
 
 PCA, TSNE = "pca", "t-sne"
 

@@ -46,7 +46,7 @@ from convviz_widgets.state.recordings import (
     images_at_once,
 )
 from convviz_widgets.state.timeline import Entry, Timeline, Weights
-from convviz_widgets.tensors.sampling import evenly_spread
+from convviz_widgets.tensors import evenly_spread
 
 SAMPLE_IMAGES = IMAGES, 1024
 """Images that stand for the whole set, at least and at most, where there are so many."""

@@ -21,11 +21,9 @@ from convviz_widgets.tensors.distribution import (
     Moments,
     distribution,
     merged,
-    moments,
 )
 from convviz_widgets.tensors.filter_quality import (
     FilterQuality,
-    VarianceEntropy,
     filter_quality,
     noisiness,
     noisy_share,
@@ -48,7 +46,7 @@ from convviz_widgets.tensors.limits import (
     symmetric_limits,
     zero_anchored_limits,
 )
-from convviz_widgets.tensors.maps import Summary, concentration, constant_maps, sparsity, summary
+from convviz_widgets.tensors.maps import concentration, constant_maps, sparsity, summary
 from convviz_widgets.tensors.mosaic import Box, Mosaic
 from convviz_widgets.tensors.png import palette_png, rgb_png
 from convviz_widgets.tensors.sampling import evenly_spread
@@ -75,8 +73,6 @@ __all__ = [
     "Limits",
     "Moments",
     "Mosaic",
-    "Summary",
-    "VarianceEntropy",
     "channel_limits",
     "chroma",
     "common_edges",
@@ -94,7 +90,6 @@ __all__ = [
     "histogram",
     "log_limits",
     "merged",
-    "moments",
     "noisiness",
     "noisy_share",
     "normalize",

@@ -15,8 +15,7 @@ from typing import Any
 from convviz_widgets.diagnosis.evidence import TensorFacts
 from convviz_widgets.diagnosis.run_curves import run_curves
 from convviz_widgets.measure import BIASES, PRE_ACTIVATIONS, WEIGHTS
-from convviz_widgets.tensors import distribution, merged
-from convviz_widgets.tensors.sampling import evenly_spread
+from convviz_widgets.tensors import distribution, evenly_spread, merged
 
 WIDTH = 88
 """Columns of a line."""

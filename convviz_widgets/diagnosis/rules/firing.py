@@ -12,7 +12,7 @@ from convviz_widgets.diagnosis.rule import rule
 from convviz_widgets.diagnosis.rules.code import code, evenly_spread_images, for_each_image
 from convviz_widgets.measure import fired_images
 from convviz_widgets.sweeps import DYING, rate_bound
-from convviz_widgets.tensors.sampling import evenly_spread
+from convviz_widgets.tensors import evenly_spread
 
 IMAGES = 256
 """Fewest images to judge by: of a random net's channels 50 % are silent on one, 25 % on 256."""

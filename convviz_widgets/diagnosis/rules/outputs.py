@@ -10,7 +10,7 @@ from convviz_widgets.diagnosis.finding import WARNING, Finding
 from convviz_widgets.diagnosis.rule import rule
 from convviz_widgets.diagnosis.rules.code import code, evenly_spread_images, for_each_image
 from convviz_widgets.measure.answers import Answers
-from convviz_widgets.tensors.sampling import evenly_spread
+from convviz_widgets.tensors import evenly_spread
 
 CHROMA_LIMIT, CONTRAST_LIMIT = 0.7, 0.5
 """Shares of the targets' chroma and contrast below which output pictures are washed out."""
