@@ -41,13 +41,13 @@ class ReadLimits:
 
 
 @dataclass(frozen=True)
-class Foreign:
+class UnknownObject:
     """An object in a file, known by the name of what would make it: ``argparse.Namespace``."""
 
     name: str
 
 
-class ForeignError(CheckpointError):
+class UnknownObjectError(CheckpointError):
     """A file that needs a Python object which is neither tensor nor plain data."""
 
     def __init__(self, name: str, entry: str = "") -> None:

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Protocol
 
 import torch
 
-from convviz_widgets.checkpoints.bounds import ForeignError
+from convviz_widgets.checkpoints.bounds import UnknownObjectError
 from convviz_widgets.errors import CheckpointError
 
 
@@ -220,7 +220,7 @@ class Storage:
 
 
 @dataclass
-class Made:
+class StandIn:
     """What a call returned, or a dictionary; ``names`` are the text keys put into it."""
 
     by: str
@@ -244,21 +244,21 @@ class Checked:
     def __init__(self, claim: Claim) -> None:
         self._claim = claim
 
-    def dictionary(self) -> Made:
+    def dictionary(self) -> StandIn:
         """Return a stand-in that knows its keys."""
-        return Made("dict")
+        return StandIn("dict")
 
     def found(self, module: str, name: str) -> object:
         """Return the stand-in of a name that we know."""
         return checked_global(module, name)
 
-    def called(self, function: object, arguments: object) -> Made:
+    def called(self, function: object, arguments: object) -> StandIn:
         """Return the stand-in of a tensor, or of what belongs to one."""
         return checked_call(function, arguments)
 
     def storage(self, kind: object, key: str, elements: object) -> Storage:
         """Claim the memory, and return its size."""
-        storage = storage_of(kind, elements)
+        storage = declared_storage(kind, elements)
         self._claim(key, storage.nbytes)
         return storage
 
@@ -270,7 +270,7 @@ class Checked:
 
     def update(self, target: object, keys: list, values: list) -> None:
         """Note the keys of dictionaries."""
-        if type(target) is not Made or target.by not in _DICTIONARIES:
+        if type(target) is not StandIn or target.by not in _DICTIONARIES:
             raise CheckpointError(
                 "has a pickle that sets items of something else than a dictionary"
             )
@@ -278,7 +278,7 @@ class Checked:
 
     def build(self, target: object, state: object) -> None:
         """Allow attributes that are no methods."""
-        made = target.by if type(target) is Made else ""
+        made = target.by if type(target) is StandIn else ""
         if made in _trusted():
             return
         if made != "collections.OrderedDict":
@@ -324,14 +324,14 @@ _CONSTANTS = (torch.dtype, torch.layout, torch.qscheme)
 
 
 def checked_global(module: str, name: str) -> Global:
-    """Return the stand-in of a name, or raise ForeignError when it is none that we know."""
+    """Return the stand-in of a name, or raise UnknownObjectError when it is none that we know."""
     full = f"{'builtins' if module == '__builtin__' else module}.{name}"
     if full in _CALLS or full in _trusted() or _is_value(module, name):
         return Global(full)
-    raise ForeignError(full)
+    raise UnknownObjectError(full)
 
 
-def checked_call(function: object, arguments: object) -> Made:
+def checked_call(function: object, arguments: object) -> StandIn:
     """Return the stand-in of a call's result, or raise CheckpointError."""
     if type(function) is not Global or type(arguments) is not tuple:
         raise CheckpointError("has a pickle that calls something else than a function")
@@ -351,7 +351,7 @@ def checked_call(function: object, arguments: object) -> Made:
         _check_content(arguments)
     elif name not in _SMALL and name not in _trusted():
         raise CheckpointError(f"has a pickle that calls {name[:80]}; not read")
-    return Made(name)
+    return StandIn(name)
 
 
 # Attributes of these names would stand in for methods.
@@ -361,7 +361,7 @@ _SHADOWED = {*dir(OrderedDict), *dir(torch.nn.Parameter)}
 def _check_attributes(state: object) -> None:
     """Raise CheckpointError when attributes would stand in for methods that we call later."""
     for part in state if type(state) is tuple else (state,):
-        if part is not None and (type(part) is not Made or part.names & _SHADOWED):
+        if part is not None and (type(part) is not StandIn or part.names & _SHADOWED):
             raise CheckpointError("has a pickle that sets attributes which are methods")
 
 
@@ -382,7 +382,7 @@ def check_key(key: object) -> object:
     return key
 
 
-def storage_of(kind: object, elements: object) -> Storage:
+def declared_storage(kind: object, elements: object) -> Storage:
     """Return a storage by its class, such as ``torch.FloatStorage``, and its number of elements."""
     itemsize = _STORAGES.get(last_name(kind).removesuffix("Storage"))
     if itemsize is None or type(elements) is not int or elements < 0:
@@ -422,7 +422,7 @@ def _check_content(arguments: tuple) -> None:
         if type(argument) is list:
             for item in argument:
                 check_key(item[0] if type(item) in (list, tuple) and item else item)
-        elif not (type(argument) is Made and argument.by == "dict"):
+        elif not (type(argument) is StandIn and argument.by == "dict"):
             raise CheckpointError("has a dictionary that is made from something odd")
 
 

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from convviz_widgets.checkpoints.bounds import Foreign, ForeignError, ReadLimits
+from convviz_widgets.checkpoints.bounds import ReadLimits, UnknownObject, UnknownObjectError
 from convviz_widgets.checkpoints.pickle_bounds import (
     Checked,
     Global,
     Storage,
     check_view,
     checked_global,
+    declared_storage,
     is_plain_key,
     last_name,
-    storage_of,
     walk,
 )
 from convviz_widgets.errors import CheckpointError
@@ -34,7 +34,7 @@ _DATA = "data/"
 def load_zip(data: bytes, limits: ReadLimits) -> object:
     """Return what ``torch.save`` has put into a zip file.
 
-    What is neither tensor nor plain data comes back as `Foreign`.
+    What is neither tensor nor plain data comes back as `UnknownObject`.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def load_zip(data: bytes, limits: ReadLimits) -> object:
 
     try:
         walk(io.BytesIO(records["data.pkl"]), Checked(claim))
-    except ForeignError as foreign:
+    except UnknownObjectError as foreign:
         return _salvaged(records, limits, foreign)
     return _load(data)
 
@@ -93,7 +93,9 @@ def load_legacy(data: bytes, limits: ReadLimits) -> object:
     return _load(data)
 
 
-def _salvaged(records: dict[str, memoryview], limits: ReadLimits, foreign: ForeignError) -> object:
+def _salvaged(
+    records: dict[str, memoryview], limits: ReadLimits, foreign: UnknownObjectError
+) -> object:
     """Return what can be had of a file with foreign objects; raise ``foreign`` for a broken one."""
     if records.get("byteorder", b"little") != b"little":
         raise foreign
@@ -139,7 +141,7 @@ class _Stored(Storage):
 
 
 class Salvaged:
-    """Makes plain tensors and dictionaries, and `Foreign` of what it does not know.
+    """Makes plain tensors and dictionaries, and `UnknownObject` of what it does not know.
 
     Parameters
     ----------
@@ -156,19 +158,19 @@ class Salvaged:
         """Return a dictionary."""
         return {}
 
-    def found(self, module: str, name: str) -> Global | Foreign:
+    def found(self, module: str, name: str) -> Global | UnknownObject:
         """Return a name that we know, or a placeholder."""
         try:
             return checked_global(module, name)
-        except ForeignError as error:
-            return Foreign(error.name)
+        except UnknownObjectError as error:
+            return UnknownObject(error.name)
 
     def called(self, function: object, arguments: object) -> object:
         """Return a tensor or a dictionary; None for what else PyTorch makes, which is not needed.
 
         A call with a placeholder gives a placeholder.
         """
-        if isinstance(function, Foreign):
+        if isinstance(function, UnknownObject):
             return function
         if not isinstance(function, Global) or not isinstance(arguments, tuple):
             raise CheckpointError("has a pickle that calls something else than a function")
@@ -178,11 +180,11 @@ class Salvaged:
             return arguments[0]
         if function.name == _ORDERED:
             return self._ordered(arguments)
-        return next((given for given in arguments if isinstance(given, Foreign)), None)
+        return next((given for given in arguments if isinstance(given, UnknownObject)), None)
 
     def storage(self, kind: object, key: str, elements: object) -> _Stored:
         """Return where a tensor's values are, provided that they are there."""
-        size = storage_of(kind, elements)
+        size = declared_storage(kind, elements)
         if size.nbytes > len(self._records.get(key, b"")):
             raise CheckpointError(f"lacks data for storage {key[:20]!r}")
         dtype = _DTYPES.get(last_name(kind).removesuffix("Storage"))

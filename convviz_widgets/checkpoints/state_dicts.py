@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from convviz_widgets.checkpoints.bounds import Foreign, ForeignError
+from convviz_widgets.checkpoints.bounds import UnknownObject, UnknownObjectError
 from convviz_widgets.errors import CheckpointError, unknown
 
 _NESTED_KEYS = ("state_dict", "model_state_dict", "model", "model_state")
@@ -89,8 +89,8 @@ def _under(content: object, key: str) -> object:
 
 def _only_state_dict(content: object) -> object:
     """Return the one dictionary of tensors inside a dictionary that has none itself."""
-    if isinstance(content, Foreign):
-        raise ForeignError(content.name)
+    if isinstance(content, UnknownObject):
+        raise UnknownObjectError(content.name)
     if not isinstance(content, Mapping):
         raise CheckpointError(f"holds no state dict but a {type(content).__name__}")
     inside = [key for key, value in content.items() if _tensors(value)]
@@ -105,11 +105,11 @@ def _only_state_dict(content: object) -> object:
 
 
 def _refuse_foreign(content: Mapping) -> None:
-    """Raise ForeignError for what may hold the weights, the entries with the usual names first."""
+    """Raise UnknownObjectError for what may hold the weights, the usual entries first."""
     for key in (*_NESTED_KEYS, *content):
         value = content.get(key)
-        if isinstance(value, Foreign):
-            raise ForeignError(value.name, str(key))
+        if isinstance(value, UnknownObject):
+            raise UnknownObjectError(value.name, str(key))
 
 
 def _choices(content: object) -> list[object]:

@@ -73,7 +73,7 @@ def cut_patches(part: Part, *, at_most: int, seed: int = 0) -> Patches:
     generator = np.random.default_rng(seed)
     chosen = []
     for label, photograph in enumerate(PHOTOGRAPHS):
-        found = list(patches_of(read_photograph(photograph), part).items())
+        found = list(cut_grid(read_photograph(photograph), part).items())
         for rank, index in enumerate(generator.permutation(len(found))[:at_most]):
             chosen.append((rank, label, *found[index]))
     chosen.sort(key=lambda item: item[:2])
@@ -99,7 +99,7 @@ def read_photograph(photograph: Photograph) -> NDArray[np.uint8]:
         return np.asarray(picture.convert("RGB"))
 
 
-def patches_of(
+def cut_grid(
     pixels: NDArray[np.uint8], part: Part, size: int = PATCH_SIZE
 ) -> dict[tuple[int, int], NDArray[np.uint8]]:
     """Return the patches (size, size, 3) of a part's grid that show something, by corner (x, y)."""

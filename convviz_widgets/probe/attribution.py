@@ -74,7 +74,7 @@ class Unit:
     def _maps(self, output: Tensor) -> Tensor:
         channels = output.shape[1]
         if not isinstance(self.channel, Tensor):
-            return output[:, within("channel", self.channel, channels, self.layer)]
+            return output[:, checked_index("channel", self.channel, channels, self.layer)]
         if self.channel.shape != (channels,):
             got = tuple(self.channel.shape)
             raise InputError(f"a direction in {self.layer} has shape ({channels},), got {got}")
@@ -105,12 +105,12 @@ def _checked(position: Any, shape: torch.Size, layer: str) -> Position:
         expected = f"({', '.join(names)})"
         raise SelectionError(f"a position in {layer} is {expected}, got {tuple(position)!r}")
     return tuple(
-        within(name, value, size, layer)
+        checked_index(name, value, size, layer)
         for name, value, size in zip(names, position, shape, strict=True)
     )
 
 
-def within(what: str, value: Any, count: int, owner: str) -> int:
+def checked_index(what: str, value: Any, count: int, owner: str) -> int:
     """Return a whole number from 0 to below ``count``, or say what ``owner`` has."""
     try:
         index = operator.index(value)
@@ -289,7 +289,7 @@ class _ClassSeed:
         if self._target is None:
             return scores.detach().argmax(1, keepdim=True)
         count = scores.shape[1]
-        index = within("class", self._target, count, "this model")
+        index = checked_index("class", self._target, count, "this model")
         return torch.full((len(scores), 1), index, device=scores.device)
 
 

@@ -16,15 +16,15 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from convviz_widgets.errors import InputError, UnknownLayerError, unknown
-from convviz_widgets.probe.attribution import within
+from convviz_widgets.probe.attribution import checked_index
 from convviz_widgets.probe.probe import Probe
 from convviz_widgets.probe.receptive_rules import (
     OperationCall,
     compact,
     everything,
     hull,
-    joined,
     pixel_sight,
+    seen_along,
 )
 from convviz_widgets.probe.recording import tensors_in
 
@@ -180,7 +180,7 @@ class ReceptiveFields:
             axis = axis.whole()
         at = 0
         if axis.dim is not None:
-            at = within("position", index[axis.dim - 1], len(axis.low), layer)
+            at = checked_index("position", index[axis.dim - 1], len(axis.low), layer)
         low, high = int(axis.low[at]), int(axis.high[at])
         if axis.window is None:
             return (low, high, low, high) if low < high else (0, 0, 0, 0)
@@ -210,7 +210,7 @@ def _dimension(sight: Tensor) -> int | None:
 
 def _axis(sight: Tensor, dim: int | None) -> Axis:
     others = [other for other in range(sight.ndim - 1) if other != dim]
-    table = joined(sight, others, slides=dim is not None).reshape(4, -1)
+    table = seen_along(sight, others, slides=dim is not None).reshape(4, -1)
     low, high, start, end = table.numpy().astype(np.float64)
     seen, border = np.isfinite(low), np.iinfo(np.int64).max // 2
     return Axis(

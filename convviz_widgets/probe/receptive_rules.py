@@ -68,7 +68,7 @@ def hull(sights: Iterable[Tensor], shape: Sequence[int]) -> Tensor:
     return functools.reduce(torch.maximum, aligned).expand(4, *shape)
 
 
-def joined(sight: Tensor, dims: Iterable[int], *, slides: bool = False) -> Tensor:
+def seen_along(sight: Tensor, dims: Iterable[int], *, slides: bool = False) -> Tensor:
     """Return the sight of elements that see all along some dimensions, kept with size one.
 
     Parameters
@@ -88,12 +88,12 @@ def joined(sight: Tensor, dims: Iterable[int], *, slides: bool = False) -> Tenso
 
 def _mixed(sight: Tensor, dims: Iterable[int]) -> Tensor:
     """Return the sight of a tensor each of whose elements sees all along some dimensions."""
-    return joined(sight, dims).expand(sight.shape)
+    return seen_along(sight, dims).expand(sight.shape)
 
 
 def everything(sight: Tensor) -> Tensor:
     """Return the sight of one number that sees all that is seen here: (4,)."""
-    return joined(sight, range(sight.ndim - 1)).reshape(4)
+    return seen_along(sight, range(sight.ndim - 1)).reshape(4)
 
 
 def _tapped(sight: Tensor, dim: int, taps: np.ndarray) -> Tensor:
@@ -137,7 +137,7 @@ _Rule = Callable[[Tensor, Tensor, tuple[Any, ...]], Tensor]
 def _convolution(sight: Tensor, result: Tensor, args: tuple[Any, ...]) -> Tensor:
     _, weight, _, stride, padding, dilation, transposed = args[:7]
     first = result.ndim - (weight.ndim - 2)
-    sight = joined(sight, [first - 1], slides=True)  # the channels
+    sight = seen_along(sight, [first - 1], slides=True)  # the channels
     for i, kernel in enumerate(weight.shape[2:]):
         geometry = (kernel, _nth(stride, i), _nth(padding, i), _nth(dilation, i))
         table = _transposed_taps if transposed else _taps
@@ -203,7 +203,7 @@ def _padding(
 def _reduction(sight: Tensor, result: Tensor, args: tuple[Any, ...]) -> Tensor:
     given = args[1] if len(args) > 1 and not isinstance(args[1], bool | torch.dtype) else None
     dims = range(sight.ndim - 1) if given is None or given == [] else _listed(given)
-    return joined(sight, dims).reshape(4, *result.shape)
+    return seen_along(sight, dims).reshape(4, *result.shape)
 
 
 def _group_norm(sight: Tensor, result: Tensor, args: tuple[Any, ...]) -> Tensor:
@@ -355,7 +355,7 @@ class OperationCall:
             [seen[id(factor)] for factor in factors if id(factor) in seen]
             for factors in (self.args[:place], [self.args[place]], [self.args[place + 1]])
         )
-        rows, columns = [joined(r, [-1]) for r in rows], [joined(c, [-2]) for c in columns]
+        rows, columns = [seen_along(r, [-1]) for r in rows], [seen_along(c, [-2]) for c in columns]
         return hull([*added, *rows, *columns], self.results[0].shape)
 
 

@@ -61,7 +61,7 @@ def count(counts: Tensor, maps: Tensor, *, finite: bool = False) -> None:
             _count(some_counts, block, finite)
 
 
-def histogram(counts: Tensor) -> Histogram:
+def to_histogram(counts: Tensor) -> Histogram:
     """Return counts (COUNTERS,) as a histogram; a value on the last edge is above it."""
     numbers = counts.numpy().astype(np.int64)
     apart = {

@@ -13,8 +13,8 @@ from torch import Tensor
 from convviz_widgets.errors import InputError, SelectionError
 from convviz_widgets.images.reading import ModelInputs
 from convviz_widgets.probe import LayerInfo, Probe, ReceptiveFields
-from convviz_widgets.probe.attribution import within
-from convviz_widgets.sweeps.histograms import histogram
+from convviz_widgets.probe.attribution import checked_index
+from convviz_widgets.sweeps.histograms import to_histogram
 from convviz_widgets.sweeps.part import Part
 from convviz_widgets.sweeps.plan import Plan
 from convviz_widgets.sweeps.statistics import Statistics, Sums
@@ -109,7 +109,7 @@ class SweepResult:
         At most k, at most one of each group, of equal ones the first. NaN counts as nothing.
         """
         info = self.subject.layer(_name(layer))
-        index = within("channel", channel, info.shape[0], info.name)
+        index = checked_index("channel", channel, info.shape[0], info.name)
         return self._each(layer, lambda known: known.top.hits(index, info, self.fields))
 
     def fired(self, layer: str | LayerInfo) -> Tensor:
@@ -154,9 +154,9 @@ class SweepResult:
 
         info = self.subject.layer(_name(layer))
         if channel is None:
-            return self._each(layer, lambda known: histogram(known.counts.sum(0)))
-        index = within("channel", channel, info.shape[0], info.name)
-        return self._each(layer, lambda known: histogram(known.counts[index]))
+            return self._each(layer, lambda known: to_histogram(known.counts.sum(0)))
+        index = checked_index("channel", channel, info.shape[0], info.name)
+        return self._each(layer, lambda known: to_histogram(known.counts[index]))
 
     def merge(self, other: SweepResult) -> SweepResult:
         """Return the result over the images of both, in whatever order they are merged.

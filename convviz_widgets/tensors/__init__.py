@@ -31,7 +31,7 @@ from convviz_widgets.tensors.filter_quality import (
 )
 from convviz_widgets.tensors.filters import (
     FilterTiles,
-    chroma,
+    colourfulness,
     dominant_frequency,
     filter_order,
     filter_tiles,
@@ -74,7 +74,7 @@ __all__ = [
     "Moments",
     "Mosaic",
     "channel_limits",
-    "chroma",
+    "colourfulness",
     "common_edges",
     "concentration",
     "constant_maps",

@@ -186,7 +186,7 @@ def _check_channel(name: str, channel: int | None, count: int) -> None:
         raise InputError(f"{name} {channel} is out of range; expected 0 to {count - 1}")
 
 
-def chroma(filters: Numbers) -> np.ndarray:
+def colourfulness(filters: Numbers) -> np.ndarray:
     """Return how much of each filter is colour: 0 for grey, 1 for what a grey image cannot see.
 
     Parameters
@@ -244,7 +244,7 @@ def filter_order(filters: Numbers) -> np.ndarray:
     known = np.isfinite(fast)
     key = _rank(np.where(known, fast, np.inf)).astype(np.float64)
     if array.shape[1] == 3:
-        key -= _rank(np.where(known, np.nan_to_num(chroma(array)), -np.inf))
+        key -= _rank(np.where(known, np.nan_to_num(colourfulness(array)), -np.inf))
     return np.lexsort((key, ~known))
 
 

@@ -126,7 +126,7 @@ def test_bins_hold_what_numpy_puts_into_them():
     on_edges = torch.tensor(edges[:-1], dtype=torch.float32)
     below = torch.nextafter(on_edges, torch.tensor(-torch.inf))
     for values in (random, special, on_edges, below):
-        drawn = histograms.histogram(counted(values[None])[0])
+        drawn = histograms.to_histogram(counted(values[None])[0])
         inside = values[(values >= -4096) & (values < 4096)]
         assert drawn.counts.tolist() == np.histogram(inside.double(), edges)[0].tolist()
         assert (drawn.below, drawn.above) == (
@@ -139,7 +139,7 @@ def test_bins_hold_what_numpy_puts_into_them():
 
 def test_bins_tell_values_that_are_not_finite_apart():
     values = torch.tensor([[1.0, torch.nan, torch.inf, -torch.nan], [-torch.inf, 0.0, 1e30, 1.0]])
-    first, second = (histograms.histogram(row) for row in counted(values))
+    first, second = (histograms.to_histogram(row) for row in counted(values))
     assert (first.nan, first.positive_inf, first.negative_inf, first.counts.sum()) == (2, 1, 0, 1)
     assert (second.nan, second.negative_inf, second.above, second.counts.sum()) == (0, 1, 1, 2)
     assert first.n == second.n == 4
@@ -151,6 +151,6 @@ def test_bins_count_the_same_in_pieces(shape):
     counts = torch.zeros(shape[1], histograms.COUNTERS, dtype=torch.int32)
     histograms.count(counts, maps, finite=True)
     for channel, row in enumerate(counts):
-        drawn = histograms.histogram(row)
+        drawn = histograms.to_histogram(row)
         expected = np.histogram(maps[:, channel].double(), drawn.edges)[0]
         assert drawn.counts.tolist() == expected.tolist()

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from convviz_widgets.errors import InputError
-from convviz_widgets.tensors import chroma, dominant_frequency, filter_order, filter_tiles
+from convviz_widgets.tensors import colourfulness, dominant_frequency, filter_order, filter_tiles
 
 
 def numbered(*shape):
@@ -179,7 +179,9 @@ def test_chroma_is_the_share_off_grey():
     red_green = np.array([1.0, -1, 0])[:, None, None] * one
     red = np.array([1.0, 0, 0])[:, None, None] * one
     np.testing.assert_allclose(
-        chroma(np.stack([one, red_green, red, 0 * one])), [0, 1, math.sqrt(2 / 3), 0], atol=1e-12
+        colourfulness(np.stack([one, red_green, red, 0 * one])),
+        [0, 1, math.sqrt(2 / 3), 0],
+        atol=1e-12,
     )
 
 

@@ -23,8 +23,8 @@ import convviz_widgets as cvw
 from convviz_widgets.demo.photographs import (
     PHOTOGRAPHS,
     Part,
+    cut_grid,
     normalised,
-    patches_of,
     read_photograph,
 )
 from convviz_widgets.demo.runs import inputs_and_answers, one_thread, train_once
@@ -290,7 +290,7 @@ def _with(
 @cache
 def _patches(part: int) -> tuple[NDArray[np.uint8], ...]:
     """Return the different patches (n, 16, 16, 3) of each photograph."""
-    cut = (patches_of(read_photograph(each), PARTS[part], SIZE).values() for each in PHOTOGRAPHS)
+    cut = (cut_grid(read_photograph(each), PARTS[part], SIZE).values() for each in PHOTOGRAPHS)
     different = ({patch.tobytes(): patch for patch in patches} for patches in cut)
     return tuple(np.stack(list(patches.values())) for patches in different)
 
