@@ -114,6 +114,10 @@ def _header(tensors: list[tuple[str, Tensor]], metadata: Mapping[str, str]) -> b
 
 def _chain(header: bytes, tensors: Iterable[Tensor]) -> Iterator[memoryview]:
     yield memoryview(header)
-    for tensor in tensors:
-        plain = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
-        yield plain.reshape(-1).view(torch.uint8).numpy().data
+    yield from map(tensor_bytes, tensors)
+
+
+def tensor_bytes(tensor: Tensor) -> memoryview:
+    """Return the bytes of a tensor's values, row by row."""
+    plain = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
+    return plain.reshape(-1).view(torch.uint8).numpy().data

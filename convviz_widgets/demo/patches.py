@@ -8,14 +8,19 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 import convviz_widgets as cvw
 from convviz_widgets.demo import runs
-from convviz_widgets.demo.photographs import PHOTOGRAPHS, Patches, cut_patches, normalised
+from convviz_widgets.demo.photographs import (
+    PHOTOGRAPHS,
+    cut_patches,
+    image_set,
+    mean_and_std,
+    normalised,
+)
 from convviz_widgets.demo.runs import (
     accuracy,
     cache_folder,
@@ -185,22 +190,12 @@ def image_sets(recipe: Recipe) -> tuple[cvw.ImageSet, cvw.ImageSet]:
     """Return training and validation patches, both normalised by the training patches."""
     training = cut_patches("train", at_most=recipe.patches, seed=recipe.seed)
     validation = cut_patches("validation", at_most=recipe.patches // 3, seed=recipe.seed)
-    unit = training.pixels / 255.0  # (N, H, W, C)
-    mean, std = unit.mean(axis=(0, 1, 2)), unit.std(axis=(0, 1, 2))
-    return _image_set(training, mean, std), _image_set(validation, mean, std)
-
-
-def _image_set(patches: Patches, mean: Any, std: Any) -> cvw.ImageSet:
-    classes = [photograph.name for photograph in PHOTOGRAPHS]
-    return cvw.ImageSet(
-        normalised(patches.pixels, mean, std),
-        patches.labels,
-        class_names=classes,
-        mean=mean.tolist(),
-        std=std.tolist(),
-        names=patches.names,
-        groups=[classes[label] for label in patches.labels],
-    )
+    mean, std = mean_and_std(training.pixels)
+    both = [
+        image_set(normalised(part.pixels, mean, std), part.labels, mean, std, names=part.names)
+        for part in (training, validation)
+    ]
+    return both[0], both[1]
 
 
 def _is_finished(recipe: Recipe, directory: Path) -> bool:

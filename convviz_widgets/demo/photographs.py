@@ -7,9 +7,10 @@ no two patches share a pixel; those of the left 75 % of a photograph train, the 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import PIL.Image
@@ -114,6 +115,12 @@ def cut_grid(
     return {corner: patch for corner, patch in found.items() if patch.std() >= LEAST_DEVIATION}
 
 
+def mean_and_std(pixels: NDArray[np.uint8]) -> tuple[NDArray, NDArray]:
+    """Return mean and standard deviation of each channel of pixels (N, H, W, 3), in [0, 1]."""
+    unit = pixels / 255.0
+    return unit.mean(axis=(0, 1, 2)), unit.std(axis=(0, 1, 2))
+
+
 def normalised(pixels: NDArray[np.uint8], mean: NDArray, std: NDArray) -> Tensor:
     """Return patches (N, H, W, 3) as a network takes them: (N, 3, H, W), float32.
 
@@ -121,3 +128,19 @@ def normalised(pixels: NDArray[np.uint8], mean: NDArray, std: NDArray) -> Tensor
     """
     scaled = ((pixels / 255.0 - mean) / std).astype(np.float32)
     return torch.from_numpy(scaled).permute(0, 3, 1, 2).contiguous()
+
+
+def image_set(
+    inputs: Tensor, labels: Sequence[int], mean: NDArray, std: NDArray, **more: Any
+) -> cvw.ImageSet:
+    """Return patches with their photographs as classes, and as groups; ``more`` is passed on."""
+    classes = [photograph.name for photograph in PHOTOGRAPHS]
+    return cvw.ImageSet(
+        inputs,
+        labels,
+        class_names=classes,
+        mean=mean.tolist(),
+        std=std.tolist(),
+        groups=[classes[label] for label in labels],
+        **more,
+    )

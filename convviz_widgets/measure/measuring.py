@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -161,12 +161,8 @@ def measure_updates(
     ----------
     before : the weights of an earlier checkpoint, as `weights_of` returned them.
     """
-    ratios: dict[str, float] = {}
-    for info in probe.layers:
-        pause()
-        weight = _matrix(probe, info.name)
-        if weight is not None:
-            ratios[info.name] = relative_change(before[info.name], weight)
+    matrices = _matrices(probe, pause)
+    ratios = {layer: relative_change(before[layer], weight) for layer, weight in matrices}
     return Measurement(update_ratios=ratios)
 
 
@@ -179,20 +175,15 @@ def relative_change(before: Tensor, now: Tensor) -> float:
 
 def weights_of(probe: Probe, pause: Pause = _go_on) -> dict[str, Tensor]:
     """Return copies of the weights with two or more dimensions, with a pause before each."""
-    found: dict[str, Tensor] = {}
+    return dict(_matrices(probe, pause))
+
+
+def _matrices(probe: Probe, pause: Pause) -> Iterator[tuple[str, Tensor]]:
     for info in probe.layers:
         pause()
-        weight = _matrix(probe, info.name)
-        if weight is not None:
-            found[info.name] = weight
-    return found
-
-
-def _matrix(probe: Probe, layer: str) -> Tensor | None:
-    """Return a copy of a layer's weight if it has two or more dimensions, else None."""
-    weight = probe.weight(layer)
-    is_matrix = weight is not None and weight.ndim >= 2 and weight.is_floating_point()
-    return weight if is_matrix else None
+        weight = probe.weight(info.name)
+        if weight is not None and weight.ndim >= 2 and weight.is_floating_point():
+            yield info.name, weight
 
 
 def measure_filters(

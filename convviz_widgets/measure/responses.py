@@ -19,6 +19,8 @@ from convviz_widgets.probe import Probe
 UNKNOWN = -1
 """Stands for a label that is not known, or for a class where the scores are not finite."""
 
+_COLUMNS = ("indices", "labels", "predicted", "probability", "drift")
+
 
 @dataclass(frozen=True, eq=False)
 class ImageBatch:
@@ -66,9 +68,8 @@ class Responses:
     @property
     def nbytes(self) -> int:
         """Bytes of everything that is kept."""
-        columns = (self.indices, self.labels, self.predicted, self.probability, self.drift)
         held = 0 if self.outputs is None else self.outputs.nbytes
-        return held + sum(each.nbytes for each in columns)
+        return held + sum(getattr(self, column).nbytes for column in _COLUMNS)
 
     def output(self, image: int) -> Tensor | None:
         """Return what was put out for an image, (K,) or (C, H, W); None where it is not kept."""
@@ -140,11 +141,7 @@ def joined(parts: Sequence[Responses]) -> Responses:
     full = [part for part in parts if len(part.indices)] or list(parts[:1])
     outputs = [part.outputs for part in full if part.outputs is not None]
     return Responses(
-        indices=np.concatenate([part.indices for part in full]),
-        labels=np.concatenate([part.labels for part in full]),
-        predicted=np.concatenate([part.predicted for part in full]),
-        probability=np.concatenate([part.probability for part in full]),
-        drift=np.concatenate([part.drift for part in full]),
+        **{name: np.concatenate([getattr(part, name) for part in full]) for name in _COLUMNS},
         classes=full[0].classes,
         outputs=torch.cat(outputs) if len(outputs) == len(full) else None,
         failures=tuple(line for part in parts for line in part.failures),

@@ -162,12 +162,8 @@ def _padded(images: Tensor, size: int) -> Tensor:
 
 def _concatenated(peaks: list[tuple[int, Peaks]]) -> Peaks:
     """Return the peaks of all layers, their channels counted on from the first one of each."""
-    return Peaks(
-        torch.cat([some.channels + first for first, some in peaks]),
-        torch.cat([some.rows for _, some in peaks]),
-        torch.cat([some.values for _, some in peaks]),
-        torch.cat([some.places for _, some in peaks]),
-    )
+    each = [(some.channels + first, some.rows, some.values, some.places) for first, some in peaks]
+    return Peaks(*map(torch.cat, zip(*each, strict=True)))
 
 
 def _float32(maps: Tensor) -> Tensor:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from convviz_widgets.checkpoints.safetensors_file import tensor_bytes
 from convviz_widgets.errors import InputError, UnknownLayerError, unknown
 from convviz_widgets.images.reading import ModelInputs
 from convviz_widgets.probe import LayerInfo
@@ -153,12 +153,7 @@ def digest(named: Iterable[tuple[str, Any]]) -> str:
     for name, value in named:
         if isinstance(value, Tensor):
             sha.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-            sha.update(_bytes(value))
+            sha.update(tensor_bytes(value))
         else:
             sha.update(f"{name} {value!r}\n".encode())
     return sha.hexdigest()
-
-
-def _bytes(tensor: Tensor) -> memoryview:
-    plain = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
-    return plain.reshape(-1).view(torch.uint8).numpy().data

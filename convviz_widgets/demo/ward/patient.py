@@ -24,6 +24,8 @@ from convviz_widgets.demo.photographs import (
     PHOTOGRAPHS,
     Part,
     cut_grid,
+    image_set,
+    mean_and_std,
     normalised,
     read_photograph,
 )
@@ -311,8 +313,7 @@ def _scale(case: Case, pixels: NDArray[np.uint8]) -> tuple[NDArray, NDArray]:
         return np.zeros(3), np.ones(3)
     if case.scaling == "bytes":
         return np.zeros(3), np.full(3, 1 / 255)
-    unit = pixels / 255.0  # (N, H, W, C)
-    return unit.mean(axis=(0, 1, 2)), unit.std(axis=(0, 1, 2))
+    return mean_and_std(pixels)
 
 
 def _image_set(
@@ -321,16 +322,8 @@ def _image_set(
     inputs = normalised(pixels, mean, std)
     if case.scaling == "misstated":  # those of another data set, copied from a tutorial
         mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
-    classes = [photograph.name for photograph in PHOTOGRAPHS]
-    return cvw.ImageSet(
-        inputs,
-        labels.tolist(),
-        targets=inputs if case.is_autoencoder else None,
-        class_names=classes,
-        mean=mean.tolist(),
-        std=std.tolist(),
-        groups=[classes[label] for label in labels],
-    )
+    targets = inputs if case.is_autoencoder else None
+    return image_set(inputs, labels.tolist(), mean, std, targets=targets)
 
 
 class Batches(Sampler[list[int]]):
