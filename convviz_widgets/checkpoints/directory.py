@@ -254,7 +254,6 @@ class Listing:
 
 
 SETTLING_SECONDS = 0.25
-
 _NANOSECONDS = 1_000_000_000
 
 

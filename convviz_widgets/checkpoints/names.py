@@ -7,17 +7,11 @@ from decimal import Decimal
 from functools import lru_cache
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt")
-
 _UNITS = {"k": 1_000, "K": 1_000, "M": 1_000_000}
-
 _UNIT = r"(?:[kKM](?![0-9A-Za-z]))"
-
 _NAMED_STEP = re.compile(rf"(?i:step[^0-9a-z]{{0,2}})([0-9]+(?:\.[0-9]+(?={_UNIT}))?{_UNIT}?)")
-
 _NUMBER = re.compile(rf"[0-9]+(?:\.[0-9]+)?{_UNIT}?")
-
 _NO_STEP = 2**53  # a hash or a date: a browser cannot even hold it as a number
-
 _DIGITS = re.compile(r"([0-9]+)")
 
 

@@ -25,9 +25,7 @@ from convviz_widgets.checkpoints.pickle_bounds import (
 from convviz_widgets.errors import CheckpointError
 
 ZIP_MAGIC = b"PK\x03\x04"
-
 LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the pickle of 0x1950a86a20f9469cfc6c
-
 _DATA = "data/"
 
 
@@ -240,12 +238,10 @@ _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _END = struct.Struct("<4s4H2LH")
 _END_64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR_64 = struct.Struct("<4sLQL")
-
 _ENCRYPTED = 1  # bit of a record's flags
 _STORED = 0  # method of a record that is not compressed
 _IN_EXTRA = 0xFFFFFFFF  # stands for a number that the zip64 field holds
 _ZIP_64 = 1  # kind of that field
-
 _DAMAGED = "is a zip file with a damaged directory"
 
 

@@ -13,7 +13,6 @@ from convviz_widgets.checkpoints.bounds import ReadLimits
 from convviz_widgets.errors import CheckpointError, InputError
 
 _LENGTH_BYTES = 8
-
 _ALIGNMENT = 8
 
 _DTYPES = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,14 +13,12 @@ from convviz_widgets.checkpoints.bounds import UnknownObject, UnknownObjectError
 from convviz_widgets.errors import CheckpointError, unknown
 
 _NESTED_KEYS = ("state_dict", "model_state_dict", "model", "model_state")
-
 _DEEPEST = 4
-
 _COMPILED = re.compile(r"(?:^|(?<=\.))_orig_mod\.")
-
 _PARALLEL = "module."
-
 _AVERAGED = "n_averaged"  # what AveragedModel adds to the "module." of the model it averages
+
+Value = TypeVar("Value")
 
 
 def find_state_dict(content: object, key: str | None = None) -> dict[str, Tensor]:
@@ -48,20 +46,24 @@ def find_state_dict(content: object, key: str | None = None) -> dict[str, Tensor
     return strip_prefixes(tensors)
 
 
-def strip_prefixes(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def strip_prefixes(tensors: Mapping[str, Value]) -> dict[str, Value]:
     """Return the same tensors without the prefixes of DataParallel, DDP and torch.compile.
 
     >>> list(strip_prefixes({"module._orig_mod.fc.weight": Tensor(), "module.fc.bias": Tensor()}))
     ['fc.weight', 'fc.bias']
     """
-    plain = {_COMPILED.sub("", name): tensor for name, tensor in tensors.items()}
-    if len(plain) < len(tensors):  # both "a" and "_orig_mod.a": no wrapper, leave them apart
-        return dict(tensors)
+    plain = _uncompiled(tensors)
     inside = plain.keys() - {_AVERAGED}
     while inside and all(name.startswith(_PARALLEL) for name in inside):
         plain = {name.removeprefix(_PARALLEL): plain[name] for name in plain if name in inside}
         inside = plain.keys() - {_AVERAGED}
     return plain
+
+
+def _uncompiled(tensors: Mapping[str, Value]) -> dict[str, Value]:
+    plain = {_COMPILED.sub("", name): tensor for name, tensor in tensors.items()}
+    # Fewer: there were both "a" and "_orig_mod.a", so no wrapper; they are left apart.
+    return plain if len(plain) == len(tensors) else dict(tensors)
 
 
 def _innermost(content: object, depth: int) -> object:
@@ -159,10 +161,8 @@ def load_checked(module: nn.Module, state_dict: Mapping[str, Any], own: Mapping[
 
 def _plain_keys(state_dict: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """Return the state_dict without the prefixes that wrappers put before its keys."""
-    plain = {key.replace("_orig_mod.", ""): value for key, value in state_dict.items()}
-    wrapped = plain and all(key.startswith("module.") for key in plain)
-    if wrapped and not any(key.startswith("module.") for key in own):
-        plain = {key.removeprefix("module."): value for key, value in plain.items()}
+    has_such_a_part = any(key.startswith(_PARALLEL) for key in own)
+    plain = _uncompiled(state_dict) if has_such_a_part else strip_prefixes(state_dict)
     return _without_shared_prefix(plain, own)
 
 

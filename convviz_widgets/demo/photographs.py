@@ -23,7 +23,6 @@ import convviz_widgets as cvw
 Part = Literal["train", "validation"]
 
 PATCH_SIZE = 32
-
 TRAINING_SHARE = 0.75
 
 LEAST_DEVIATION = 2.0

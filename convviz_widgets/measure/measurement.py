@@ -13,15 +13,10 @@ from convviz_widgets.measure.answers import AnswerFacts
 from convviz_widgets.tensors import Distribution
 
 WEIGHTS = "weights"
-
 BIASES = "biases"
-
 PRE_ACTIVATIONS = "pre-activations"
-
 OUTPUTS = "outputs"
-
 OUTPUT_GRADIENTS = "output gradients"
-
 WEIGHT_GRADIENTS = "weight gradients"
 
 QUANTITIES = (WEIGHTS, BIASES, PRE_ACTIVATIONS, OUTPUTS, OUTPUT_GRADIENTS, WEIGHT_GRADIENTS)

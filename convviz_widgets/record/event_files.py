@@ -17,7 +17,6 @@ from convviz_widgets.record.record_stream import RecordStream
 from convviz_widgets.record.series import MetricPoints, Series, merged_series
 
 _START = 1  # event_pb2.SessionLog.START
-
 _SCALARS = "scalars"
 
 _WRITER = "convviz_widgets.record"

@@ -33,11 +33,8 @@ FOLDER = "checkpoints"
 """Where in a run's directory the manifest and the checkpoints are."""
 
 _CHECK = b', "check": "'
-
 _LONGEST = 4096
-
 _NAME = re.compile(r"step-[0-9]{8,15}\.safetensors")
-
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 

@@ -12,11 +12,8 @@ from torch.nn.parameter import is_lazy
 from convviz_widgets.checkpoints import strip_prefixes
 
 GRADIENT_NORM = "gradient_norm/"
-
 UPDATE_RATIO = "update_ratio/"
-
 _VALUES_A_STEP = 32
-
 _LOW_PRECISION = (torch.float16, torch.bfloat16)
 
 

@@ -15,7 +15,6 @@ _ROLES = {
 }
 
 _SYNONYMS = {"acc": "accuracy", "err": "error"}
-
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 _Words = frozenset[str]

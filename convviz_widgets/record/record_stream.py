@@ -15,9 +15,7 @@ from convviz_widgets.checkpoints.bounds import check_regular
 from convviz_widgets.errors import CheckpointError, strerror
 
 _PART = 4 * 2**20
-
 HEADER = 12
-
 FOOTER = 4
 
 LARGEST = 2**31 - 1

@@ -31,9 +31,7 @@ from convviz_widgets.record.manifest import (
 )
 
 CANNOT_TELL = "not in the manifest: cannot tell whether it is what was written"
-
 _NESTED = "checkpoint-*/model.safetensors"
-
 _SETTLED_SECONDS = 2.0
 
 

@@ -24,11 +24,8 @@ from convviz_widgets.sweeps.part import Part, swept_part
 from convviz_widgets.sweeps.plan import Plan
 
 _TASKS_OF_A_WORKER = 8  # so that a slow worker does not keep the others waiting
-
 _MERGED_AT_ONCE = 4
-
 _ATTEMPTS = 3
-
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 

@@ -9,20 +9,15 @@ from torch import Tensor
 from convviz_widgets.tensors import Histogram
 
 _OCTAVES = range(-12, 12)  # the bins around zero and at the ends hold what is smaller and larger
-
 _MANTISSA_BITS = 2  # four bins an octave
-
 _SHIFT = 23 - _MANTISSA_BITS
-
 _SMALLEST = (127 + _OCTAVES.start) << _MANTISSA_BITS  # what shifting leaves of 2**-12
-
 _SIDE = len(_OCTAVES) << _MANTISSA_BITS
 
 _AT_ONCE = 131_072
 """Values that are counted at a time: they stay in the cache, and are worth a second thread."""
 
 BINS = 2 * _SIDE + 1
-
 _BELOW, _FIRST, _ABOVE = 0, 1, BINS + 1
 
 _ZEROS, _NAN, _POSITIVE_INF, _NEGATIVE_INF = range(_ABOVE + 1, _ABOVE + 5)
@@ -31,7 +26,6 @@ COUNTERS = _NEGATIVE_INF + 1
 """Counters of each channel: below the bins, in each of them, above; zeros, NaN, +inf, -inf."""
 
 _MIDDLE = _FIRST + _SIDE  # the bin around zero, without the zeros
-
 _MAGNITUDE = 0x7FFFFFFF  # the bits of a float32 but its sign
 
 

@@ -17,9 +17,7 @@ TOP = 9
 """Images that are kept for each channel unless told otherwise, as in Zeiler and Fergus."""
 
 _SAMPLE = 128
-
 _RAREST = 32
-
 _BATCHES_OF_A_PART = 16
 
 

@@ -14,9 +14,7 @@ from convviz_widgets.sweeps.histograms import COUNTERS
 from convviz_widgets.sweeps.top import Peaks, Top
 
 _CANCELLATION = 0.05  # share of the squares below which float32 sums lose the deviations
-
 _CROWDED = 2  # times as many peaks as places from which picking the largest pays
-
 _SMALL = 16  # positions up to which sums over the images first are faster
 
 NEVER = torch.iinfo(torch.int64).max

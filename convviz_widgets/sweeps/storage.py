@@ -26,7 +26,6 @@ from convviz_widgets.sweeps.subject import Subject, digest
 from convviz_widgets.sweeps.top import Top
 
 _FORMAT = "convviz sweep 1"
-
 _ABOUT = "about"
 
 StoredSweep = tuple[Subject, tuple[Part, ...], ReceptiveFields | None, bool]

@@ -26,7 +26,6 @@ from convviz_widgets.sweeps.storage import file_of
 from convviz_widgets.sweeps.subject import weights_fingerprint
 
 _SECONDS = 10.0
-
 _SHARE = 0.05  # of the time, at most, goes into saving
 
 

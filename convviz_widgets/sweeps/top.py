@@ -11,7 +11,6 @@ from torch import Tensor
 from convviz_widgets.probe import FieldBox, LayerInfo, ReceptiveFields
 
 _LAST_IMAGE = 2**32 - 1
-
 _EMPTY = torch.iinfo(torch.int64).min
 
 

@@ -42,7 +42,6 @@ EVALUATED = 480
 """Training images that the accuracy is evaluated on, in the same way as on validation."""
 
 SIZE = 16
-
 PARTS: tuple[Part, Part] = ("train", "validation")
 
 PLANTED = 60
