@@ -438,7 +438,7 @@ def _is_storage(name: str) -> bool:
 
 
 def _trusted() -> set[str]:
-    """Names of what the user has declared safe with ``torch.serialization.add_safe_globals``."""
+    """Return the names that the user has declared safe by ``add_safe_globals`` of torch."""
     declared = torch.serialization.get_safe_globals()
     return {
         item[1] if isinstance(item, tuple) else f"{item.__module__}.{item.__qualname__}"

@@ -86,11 +86,8 @@ def _parts(tensors: Mapping[str, object], metadata: Mapping[str, str]) -> Iterat
     """Return the bytes of the file in parts, what is no tensor left out and noted."""
     kept = {name: value for name, value in tensors.items() if isinstance(value, Tensor)}
     left_out = [name for name in tensors if name not in kept]
-    return safetensors_parts(kept, {**metadata, **_note(left_out)})
-
-
-def _note(left_out: list[str]) -> dict[str, str]:
-    return {"left_out": json.dumps(left_out)} if left_out else {}
+    note = {"left_out": json.dumps(left_out)} if left_out else {}
+    return safetensors_parts(kept, {**metadata, **note})
 
 
 @contextmanager

@@ -183,12 +183,8 @@ class EventFolder:
 
     def __init__(self) -> None:
         self._files: dict[str, EventFile] = {}
-        self._series: dict[str, Series] = {}
-
-    @property
-    def series(self) -> dict[str, Series]:
+        self.series: dict[str, Series] = {}
         """Tag to series, as of the last `refresh`."""
-        return self._series
 
     @property
     def problems(self) -> dict[str, str]:
@@ -203,7 +199,7 @@ class EventFolder:
         added = sum(file.refresh() for file in self._files.values())
         if before != [(name, file.position) for name, file in self._files.items()]:
             tags = {tag: None for file in self._files.values() for tag in file.points}
-            self._series = {tag: self._merged(tag) for tag in tags}
+            self.series = {tag: self._merged(tag) for tag in tags}
         return added
 
     def _merged(self, tag: str) -> Series:

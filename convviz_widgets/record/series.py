@@ -52,15 +52,11 @@ class MetricPoints:
         self._steps: NDArray[np.int64] = np.empty(16, np.int64)
         self._numbers: NDArray[np.float64] = np.empty((2, 16), np.float64)  # values, wall times
         self._count = 0
-        self._ascending = True
+        self.ascending = True
+        """Whether every step is later than the one before."""
 
     def __len__(self) -> int:
         return self._count
-
-    @property
-    def ascending(self) -> bool:
-        """Whether every step is later than the one before."""
-        return self._ascending
 
     def extend(
         self, steps: Sequence[int], values: Sequence[float], wall_times: Sequence[float]
@@ -74,7 +70,7 @@ class MetricPoints:
         self._numbers[1, start:end] = wall_times
         self._count = end
         seam = self._steps[max(start - 1, 0) : end]
-        self._ascending = self._ascending and bool((seam[1:] > seam[:-1]).all())
+        self.ascending = self.ascending and bool((seam[1:] > seam[:-1]).all())
 
     def drop_from(self, step: int) -> None:
         """Forget the points of ``step`` and later ones, wherever they stand."""
@@ -83,7 +79,7 @@ class MetricPoints:
         self._steps = self._steps[: self._count][kept]
         self._numbers = self._numbers[:, : self._count][:, kept]
         self._count = len(self._steps)
-        self._ascending = bool((self._steps[1:] > self._steps[:-1]).all())
+        self.ascending = bool((self._steps[1:] > self._steps[:-1]).all())
 
     def series(self) -> Series:
         """Return the points in the order of writing, without a copy."""

@@ -71,7 +71,8 @@ class ActivationWatch:
         self._probe.load({self._prefix + name: value for name, value in weights.items()})
         with self._generators_given_back():
             output = self._probe.observe(self._inputs, see)
-        self.output = output if _has_rows(output, len(self._inputs)) else None
+        has_rows = isinstance(output, Tensor) and output.dim() > 0
+        self.output = output if has_rows and len(output) == len(self._inputs) else None
         return measured
 
     def _probe_of(self, model: nn.Module) -> Probe:
@@ -94,10 +95,6 @@ def _statistics(layer: str, output: Tensor) -> dict[str, float]:
         f"activation_zeros/{layer}": whole.zeros,
         f"activation_dead/{layer}": dead.double().mean().item(),
     }
-
-
-def _has_rows(output: Any, count: int) -> bool:
-    return isinstance(output, Tensor) and output.dim() > 0 and len(output) == count
 
 
 def _inputs(images: Any) -> Tensor:

@@ -151,7 +151,6 @@ class SweepResult:
         counted, of a larger one evenly many: at least 128, at least one in 32. ``n`` says how many
         values.
         """
-
         info = self.subject.layer(_name(layer))
         if channel is None:
             return self._each(layer, lambda known: to_histogram(known.counts.sum(0)))
