@@ -163,14 +163,7 @@ def _age(file: CheckpointFile) -> tuple[int, object]:
 def absolute(directory: Any) -> Path:
     """Return the directory's absolute path: the working directory may change.
 
-    Parameters
-    ----------
-    directory : a str or path; a leading ``~`` is the user's home.
-
-    Raises
-    ------
-    InputError
-        For anything else.
+    A leading ``~`` is the user's home. Raises InputError for what is neither str nor path.
     """
     if not isinstance(directory, str | os.PathLike):
         raise InputError(f"expected the path of a directory, got {type(directory).__name__}")

@@ -58,13 +58,7 @@ def write_checkpoint(
 
 
 def checkpoint_digest(tensors: Mapping[str, object]) -> str:
-    """Return what `write_checkpoint` would, without writing.
-
-    Raises
-    ------
-    InputError
-        As `write_checkpoint` does.
-    """
+    """Return what `write_checkpoint` would, or raise InputError as it does, without writing."""
     digest = hashlib.sha256()
     for part in _parts(tensors, {}):
         digest.update(part)

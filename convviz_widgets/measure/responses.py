@@ -113,10 +113,7 @@ def read_batch(
 def respond(probe: Probe, images: ImageSet, batch: ImageBatch) -> Responses:
     """Return what the model in the probe puts out for a batch, from one forward pass.
 
-    Raises
-    ------
-    InputError
-        It puts out neither class scores (N, K) nor pictures (N, C, H, W).
+    Raises InputError if that is neither class scores (N, K) nor pictures (N, C, H, W).
     """
     found = Responses(batch.indices, batch.labels, failures=batch.failures)
     if batch.inputs is None:
@@ -151,10 +148,7 @@ def joined(parts: Sequence[Responses]) -> Responses:
 def checked_output(result: Any) -> Tensor:
     """Return class scores (N, K) or pictures (N, C, H, W), float32 on the CPU.
 
-    Raises
-    ------
-    InputError
-        In one line, for anything else.
+    Raises InputError for anything else.
     """
     if not isinstance(result, Tensor) or result.ndim not in (2, 4):
         raise InputError(

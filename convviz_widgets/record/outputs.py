@@ -124,10 +124,7 @@ class OutputWriter:
     def write(self, step: int, output: Tensor) -> None:
         """Write the output of a step, as many images of it as fit.
 
-        Raises
-        ------
-        CheckpointError, OSError
-            When it cannot be written.
+        Raises CheckpointError or OSError when it cannot be written.
         """
         nbytes = output[:1].numel() * output.element_size()
         images = max(1, MOST_BYTES // max(1, nbytes))

@@ -278,10 +278,7 @@ def learning_rates(optimizer: Any) -> Callable[[], dict[str, float]]:
 def as_floats(metrics: Mapping[str, object]) -> dict[str, float]:
     """Return metrics as floats; numbers, and arrays or tensors of one number, will do.
 
-    Raises
-    ------
-    InputError
-        For anything else, with the metric's name.
+    Raises InputError for anything else, with the metric's name.
     """
     return {name: _as_float(name, value) for name, value in metrics.items()}
 

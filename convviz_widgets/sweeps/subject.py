@@ -42,13 +42,7 @@ class Subject:
     k: int
 
     def joined(self, other: Subject) -> Subject:
-        """Return what both are about.
-
-        Raises
-        ------
-        InputError
-            They are about different things; says which.
-        """
+        """Return what both are about; raise InputError where that differs, and say in what."""
         difference = self._difference(other)
         if difference:
             raise InputError(f"these results do not belong together: {difference}")
@@ -58,10 +52,7 @@ class Subject:
     def with_weights(self, index: int, fingerprint: str) -> Subject:
         """Return the subject with the fingerprint of one checkpoint's weights noted.
 
-        Raises
-        ------
-        InputError
-            Another one is noted there: what is known is about other weights.
+        Raises InputError if another one is noted: what is known is about other weights.
         """
         if self.weights[index] not in ("", fingerprint):
             name = self._weights_name(index)

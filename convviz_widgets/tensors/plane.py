@@ -165,13 +165,7 @@ def has_scikit_learn() -> bool:
 
 
 def scikit_learn_tsne() -> type:
-    """Return scikit-learn's class.
-
-    Raises
-    ------
-    InputError
-        If it is not there.
-    """
+    """Return scikit-learn's class; raise InputError where it cannot be imported."""
     try:
         from sklearn.manifold import TSNE
     except ImportError as error:
