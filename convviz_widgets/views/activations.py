@@ -16,6 +16,7 @@ from convviz_widgets.widgets.controls import SIDES, choice, line, side_choice, s
 from convviz_widgets.widgets.mosaic_view import (
     AUTOMATIC,
     COLORMAPS,
+    ColormapName,
     MosaicView,
     Picture,
     Tiles,
@@ -29,7 +30,7 @@ from convviz_widgets.widgets.view import ViewOptions
 class ActivationMosaicOptions(ViewOptions, total=False):
     """Options of `ActivationMosaic`."""
 
-    colormap: str
+    colormap: ColormapName
     per_channel: bool
     side: Literal["out", "in"]
 
@@ -112,7 +113,7 @@ def _counted(maps: np.ndarray, hatched: np.ndarray) -> str:
 class ActivationMapOptions(ViewOptions, total=False):
     """Options of `ActivationMap`."""
 
-    colormap: str
+    colormap: ColormapName
     overlay: bool
     alone: bool
     side: Literal["out", "in"]

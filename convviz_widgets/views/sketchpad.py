@@ -6,7 +6,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Unpack
+from typing import Any, ClassVar, Literal, Unpack
 
 import numpy as np
 import torch
@@ -65,7 +65,7 @@ class Sheet:
 class SketchpadOptions(ViewOptions, total=False):
     """Options of `Sketchpad`."""
 
-    paint: str
+    paint: Literal["#000000", "#ffffff", "#808080", "mean", "picked", "image"]
     colour: str
     size: int
     soft: bool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from ipywidgets import Widget
@@ -36,6 +36,11 @@ AUTOMATIC = "automatic"
 """Choose the colour map by the values: sequential from zero up, diverging for signed ones."""
 
 COLORMAPS = (AUTOMATIC, *dict.fromkeys(SEQUENTIAL + DIVERGING))
+
+ColormapName = Literal[
+    "automatic", "viridis", "magma", "inferno", "cividis", "gray", "blue-orange", "purple-green"
+]
+"""`COLORMAPS`, for editors and mypy."""
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,8 @@ def test_every_option_is_typed_and_no_other(view):
 def test_an_option_with_choices_is_typed_by_them(view):
     for name, type_ in typed(view).items():
         trait = view.class_traits().get(name)
-        if get_origin(type_) is Literal:
-            assert isinstance(trait, Enum)
+        assert (get_origin(type_) is Literal) == isinstance(trait, Enum)
+        if isinstance(trait, Enum):
             assert set(get_args(type_)) == set(trait.values)
 
 
