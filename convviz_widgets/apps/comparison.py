@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from inspect import Parameter, signature
-from typing import Any
+from inspect import Parameter, Signature, signature
+from typing import Any, ClassVar
 
 from ipywidgets import Box, HBox, Layout, VBox
 
+from convviz_widgets import views
 from convviz_widgets.errors import InputError, unknown
 from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.state.link import Link
@@ -42,7 +43,9 @@ class Comparison(VBox):
         What the two are called.
     options
         Options of the views, each of which has to take them all; a pair gives each side its own:
-        ``run=(first, second)``. No type can list them: a view of your own may have others.
+        ``run=(first, second)``. The signature lists those of this package's views, by which
+        notebooks complete. No type can: one name has other values in another view, and a view of
+        your own may have other names.
 
     Raises
     ------
@@ -58,6 +61,8 @@ class Comparison(VBox):
     [('recorded · step 200', 'now · step 0')]
     >>> compared.close()
     """
+
+    __signature__: ClassVar[Signature]
 
     def __init__(
         self,
@@ -128,6 +133,15 @@ def _what_is_shown(shown: Selection, wanted: Selection) -> str:
     return " · ".join([f"step {shown.step:,}", *(f"has {other} instead" for other in others)])
 
 
+def _spelled_out() -> Signature:
+    """Return the constructor's signature with a parameter for each option of the views."""
+    kinds = (getattr(views, name) for name in views.__all__)
+    names = sorted({name for kind in kinds for name in _option_names(kind)})
+    spelled = [Parameter(name, Parameter.KEYWORD_ONLY, default=...) for name in names]
+    (*own, others) = list(signature(Comparison.__init__, eval_str=True).parameters.values())[1:]
+    return Signature([*own, *spelled, others])
+
+
 def _headings() -> tuple[Text, Text]:
     return Text(kind="title", width=f"{HALF}px"), Text(kind="title", width=f"{HALF}px")
 
@@ -187,3 +201,6 @@ def _check(left: Any, right: Any, names: Any) -> None:
         raise InputError("Comparison takes two ModelStates; both are the same one")
     if isinstance(names, str) or len(names) != 2:
         raise InputError(f"names= takes two names, left and right, got {names!r}")
+
+
+Comparison.__signature__ = _spelled_out()

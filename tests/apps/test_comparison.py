@@ -1,5 +1,7 @@
 """Two states side by side: linked, labelled, and let go of when closed."""
 
+from inspect import Parameter, signature
+
 import pytest
 import torch
 from ipywidgets.widgets.widget import _instances
@@ -66,6 +68,15 @@ def test_an_option_that_a_view_lacks_is_refused_by_name_before_anything_is_made(
     with pytest.raises(InputError, match=r"'per_channel'; .*FilterMosaic takes"):
         cvw.Comparison(state((0,)), state((0,)), views, per_channel=True)
     assert set(_instances) == before
+
+
+def test_a_notebook_sees_the_options_of_all_views_and_that_there_may_be_others():
+    seen = signature(cvw.Comparison).parameters
+    assert list(seen)[:4] == ["left", "right", "view", "names"]
+    for view in (cvw.ActivationMosaic, cvw.TrainingCurves, cvw.LatentTraversal):
+        assert set(list(signature(view).parameters)[1:]) < set(seen)
+    assert seen["run"].kind == Parameter.KEYWORD_ONLY
+    assert list(seen.values())[-1].kind == Parameter.VAR_KEYWORD
 
 
 def test_a_view_of_ones_own_may_take_options_that_no_signature_names():
