@@ -9,8 +9,8 @@ from functools import partial
 from typing import ClassVar, Literal, Unpack
 
 import numpy as np
-from bqplot import Lines
-from ipywidgets import Layout, VBox, Widget
+from bqplot import Mark
+from ipywidgets import Widget
 from traitlets import Bool, Enum, Int
 
 from convviz_widgets.measure import FilterFacts, Measurement
@@ -39,14 +39,13 @@ from convviz_widgets.widgets.controls import choice, legend, line, number, switc
 from convviz_widgets.widgets.mosaic_view import Colouring, MosaicView, Picture, Tiles
 from convviz_widgets.widgets.plot import (
     CURVES,
+    CheckpointPlot,
     Plot,
     as_lines,
-    checkpoint_at,
     draw_line,
-    make_plot,
-    mark_steps,
-    mark_values,
-    span,
+    empty_frame,
+    finite_points,
+    send,
 )
 from convviz_widgets.widgets.raster import Overlay
 from convviz_widgets.widgets.text import not_finite
@@ -236,8 +235,6 @@ def feeding_shape(layers: Sequence[LayerInfo], info: LayerInfo) -> tuple[int, ..
     return None
 
 
-MARGIN = {"top": 8, "bottom": 40, "left": 50, "right": 12}
-
 HEIGHT = 130
 
 SHOWN = ("noisy filters", "noisy in what changed", "cosine to step 0", "entropy / random")
@@ -277,13 +274,11 @@ class FilterNoise(HistoryView):
 
     def figures(self) -> Sequence[Widget]:
         """Return the legend, the frame of the plot and the line below it."""
+        self._noise_plot: NoisePlot | None = None
         self.plot: Plot | None = None
-        self._lines: list[Lines] = []
-        self._sent: NoiseHistory | None = None
+        self.overlay: Overlay | None = None
         self._pointed = self.clock_line()
-        self._frame = VBox(
-            layout=Layout(width=f"{self.width}px", height=f"{HEIGHT}px", overflow="hidden")
-        )
+        self._frame = empty_frame(self.width, HEIGHT)
         names = legend(*((name, colour, "solid") for name, colour in COLOURS.items()))
         return [names, self._frame, self._pointed]
 
@@ -296,51 +291,45 @@ class FilterNoise(HistoryView):
         return NoisePicture(noise_history(measured, info, self.state.steps), selection.checkpoint)
 
     def draw_picture(self, picture: NoisePicture) -> None:
-        """Send the curves where they have changed, the cursor and the sentence."""
-        plot = self.plot or self._make_plot()
-        if not picture.history.draws_like(self._sent):
-            self._draw_curves(picture.history, plot)
-        self._sent = picture.history
-        self.overlay.paint(partial(draw_line, plot=plot, index=picture.index))
-        self.reveal(self._frame, self.overlay)
+        """Send the curves, the cursor and the sentence."""
+        plot = self._noise_plot
+        if plot is None:
+            plot = NoisePlot(self.width, HEIGHT, self.go_to, self._pointed.show)
+            self._noise_plot, self.plot, self.overlay = plot, plot.plot, plot.overlay
+            self.listen_to(plot.overlay)
+        plot.show(picture)
+        self.reveal(self._frame, plot.overlay)
         self.say(picture.history.sentence(picture.index))
 
-    def _make_plot(self) -> Plot:
-        plot = self.plot = make_plot(self.width, HEIGHT, "step", "", margin=MARGIN)
-        line = {"x": np.zeros(1), "y": np.zeros(1), "scales": {"x": plot.x, "y": plot.y}}
-        self._lines = [Lines(colors=[each], stroke_width=2, **line) for each in COLOURS.values()]
-        plot.figure.marks = self._lines
-        self.overlay = Overlay(plot.figure)
-        self.overlay.resize(self.width, HEIGHT)
-        self.overlay.on_click(self._clicked)
-        self.overlay.on_move(self._moved, lambda: self._pointed.show(""))
-        self.listen_to(self.overlay)
-        return plot
 
-    def _draw_curves(self, found: NoiseHistory, plot: Plot) -> None:
-        highest = float(np.max(found.values[np.isfinite(found.values)], initial=1.0))
-        plot.show(span(len(found.steps)), (-0.03, 1.03 * highest))
-        mark_steps(plot, found.steps)
-        mark_values(plot)
-        for mark, row in zip(self._lines, found.values, strict=True):
-            known = np.flatnonzero(np.isfinite(row))
-            with mark.hold_sync():
-                mark.visible = bool(known.size)
-                if known.size:
-                    mark.x, mark.y = as_lines(known.astype(float), row[known])
+class NoisePlot(CheckpointPlot):
+    """The curves of a `NoisePicture`, with a cursor at the clock."""
 
-    def _clicked(self, x: int, _y: int) -> None:
-        if self._sent is not None and self.plot is not None:
-            self.go_to(checkpoint_at(self.plot, x, len(self._sent.steps)))
+    _history: NoiseHistory | None = None
 
-    def _moved(self, x: int, _y: int) -> None:
-        found, plot = self._sent, self.plot
-        if found is None or plot is None:
-            return
-        index = checkpoint_at(plot, x, len(found.steps))
-        values = zip(SHOWN, found.values[:, index], strict=True)
+    def marks(self) -> list[Mark]:
+        """Return a curve for each of `SHOWN`."""
+        line = self.plot.new_line
+        self._curves = [line(colors=[each], stroke_width=2) for each in COLOURS.values()]
+        return self._curves
+
+    def show(self, picture: NoisePicture) -> None:
+        """Send the cursor, and the curves where they have changed."""
+        before, self._history = self._history, picture.history
+        if not picture.history.draws_like(before):
+            values = picture.history.values
+            highest = float(np.max(values[np.isfinite(values)], initial=1.0))
+            self.set_axes(picture.history.steps, (-0.03, 1.03 * highest))
+            for curve, row in zip(self._curves, values, strict=True):
+                send(curve, *as_lines(*finite_points(row)))
+        self.overlay.paint(partial(draw_line, plot=self.plot, index=picture.index))
+
+    def words_of(self, index: int, y: int) -> str:
+        """Say what is known of a checkpoint."""
+        assert self._history is not None
+        values = zip(SHOWN, self._history.values[:, index], strict=True)
         known = [f"{name} {value:.2f}" for name, value in values if np.isfinite(value)]
-        self._pointed.show(" · ".join([f"step {found.steps[index]:,}", *known]))
+        return " · ".join([f"step {self.steps[index]:,}", *known])
 
 
 @dataclass(frozen=True, eq=False)
