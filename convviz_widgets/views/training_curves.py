@@ -16,6 +16,7 @@ from traitlets import Bool, Float, Tuple, Unicode
 from convviz_widgets.errors import InputError
 from convviz_widgets.record import Pair, Run, Series
 from convviz_widgets.state import ModelState, Selection
+from convviz_widgets.state.examination import refuse_other_kinds
 from convviz_widgets.tensors import SMOOTHING, smooth, thin
 from convviz_widgets.widgets import View, close_tree
 from convviz_widgets.widgets.controls import (
@@ -101,8 +102,7 @@ class TrainingCurves(View):
         self, state: ModelState, *, run: Run | None = None, **options: Unpack[TrainingCurvesOptions]
     ) -> None:
         self.refuse_others(state)
-        if run is not None and not isinstance(run, Run):
-            raise InputError(f"run: expected a Run, got {type(run).__name__}")
+        refuse_other_kinds(None, run, None)
         self.run = run
         self._span: tuple[float, float] | None = None
         if run is not None:

@@ -10,10 +10,10 @@ from typing import Any, ClassVar, Unpack
 import numpy as np
 from ipywidgets import Widget
 
-from convviz_widgets.errors import InputError
 from convviz_widgets.measure.responses import Responses
 from convviz_widgets.record import Run
 from convviz_widgets.state import ModelState, Question, Selection
+from convviz_widgets.state.examination import refuse_other_kinds
 from convviz_widgets.tensors import evenly_spread
 from convviz_widgets.views.outputs.drift import RecordedOutputs
 from convviz_widgets.views.outputs.picture_pages import PicturePages
@@ -76,8 +76,7 @@ class OutputGallery(HistoryView):
     def __init__(
         self, state: ModelState, *, run: Run | None = None, **options: Unpack[HistoryOptions]
     ) -> None:
-        if run is not None and not isinstance(run, Run):
-            raise InputError(f"run: expected a Run, got {type(run).__name__}")
+        refuse_other_kinds(None, run, None)
         self._run = run
         super().__init__(state, **options)
 

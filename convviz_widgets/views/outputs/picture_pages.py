@@ -16,7 +16,16 @@ from convviz_widgets.images import ImageSet
 from convviz_widgets.measure.drift import as_pictures
 from convviz_widgets.measure.responses import checked_output
 from convviz_widgets.state import ModelState, Question, Selection
-from convviz_widgets.tensors import DIVERGING, Limits, Mosaic, normalize, palette, quantize, rgb_png
+from convviz_widgets.tensors import (
+    DIVERGING,
+    NOT_A_NUMBER,
+    Limits,
+    Mosaic,
+    normalize,
+    palette,
+    quantize,
+    rgb_png,
+)
 from convviz_widgets.views.outputs.drift import (
     DriftCurves,
     DriftOverTraining,
@@ -41,8 +50,6 @@ PAGE_VALUES = 2**22
 """Numbers in the outputs of a page, at most: of larger pictures a page has fewer."""
 
 NAMES = ("input", "target", "output", "difference")
-
-NOT_A_NUMBER = np.array([255, 0, 255], np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -382,4 +389,4 @@ def _pixels(picture: np.ndarray | None) -> np.ndarray | None:
     known = np.isfinite(rgb).all(axis=0)
     clipped = np.nan_to_num(rgb, nan=0.0, posinf=1.0, neginf=0.0).clip(0, 1)
     pixels = np.rint(clipped * 255).astype(np.uint8).transpose(1, 2, 0)
-    return np.where(known[..., np.newaxis], pixels, NOT_A_NUMBER)
+    return np.where(known[..., np.newaxis], pixels, palette(DIVERGING[0])[NOT_A_NUMBER, :3])
