@@ -39,11 +39,6 @@ class FilterTiles:
         """Whether there is one tile, a matrix with one output in each row."""
         return self.outputs == (None,)
 
-    def output_at(self, tile: int, row: int) -> int:
-        """Return the output channel to which a pixel in this row of this tile belongs."""
-        output = self.outputs[tile]
-        return row if output is None else output
-
     def label(self, tile: int) -> str:
         """Return what a tile stands for, in words: ``filter 3, input 5``."""
         output, source = self.outputs[tile], self.inputs[tile]

@@ -13,7 +13,7 @@ from PIL import Image, ImageColor, ImageDraw
 
 from convviz_widgets.images import ImageSet
 from convviz_widgets.state import Question
-from convviz_widgets.tensors import Box, Mosaic, rgb_png
+from convviz_widgets.tensors import Mosaic, rgb_png
 from convviz_widgets.widgets.controls import icon_button, line, named
 from convviz_widgets.widgets.raster import EMPTY_PNG, Hold, TileRaster
 from convviz_widgets.widgets.text import ACCENT, QUIET, Text, picture_font
@@ -224,10 +224,6 @@ class Thumbnails(TileRaster):
             return next(iter(self.images), None)
         place = self.images.index(self._selected) + by
         return self.images[place] if 0 <= place < len(self.images) else None
-
-    def box_of(self, image: int) -> Box:
-        """Return where an image lies, in pixels."""
-        return tile_mosaic(len(self.images), self._columns).box(self.images.index(image))
 
     def _move_on(self, by: int) -> None:
         image = self.beside(by)

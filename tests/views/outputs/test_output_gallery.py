@@ -187,7 +187,7 @@ def test_wrong_answers_come_first_and_of_each_kind_the_most_certain():
     view = shown(state)
     assert view.pages.thumbnails.images == (1, 3, 0, 2)
     assert "1 of 3 labelled images answered wrong" in view.caption
-    box = view.pages.thumbnails.box_of(1)
+    box = view.pages.thumbnails.mosaic.box(0)
     view.pages.thumbnails.point_at(box.x + 1, box.y + 1)
     assert "image 1 · is class 1 · answered class 0, 99.8%" in view.pointed
     view.control("next image").click()
