@@ -8,7 +8,7 @@ from typing import Any
 from ipywidgets import HBox, Layout, Tab, VBox
 
 from convviz_widgets.apps.pages import CHAPTERS, PAGES, Material, Page
-from convviz_widgets.apps.show_me import place_of
+from convviz_widgets.apps.show_me import evidence_place
 from convviz_widgets.diagnosis import Finding
 from convviz_widgets.record import Run
 from convviz_widgets.state import ModelState
@@ -120,7 +120,7 @@ class Explorer(VBox):
 
     def show_evidence(self, finding: Finding) -> None:
         """Turn to the tab and chapter of a finding's evidence, with what is needed to see it."""
-        place = place_of(finding, self._material)
+        place = evidence_place(finding, self._material)
         page = self.pages.get(place.tab)
         if page is not None:
             page.turn_to(place.chapter)

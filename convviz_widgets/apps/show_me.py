@@ -74,7 +74,7 @@ class Place:
             state.sweeps.ask(checkpoint)
 
 
-def place_of(finding: Finding, material: Material) -> Place:
+def evidence_place(finding: Finding, material: Material) -> Place:
     """Return where the evidence of a finding is seen in an explorer of this material."""
     return EVIDENCE.get(finding.rule, _by_subject)(finding, material)
 

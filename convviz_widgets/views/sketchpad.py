@@ -49,7 +49,7 @@ PAINTS = {
 
 
 @dataclass(frozen=True)
-class Sheet:
+class SketchpadPicture:
     """The picture as it is now, how large it is shown, and the line about it."""
 
     png: bytes
@@ -123,7 +123,7 @@ class Sketchpad(View):
     def build(self) -> Sequence[Widget]:
         """Return the brush's controls, the sheet, and what else may be put on it."""
         soft = switch(self, "soft", "soft", 70)
-        self._buttons = SheetButtons(self)
+        self._buttons = PictureButtons(self)
         after = self._buttons.children[0]
         self.raster = Raster(SIDE, SIDE, before=soft, after=after, hold=self.state.hold)
         self.raster.add_class("cvw-pad")
@@ -144,7 +144,7 @@ class Sketchpad(View):
 
     # -- show ---------------------------------------------------------------------------------
 
-    def compute(self, selection: Selection) -> Sheet:
+    def compute(self, selection: Selection) -> SketchpadPicture:
         """Return what the model is shown, enlarged by a whole number."""
         display = self.state.display(selection=selection)  # (H, W, 3)
         height, width = display.shape[:2]
@@ -157,7 +157,7 @@ class Sketchpad(View):
         )
         if reduce > 1:
             caption += f" · each pixel the mean of {reduce}×{reduce}"
-        return Sheet(
+        return SketchpadPicture(
             rgb_png(shown),  # the page enlarges it, pixel by pixel: a frame has to be quick
             enlarge * shown.shape[1],
             enlarge * shown.shape[0],
@@ -166,7 +166,7 @@ class Sketchpad(View):
             caption,
         )
 
-    def draw(self, result: Sheet) -> None:
+    def draw(self, result: SketchpadPicture) -> None:
         """Send the picture and the number of the image."""
         self._scale = result.scale
         self.raster.show(result.png, result.width, result.height)
@@ -254,7 +254,7 @@ def _colour_picker(pad: Sketchpad) -> ColorPicker:
     return picker
 
 
-class SheetButtons(VBox):
+class PictureButtons(VBox):
     """What takes the place of the whole picture: nothing, the image, an upload, another image."""
 
     def __init__(self, pad: Sketchpad) -> None:
@@ -286,7 +286,7 @@ class SheetButtons(VBox):
 
 
 @dataclass(frozen=True)
-class Press:
+class StrokeStart:
     """The beginning of a stroke."""
 
     point: Point
@@ -297,7 +297,7 @@ class Press:
 class Stroke:
     """One stroke over a picture (C, H, W); where it does not reach, the values stay as they are."""
 
-    def __init__(self, begun: Press, picture: Tensor, paint: Tensor) -> None:
+    def __init__(self, begun: StrokeStart, picture: Tensor, paint: Tensor) -> None:
         self._brush, self._last = begun.brush, begun.point
         self._picture = picture
         self._paint = paint.to(picture).expand_as(picture)
@@ -338,14 +338,14 @@ class StrokePainter:
 
     def __init__(self, state: ModelState, guarded: Callable[[Callable[[], Any]], Any]) -> None:
         self._state = state
-        self._noted: deque[Press | Point | None] = deque()
+        self._noted: deque[StrokeStart | Point | None] = deque()
         self._stroke: Stroke | None = None
         self._on: Shown | None = None
         self.ticker = Ticker(lambda: guarded(self._paint))
 
     def press(self, point: Point, brush: Brush, paint: str) -> None:
         """Begin a stroke."""
-        self._noted.append(Press(point, brush, paint))
+        self._noted.append(StrokeStart(point, brush, paint))
         self.ticker.ask()
 
     def move(self, point: Point) -> None:
@@ -373,7 +373,7 @@ class StrokePainter:
         """Return the picture (C, H, W) with all on it that was noted."""
         while self._noted:
             noted = self._noted.popleft()
-            if isinstance(noted, Press):
+            if isinstance(noted, StrokeStart):
                 self._stroke = Stroke(noted, picture, self._values(noted.paint, image))
             elif self._stroke is not None and noted is not None:
                 self._stroke.go_to(noted)

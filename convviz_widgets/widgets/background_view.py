@@ -23,13 +23,13 @@ REFRESH = 0.5
 
 
 @dataclass(frozen=True)
-class Seen:
+class ResultSoFar:
     """What there is to draw so far, and how much is to come."""
 
     progress: Progress | None
-    """None while nothing is under way."""
+    """How far it is; None while nothing is under way."""
     picture: Any
-    """None as long as there is nothing."""
+    """What is drawn; None as long as there is nothing."""
 
 
 class BackgroundView(View):
@@ -178,7 +178,7 @@ class HistoryView(BackgroundView):
         """Move the clock by checkpoints, as far as there are some."""
         move_clock(self, dx)
 
-    def compute(self, selection: Selection) -> Seen:
+    def compute(self, selection: Selection) -> ResultSoFar:
         """Return the picture of what has been measured; ask for the rest."""
         history, parts = self.history, self.parts()
         if self.stopped:
@@ -186,9 +186,9 @@ class HistoryView(BackgroundView):
         else:
             history.ask(self, *parts)
         progress = history.progress(*parts)
-        return Seen(progress, self.picture(selection))
+        return ResultSoFar(progress, self.picture(selection))
 
-    def draw(self, result: Seen) -> None:
+    def draw(self, result: ResultSoFar) -> None:
         """Show the progress and the picture.
 
         Raises
@@ -244,7 +244,7 @@ class Offer:
 
 
 @dataclass(frozen=True)
-class SweepSeen(Seen):
+class SweepSoFar(ResultSoFar):
     """What there is to draw of the sweeps so far, and what the line above it says."""
 
     words: str
@@ -297,27 +297,27 @@ class SweepView(BackgroundView):
         self._offers: tuple[Offer, ...] = ()
         return ProgressLine(self.sweeps.cancel, self._take)
 
-    def compute(self, selection: Selection) -> SweepSeen:
+    def compute(self, selection: Selection) -> SweepSoFar:
         """Return the picture of what has been swept, and what could be."""
         self._drawn_revision = self.sweeps.revision
-        return self._seen(selection, self.picture(selection))
+        return self._so_far(selection, self.picture(selection))
 
-    def draw(self, result: SweepSeen) -> None:
+    def draw(self, result: SweepSoFar) -> None:
         """Show the picture and the line above it."""
         self._show_progress(result)
         self.draw_picture(result.picture)
 
-    def _seen(self, selection: Selection, picture: Any = None) -> SweepSeen:
+    def _so_far(self, selection: Selection, picture: Any = None) -> SweepSoFar:
         offers = tuple(self.offers(selection))[:OFFERS]
-        return SweepSeen(self.sweeps.running, picture, self.words(selection), offers)
+        return SweepSoFar(self.sweeps.running, picture, self.words(selection), offers)
 
-    def _show_progress(self, seen: SweepSeen) -> None:
-        running, words = seen.progress, seen.words
+    def _show_progress(self, so_far: SweepSoFar) -> None:
+        running, words = so_far.progress, so_far.words
         if running is not None:
-            so_far = f"sweeping: {running.done:,} of {running.total:,} images"
-            words = so_far if running.done else "getting ready to sweep …"
-        self._offers = seen.offers
-        self.progress.show(words, running, offers=[offer.label for offer in seen.offers])
+            done = f"sweeping: {running.done:,} of {running.total:,} images"
+            words = done if running.done else "getting ready to sweep …"
+        self._offers = so_far.offers
+        self.progress.show(words, running, offers=[offer.label for offer in so_far.offers])
 
     def _take(self, place: int) -> None:
         """Run the sweep that a button offers."""
@@ -328,7 +328,7 @@ class SweepView(BackgroundView):
 
     def _tell_line(self) -> None:
         with self.state.hold() as selection:
-            self._show_progress(self._seen(selection))
+            self._show_progress(self._so_far(selection))
 
     def has_news(self) -> bool:
         """Tell whether a sweep has ended since the view was drawn."""

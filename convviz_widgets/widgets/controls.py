@@ -110,7 +110,7 @@ def icon_button(
 
 
 def named(control: Any, name: str) -> Any:
-    """Give a control that stands below a title a name of its own, for those who only hear it.
+    """Give a control that stands below a title a name of its own, which a screen reader reads.
 
     A tooltip would name it less well, and a button, a box and a picture differently or not at all.
     """

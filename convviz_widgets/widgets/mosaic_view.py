@@ -44,7 +44,7 @@ ColormapName = Literal[
 
 
 @dataclass(frozen=True)
-class Shown:
+class DrawnMosaic:
     """A picture, the selection that it was computed for, and the tile that it highlights."""
 
     picture: Picture
@@ -88,7 +88,7 @@ class MosaicView(View):
 
     def build(self) -> Sequence[Widget]:
         """Return the controls of the options, the raster, and the line under the pointer."""
-        self._shown_now: Shown | None = None
+        self._shown_now: DrawnMosaic | None = None
         self._hovered: int | None = None
         self._controls = list(self.controls())
         self._pointed = PointerLine(self, self.frame[0], self.steps, self.step)
@@ -117,7 +117,7 @@ class MosaicView(View):
             max_tile=self.max_tile,
         )
 
-    def compute(self, selection: Selection) -> Shown:
+    def compute(self, selection: Selection) -> DrawnMosaic:
         """Return the picture, painted anew only if it would be another one, and the tile."""
         shown = self._shown_now
         if shown is None or not self.still_shows(selection, shown.selection):
@@ -125,13 +125,13 @@ class MosaicView(View):
             picture = paint(tiles, self.mosaic(tiles))
         else:
             picture = shown.picture
-        return Shown(picture, selection, self.selected_tile(selection, picture))
+        return DrawnMosaic(picture, selection, self.selected_tile(selection, picture))
 
     def still_shows(self, selection: Selection, painted: Selection) -> bool:
         """Tell whether the tiles of one selection are those of another."""
         return not selection.changed(painted) & self.repaints
 
-    def draw(self, result: Shown) -> None:
+    def draw(self, result: DrawnMosaic) -> None:
         """Send the picture and the highlight."""
         self._shown_now = result
         picture, tile = result.picture, result.tile

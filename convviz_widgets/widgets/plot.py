@@ -389,7 +389,7 @@ def label_ticks(axis: Axis, values: Sequence[int], labels: dict[str, str]) -> No
 
 
 @dataclass
-class Framed:
+class FramedFigure:
     """A figure, and whether there is anything to see in it."""
 
     figure: Widget
@@ -404,11 +404,11 @@ class FigureFrames:
     """
 
     def __init__(self) -> None:
-        self._framed: dict[Box, Framed] = {}
+        self._framed: dict[Box, FramedFigure] = {}
 
     def place(self, frame: Box, figure: Widget) -> None:
         """Put a figure that has been drawn into its frame."""
-        self._framed[frame] = Framed(figure, is_wanted=True)
+        self._framed[frame] = FramedFigure(figure, is_wanted=True)
         frame.add_class("cvw-frame")  # the focus shows
         self.fill()
 

@@ -1,4 +1,4 @@
-"""Walks a tree of widgets: finds controls by name, closes all of it, lets it be heard."""
+"""Walks a tree of widgets: finds controls by name, closes it, keeps it awake in a cell."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def close_tree(root: Widget) -> None:
 
 
 def listen(root: Widget) -> None:
-    """Let every control below ``root`` be heard while a cell runs.
+    """Let the kernel act on every control below ``root`` while a cell runs.
 
     The kernel routes a widget's messages to the shell that last sent on its comm, so that a widget
     which a cell has made or updated stays deaf until that cell ends. Without the remembered shell

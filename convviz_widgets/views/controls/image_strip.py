@@ -10,7 +10,7 @@ from ipywidgets import BoundedIntText, Layout, Widget
 
 from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.widgets.controls import icon_button, line, named
-from convviz_widgets.widgets.mosaic_view import MosaicView, Picture, Shown, Tiles
+from convviz_widgets.widgets.mosaic_view import DrawnMosaic, MosaicView, Picture, Tiles
 from convviz_widgets.widgets.text import Text
 from convviz_widgets.widgets.thumbnails import GREY, SIDE, in_square
 from convviz_widgets.widgets.view import ViewOptions
@@ -73,7 +73,7 @@ class ImageStrip(MosaicView):
             return self.state.display(selection=selection)
         return self.state.image_set.display(index)
 
-    def draw(self, result: Shown) -> None:
+    def draw(self, result: DrawnMosaic) -> None:
         """Send the page, the highlight and the number."""
         self._number.value = result.selection.image
         self._caption.layout.display = "block" if result.picture.tiles.caption else "none"

@@ -27,9 +27,9 @@ from convviz_widgets.views.history.distribution_plots import (
     WHOLE_RUN,
     DistributionPicture,
     DistributionPlots,
+    distribution_picture,
     distributions_of,
     percent,
-    picture_of,
 )
 from convviz_widgets.widgets.background_view import HistoryOptions, HistoryView
 from convviz_widgets.widgets.controls import choice, line, switch
@@ -143,7 +143,7 @@ class DistributionHistory(HistoryView):
         )
         if data is None or not data.known:
             return None
-        return picture_of(data, selection.checkpoint, self.values, ROWS, COLUMNS)
+        return distribution_picture(data, selection.checkpoint, self.values, ROWS, COLUMNS)
 
     def draw_picture(self, picture: DistributionPicture) -> None:
         """Send both plots and the caption."""

@@ -348,7 +348,7 @@ def value_limits(data: Distributions, shown_range: str, index: int) -> tuple[flo
     return float(low), float(high)
 
 
-def picture_of(
+def distribution_picture(
     data: Distributions, index: int, shown_range: str, height: int, width: int
 ) -> DistributionPicture:
     """Return the picture in ``height`` × ``width`` pixels, with as many rows as n is worth."""

@@ -25,7 +25,7 @@ from convviz_widgets.views.inputs.samples_shown import (
     GallerySources,
 )
 from convviz_widgets.widgets.controls import choice, line, switch
-from convviz_widgets.widgets.mosaic_view import MosaicView, Picture, Shown, Tiles
+from convviz_widgets.widgets.mosaic_view import DrawnMosaic, MosaicView, Picture, Tiles
 from convviz_widgets.widgets.progress_line import SearchLine
 from convviz_widgets.widgets.thumbnails import PageSlider, stacked, tile, tile_mosaic
 from convviz_widgets.widgets.view import ViewOptions
@@ -131,7 +131,7 @@ class InputGallery(MosaicView):
 
     # -- compute ------------------------------------------------------------------------------
 
-    def compute(self, selection: Selection) -> Shown:
+    def compute(self, selection: Selection) -> DrawnMosaic:
         """Return the page, painted anew only if it is another one, and the tile."""
         self.search_line.begin()
         if self._sources.take_over():
@@ -140,9 +140,9 @@ class InputGallery(MosaicView):
         numbers = source.page(self.only)
         is_same = shown is not None and _numbers(shown.picture) == numbers
         picture = shown.picture if shown and is_same else painted(source, numbers)
-        return Shown(picture, selection, self.selected_tile(selection, picture))
+        return DrawnMosaic(picture, selection, self.selected_tile(selection, picture))
 
-    def draw(self, result: Shown) -> None:
+    def draw(self, result: DrawnMosaic) -> None:
         """Send the page, the highlight, and where the page is."""
         source = self._sources[self.source]
         self._pages.show(source.first, len(source.numbers(self.only)))

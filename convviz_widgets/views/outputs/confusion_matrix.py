@@ -24,7 +24,7 @@ from convviz_widgets.views.outputs.confusion_picture import (
     NamedMatrix,
     still,
 )
-from convviz_widgets.widgets.background_view import HistoryOptions, HistoryView, Seen
+from convviz_widgets.widgets.background_view import HistoryOptions, HistoryView, ResultSoFar
 from convviz_widgets.widgets.controls import PointerLine, choice, line
 from convviz_widgets.widgets.text import Text
 from convviz_widgets.widgets.thumbnails import (
@@ -151,7 +151,7 @@ class ConfusionMatrix(HistoryView):
 
     # -- compute ------------------------------------------------------------------------------
 
-    def compute(self, selection: Selection) -> Seen:
+    def compute(self, selection: Selection) -> ResultSoFar:
         """Return the matrix as far as it is known.
 
         Raises
@@ -195,12 +195,14 @@ class ConfusionMatrix(HistoryView):
             listed,
             _tiles(found, listed, images),
             f"{cell_in_words(cell, len(inside), images)}{shown}",
-            caption_of(found, grid, selection.step, asked_of(question, images), self.colour, high),
+            confusion_caption(
+                found, grid, selection.step, asked_of(question, images), self.colour, high
+            ),
         )
 
     # -- draw ---------------------------------------------------------------------------------
 
-    def draw(self, result: Seen) -> None:
+    def draw(self, result: ResultSoFar) -> None:
         """Show the matrix and the progress; what was seen before goes while there is none."""
         super().draw(result)
         if result.picture is None:
@@ -319,7 +321,7 @@ class ConfusionPicture:
     caption: str
 
 
-def caption_of(
+def confusion_caption(
     found: Confusion, grid: CellGrid, step: int, of: str, colour: str, high: float
 ) -> str:
     """Return the line under the matrix.

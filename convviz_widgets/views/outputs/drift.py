@@ -128,7 +128,7 @@ class DriftOverTraining:
             return DriftCurves()
         recorded, steps = self._recorded, self._state.steps
         if recorded is not None and recorded.steps and not recorded.foreign:
-            place = recorded.place_of(selection.step)
+            place = recorded.index_at(selection.step)
             return DriftCurves(recorded.steps, tuple(recorded.drifts()), place)
         history = self._state.output_history
         found = [history.get(self._question(index)) for index in range(len(steps))]
@@ -233,7 +233,7 @@ class RecordedOutputs:
         steps = tuple(self._run.outputs)
         return tuple(steps[place] for place in evenly_spread(len(steps), MOST_STEPS))
 
-    def place_of(self, step: int) -> int:
+    def index_at(self, step: int) -> int:
         """Return the place in `steps` of the last one at or before a step."""
         return max(0, bisect_right(self.steps, step) - 1)
 

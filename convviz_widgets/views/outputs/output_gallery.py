@@ -17,7 +17,7 @@ from convviz_widgets.state.examination import refuse_other_kinds
 from convviz_widgets.tensors import evenly_spread
 from convviz_widgets.views.outputs.drift import RecordedOutputs
 from convviz_widgets.views.outputs.picture_pages import PicturePages
-from convviz_widgets.widgets.background_view import HistoryOptions, HistoryView, Seen
+from convviz_widgets.widgets.background_view import HistoryOptions, HistoryView, ResultSoFar
 from convviz_widgets.widgets.controls import PointerLine
 from convviz_widgets.widgets.thumbnails import (
     BAND,
@@ -104,7 +104,7 @@ class OutputGallery(HistoryView):
         self._pointed = PointerLine(self, self.width, "image", lambda by: self.pages.step(by))
         return [*self.pages.figures(self._pointed), self._pointed]
 
-    def compute(self, selection: Selection) -> Seen:
+    def compute(self, selection: Selection) -> ResultSoFar:
         """Return what is known by now; ask for the rest.
 
         Raises
@@ -121,7 +121,7 @@ class OutputGallery(HistoryView):
         """Return what there is to draw so far."""
         return self.pages.picture(selection)
 
-    def draw(self, result: Seen) -> None:
+    def draw(self, result: ResultSoFar) -> None:
         """Show the page and the progress; a page of another checkpoint goes."""
         super().draw(result)
         if result.picture is None:

@@ -171,7 +171,7 @@ class PicturePages:
             tiles_of_rows(rows, SMALL, limit),
             self._images,
             selection.image,
-            np.array([in_square(picture_of(each, images), SMALL) for _, each in strip], np.uint8),
+            np.array([_square(output, images) for _, output in strip], np.uint8),
             tuple(step for step, _ in strip),
             drift,
             self._caption(own, limit, selection, drift),
@@ -343,9 +343,9 @@ def picture_row(
     return PictureRow(image, shown, _pixels(wanted), _pixels(found), difference, missing)
 
 
-def picture_of(output: Tensor, images: ImageSet) -> np.ndarray | None:
-    """Return an output (C, H, W) as a picture, uint8 (H, W, 3)."""
-    return _pixels(_plain(output, images))
+def _square(output: Tensor, images: ImageSet) -> np.ndarray:
+    """Return an output (C, H, W) as a small picture, uint8 (side, side, 4)."""
+    return in_square(_pixels(_plain(output, images)), SMALL)
 
 
 def tiles_of_rows(rows: Sequence[PictureRow], side: int, limit: float) -> np.ndarray:

@@ -16,7 +16,7 @@ from traitlets import Int
 
 from convviz_widgets.errors import InputError
 from convviz_widgets.state import ModelState, Question, Selection, coarse_to_fine
-from convviz_widgets.widgets.background_view import HistoryOptions, HistoryView, Seen
+from convviz_widgets.widgets.background_view import HistoryOptions, HistoryView, ResultSoFar
 from convviz_widgets.widgets.plot import (
     CURVES,
     CheckpointPlot,
@@ -51,7 +51,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class AnswerSeen(Seen):
+class PredictionsSoFar(ResultSoFar):
     """The answer now; the picture is the `Ribbons` over the checkpoints."""
 
     answer: Answer
@@ -121,7 +121,7 @@ class Predictions(HistoryView):
 
     # -- compute ------------------------------------------------------------------------------
 
-    def compute(self, selection: Selection) -> AnswerSeen:
+    def compute(self, selection: Selection) -> PredictionsSoFar:
         """Return the most probable classes, and the ribbons as far as they are known.
 
         Raises
@@ -132,7 +132,7 @@ class Predictions(HistoryView):
         self._image = selection.image
         answer = self._answer(selection)  # before the others are asked for
         seen = super().compute(selection)
-        return AnswerSeen(seen.progress, seen.picture, answer)
+        return PredictionsSoFar(seen.progress, seen.picture, answer)
 
     def picture(self, selection: Selection) -> Ribbons | None:
         """Return the ribbons of the image, None before the first checkpoint has answered."""
@@ -202,9 +202,9 @@ class Predictions(HistoryView):
 
     # -- draw ---------------------------------------------------------------------------------
 
-    def draw(self, result: Seen) -> None:
+    def draw(self, result: ResultSoFar) -> None:
         """Show the bars, and the ribbons below."""
-        assert isinstance(result, AnswerSeen)
+        assert isinstance(result, PredictionsSoFar)
         answer = result.answer
         classes = zip(answer.indices, answer.names, answer.probabilities, strict=True)
         rows = "".join(_row(name, share, index == answer.truth) for index, name, share in classes)

@@ -67,7 +67,7 @@ class EmbeddingPicture:
     selection: Selection
     layer: str
     found: Embedding | None
-    """That of the clock's step, or of the nearest that is known; None: none is known yet."""
+    """The embedding of the clock's step, or of the nearest that is known; None before the first."""
     checkpoint: int
     """The checkpoint of the embedding."""
     reference: int
@@ -116,7 +116,7 @@ def late_in_words(
     return f"{said}; this is step {state.steps[picture.checkpoint]:,}"
 
 
-def caption_of(picture: EmbeddingPicture, state: ModelState, beyond: int) -> str:
+def embedding_caption(picture: EmbeddingPicture, state: ModelState, beyond: int) -> str:
     """Return what is said below the plot; ``beyond`` points lie outside its frame."""
     found = picture.found
     assert found is not None, "there is nothing to caption before something is laid out"

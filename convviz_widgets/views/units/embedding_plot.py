@@ -122,7 +122,7 @@ class EmbeddingPlot:
         canvas.stroke_style = canvas.fill_style = ACCENT
         if len(self._trail) > 1:
             canvas.stroke_lines(to_pixels(self._trail, self._frame, side))
-        selected, hovered = map(self._points.place_of, (self._selected, self._hovered))
+        selected, hovered = map(self._points.point_of, (self._selected, self._hovered))
         if selected is not None:
             canvas.line_width = 3
             canvas.stroke_circle(*selected, 8)
@@ -234,7 +234,7 @@ class PlottedPoints:
             if len(alike := rows[stands_out[rows] == is_chosen])
         ]
 
-    def place_of(self, image: int | None) -> tuple[float, float] | None:
+    def point_of(self, image: int | None) -> tuple[float, float] | None:
         """Return where an image is; None for one that is not on the plot."""
         if image is None or image not in self.images:
             return None
@@ -251,7 +251,7 @@ class PlottedPoints:
 
     def towards(self, dx: int, dy: int, image: int | None) -> int | None:
         """Return the image nearest to another one, within 45° of the way that an arrow points."""
-        here = self.place_of(image) or (self.side / 2,) * 2
+        here = self.point_of(image) or (self.side / 2,) * 2
         way = self.places - here  # (n, 2)
         along, across = way @ [dx, dy], np.abs(way @ [dy, dx])
         away = np.where((along > 0) & (across <= along), np.hypot(*way.T), np.inf)

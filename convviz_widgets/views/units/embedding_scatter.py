@@ -17,14 +17,14 @@ from convviz_widgets.tensors.plane import has_scikit_learn
 from convviz_widgets.views.units.embedding_picture import (
     EmbeddingPicture,
     EmbeddingPlan,
-    caption_of,
     chosen_in_words,
+    embedding_caption,
     late_in_words,
     readable_reference,
     trail_of,
 )
 from convviz_widgets.views.units.embedding_plot import EmbeddingPlot, PointLegend, label_name
-from convviz_widgets.widgets.background_view import HistoryOptions, HistoryView, Seen
+from convviz_widgets.widgets.background_view import HistoryOptions, HistoryView, ResultSoFar
 from convviz_widgets.widgets.controls import PointerLine, choice, last_control, line, number
 from convviz_widgets.widgets.text import Text
 from convviz_widgets.widgets.thumbnails import CaptionedImage, ChosenImages
@@ -155,7 +155,7 @@ class EmbeddingScatter(HistoryView):
         """Return the jobs for the selected checkpoint, then for the others from coarse to fine."""
         return tuple(self._plan(self.state.selection).jobs.values())
 
-    def compute(self, selection: Selection) -> Seen:
+    def compute(self, selection: Selection) -> ResultSoFar:
         """Return the embedding at the clock's step, or the nearest; ask for what is missing.
 
         Raises
@@ -246,7 +246,7 @@ class EmbeddingScatter(HistoryView):
         self.legend.show(found.labels[found.shown], self.state.image_set)
         self._list_chosen()
         self.preview.show_selected(picture)
-        self.say(caption_of(picture, self.state, beyond))
+        self.say(embedding_caption(picture, self.state, beyond))
 
     def _make_plot(self) -> EmbeddingPlot:
         plot = EmbeddingPlot(
