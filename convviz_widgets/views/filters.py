@@ -268,7 +268,7 @@ class FilterNoise(HistoryView):
     caption_lines: ClassVar[int] = 3
     depends: ClassVar[frozenset[str]] = frozenset({"key", "checkpoint", "layer", "revision"})
 
-    def parts(self) -> tuple[str, ...]:
+    def parts(self, selection: Selection) -> tuple[str, ...]:
         """Return the filters."""
         return (FILTERS,)
 

@@ -144,9 +144,12 @@ class HistoryView(BackgroundView):
         """Return what measures: the `History`, or anything that is asked as it is."""
         return state.history
 
-    def parts(self) -> tuple[Any, ...]:
+    def parts(self, selection: Selection) -> tuple[Any, ...]:
         """Return what the history has to measure for this view."""
         raise NotImplementedError
+
+    def draw_nothing(self) -> None:
+        """Take away what was drawn for another selection: nothing is known for this one."""
 
     # -- what the base class does -------------------------------------------------------------
 
@@ -180,7 +183,7 @@ class HistoryView(BackgroundView):
 
     def compute(self, selection: Selection) -> ResultSoFar:
         """Return the picture of what has been measured; ask for the rest."""
-        history, parts = self.history, self.parts()
+        history, parts = self.history, self.parts(selection)
         if self.stopped:
             history.leave(self)
         else:
@@ -206,7 +209,9 @@ class HistoryView(BackgroundView):
         )
         if result.picture is not None:
             self.draw_picture(result.picture)
-        elif progress.complete and progress.failures:
+            return
+        self.draw_nothing()
+        if progress.complete and progress.failures:
             raise InputError(progress.failures[0])
 
     def leave(self) -> None:
@@ -215,7 +220,7 @@ class HistoryView(BackgroundView):
 
     def draw_news(self, is_time: bool) -> bool:
         """Draw what has been measured since, at once if that is all."""
-        progress = self.history.progress(*self.parts())
+        progress = self.history.progress(*self.parts(self.state.selection))
         is_drawn = bool(progress.complete or is_time) and progress != self._drawn_progress
         if is_drawn:
             self.redraw()

@@ -24,9 +24,6 @@ from ipywidgets import (
 from convviz_widgets.widgets.text import Text
 from convviz_widgets.widgets.widget_tree import listen
 
-LABELLED: dict[str, Any] = {"style": {"description_width": "initial"}}
-"""Lets a label be as wide as it is."""
-
 
 def line(*controls: Widget) -> HBox:
     """Lay controls out side by side, in a line of constant height."""
@@ -48,9 +45,22 @@ def last_control(rows: Sequence[Widget]) -> Any:
     return controls[-1] if controls else None
 
 
+def labelled(kind: Any, label: str, width: int, **traits: Any) -> Any:
+    """Return a control of a kind, ``width`` pixels wide, whose label is as wide as it is."""
+    still, style = Layout(width=f"{width}px", flex="0 0 auto"), {"description_width": "initial"}
+    return kind(description=label, layout=still, **({"style": style} | traits))
+
+
+def fill(control: Any, options: Sequence[tuple[str, Any]], value: Any) -> None:
+    """Give a list its options (label, value), and choose the one of this value, or none."""
+    if tuple(options) != control.options:
+        control.options = tuple(options)
+    control.value = value if value in [each for _, each in options] else None
+
+
 def choice(view: Any, name: str, label: str, options: Sequence[Any], width: int = 190) -> Dropdown:
     """Return a drop-down for the option ``name`` of a view."""
-    return _tied(view, name, Dropdown, label, width, options=list(options), **LABELLED)
+    return _tied(view, name, Dropdown, label, width, options=list(options))
 
 
 SIDES = {"output": "out", "input (pre-activation)": "in"}
@@ -64,17 +74,17 @@ def side_choice(view: Any) -> Dropdown:
 
 def switch(view: Any, name: str, label: str, width: int = 170) -> Checkbox:
     """Return a check box for the option ``name`` of a view."""
-    return _tied(view, name, Checkbox, label, width, indent=False)
+    return _tied(view, name, Checkbox, label, width, indent=False, style={})
 
 
 def number(view: Any, name: str, label: str, width: int = 140) -> BoundedIntText:
     """Return a field for the whole number of the option ``name`` of a view, from 0."""
-    return _tied(view, name, BoundedIntText, label, width, min=0, max=1_000_000, **LABELLED)
+    return _tied(view, name, BoundedIntText, label, width, min=0, max=1_000_000)
 
 
 def slider(view: Any, name: str, label: str, most: int, width: int = 200) -> IntSlider:
     """Return a slider for the whole number of the option ``name`` of a view, from 1."""
-    return _tied(view, name, IntSlider, label, width, min=1, max=most, **LABELLED)
+    return _tied(view, name, IntSlider, label, width, min=1, max=most)
 
 
 def _tied(view: Any, name: str, kind: Any, label: str, width: int, **traits: Any) -> Any:
@@ -82,12 +92,7 @@ def _tied(view: Any, name: str, kind: Any, label: str, width: int, **traits: Any
 
     The option owns the value: it validates what the page sends, which may be anything.
     """
-    control = kind(
-        value=getattr(view, name),
-        description=label,
-        layout=Layout(width=f"{width}px", flex="0 0 auto"),
-        **traits,
-    )
+    control = labelled(kind, label, width, value=getattr(view, name), **traits)
     control.observe(lambda change: setattr(view, name, change.new), names="value")
     view.observe(lambda change: setattr(control, "value", change.new), names=name)
     return control

@@ -110,7 +110,7 @@ class DistributionHistory(HistoryView):
     def __init__(self, state: ModelState, **options: Unpack[DistributionHistoryOptions]) -> None:
         super().__init__(state, **options)
 
-    def parts(self) -> tuple[str, ...]:
+    def parts(self, selection: Selection) -> tuple[str, ...]:
         """Return the part that the quantity belongs to."""
         return (PART_OF[self.quantity],)
 
@@ -135,7 +135,7 @@ class DistributionHistory(HistoryView):
     def picture(self, selection: Selection) -> DistributionPicture | None:
         """Return all checkpoints of the selected layer, as far as they have been measured."""
         data = distributions_of(
-            self.history.all(*self.parts()),
+            self.history.all(PART_OF[self.quantity]),
             self.state.steps,
             [info.name for info in self.state.layers],
             selection.layer,

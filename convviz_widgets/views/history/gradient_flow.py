@@ -131,7 +131,7 @@ class GradientFlow(HistoryView):
     def __init__(self, state: ModelState, **options: Unpack[GradientFlowOptions]) -> None:
         super().__init__(state, **options)
 
-    def parts(self) -> tuple[str, ...]:
+    def parts(self, selection: Selection) -> tuple[str, ...]:
         """Return the gradients, and for update ratios the neighbouring checkpoints' weights."""
         return (GRADIENTS, UPDATES) if self.over == RATIOS else (GRADIENTS,)
 

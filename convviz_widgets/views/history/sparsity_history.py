@@ -16,7 +16,7 @@ from convviz_widgets.state import ACTIVATIONS, ModelState, Selection
 from convviz_widgets.sweeps import rate_bound
 from convviz_widgets.views.history.distribution_plots import layer_with
 from convviz_widgets.widgets.background_view import HistoryOptions, HistoryView
-from convviz_widgets.widgets.controls import named
+from convviz_widgets.widgets.controls import fill, named
 from convviz_widgets.widgets.layer_curves import Curves, LayerCurves
 from convviz_widgets.widgets.plot import empty_frame
 from convviz_widgets.widgets.text import Text
@@ -68,7 +68,7 @@ class SparsityHistory(HistoryView):
     def __init__(self, state: ModelState, **options: Unpack[HistoryOptions]) -> None:
         super().__init__(state, **options)
 
-    def parts(self) -> tuple[str, ...]:
+    def parts(self, selection: Selection) -> tuple[str, ...]:
         """Return the activations."""
         return (ACTIVATIONS,)
 
@@ -146,10 +146,8 @@ class SparsityHistory(HistoryView):
         for plot, frame, curves in zip(self.curves, self._frames, shown, strict=True):
             plot.show(curves, picture.layer, picture.index)
             self.reveal(frame, plot.overlay)
-        options = list(zip(picture.rows, picture.sparsity.layers, strict=True))
-        if tuple(options) != self._list.options:
-            self._list.options = options
-        self._list.value = None if picture.instead_of else picture.layer
+        rows = list(zip(picture.rows, picture.sparsity.layers, strict=True))
+        fill(self._list, rows, None if picture.instead_of else picture.layer)
         self.say(" · ".join(_sentences(picture)))
 
     def _make_plots(self) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, ClassVar, Literal, Unpack
 
 import numpy as np
-from ipywidgets import Box, Dropdown, Layout, VBox, Widget
+from ipywidgets import Box, Dropdown, VBox, Widget
 from traitlets import Enum, Int
 
 from convviz_widgets.errors import InputError
@@ -25,7 +24,7 @@ from convviz_widgets.views.outputs.confusion_picture import (
     still,
 )
 from convviz_widgets.widgets.background_view import HistoryOptions, HistoryView, ResultSoFar
-from convviz_widgets.widgets.controls import PointerLine, choice, line
+from convviz_widgets.widgets.controls import PointerLine, choice, fill, labelled, line
 from convviz_widgets.widgets.text import Text
 from convviz_widgets.widgets.thumbnails import (
     MOST_ASKED,
@@ -94,22 +93,22 @@ class ConfusionMatrix(HistoryView):
         """Return what answers for all checkpoints."""
         return state.output_history
 
-    def parts(self) -> tuple[Question, ...]:
+    def parts(self, selection: Selection) -> tuple[Question, ...]:
         """Return the question to the clock's checkpoint."""
         images = evenly_spread(len(self.state.image_set), self.most)
-        return (self.history.question(self._checkpoint, images),)
+        return (self.history.question(selection.checkpoint, images),)
 
     # -- widgets ------------------------------------------------------------------------------
 
     def controls(self) -> Sequence[Widget]:
         """Return colour, cell, and how many images."""
-        self._checkpoint = self.state.selection.checkpoint
         count = len(self.state.image_set)
         self._cell: Cell | None = None
         self.painted: ConfusionPicture | None = None
-        self._cell_choice = CellChoice(self._choose)
+        self._cells = labelled(Dropdown, "Cell", 344)
+        self.when_chosen(self._cells, self._choose)
         sizes = [(f"{size:,} images", size) for size in sorted({min(self.most, count), count})]
-        first = [choice(self, "colour", "Colour", (SHARES, ERRORS), 210), self._cell_choice.control]
+        first = [choice(self, "colour", "Colour", (SHARES, ERRORS), 210), self._cells]
         if len(sizes) == 1:
             return [line(*first)]
         most = choice(self, "most", "Of", sizes, 190)
@@ -117,7 +116,7 @@ class ConfusionMatrix(HistoryView):
 
     def figures(self) -> Sequence[Widget]:
         """Return the matrix between its names, the thumbnails beside it, and the line below."""
-        before, hold = self._cell_choice.control, self.state.hold
+        before, hold = self._cells, self.state.hold
         self._pointed = PointerLine(
             self, self.width, "image", lambda by: self._pick(self.thumbnails.beside(by))
         )
@@ -166,12 +165,11 @@ class ConfusionMatrix(HistoryView):
                 if self.state.classes
                 else "this model puts out pictures, and no classes that could be confused"
             )
-        self._checkpoint = selection.checkpoint
         return super().compute(selection)
 
     def picture(self, selection: Selection) -> ConfusionPicture | str | None:
         """Return the matrix; words where it would be empty; None before the answers are there."""
-        (question,), images = self.parts(), self.state.image_set
+        (question,), images = self.parts(selection), self.state.image_set
         answered = self.history.get(question)
         if answered is None:
             return None
@@ -202,24 +200,15 @@ class ConfusionMatrix(HistoryView):
 
     # -- draw ---------------------------------------------------------------------------------
 
-    def draw(self, result: ResultSoFar) -> None:
-        """Show the matrix and the progress; what was seen before goes while there is none."""
-        super().draw(result)
-        if result.picture is None:
-            self.painted = None
-            self.matrix.layout.visibility = "hidden"
-            self.say("")
-
     def draw_picture(self, picture: ConfusionPicture | str) -> None:
         """Send the matrix, its names, and the images of the cell."""
-        is_words = isinstance(picture, str)
-        self._said.show(picture if isinstance(picture, str) else "")
-        self._said.layout.display = "" if is_words else "none"
-        self.matrix.layout.visibility = "hidden" if is_words else "visible"
+        self._said.layout.display = "" if isinstance(picture, str) else "none"
         if isinstance(picture, str):
-            self.painted = None
-            self.say("")
+            self._said.show(picture)
+            self.draw_nothing()
             return
+        self._said.show("")
+        self.matrix.layout.visibility = "visible"
         self.painted = picture
         images = self.state.image_set
         names = [class_name(images, index) for index in range(picture.grid.classes)]
@@ -227,8 +216,14 @@ class ConfusionMatrix(HistoryView):
         self._cell_heading.show(picture.heading)
         selected = self.state.selection.image
         self.thumbnails.show_images(picture.listed, picture.tiles, selected)
-        self._cell_choice.offer(picture, names)
+        fill(self._cells, cells_to_choose(picture, names), picture.cell)
         self.say(picture.caption)
+
+    def draw_nothing(self) -> None:
+        """Hide the matrix."""
+        self.painted = None
+        self.matrix.layout.visibility = "hidden"
+        self.say("")
 
     # -- what the user does -------------------------------------------------------------------
 
@@ -249,51 +244,10 @@ class ConfusionMatrix(HistoryView):
 
     def _pick(self, image: int | None) -> None:
         if image is not None:
-            self.guarded(partial(self.state.select, image=image))
+            self.select(image=image)
 
     def _name(self, image: int | None) -> None:
         self._pointed.show("" if image is None else self.state.image_set.name(image))
-
-
-class CellChoice:
-    """A drop-down of the fullest cells, errors first.
-
-    Parameters
-    ----------
-    chosen
-        Called with the cell that the user takes.
-
-    Attributes
-    ----------
-    control : the drop-down.
-    """
-
-    def __init__(self, chosen: Callable[[Cell], Any]) -> None:
-        self.control = Dropdown(
-            description="Cell",
-            layout=Layout(width="344px", flex="0 0 auto"),
-            style={"description_width": "initial"},
-        )
-        self.control.observe(self._taken, names="value")
-        self._chosen, self._is_offering = chosen, False
-
-    def offer(self, picture: ConfusionPicture, names: Sequence[str]) -> None:
-        """List the cells of a matrix, the one whose images are listed chosen."""
-        options: list[tuple[str, Cell]] = []
-        for truth, answer, count in picture.found.largest(OFFERED):
-            arrow = "is" if truth == answer else "→"
-            cell = picture.grid.cell_of(truth, answer)
-            options.append((f"{names[truth]} {arrow} {names[answer]}: {count:,}", cell))
-        chosen = next((place for place, (_, c) in enumerate(options) if c == picture.cell), None)
-        self._is_offering = True
-        if tuple(options) != self.control.options:
-            self.control.options = options
-        self.control.index = chosen
-        self._is_offering = False
-
-    def _taken(self, change: Any) -> None:
-        if not self._is_offering and change.new is not None:
-            self._chosen(change.new)
 
 
 @dataclass(frozen=True, eq=False)
@@ -319,6 +273,16 @@ class ConfusionPicture:
     tiles: np.ndarray
     heading: str
     caption: str
+
+
+def cells_to_choose(picture: ConfusionPicture, names: Sequence[str]) -> list[tuple[str, Cell]]:
+    """Return the fullest cells of a matrix, errors first, each with what it counts in words."""
+    cells = []
+    for truth, answer, count in picture.found.largest(OFFERED):
+        arrow = "is" if truth == answer else "→"
+        cell = picture.grid.cell_of(truth, answer)
+        cells.append((f"{names[truth]} {arrow} {names[answer]}: {count:,}", cell))
+    return cells
 
 
 def confusion_caption(

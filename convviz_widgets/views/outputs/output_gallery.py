@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, ClassVar, Unpack
 
 import numpy as np
@@ -84,13 +83,12 @@ class OutputGallery(HistoryView):
         """Return what answers for all checkpoints."""
         return state.output_history
 
-    def parts(self) -> tuple[Question, ...]:
+    def parts(self, selection: Selection) -> tuple[Question, ...]:
         """Return the questions about what is shown, then those about the drift."""
-        return self.pages.questions(self._checkpoint)
+        return self.pages.questions(selection.checkpoint)
 
     def controls(self) -> Sequence[Widget]:
         """Return the controls of the pages."""
-        self._checkpoint = self.state.selection.checkpoint
         if (self.state.classes or 0) > 1:
             self.pages = AnswerPages(self)
         else:
@@ -112,7 +110,6 @@ class OutputGallery(HistoryView):
         InputError
             The model puts out neither class scores nor pictures.
         """
-        self._checkpoint = selection.checkpoint
         if isinstance(self.pages, PicturePages):
             self.pages.prepare(selection)
         return super().compute(selection)
@@ -121,20 +118,18 @@ class OutputGallery(HistoryView):
         """Return what there is to draw so far."""
         return self.pages.picture(selection)
 
-    def draw(self, result: ResultSoFar) -> None:
-        """Show the page and the progress; a page of another checkpoint goes."""
-        super().draw(result)
-        if result.picture is None:
-            self.pages.clear()
-            self.say("")
-
     def draw_picture(self, picture: Any) -> None:
         """Send the page and its caption."""
         self.say(self.pages.draw(picture))
 
+    def draw_nothing(self) -> None:
+        """Show no page: the one that was seen is of another checkpoint."""
+        self.pages.clear()
+        self.say("")
+
     def pick(self, image: int) -> None:
         """Select an image."""
-        self.guarded(partial(self.state.select, image=image))
+        self.select(image=image)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -250,7 +249,7 @@ class PicturePages:
     def _clicked(self, x: int, y: int) -> None:
         found = self.shown.picture_at(x, y) if self.shown else None
         if found is not None:
-            self._view.guarded(partial(self._view.pick, found[0]))
+            self._view.pick(found[0])
 
     def _moved(self, x: int, y: int) -> None:
         found = self.shown.picture_at(x, y) if self.shown else None

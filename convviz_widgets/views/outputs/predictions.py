@@ -100,15 +100,13 @@ class Predictions(HistoryView):
         """Return what answers for all checkpoints."""
         return state.output_history
 
-    def parts(self) -> tuple[Question, ...]:
+    def parts(self, selection: Selection) -> tuple[Question, ...]:
         """Return the question to every checkpoint, the clock's first, then from coarse to fine."""
-        count = len(self.state.steps)
-        order = dict.fromkeys([self.state.selection.checkpoint, *coarse_to_fine(count)])
-        return tuple(self._question(index) for index in order)
+        order = dict.fromkeys([selection.checkpoint, *coarse_to_fine(len(self.state.steps))])
+        return tuple(self._question(index, selection.image) for index in order)
 
     def controls(self) -> Sequence[Widget]:
         """Return the table, tall enough for all its rows."""
-        self._image = self.state.selection.image
         self.table = HTML(layout=Layout(min_height=f"{26 * self.top}px", width="100%"))
         return [self.table]
 
@@ -129,14 +127,13 @@ class Predictions(HistoryView):
         InputError
             For scores that are no probabilities, NaN among them.
         """
-        self._image = selection.image
         answer = self._answer(selection)  # before the others are asked for
         seen = super().compute(selection)
         return PredictionsSoFar(seen.progress, seen.picture, answer)
 
     def picture(self, selection: Selection) -> Ribbons | None:
         """Return the ribbons of the image, None before the first checkpoint has answered."""
-        found = [self._shares(index) for index in range(len(self.state.steps))]
+        found = [self._shares(i, selection.image) for i in range(len(self.state.steps))]
         known = [each for each in found if each is not None]
         if not known:
             return None
@@ -188,13 +185,13 @@ class Predictions(HistoryView):
             drawn,
         )
 
-    def _question(self, index: int) -> Question:
-        return self.state.output_history.question(index, (self._image,), whole=True)
+    def _question(self, index: int, image: int) -> Question:
+        return self.state.output_history.question(index, (image,), whole=True)
 
-    def _shares(self, index: int) -> np.ndarray | None:
-        """Return the probabilities (K,) of the image at a checkpoint, None where not known."""
-        answer = self.history.get(self._question(index))
-        scores = None if answer is None else answer.output(self._image)
+    def _shares(self, index: int, image: int) -> np.ndarray | None:
+        """Return the probabilities (K,) of an image at a checkpoint, None where not known."""
+        answer = self.history.get(self._question(index, image))
+        scores = None if answer is None else answer.output(image)
         if scores is None or scores.ndim != 1:
             return None
         shares = torch.sigmoid(scores) if len(scores) == 1 else torch.softmax(scores, dim=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, Unpack
+from typing import ClassVar, Literal, Unpack
 
 from ipywidgets import BoundedIntText, Dropdown, HBox, Layout, Select, VBox, Widget
 from traitlets import Enum
@@ -25,7 +25,7 @@ from convviz_widgets.views.units.firing_picture import (
     firing_picture,
 )
 from convviz_widgets.widgets.background_view import Offer, SweepView
-from convviz_widgets.widgets.controls import choice, legend, line
+from convviz_widgets.widgets.controls import choice, fill, labelled, legend, line
 from convviz_widgets.widgets.raster import EMPTY_PNG, Raster
 from convviz_widgets.widgets.text import Text
 from convviz_widgets.widgets.view import ViewOptions
@@ -96,11 +96,8 @@ class DeadFilters(SweepView):
 
     def controls(self) -> Sequence[Widget]:
         """Return the order, and what a click does by other means: the step and the channel."""
-        named = {"style": {"description_width": "initial"}}
-        self._step = Dropdown(description="Step", layout=Layout(width="150px"), **named)
-        self._channel = BoundedIntText(
-            min=0, max=0, description="Channel", layout=Layout(width="130px"), **named
-        )
+        self._step = labelled(Dropdown, "Step", 150)
+        self._channel = labelled(BoundedIntText, "Channel", 130, min=0, max=0)
         self.when_chosen(self._step, lambda step: self.select(checkpoint=step))
         self.when_chosen(self._channel, lambda channel: self._go(None, channel))
         return [line(choice(self, "order", "Rows", ORDERS, 190), self._step, self._channel)]
@@ -179,10 +176,10 @@ class DeadFilters(SweepView):
             text.show(f"step {step:,}" if known else "")
 
     def _show_controls(self, picture: FiringPicture | None) -> None:
-        _fill(self._step, picture.swept if picture else (), picture and picture.checkpoint)
-        _fill(self._layers, picture.layers if picture else (), picture and picture.layer)
+        fill(self._step, picture.swept if picture else (), picture and picture.checkpoint)
+        fill(self._layers, picture.layers if picture else (), picture and picture.layer)
         here = picture and (picture.checkpoint, picture.channel)
-        _fill(self._changes, picture.changes if picture else (), here)
+        fill(self._changes, picture.changes if picture else (), here)
         life = picture and picture.life
         self._channel.max = len(life.fired) - 1 if life else 0
         self._channel.value = (picture.channel or 0) if picture and life else 0
@@ -224,11 +221,3 @@ def _list(name: str) -> Select:
 
 def _titled(entries: Select) -> VBox:
     return VBox([Text(entries.tooltip, "quiet"), entries], layout=Layout(overflow="hidden"))
-
-
-def _fill(control: Any, options: Sequence[tuple[str, Any]], value: Any) -> None:
-    """Give a list its options, and choose the one of this value, or none."""
-    if tuple(options) != control.options:
-        control.options = tuple(options)
-    known = [each for _, each in options]
-    control.value = value if value in known else None

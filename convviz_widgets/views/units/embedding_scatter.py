@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from functools import partial
 from typing import Any, ClassVar, Literal, Unpack
 
@@ -25,7 +25,14 @@ from convviz_widgets.views.units.embedding_picture import (
 )
 from convviz_widgets.views.units.embedding_plot import EmbeddingPlot, PointLegend, label_name
 from convviz_widgets.widgets.background_view import HistoryOptions, HistoryView, ResultSoFar
-from convviz_widgets.widgets.controls import PointerLine, choice, last_control, line, number
+from convviz_widgets.widgets.controls import (
+    PointerLine,
+    choice,
+    labelled,
+    last_control,
+    line,
+    number,
+)
 from convviz_widgets.widgets.text import Text
 from convviz_widgets.widgets.thumbnails import CaptionedImage, ChosenImages
 
@@ -111,8 +118,9 @@ class EmbeddingScatter(HistoryView):
         show_perplexity()
         images = number(self, "images", "images", 130)
         images.min = 2
-        groups = GroupChoice(self.state, lambda: self.painted, partial(self.set_trait, "chosen"))
-        return [line(methods, images, perplexity, groups)]
+        self._groups = group_choice(self.state)
+        self._groups.observe(self._choose_group, names="value")
+        return [line(methods, images, perplexity, self._groups)]
 
     def figures(self) -> Sequence[Widget]:
         """Return the plot with the preview and the legend beside it, and the chosen images."""
@@ -151,9 +159,9 @@ class EmbeddingScatter(HistoryView):
 
     # -- compute ------------------------------------------------------------------------------
 
-    def parts(self) -> tuple[EmbeddingJob, ...]:
+    def parts(self, selection: Selection) -> tuple[EmbeddingJob, ...]:
         """Return the jobs for the selected checkpoint, then for the others from coarse to fine."""
-        return tuple(self._plan(self.state.selection).jobs.values())
+        return tuple(self._plan(selection).jobs.values())
 
     def compute(self, selection: Selection) -> ResultSoFar:
         """Return the embedding at the clock's step, or the nearest; ask for what is missing.
@@ -173,14 +181,14 @@ class EmbeddingScatter(HistoryView):
                 f"reference {self.reference}: this state has checkpoints 0 to "
                 f"{len(self.history.keys) - 1}"
             )
-        self._wanted = self.parts()
+        self._wanted = self.parts(selection)
         return super().compute(selection)
 
     _wanted: tuple[EmbeddingJob, ...] = ()
 
     def _measured(self) -> None:
         """Draw what is new; ask anew where the reference has turned out to be broken."""
-        if self.awake and self._wanted and self._wanted != self.parts():
+        if self.awake and self._wanted and self._wanted != self.parts(self.state.selection):
             self.redraw()
         else:
             super()._measured()
@@ -278,6 +286,17 @@ class EmbeddingScatter(HistoryView):
         if 0 <= there < len(images):
             self._select(images[there])
 
+    def _choose_group(self, change: Any) -> None:
+        """Choose the images of the group that was taken; then wait for another one."""
+        picture = self.painted
+        if change.new == NO_GROUP or picture is None or picture.found is None:
+            return
+        nearest = change.new == AROUND
+        images = picture.nearest(NEAREST) if nearest else picture.of_class(change.new)
+        if images or not nearest:
+            self.chosen = images
+        self._groups.value = NO_GROUP
+
     def _select(self, image: int) -> None:
         self.select(image=image)
 
@@ -332,37 +351,10 @@ NO_GROUP, AROUND = -2, -1
 """Values of the list of groups that are no class."""
 
 
-class GroupChoice(Dropdown):
-    """A list of groups whose images can be chosen: a class, or those around the selected image.
-
-    ``choose`` is called with those of the ``picture``'s images that are in the group taken.
-    """
-
-    def __init__(
-        self,
-        state: ModelState,
-        picture: Callable[[], EmbeddingPicture | None],
-        choose: Callable[[list[int]], Any],
-    ) -> None:
-        images = state.image_set
-        count = len(images.class_names) if images.class_names else state.classes or 0
-        classes = [(label_name(images, label), label) for label in range(min(LISTED, count))]
-        super().__init__(
-            options=[("…", NO_GROUP), (f"the {NEAREST} nearest", AROUND), *classes],
-            description="Choose",
-            layout=Layout(width="176px", flex="0 0 auto"),
-            style={"description_width": "initial"},
-        )
-        self._picture, self._choose = picture, choose
-        self.observe(self._taken, names="value")
-
-    def _taken(self, change: Any) -> None:
-        """Choose the images of the group; then wait for another one."""
-        picture = self._picture()
-        if change.new == NO_GROUP or picture is None or picture.found is None:
-            return
-        nearest = change.new == AROUND
-        images = picture.nearest(NEAREST) if nearest else picture.of_class(change.new)
-        if images or not nearest:
-            self._choose(images)
-        self.value = NO_GROUP
+def group_choice(state: ModelState) -> Dropdown:
+    """Return a list of groups of images: those around the selected one, and the classes."""
+    images = state.image_set
+    count = len(images.class_names) if images.class_names else state.classes or 0
+    classes = [(label_name(images, label), label) for label in range(min(LISTED, count))]
+    groups = [("…", NO_GROUP), (f"the {NEAREST} nearest", AROUND), *classes]
+    return labelled(Dropdown, "Choose", 176, options=groups)

@@ -33,7 +33,15 @@ from convviz_widgets.views.units.top_picture import (
     paint_patches,
 )
 from convviz_widgets.widgets.background_view import Offer, SweepView
-from convviz_widgets.widgets.controls import PointerLine, choice, last_control, line, switch
+from convviz_widgets.widgets.controls import (
+    PointerLine,
+    choice,
+    fill,
+    labelled,
+    last_control,
+    line,
+    switch,
+)
 from convviz_widgets.widgets.view import ViewOptions
 
 DECONVNET, GUIDED, GRADIENT = "deconvnet", "guided", "gradient"
@@ -109,19 +117,13 @@ class TopImages(SweepView):
 
     def controls(self) -> Sequence[Widget]:
         """Return method, crop and scale; below, the direction that stands in for the channel."""
-        self._is_direction = Checkbox(
-            description="a random direction, seed",
-            indent=False,
-            layout=Layout(width="206px", flex="0 0 auto"),
-        )
+        name = "a random direction, seed"
+        self._is_direction = labelled(Checkbox, name, 206, indent=False, style={})
         self._seed = BoundedIntText(
             min=0, max=SEEDS, layout=Layout(width="74px"), tooltip="Seed of the direction"
         )
-        self._ranks = Dropdown(
-            description="Select",
-            layout=Layout(width="180px", flex="0 0 auto", visibility="hidden"),
-            style={"description_width": "initial"},
-        )
+        self._ranks = labelled(Dropdown, "Select", 180)
+        self._ranks.layout.visibility = "hidden"
         self._is_direction.observe(self._directed, names="value")
         self._seed.observe(self._directed, names="value")
         self.when_chosen(self._ranks, self._pick)
@@ -260,13 +262,9 @@ class TopImages(SweepView):
         if seed is not None:
             self._seed.value = seed
         self._tiles.show(picture, self.method)
-        options = tuple(
-            (f"{i + 1}: image {each.image}", i) for i, each in enumerate(picture.patches)
-        )
-        if options != self._ranks.options:
-            self._ranks.options = options
-        self._ranks.value = picture.selected
-        self._ranks.layout.visibility = "visible" if options else "hidden"
+        ranks = [(f"{i + 1}: image {each.image}", i) for i, each in enumerate(picture.patches)]
+        fill(self._ranks, ranks, picture.selected)
+        self._ranks.layout.visibility = "visible" if ranks else "hidden"
         self._point(None)
         self.say(picture.caption)
 
