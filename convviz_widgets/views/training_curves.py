@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Unpack
 
 import numpy as np
 from bqplot import Lines
-from ipywidgets import HBox, Layout, SelectMultiple, VBox, Widget
+from ipywidgets import HBox, Layout, SelectMultiple, Widget
 from ipywidgets import Text as SearchBox
 from traitlets import Bool, Float, Tuple, Unicode
 
@@ -28,7 +28,7 @@ from convviz_widgets.widgets.controls import (
     named,
     switch,
 )
-from convviz_widgets.widgets.plot import Plot, colour_of, draw_line, make_plot
+from convviz_widgets.widgets.plot import Plot, colour_of, draw_line, empty_frame, make_plot, send
 from convviz_widgets.widgets.raster import Overlay
 from convviz_widgets.widgets.text import Text
 from convviz_widgets.widgets.view import ViewOptions
@@ -126,8 +126,7 @@ class TrainingCurves(View):
         self._filter.observe(lambda _change: self.redraw(), names="value")
         self._list.observe(self._chosen, names="value")
         self._legend = HBox(layout=Layout(overflow="hidden", flex="0 0 auto", min_height="22px"))
-        width, height = self.frame
-        self._place = VBox(layout=Layout(width=f"{width}px", height=f"{height}px", margin="0"))
+        self._place = empty_frame(*self.frame)
         self._metric_plot: MetricPlot | None = None
         self.plot: Plot | None = None
         self.overlay: Overlay | None = None
@@ -394,9 +393,8 @@ class MetricPlot:
             self._looks = looks
             self._make_lines(curves)
         for (faint, strong), curve in zip(self._marks, curves, strict=True):
-            with faint.hold_sync(), strong.hold_sync():
-                faint.x, faint.y = curve.steps, curve.raw
-                strong.x, strong.y = curve.smoothed_steps, curve.smoothed
+            send(faint, curve.steps, curve.raw)
+            send(strong, curve.smoothed_steps, curve.smoothed)
         self.plot.show(span, heights(curves, self._logarithmic))
 
     def mark(self, step: int) -> None:
@@ -416,14 +414,8 @@ class MetricPlot:
 
     def _lines_of(self, curve: Curve) -> tuple[Lines, Lines]:
         """Return the lines of a curve: faint as recorded, strong smoothed; without their points."""
-        look = {
-            "x": np.zeros(1),
-            "y": np.zeros(1),
-            "scales": {"x": self.plot.x, "y": self.plot.y},
-            "colors": [curve.colour],
-            "line_style": curve.line_style,
-        }
-        return Lines(opacities=[0.3], stroke_width=1, **look), Lines(stroke_width=2, **look)
+        line, look = self.plot.new_line, {"colors": [curve.colour], "line_style": curve.line_style}
+        return line(opacities=[0.3], stroke_width=1, **look), line(stroke_width=2, **look)
 
     def _pressed(self, x: int, _y: int) -> None:
         self._from = x

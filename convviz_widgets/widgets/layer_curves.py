@@ -66,10 +66,7 @@ class LayerCurves(CheckpointPlot):
         """Return the layer whose curve is within reach of a pixel at a checkpoint."""
         curves = self.curves
         assert curves is not None
-        top, bottom = self.plot.top_and_bottom
-        low, high = self.plot.y.min, self.plot.y.max
-        heights = bottom - (curves.values[:, index] - low) / (high - low) * (bottom - top)
-        away = np.abs(heights - y)
+        away = np.abs(self.plot.to_row(curves.values[:, index]) - y)
         if not np.isfinite(away).any():
             return None
         nearest = int(np.nanargmin(away))

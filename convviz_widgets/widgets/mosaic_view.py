@@ -295,7 +295,7 @@ OPACITY = 0.6
 def paint(tiles: Tiles, mosaic: Mosaic) -> Picture:
     """Paint the tiles onto a mosaic and return the file of the picture."""
     if tiles.colouring is None:
-        pixels = mosaic.paint(to_rgba(_block_means(tiles.values, mosaic.reduce)), tiles.hatched)
+        pixels = mosaic.paint(to_rgba(block_means(tiles.values, mosaic.reduce)), tiles.hatched)
         return Picture(rgb_png(pixels), mosaic, tiles)
     values = _resized(tiles.values, mosaic.tile_height, mosaic.tile_width)
     shown = mosaic.reduced(values, signed=tiles.colouring.signed)
@@ -304,7 +304,7 @@ def paint(tiles: Tiles, mosaic: Mosaic) -> Picture:
     if tiles.below is None:
         return Picture(palette_png(mosaic.paint(slots, tiles.hatched), colours), mosaic, tiles)
     grey = _resized(tiles.below, mosaic.tile_height, mosaic.tile_width)[..., np.newaxis]
-    behind = _block_means(grey, mosaic.reduce)
+    behind = block_means(grey, mosaic.reduce)
     blended = OPACITY * colours[slots][..., :3] / 255 + (1 - OPACITY) * behind
     return Picture(rgb_png(mosaic.paint(to_rgba(blended), tiles.hatched)), mosaic, tiles)
 
@@ -318,7 +318,7 @@ def _resized(values: np.ndarray, height: int, width: int) -> np.ndarray:
     return values[:, rows[:, np.newaxis], columns]
 
 
-def _block_means(colours: np.ndarray, size: int) -> np.ndarray:
+def block_means(colours: np.ndarray, size: int) -> np.ndarray:
     """Return colours ``(n, h, w, c)`` with one pixel for each block of ``size`` × ``size``."""
     if size == 1:
         return colours

@@ -72,6 +72,16 @@ class Plot:
         share = (value - low) / (high - low) if high > low else 0.5
         return float(self.margin["left"] + share * self.columns)
 
+    def to_row(self, values: Any) -> Any:
+        """Return how far down values lie, in pixels, whether in sight or not."""
+        top, bottom = self.top_and_bottom
+        return bottom - (values - self.y.min) / (self.y.max - self.y.min) * (bottom - top)
+
+    def share_up(self, row: float) -> float:
+        """Return where a row of pixels lies: 0 at the bottom of the plotting area, 1 at its top."""
+        top, bottom = self.top_and_bottom
+        return (bottom - row) / (bottom - top)
+
     def to_value(self, pixel: float) -> float:
         """Return the value across that a pixel stands for, kept within the axis."""
         share = min(1.0, max(0.0, (pixel - self.margin["left"]) / self.columns))

@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache, partial
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 from ipycanvas import Canvas, hold_canvas
@@ -186,6 +186,14 @@ class Gestures:
         self._pointer = None
 
 
+class CanvasOptions(TypedDict, total=False):
+    """Where the focus goes from a canvas, and what it waits for; see `Overlay`."""
+
+    before: DOMWidget | None
+    after: DOMWidget | None
+    hold: Hold
+
+
 class Overlay(GridBox):
     """A transparent canvas on a widget: it draws highlights and reports pointer and keys.
 
@@ -280,22 +288,19 @@ class Raster(WidgetBox):
     ----------
     width, height
         Size of the frame in CSS pixels; a larger picture scrolls inside.
-    before, after, hold
-        As for an `Overlay`.
+    options
+        Those of an `Overlay`.
     """
 
     def __init__(
         self,
         width: int,
         height: int,
-        *,
-        before: DOMWidget | None = None,
-        after: DOMWidget | None = None,
-        hold: Hold = nullcontext,
+        **options: Unpack[CanvasOptions],
     ) -> None:
         self._image = ImageWidget(value=EMPTY_PNG, format="png")
         self._image.add_class("cvw-pixels")
-        self.overlay = Overlay(self._image, before=before, after=after, hold=hold)
+        self.overlay = Overlay(self._image, **options)
         overlay = self.overlay
         self.on_click, self.on_move = overlay.on_click, overlay.on_move
         self.on_arrow, self.on_stroke = overlay.on_arrow, overlay.on_stroke
@@ -361,8 +366,8 @@ class TileRaster(Raster):
         Called with how many tiles an arrow key leads on, or back.
     pointed
         Called with the tile under the pointer, None for none.
-    before, after, hold
-        As for an `Overlay`.
+    options
+        Those of an `Overlay`.
 
     Attributes
     ----------
@@ -377,11 +382,9 @@ class TileRaster(Raster):
         picked: Callable[[int], Any],
         moved: Callable[[int], Any],
         pointed: Callable[[int | None], Any] = lambda _tile: None,
-        before: DOMWidget | None = None,
-        after: DOMWidget | None = None,
-        hold: Hold = nullcontext,
+        **options: Unpack[CanvasOptions],
     ) -> None:
-        super().__init__(width, height, before=before, after=after, hold=hold)
+        super().__init__(width, height, **options)
         self.mosaic: Mosaic | None = None
         self._picked, self._moved = picked, moved
         self.on_click(self._clicked)

@@ -32,7 +32,6 @@ from convviz_widgets.widgets import close_tree
 from convviz_widgets.widgets.plot import (
     CURVES,
     CheckpointPlot,
-    Plot,
     as_lines,
     draw_frame,
     make_plot,
@@ -152,8 +151,8 @@ class DistributionPlots(CheckpointPlot):
 
     def _row_at(self, y: int, count: int) -> int | None:
         """Return the row, counted from below, that a pixel belongs to; None outside."""
-        top, bottom = self.plot.top_and_bottom
-        return int((bottom - y) / (bottom - top) * count) if top < y <= bottom else None
+        share = self.plot.share_up(y)
+        return int(share * count) if 0 <= share < 1 else None
 
     def _show_heat_map(
         self, picture: DistributionPicture, ends: tuple[float, float], visible: bool
@@ -199,7 +198,7 @@ class DistributionPlots(CheckpointPlot):
     def _label_bands(self, canvas: Any, left: float, levels: np.ndarray) -> None:
         """Name the percentiles where they end, at the last checkpoint that has been measured."""
         top, bottom = self.plot.top_and_bottom
-        places = [_pixel_up(self.plot, value) for value in levels[~np.isnan(levels[:, 0])][-1]]
+        places = self.plot.to_row(levels[~np.isnan(levels[:, 0])][-1])
         for level, y in zip(PERCENTILES, separated(places, top, bottom), strict=True):
             canvas.fill_text(f"{level:g} %", left, y + 3)
 
@@ -230,11 +229,6 @@ def separated(places: Sequence[float], top: float, bottom: float) -> list[float]
     for i in range(len(free) - 2, -1, -1):
         free[i] = max(free[i], free[i + 1] + LABEL_HEIGHT)
     return free
-
-
-def _pixel_up(plot: Plot, value: float) -> float:
-    top, bottom = plot.top_and_bottom
-    return bottom - (value - plot.y.min) / (plot.y.max - plot.y.min) * (bottom - top)
 
 
 def _draw_scale(canvas: Any, left: float, limits: tuple[float, float]) -> None:

@@ -120,7 +120,7 @@ class ConfusionMatrix(HistoryView):
         self._pointed = PointerLine(
             self, self.width, "image", lambda by: self._pick(self.thumbnails.beside(by))
         )
-        self.named_matrix = NamedMatrix(self._choose, self._name_cell, before, hold)
+        self.named_matrix = NamedMatrix(self._choose, self._name_cell, before=before, hold=hold)
         self.raster = self.named_matrix.raster
         self.thumbnails = Thumbnails(
             168,

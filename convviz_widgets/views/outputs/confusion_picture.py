@@ -5,10 +5,10 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
-from ipywidgets import HTML, DOMWidget, Layout, VBox
+from ipywidgets import HTML, Layout, VBox
 from ipywidgets import Box as Row
 from PIL import Image, ImageDraw
 
@@ -25,7 +25,7 @@ from convviz_widgets.tensors import (
     rgb_png,
 )
 from convviz_widgets.tensors.mosaic import reduce_blocks
-from convviz_widgets.widgets.raster import Hold, Raster
+from convviz_widgets.widgets.raster import CanvasOptions, Raster
 from convviz_widgets.widgets.text import picture_font
 
 SIDE = 300
@@ -162,8 +162,8 @@ class NamedMatrix:
         Called with the cell that is clicked, or led to by the arrow keys.
     pointed
         Called with the cell under the pointer, None for none.
-    before, hold
-        As for a `Raster`.
+    options
+        Those of an `Overlay`.
 
     Attributes
     ----------
@@ -175,13 +175,12 @@ class NamedMatrix:
         self,
         chosen: Callable[[Cell], Any],
         pointed: Callable[[Cell | None], Any],
-        before: DOMWidget,
-        hold: Hold,
+        **options: Unpack[CanvasOptions],
     ) -> None:
         self._chosen = chosen
         self._grid = CellGrid(0)
         self._cell: Cell | None = None
-        self.raster = Raster(SIDE, SIDE, before=before, hold=hold)
+        self.raster = Raster(SIDE, SIDE, **options)
         self.raster.on_click(lambda x, y: self._choose(self._grid.cell_at(x, y)))
         self.raster.on_move(lambda x, y: pointed(self._grid.cell_at(x, y)), lambda: pointed(None))
         self.raster.on_arrow(self._arrow)

@@ -330,8 +330,7 @@ class RibbonPlot(CheckpointPlot):
     def words_of(self, index: int, y: int) -> str:
         """Say which class lies at a pixel, and how probable it is."""
         assert self._ribbons is not None
-        top, bottom = self.plot.top_and_bottom
-        return self._ribbons.at(index, (bottom - y) / (bottom - top))
+        return self._ribbons.at(index, self.plot.share_up(y))
 
 
 def _draw_cursor(canvas: Any, plot: Plot, index: int) -> None:

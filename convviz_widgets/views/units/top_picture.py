@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
-from ipywidgets import DOMWidget, GridBox, HBox, Image, Layout, VBox
+from ipywidgets import GridBox, HBox, Image, Layout, VBox
 
 from convviz_widgets.probe import FieldBox
 from convviz_widgets.tensors import Box, Limits, normalize, rgb_png, symmetric_limits, to_rgba
 from convviz_widgets.tensors.maps import energy_box
 from convviz_widgets.tensors.mosaic import reduce_blocks
 from convviz_widgets.views.units.top_patches import Change, Patch
-from convviz_widgets.widgets.raster import EMPTY_PNG, Hold, Overlay
+from convviz_widgets.widgets.mosaic_view import block_means
+from convviz_widgets.widgets.raster import EMPTY_PNG, CanvasOptions, Overlay
 from convviz_widgets.widgets.text import ACCENT, Label, Text, TileLabels
 
 MUCH = 0.75
@@ -132,8 +133,8 @@ class PatchTiles(VBox):
         Called with the rank of the patch that is clicked, or that an arrow key leads to.
     pointed
         Called with the rank of the patch under the pointer, None for none.
-    before, after, hold
-        As for an `Overlay`.
+    options
+        Those of an `Overlay`.
 
     Attributes
     ----------
@@ -145,9 +146,7 @@ class PatchTiles(VBox):
         *,
         picked: Callable[[int], Any],
         pointed: Callable[[int | None], Any],
-        before: DOMWidget,
-        after: DOMWidget | None,
-        hold: Hold,
+        **options: Unpack[CanvasOptions],
     ) -> None:
         self._picked, self._selected = picked, -1
         self._image, self._labels = Image(value=EMPTY_PNG, format="png"), TileLabels()
@@ -157,7 +156,7 @@ class PatchTiles(VBox):
             part.layout.width, part.layout.height = f"{WIDTH}px", f"{HEIGHT}px"
             part.layout.grid_area, part.layout.margin = "1 / 1", "0"
         under = GridBox([self._image, self._labels], layout=still)
-        self.overlay = Overlay(under, before=before, after=after, hold=hold)
+        self.overlay = Overlay(under, **options)
         self.overlay.resize(WIDTH, HEIGHT)
         self.overlay.on_click(self._clicked)
         self.overlay.on_move(lambda x, y: pointed(tile_at(x, y)), lambda: pointed(None))
@@ -307,7 +306,8 @@ def paint_tiles(
         zip(pictures, maps, crops, limits, strict=True)
     ):
         if picture is not None:
-            _paste(canvas, _shrunk(crop.cut(picture) / 255, crop.reduce), crop, rank, False)
+            (colours,) = block_means(crop.cut(picture)[np.newaxis] / 255, crop.reduce)
+            _paste(canvas, colours, crop, rank, False)
         if map_ is not None:
             seen = np.moveaxis(crop.cut(np.moveaxis(map_, 0, -1)), -1, 0)
             colours = np.moveaxis(normalize(reduce_blocks(seen, crop.reduce, True), scale), 0, -1)
@@ -348,13 +348,3 @@ def _corner(crop: Crop, rank: int, right: bool) -> tuple[int, int]:
     x, y = place(rank, right)
     height, width = (-(-value // crop.reduce) * crop.enlarge for value in crop.size)
     return x + (TILE - width) // 2, y + (TILE - height) // 2
-
-
-def _shrunk(picture: np.ndarray, size: int) -> np.ndarray:
-    """Return a picture (h, w, 3) with one pixel for the mean of each block."""
-    if size == 1:
-        return picture
-    height, width = (-(-length // size) * size for length in picture.shape[:2])
-    padding = ((0, height - picture.shape[0]), (0, width - picture.shape[1]), (0, 0))
-    padded = np.pad(picture, padding, mode="edge")
-    return padded.reshape(height // size, size, width // size, size, 3).mean((1, 3))
