@@ -45,16 +45,6 @@ def activations(material: Material) -> Rows:
     ]
 
 
-def filters(material: Material) -> Rows:
-    """The filters of the layer, and the distribution of their weights."""
-    return _below_each_other(material.state, FilterMosaic, WeightHistogram)
-
-
-def units(material: Material) -> Rows:
-    """What channels do over all images: one row at a time, see `CHAPTERS`."""
-    return _below_each_other(material.state, TopImages, DeadFilters, EmbeddingScatter)
-
-
 def inputs(material: Material) -> Rows:
     """What goes in: one row at a time, see `CHAPTERS`."""
     state, validation = material.state, material.validation
@@ -68,7 +58,8 @@ def outputs(material: Material) -> Rows:
     """What comes out: one row at a time, see `CHAPTERS`."""
     state = material.state
     return [
-        *_below_each_other(state, Predictions, ConfusionMatrix),
+        [partial(Predictions, state)],
+        [partial(ConfusionMatrix, state)],
         [partial(OutputGallery, state, run=material.run)],
     ]
 
@@ -83,25 +74,25 @@ def training(material: Material) -> Rows:
     ]
 
 
-def history(material: Material) -> Rows:
-    """What every checkpoint holds on the probe batch: one row at a time, see `CHAPTERS`."""
-    return _below_each_other(material.state, DistributionHistory, SparsityHistory, GradientFlow)
-
-
 def diagnosis(material: Material) -> Rows:
     """What is abnormal, with the way to the evidence."""
     given = {"run": material.run, "validation": material.validation, "loader": material.loader}
     return [[partial(DiagnosisPanel, material.state, **given)]]
 
 
+def below_each_other(*kinds: Callable[[ModelState], View]) -> Callable[[Material], Rows]:
+    """Return what makes a page of views that need nothing but the state, each in a row."""
+    return lambda material: [[partial(kind, material.state)] for kind in kinds]
+
+
 PAGES: dict[str, Callable[[Material], Rows]] = {
     "Activations": activations,
-    "Filters": filters,
-    "Units": units,
+    "Filters": below_each_other(FilterMosaic, WeightHistogram),
+    "Units": below_each_other(TopImages, DeadFilters, EmbeddingScatter),
     "Inputs": inputs,
     "Outputs": outputs,
     "Training": training,
-    "History": history,
+    "History": below_each_other(DistributionHistory, SparsityHistory, GradientFlow),
     "Diagnosis": diagnosis,
 }
 """Title of each tab, and what is in it; a page without rows has no tab."""
@@ -129,10 +120,6 @@ Maker = Callable[[], View]
 
 Rows = list[list[Maker]]
 """What makes the views of a page, row by row."""
-
-
-def _below_each_other(state: ModelState, *kinds: Callable[[ModelState], View]) -> Rows:
-    return [[partial(kind, state)] for kind in kinds]
 
 
 class Page(VBox):
