@@ -27,15 +27,36 @@ from convviz_widgets.widgets.text import not_finite, range_of
 from convviz_widgets.widgets.view import ViewOptions
 
 
-class ActivationMosaicOptions(ViewOptions, total=False):
-    """Options of `ActivationMosaic`."""
+class ActivationOptions(ViewOptions, total=False):
+    """Options of every view of activation maps."""
 
     colormap: ColormapName
-    per_channel: bool
     side: Literal["out", "in"]
 
 
-class ActivationMosaic(MosaicView):
+class ActivationView(MosaicView):
+    """Show activation maps of the selected layer; a subclass says which."""
+
+    steps: ClassVar[str] = "channel"
+    depends: ClassVar[frozenset[str]] = frozenset({"key", "image", "layer", "channel"})
+
+    colormap = Enum(COLORMAPS, AUTOMATIC, help="Colour map.").tag(option=True)
+    side = Enum(tuple(SIDES.values()), "out", help="Output, or input of an activation.").tag(
+        option=True
+    )
+
+    def maps(self, selection: Selection) -> np.ndarray:
+        """Return the maps of all channels, (C, H, W)."""
+        return as_maps(self.state.recorded(side=self.side, selection=selection))
+
+
+class ActivationMosaicOptions(ActivationOptions, total=False):
+    """Options of `ActivationMosaic`."""
+
+    per_channel: bool
+
+
+class ActivationMosaic(ActivationView):
     """All activation maps of the selected layer for the selected image; a click picks a channel.
 
     Constant maps are hatched: one that is zero everywhere is dead *on this image*, which proves
@@ -52,15 +73,9 @@ class ActivationMosaic(MosaicView):
     """
 
     title: ClassVar[str] = "Activation maps"
-    steps: ClassVar[str] = "channel"
-    depends: ClassVar[frozenset[str]] = frozenset({"key", "image", "layer", "channel"})
     repaints: ClassVar[frozenset[str]] = frozenset({"key", "image", "layer"})
 
-    colormap = Enum(COLORMAPS, AUTOMATIC, help="Colour map.").tag(option=True)
     per_channel = Bool(False, help="Give each map a scale of its own.").tag(option=True)
-    side = Enum(tuple(SIDES.values()), "out", help="Output, or input of an activation.").tag(
-        option=True
-    )
 
     def __init__(self, state: ModelState, **options: Unpack[ActivationMosaicOptions]) -> None:
         super().__init__(state, **options)
@@ -77,7 +92,7 @@ class ActivationMosaic(MosaicView):
 
     def tiles(self, selection: Selection) -> Tiles:
         """Return one tile a channel."""
-        maps = as_maps(self.state.recorded(side=self.side, selection=selection))  # (C, H, W)
+        maps = self.maps(selection)  # (C, H, W)
         hatched = constant_maps(maps)
         colouring = colour(maps, self.colormap, self.per_channel)
         caption = (
@@ -110,16 +125,14 @@ def _counted(maps: np.ndarray, hatched: np.ndarray) -> str:
     return line + (f", {constant} constant" if constant else "")
 
 
-class ActivationMapOptions(ViewOptions, total=False):
+class ActivationMapOptions(ActivationOptions, total=False):
     """Options of `ActivationMap`."""
 
-    colormap: ColormapName
     overlay: bool
     alone: bool
-    side: Literal["out", "in"]
 
 
-class ActivationMap(MosaicView):
+class ActivationMap(ActivationView):
     """One activation map, with the value under the pointer.
 
     The scale is the layer's, so that a weak channel looks weak; the switch says when it is not.
@@ -136,20 +149,14 @@ class ActivationMap(MosaicView):
     """
 
     title: ClassVar[str] = "Selected channel"
-    steps: ClassVar[str] = "channel"
     caption_lines: ClassVar[int] = 3
-    depends: ClassVar[frozenset[str]] = frozenset({"key", "image", "layer", "channel"})
-    repaints: ClassVar[frozenset[str]] = depends
+    repaints: ClassVar[frozenset[str]] = ActivationView.depends
     width: ClassVar[int] = 282
     frame: ClassVar[tuple[int, int]] = (280, 272)
     max_tile: ClassVar[int] = 260
 
-    colormap = Enum(COLORMAPS, AUTOMATIC, help="Colour map.").tag(option=True)
     overlay = Bool(False, help="Show the map over the input image.").tag(option=True)
     alone = Bool(False, help="Scale the map by its own values.").tag(option=True)
-    side = Enum(tuple(SIDES.values()), "out", help="Output, or input of an activation.").tag(
-        option=True
-    )
 
     def __init__(self, state: ModelState, **options: Unpack[ActivationMapOptions]) -> None:
         super().__init__(state, **options)
@@ -172,7 +179,7 @@ class ActivationMap(MosaicView):
 
     def tiles(self, selection: Selection) -> Tiles:
         """Return the one map."""
-        maps = as_maps(self.state.recorded(side=self.side, selection=selection))  # (C, H, W)
+        maps = self.maps(selection)  # (C, H, W)
         map_ = maps[selection.channel : selection.channel + 1]  # (1, H, W)
         colouring = colour(map_ if self.alone else maps, self.colormap)
         scale = "own" if self.alone else "layer's"

@@ -233,7 +233,6 @@ class Sketchpad(View):
 
 
 def _changed(state: ModelState, selection: Selection) -> str:
-    """Say how much of the image has been painted over."""
     if selection.drawing is None:
         return "as they are"
     original = state.image_set.input(selection.image)[0]

@@ -233,7 +233,6 @@ class TrainingCurves(View):
             self.tags = (*hidden, *change.new)
 
     def _go_to(self, step: float) -> None:
-        """Move the clock to the checkpoint nearest to a step."""
         nearest = int(np.abs(np.asarray(self.state.steps) - step).argmin())
         self.state.select(checkpoint=nearest)
 

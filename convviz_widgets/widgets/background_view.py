@@ -325,7 +325,6 @@ class SweepView(BackgroundView):
         self.progress.show(words, running, offers=[offer.label for offer in so_far.offers])
 
     def _take(self, place: int) -> None:
-        """Run the sweep that a button offers."""
         if place < len(self._offers):
             offer = self._offers[place]
             self.guarded(lambda: self.sweeps.ask(*offer.checkpoints, direction=offer.direction))

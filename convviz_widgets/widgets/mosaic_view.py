@@ -173,7 +173,6 @@ class MosaicView(View):
         super()._option_changed(change)
 
     def _move_on(self, by: int) -> None:
-        """Pick the tile so many places on, if it is on the page."""
         shown = self._shown_now
         if shown is not None and shown.tile is not None:
             moved = shown.tile + by

@@ -156,7 +156,6 @@ class DistributionHistory(HistoryView):
 
 
 def _sentences(picture: DistributionPicture, show: str, normal: bool) -> list[str]:
-    """Return what the line under the plots says."""
     data, here = picture.data, picture.here
     instead = f" ({data.instead_of} has none)" if data.instead_of else ""
     name = f"{data.quantity} of {data.layer}{instead} · step {data.steps[picture.index]:,}"

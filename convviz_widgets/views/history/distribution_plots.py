@@ -232,7 +232,6 @@ def separated(places: Sequence[float], top: float, bottom: float) -> list[float]
 
 
 def _draw_scale(canvas: Any, left: float, limits: tuple[float, float]) -> None:
-    """Draw the scale of colours with the shares at its ends."""
     canvas.fill_text(percent(limits[1]), left, SCALE_TOP - 5)
     canvas.fill_text(percent(limits[0]), left, SCALE_TOP + SCALE_STEP * SCALE_STEPS + 11)
     colours = palette(SEQUENTIAL[0])[np.linspace(COLORS - 1, 0, SCALE_STEPS).astype(int)]

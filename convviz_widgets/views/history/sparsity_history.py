@@ -173,7 +173,6 @@ def _concentration(measured: Measurement, layer: str) -> float:
 
 
 def _sentences(picture: SparsityPicture) -> list[str]:
-    """Return what the line under the plots says."""
     instead = f" (the next activation after {picture.instead_of})" if picture.instead_of else ""
     bound = rate_bound(picture.images)
     return [

@@ -233,7 +233,6 @@ class ConfusionMatrix(HistoryView):
             self.redraw()
 
     def _name_cell(self, cell: Cell | None) -> None:
-        """Say what the cell under the pointer counts."""
         painted = self.painted  # another thread may paint a new one
         if painted is None or cell is None:
             self._pointed.show("")

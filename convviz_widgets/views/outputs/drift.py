@@ -150,7 +150,6 @@ class DriftOverTraining:
         return self._state.output_history.question(index, images)
 
     def _go_to(self, place: int) -> None:
-        """Move the clock to the checkpoint nearest to a place on the axis."""
         assert self.plot is not None
         away = np.abs(np.subtract(self._state.steps, self.plot.steps[place]))
         self._view.go_to(int(away.argmin()))

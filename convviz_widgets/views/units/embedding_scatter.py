@@ -269,7 +269,6 @@ class EmbeddingScatter(HistoryView):
         return plot
 
     def _list_chosen(self) -> None:
-        """List the chosen images, and let their points stand out."""
         with self.state.hold() as selection:
             if self.painted is not None and self.plot is not None:
                 self.plot.choose(self.chosen)

@@ -205,7 +205,6 @@ def _sentences(
     selection: Selection,
     changes: int,
 ) -> list[str]:
-    """Return what the line under the picture says."""
     instead = "" if shown is selected else f" (the activation of {selected.name})"
     if life is None:
         return [

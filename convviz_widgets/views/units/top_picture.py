@@ -192,7 +192,6 @@ class PatchTiles(VBox):
 
 
 def _draw_outlines(canvas: Any, picture: TopPicture) -> None:
-    """Outline what the units see, and the tiles of the selected image."""
     for box in picture.outlines:
         for inset, colour in ((0.5, "#ffffff"), (1.5, "#000000")):
             canvas.line_width, canvas.stroke_style = 1, colour
