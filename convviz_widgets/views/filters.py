@@ -305,8 +305,6 @@ class FilterNoise(HistoryView):
 class NoisePlot(CheckpointPlot):
     """The curves of a `NoisePicture`, with a cursor at the clock."""
 
-    _history: NoiseHistory | None = None
-
     def marks(self) -> list[Mark]:
         """Return a curve for each of `SHOWN`."""
         line = self.plot.new_line
@@ -314,20 +312,17 @@ class NoisePlot(CheckpointPlot):
         return self._curves
 
     def show(self, picture: NoisePicture) -> None:
-        """Send the cursor, and the curves where they have changed."""
-        before, self._history = self._history, picture.history
-        if not picture.history.draws_like(before):
-            values = picture.history.values
-            highest = float(np.max(values[np.isfinite(values)], initial=1.0))
-            self.set_axes(picture.history.steps, (-0.03, 1.03 * highest))
-            for curve, row in zip(self._curves, values, strict=True):
-                send(curve, *as_lines(*finite_points(row)))
+        """Send the curves and the cursor."""
+        self._values = values = picture.history.values
+        highest = float(np.max(values[np.isfinite(values)], initial=1.0))
+        self.set_axes(picture.history.steps, (-0.03, 1.03 * highest))
+        for curve, row in zip(self._curves, values, strict=True):
+            send(curve, *as_lines(*finite_points(row)))
         self.overlay.paint(partial(draw_line, plot=self.plot, index=picture.index))
 
     def words_of(self, index: int, y: int) -> str:
         """Say what is known of a checkpoint."""
-        assert self._history is not None
-        values = zip(SHOWN, self._history.values[:, index], strict=True)
+        values = zip(SHOWN, self._values[:, index], strict=True)
         known = [f"{name} {value:.2f}" for name, value in values if np.isfinite(value)]
         return " · ".join([f"step {self.steps[index]:,}", *known])
 
@@ -342,14 +337,6 @@ class NoiseHistory:
     """(what is `SHOWN`, checkpoints); NaN where it is unknown or undefined."""
     counts: tuple[int | None, ...]
     """Filters that could be ranked at each checkpoint; None where that has not been measured."""
-
-    def draws_like(self, other: NoiseHistory | None) -> bool:
-        """Tell whether the curves of two layers or times are the same."""
-        return (
-            other is not None
-            and self.steps == other.steps
-            and np.array_equal(self.values, other.values, equal_nan=True)
-        )
 
     def sentence(self, index: int) -> str:
         """Say how noisy the filters are at a checkpoint, and why."""

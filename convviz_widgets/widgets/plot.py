@@ -316,10 +316,12 @@ def finite_points(row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def send(mark: Lines, x: np.ndarray, y: np.ndarray) -> None:
-    """Give a line its points; one that has none is hidden."""
+    """Give a line its points, unless it has them; a line without points is hidden."""
+    pairs = ((mark.x, x), (mark.y, y))
+    has_them = all(np.array_equal(old, new, equal_nan=True) for old, new in pairs)
     with mark.hold_sync():
         mark.visible = bool(len(x))
-        if len(x):
+        if len(x) and not has_them:
             mark.x, mark.y = x, y
 
 

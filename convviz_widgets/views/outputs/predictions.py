@@ -258,11 +258,6 @@ class Ribbons:
     truth: int | None
     index: int
 
-    def looks_like(self, other: Ribbons) -> bool:
-        """Tell whether the picture is the same, wherever the clock is."""
-        mine, theirs = ((ribbons.steps, ribbons.names, ribbons.truth) for ribbons in (self, other))
-        return mine == theirs and np.array_equal(self.shares, other.shares, equal_nan=True)
-
     @property
     def colours(self) -> list[str]:
         """Colour of each class: the accent for the true one."""
@@ -312,13 +307,8 @@ class RibbonPlot(CheckpointPlot):
         return [self._areas]
 
     def show(self, ribbons: Ribbons) -> None:
-        """Send the cursor, and the ribbons if they are other ones."""
-        before, self._ribbons = self._ribbons, ribbons
-        if before is None or not ribbons.looks_like(before):
-            self._show_areas(ribbons)
-        self.overlay.paint(partial(_draw_cursor, plot=self.plot, index=ribbons.index))
-
-    def _show_areas(self, ribbons: Ribbons) -> None:
+        """Send the ribbons and the cursor."""
+        self._ribbons = ribbons
         self.set_axes(ribbons.steps, (0.0, 1.0))
         colours = ribbons.colours[::-1]
         with self._areas.hold_sync():
@@ -326,6 +316,7 @@ class RibbonPlot(CheckpointPlot):
             self._areas.colors = [*colours, colours[-1]]
             self._areas.fill_colors = [*colours, "transparent"]
             self._areas.fill_opacities = [0.75] * len(colours) + [0.0]
+        self.overlay.paint(partial(_draw_cursor, plot=self.plot, index=ribbons.index))
 
     def words_of(self, index: int, y: int) -> str:
         """Say which class lies at a pixel, and how probable it is."""
