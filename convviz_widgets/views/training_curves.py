@@ -28,7 +28,15 @@ from convviz_widgets.widgets.controls import (
     named,
     switch,
 )
-from convviz_widgets.widgets.plot import Plot, colour_of, draw_line, empty_frame, make_plot, send
+from convviz_widgets.widgets.plot import (
+    Plot,
+    colour_of,
+    draw_line,
+    empty_frame,
+    make_plot,
+    send,
+    with_room,
+)
 from convviz_widgets.widgets.raster import Overlay
 from convviz_widgets.widgets.text import Text
 from convviz_widgets.widgets.view import ViewOptions
@@ -394,7 +402,8 @@ class MetricPlot:
         for (faint, strong), curve in zip(self._marks, curves, strict=True):
             send(faint, curve.steps, curve.raw)
             send(strong, curve.smoothed_steps, curve.smoothed)
-        self.plot.show(span, heights(curves, self._logarithmic))
+        values = np.concatenate([np.empty(0), *(curve.raw for curve in curves)])
+        self.plot.show(span, with_room(values, self._logarithmic))
 
     def mark(self, step: int) -> None:
         """Draw the cursor at a step."""
@@ -425,16 +434,3 @@ class MetricPlot:
             self._zoomed((self.plot.to_value(low), self.plot.to_value(high)))
         else:
             self._picked(self.plot.to_value(x))
-
-
-def heights(curves: Sequence[Curve], logarithmic: bool) -> tuple[float, float]:
-    """Return the lowest and the highest value that can be drawn, with a little room."""
-    values = np.concatenate([np.empty(0), *(curve.raw for curve in curves)])
-    values = values[np.isfinite(values) & ((values > 0) | (not logarithmic))]
-    if not values.size:
-        return np.nan, np.nan
-    low, high = float(values.min()), float(values.max())
-    if logarithmic:
-        return low / 1.1, high * 1.1
-    room = 0.04 * (high - low)
-    return low - room, high + room

@@ -85,7 +85,6 @@ class BackgroundView(View):
     def __init__(self, state: ModelState, **options: Any) -> None:
         self.refuse_others(state)
         self._client = self.source(state)  # kept, because a closed state has none to give
-        self._drawn_at = 0.0
         super().__init__(state, **options)
         # Not before the view is whole: the thread that works for others would draw into it.
         self._client.observe(self._measured)
@@ -110,6 +109,8 @@ class BackgroundView(View):
         is_time = perf_counter() - self._drawn_at > REFRESH
         if self.awake and self.draw_news(is_time):
             self._drawn_at = perf_counter()
+
+    _drawn_at = 0.0
 
     def _shown(self, change: Any) -> None:
         if not self.awake:
@@ -153,9 +154,7 @@ class HistoryView(BackgroundView):
 
     # -- what the base class does -------------------------------------------------------------
 
-    def __init__(self, state: ModelState, **options: Any) -> None:
-        self._drawn_progress: Progress | None = None
-        super().__init__(state, **options)
+    _drawn_progress: Progress | None = None
 
     @property
     def history(self) -> Any:
@@ -285,8 +284,9 @@ class SweepView(BackgroundView):
         self.refuse_others(state)
         if sweep is not None:
             state.sweeps.adopt(sweep)
-        self._drawn_revision = -1
         super().__init__(state, **options)
+
+    _drawn_revision = -1
 
     def source(self, state: ModelState) -> Any:
         """Return what sweeps."""

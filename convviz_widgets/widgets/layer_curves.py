@@ -15,6 +15,7 @@ from convviz_widgets.widgets.plot import (
     mark_powers_of_ten,
     mark_values,
     send,
+    with_room,
 )
 from convviz_widgets.widgets.text import ACCENT, QUIET
 
@@ -55,7 +56,7 @@ class LayerCurves(CheckpointPlot):
         """Send the curves, with ``layer`` selected and the cursor at a checkpoint."""
         self.curves = curves
         mark = mark_powers_of_ten if curves.logarithmic else mark_values
-        self.set_axes(curves.steps, curves.limits or _ends(curves.values), mark)
+        self.set_axes(curves.steps, curves.limits or with_room(curves.values), mark)
         others = [i for i, name in enumerate(curves.layers) if name != layer]
         chosen = [i for i, name in enumerate(curves.layers) if name == layer]
         send(self._others, *_measured(curves.values[others]))
@@ -92,12 +93,3 @@ def _measured(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the checkpoints that have a value of some curve, and the curves there."""
     known = np.isfinite(values).any(axis=0)
     return as_lines(np.flatnonzero(known).astype(float), values[:, known])
-
-
-def _ends(values: np.ndarray) -> tuple[float, float]:
-    finite = values[np.isfinite(values)]
-    if not finite.size:
-        return 0.0, 1.0
-    low, high = float(finite.min()), float(finite.max())
-    room = 0.05 * (high - low) or 0.5
-    return low - room, high + room

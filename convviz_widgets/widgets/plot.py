@@ -151,6 +151,18 @@ def apart(low: float, high: float, logarithmic: bool) -> tuple[float, float]:
     return (low / 2, low * 2) if logarithmic else (low - 0.5, high + 0.5)
 
 
+def with_room(values: np.ndarray, logarithmic: bool = False) -> tuple[float, float]:
+    """Return the lowest and the highest value that can be drawn, with a little room."""
+    values = values[np.isfinite(values) & ((values > 0) | (not logarithmic))]
+    if not values.size:
+        return math.nan, math.nan
+    low, high = float(values.min()), float(values.max())
+    if logarithmic:
+        return low / 1.1, high * 1.1
+    room = 0.04 * (high - low)
+    return low - room, high + room
+
+
 def make_plot(
     width: int,
     height: int,

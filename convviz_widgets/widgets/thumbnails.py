@@ -137,13 +137,14 @@ def tiles_of(
     """Return thumbnails uint8 (n, h, 47, 4) with a word below each; grey what cannot be read."""
     return stacked(
         [
-            tile(Sample(_pixels(images.display, index), word, ""), is_framed)
+            tile(Sample(readable(images.display, index), word, ""), is_framed)
             for index, word, is_framed in zip(indices, words, framed, strict=True)
         ]
     )
 
 
-def _pixels(picture: Callable[[int], np.ndarray], index: int) -> np.ndarray | None:
+def readable(picture: Callable[[int], np.ndarray], index: int) -> np.ndarray | None:
+    """Return an image (H, W, 3), None where it cannot be read."""
     try:
         return picture(index)
     except Exception:  # whatever a data set raises: the others are still fine
@@ -317,7 +318,7 @@ class ChosenImages(VBox):
             self.raster.show_nothing()
         elif shown != self._painted:
             mosaic = Mosaic(len(shown), SIDE, SIDE, columns=self._columns, gap=GAP)
-            squares = [in_square(_pixels(self._picture, image), around=GREY) for image in shown]
+            squares = [in_square(readable(self._picture, image), around=GREY) for image in shown]
             self.raster.show_tiles(rgb_png(mosaic.paint(np.stack(squares))), mosaic, place)
         elif self.raster.mosaic is not None:
             self.raster.highlight(*([] if place is None else [self.raster.mosaic.box(place)]))

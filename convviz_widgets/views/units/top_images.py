@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, Unpack
 
-import numpy as np
 from ipywidgets import BoundedIntText, Checkbox, Dropdown, Layout, Widget
 from traitlets import Bool, Enum
 
@@ -42,6 +41,7 @@ from convviz_widgets.widgets.controls import (
     line,
     switch,
 )
+from convviz_widgets.widgets.thumbnails import readable
 from convviz_widgets.widgets.view import ViewOptions
 
 DECONVNET, GUIDED, GRADIENT = "deconvnet", "guided", "gradient"
@@ -193,7 +193,7 @@ class TopImages(SweepView):
         height, width = ranked.result.subject.image_shape[-2:]
         painted = paint_patches(
             patches,
-            [self._display(patch.image) for patch in patches],
+            [readable(self.state.image_set.display, patch.image) for patch in patches],
             (height, width),
             whole=self.show == WHOLE,
             own_scale=self.own_scale,
@@ -244,12 +244,6 @@ class TopImages(SweepView):
         try:
             return self._reconstructions(ranked, earlier)
         except ConvVizError:
-            return None
-
-    def _display(self, image: int) -> np.ndarray | None:
-        try:
-            return self.state.image_set.display(image)
-        except Exception:  # whatever a data set raises: the others are still fine
             return None
 
     # -- draw ---------------------------------------------------------------------------------
