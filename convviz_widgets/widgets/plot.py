@@ -250,8 +250,8 @@ class CheckpointPlot(PointedPlot):
         (mark or mark_values)(self.plot)
 
     def checkpoint_at(self, x: int) -> int:
-        """Return the checkpoint at a pixel across."""
-        return checkpoint_at(self.plot, x, len(self.steps))
+        """Return the checkpoint whose place a pixel across lies in, or the nearest one."""
+        return min(len(self.steps) - 1, max(0, round(self.plot.to_value(x))))
 
     def pick_at(self, x: int, y: int) -> None:
         """Pick the checkpoint at a pixel."""
@@ -337,11 +337,6 @@ def send(mark: Lines, x: np.ndarray, y: np.ndarray) -> None:
             mark.x, mark.y = x, y
 
 
-def checkpoint_at(plot: Plot, pixel: int, count: int) -> int:
-    """Return the checkpoint whose place a pixel lies in, or the nearest one."""
-    return min(count - 1, max(0, round(plot.to_value(pixel))))
-
-
 def draw_frame(canvas: Any, plot: Plot, index: int) -> None:
     """Draw a frame around the place of a checkpoint, a line where the place is narrow."""
     low, high = plot.to_pixel(index - 0.5), plot.to_pixel(index + 0.5)
@@ -412,14 +407,6 @@ def label_ticks(axis: Axis, values: Sequence[int], labels: dict[str, str]) -> No
         axis.tick_values = values
 
 
-@dataclass
-class FramedFigure:
-    """A figure, and whether there is anything to see in it."""
-
-    figure: Widget
-    is_wanted: bool
-
-
 class FigureFrames:
     """The frames of a view's figures, each of which stands in its own only while it is seen.
 
@@ -428,33 +415,34 @@ class FigureFrames:
     """
 
     def __init__(self) -> None:
-        self._framed: dict[Box, FramedFigure] = {}
+        self._figures: dict[Box, Widget] = {}
+        self._emptied: set[Box] = set()
 
     def place(self, frame: Box, figure: Widget) -> None:
         """Put a figure that has been drawn into its frame."""
-        self._framed[frame] = FramedFigure(figure, is_wanted=True)
+        self._figures[frame] = figure
+        self._emptied.discard(frame)
         frame.add_class("cvw-frame")  # the focus shows
         self.fill()
 
     def empty(self, frame: Box) -> None:
         """Take the figure out of its frame until it is placed again."""
-        if frame in self._framed:
-            self._framed[frame].is_wanted = False
-            frame.children = ()
+        self._emptied.add(frame)
+        frame.children = ()
 
     def fill(self) -> None:
         """Put back what `clear` has taken out."""
-        for frame, framed in self._framed.items():
-            if framed.is_wanted and frame.children != (framed.figure,):
-                frame.children = (framed.figure,)
+        for frame, figure in self._figures.items():
+            if frame not in self._emptied and frame.children != (figure,):
+                frame.children = (figure,)
 
     def clear(self) -> None:
         """Take all figures out of their frames: they are no longer seen."""
-        for frame in self._framed:
+        for frame in self._figures:
             frame.children = ()
 
     def close(self) -> None:
         """Close the figures: what is in no frame is not below the view."""
-        for framed in self._framed.values():
-            close_tree(framed.figure)
-        self._framed.clear()
+        for figure in self._figures.values():
+            close_tree(figure)
+        self._figures.clear()

@@ -128,8 +128,8 @@ class Predictions(HistoryView):
             For scores that are no probabilities, NaN among them.
         """
         answer = self._answer(selection)  # before the others are asked for
-        seen = super().compute(selection)
-        return PredictionsSoFar(seen.progress, seen.picture, answer)
+        so_far = super().compute(selection)
+        return PredictionsSoFar(so_far.progress, so_far.picture, answer)
 
     def picture(self, selection: Selection) -> Ribbons | None:
         """Return the ribbons of the image, None before the first checkpoint has answered."""

@@ -146,7 +146,7 @@ class EmbeddingScatter(HistoryView):
             2,
             before=self._pointed.buttons[-1],
             picture=partial(_pixels, self.state),
-            picked=self._select,
+            picked=lambda image: self.select(image=image),
             clear=lambda: self.set_trait("chosen", []),
         )
         self.observe(lambda _change: self._list_chosen(), names="chosen")
@@ -259,7 +259,7 @@ class EmbeddingScatter(HistoryView):
     def _make_plot(self) -> EmbeddingPlot:
         plot = EmbeddingPlot(
             SIDE,
-            picked=self._select,
+            picked=lambda image: self.select(image=image),
             pointed=self.preview.point_at,
             surrounded=partial(self.set_trait, "chosen"),
         )
@@ -283,7 +283,7 @@ class EmbeddingScatter(HistoryView):
         now = self.state.selection.image
         there = images.index(now) + by if now in images else 0
         if 0 <= there < len(images):
-            self._select(images[there])
+            self.select(image=images[there])
 
     def _choose_group(self, change: Any) -> None:
         """Choose the images of the group that was taken; then wait for another one."""
@@ -295,9 +295,6 @@ class EmbeddingScatter(HistoryView):
         if images or not nearest:
             self.chosen = images
         self._groups.value = NO_GROUP
-
-    def _select(self, image: int) -> None:
-        self.select(image=image)
 
 
 def _pixels(state: ModelState, image: int) -> np.ndarray:
