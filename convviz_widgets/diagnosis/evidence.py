@@ -115,6 +115,8 @@ class Firing:
     fired: NDArray[np.int64]
     """(C,)"""
     images: int
+    of_sweep: bool = False
+    """Whether they are those of the sweep that `diagnose` was given, which may be of others."""
 
     @property
     def dead_share(self) -> float:
@@ -251,7 +253,7 @@ class Evidence:
     duplicates: Duplicates | None = None
     leak: Leak | None = None
     batches: tuple[tuple[bytes, ...], ...] = ()
-    """Digests of the samples of each batch of a loader."""
+    """Digests of the samples of each batch of a loader; none of one that could not be read."""
 
 
 def layer_of(parameter: str) -> str:

@@ -50,3 +50,6 @@ class Finding:
     """Arguments for ``state.select``: they take the clock, layer, channel and image there."""
     code: str = ""
     """Lines that compute ``value`` again, from what ``cvw.diagnose`` was given."""
+    given: tuple[str, ...] = ()
+    """Which of "images" and "training" the code takes: a rule cannot know where they come from, so
+    ``cvw.diagnose`` says so in the first lines of the code."""

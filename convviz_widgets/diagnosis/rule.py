@@ -14,7 +14,7 @@ Find = TypeVar("Find", bound=Callable[..., list[Finding]])
 CHECKPOINTS = "a state with checkpoints"
 
 LOSS = "a run with a training loss"
-"""What several rules need, in words."""
+"""Needs of several rules, in words; so is the one above."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class Rule:
     """A rule, as `rule` registers it."""
 
     name: str
-    """Such as "dead-layer"."""
+    """The name of its function, such as "dead-layer" of `dead_layer`."""
     place: int
     """Order among equally grave findings: the lowest place is listed first. A rule that explains
     more has a lower place; places go in tens, so that a new rule fits between."""
@@ -31,16 +31,16 @@ class Rule:
     takes: Callable[[Evidence], tuple[Any, ...] | None]
     """Evidence → the arguments of ``find``; None where something is missing."""
     find: Callable[..., list[Finding]]
-    """The function, with its thresholds as keyword arguments."""
+    """Its function, with the thresholds as keyword arguments."""
     hides: tuple[str, ...] = ()
     """Rules whose findings are left out when this one raises an alarm, because it explains them."""
     hides_later: tuple[str, ...] = ()
-    """As ``hides``, but only of findings that begin with its first one or later."""
+    """Rules of which only those findings are left out that begin with its first alarm or later."""
     causes: tuple[str, ...] = ()
     """Rules that it explains and whose findings stay in the report: its own finding stands above
     them, as grave as they are."""
     causes_later: tuple[str, ...] = ()
-    """As ``causes``, but only of findings that begin together with its own or later."""
+    """Rules of which it explains only those findings that begin together with its own or later."""
     graver_with: tuple[str, ...] = ()
     """Rules whose alarm, of any of them, turns the remarks of this rule into warnings."""
 
@@ -69,3 +69,8 @@ def rule(name: str, **given: Any) -> Callable[[Find], Find]:
         return find
 
     return register
+
+
+def name_of(find: Callable[..., list[Finding]]) -> str:
+    """Return the name of the rule whose function this is."""
+    return find.__name__.replace("_", "-")

@@ -135,11 +135,22 @@ def find_leak(first: Source, second: Source) -> Leak:
     return _drained(comparing(first, second)).leak()
 
 
-def find_repeated_batches(batches: Iterable[Tensor]) -> tuple[tuple[int, ...], ...]:
-    """Return the groups of batches (B, ...) that hold the same samples, in whatever order."""
+def find_repeated_batches(
+    batches: Iterable[Tensor | Sequence[bytes]],
+) -> tuple[tuple[int, ...], ...]:
+    """Return the groups of batches that hold the same samples, in whatever order.
+
+    Batches without any sample are in no group.
+
+    Parameters
+    ----------
+    batches : of samples (B, ...), or of their digests.
+    """
     same: dict[tuple[bytes, ...], list[int]] = {}
     for number, batch in enumerate(batches):
-        same.setdefault(tuple(sorted(sample_digests(batch))), []).append(number)
+        digests = sample_digests(batch) if isinstance(batch, Tensor) else batch
+        if digests:
+            same.setdefault(tuple(sorted(digests)), []).append(number)
     return tuple(tuple(group) for group in same.values() if len(group) > 1)
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -34,7 +33,7 @@ from convviz_widgets.images import (
     loader_batches,
     sample_digests,
 )
-from convviz_widgets.images.duplicates import Compared, Comparing, comparing
+from convviz_widgets.images.duplicates import comparing
 from convviz_widgets.measure import (
     BIASES,
     OUTPUT_GRADIENTS,
@@ -60,8 +59,8 @@ from convviz_widgets.tensors import Distribution
 from convviz_widgets.tensors.filter_quality import has_full_power
 
 
-class Judge:
-    """Has the rules judge what is known by now; nothing is measured here.
+class Diagnosis:
+    """The evidence that is known by now, and what the rules say of it; nothing is measured here.
 
     Parameters
     ----------
@@ -96,7 +95,7 @@ class Judge:
         found = Evidence(
             curves=RunCurves() if self._run is None else run_curves(self._run.metrics),
             validation_images=len(self._validation) if known else None,
-            firing=() if sweep is None else firing_of(sweep, last),
+            firing=() if sweep is None else firing_of(sweep, last, is_given=True),
             inputs=data.inputs,
             states_preprocessing=data.states_preprocessing,
             duplicates=data.duplicates,
@@ -107,7 +106,7 @@ class Judge:
 
     def _placed(self, finding: Finding) -> Finding:
         """Return the finding with what leads to its evidence in this state, and its code whole."""
-        code = self._data.introduction(finding.code) + finding.code
+        code = self._data.introduction(finding.given) + finding.code
         select = {} if self._state is None else place_in(self._state, finding)
         return replace(finding, select=select, code=code)
 
@@ -231,11 +230,13 @@ class StateEvidence:
         }
 
 
-def firing_of(result: SweepResult, step: int) -> tuple[Firing, ...]:
+def firing_of(result: SweepResult, step: int, *, is_given: bool = False) -> tuple[Firing, ...]:
     """Return the counts of a sweep: of each of its checkpoints, or of that of ``step``."""
     parts = [result.at(i) for i in range(len(result.steps))] if result.series else [result]
     return tuple(
-        Firing(layer.name, (part.steps or (step,))[0], part.fired(layer).numpy(), part.count)
+        Firing(
+            layer.name, (part.steps or (step,))[0], part.fired(layer).numpy(), part.count, is_given
+        )
         for part in parts
         for layer in filter(can_die, part.layers)
     )
@@ -265,8 +266,8 @@ class DataEvidence:
 
     Parameters
     ----------
-    seen
-        The images of the state, None without one.
+    state_images
+        Those of the state, None without one.
     images, validation, loader
         As `diagnose` takes them.
     pause
@@ -275,26 +276,31 @@ class DataEvidence:
 
     def __init__(
         self,
-        seen: ImageSet | None,
+        state_images: ImageSet | None,
         images: Any,
         validation: Any,
         loader: Any,
         pause: Callable[[], object] = lambda: None,
     ) -> None:
-        self._seen, self._images = seen, images
+        self._state_images, self._images = state_images, images
         self._validation, self._loader = validation, loader
         self.inputs: InputStatistics | None = None
         self.states_preprocessing = False
         self.duplicates: Duplicates | None = None
         self.leak: Leak | None = None
         self.batches: tuple[tuple[bytes, ...], ...] = ()
+        """Digests of the samples of each batch; none of one that could not be read."""
         self.problems: tuple[str, ...] = ()
         """One line for each look that failed."""
         self.done, self.total = 0, 3
         """Looks: at the inputs, at the samples, at the batches."""
         self._pause = pause
-        self._left = [self._look_at_inputs, self._compare, self._look_at_batches]
-        self._under_way: Iterator[None] | None = None
+        self._left: list[Callable[[], Iterator[object]]] = [
+            self._look_at_inputs,
+            self._compare,
+            self._look_at_batches,
+        ]
+        self._under_way: Iterator[object] | None = None
 
     def go_on(self) -> bool:
         """Do a little more; return whether anything is left. Not by two threads at once."""
@@ -325,19 +331,20 @@ class DataEvidence:
             return "images", self._images
         if isinstance(self._loader, DataLoader) and hasattr(self._loader.dataset, "__getitem__"):
             return "loader.dataset", self._loader.dataset
-        return "state.image_set", self._seen
+        return "state.image_set", self._state_images
 
-    def introduction(self, code: str) -> str:
-        """Return the lines that name for some code what was not given by name."""
-        lines = []
-        if self._images is None and re.search(r"(?<![.\w])images\b", code):
-            lines.append("images = state.image_set")
-        if re.search(r"\btraining\b", code) and "find_" in code:
-            lines.append(f"training = {self.training[0]}")
-        return "".join(f"{line}\n" for line in lines)
+    def introduction(self, given: Sequence[str]) -> str:
+        """Return the lines that say what "images" and "training" are, as far as code is given them.
+
+        Images that the user gave have that name already.
+        """
+        meanings = {"training": self.training[0]}
+        if self._images is None:
+            meanings["images"] = "state.image_set"
+        return "".join(f"{name} = {meanings[name]}\n" for name in given if name in meanings)
 
     def _look_at_inputs(self) -> Iterator[None]:
-        images = self._images if self._images is not None else self._seen
+        images = self._images if self._images is not None else self._state_images
         if images is None:
             return
         yield
@@ -345,13 +352,13 @@ class DataEvidence:
         self.inputs = input_statistics(images, between=self._pause)
         self.states_preprocessing = images.states_preprocessing
 
-    def _compare(self) -> Iterator[None]:
+    def _compare(self) -> Iterator[object]:
         name, training = self.training
         validation = self._validation
         if training is None:
             return
         sets = [training] if validation is None else [training, validation]
-        compared = yield from _each(comparing(*sets))
+        compared = yield from comparing(*sets)
         self.duplicates = compared.duplicates()
         if validation is not None and training is not validation:
             leak = compared.leak()
@@ -368,19 +375,10 @@ class DataEvidence:
         count = max(2, min(BATCHES, VALUES // max(1, values)))
         yield
         found = loader_batches(loader, count, between=self._pause)
-        self.batches = tuple(tuple(sample_digests(each.images)) for each in found.batches)
+        known = {each.number: tuple(sample_digests(each.images)) for each in found.batches}
+        self.batches = tuple(known.get(i, ()) for i in range(len(known) + len(found.failures)))
         if found.failures:
             self.problems = (*self.problems, next(iter(found.failures.values())))
-
-
-def _each(steps: Comparing) -> Generator[None, None, Compared]:
-    """Go through a generator without what it yields; return what it returns."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
-        yield
 
 
 def _shared(leak: Leak) -> int:

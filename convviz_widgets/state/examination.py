@@ -13,7 +13,7 @@ from convviz_widgets.errors import ConvVizError, InputError, in_one_line
 from convviz_widgets.images import ImageSet
 from convviz_widgets.record import Run
 from convviz_widgets.state.background import Background, Client, Progress, Task
-from convviz_widgets.state.evidence import DataEvidence, Judge
+from convviz_widgets.state.evidence import DataEvidence, Diagnosis
 from convviz_widgets.state.measurements import (
     ACTIVATIONS,
     GRADIENTS,
@@ -57,11 +57,11 @@ class Examination(Client):
         refuse_other_kinds(state, run, sweep)
         refuse_other_data(images, validation, loader)
         super().__init__(Background() if state is None else state.background)
-        seen = None if state is None else state.image_set
-        self._data = DataEvidence(seen, images, validation, loader, self._background.pause)
+        own = None if state is None else state.image_set
+        self._data = DataEvidence(own, images, validation, loader, self._background.pause)
         self._run, self._history = run, None if state is None else state.history
-        self.judge = Judge(self._data, state, run, sweep, validation)
-        """Says what is known by now, and what the rules find in it."""
+        self.diagnosis = Diagnosis(self._data, state, run, sweep, validation)
+        """What is known by now, and what the rules find in it."""
         self._left: list[Callable[[], None]] = []
         self._is_wanted = False
         self.is_running = False
@@ -146,12 +146,12 @@ class Examination(Client):
         self._is_through(self._look)
 
     def _judge(self) -> None:
-        self.latest = self.judge.report()
+        self.latest = self.diagnosis.report()
         self._is_through(self._judge)
 
     def _end(self) -> None:
         left = self._left
-        self.latest = self.judge.report()
+        self.latest = self.diagnosis.report()
         if self._left is left:  # else it has been started anew
             self._rest()
 

@@ -383,11 +383,11 @@ def test_stopping_does_not_wait_for_the_other_batches_of_a_loader(pictures):
     examination.start()
     assert examination.wait(PATIENCE)
     assert data.reads == IMAGES + 10 + 20
-    assert examination.judge.evidence().batches == ()
+    assert examination.diagnosis.evidence().batches == ()
     assert examination.problem == ""
     examination.start()  # the look begins anew
     assert examination.wait(PATIENCE)
-    assert len(examination.judge.evidence().batches) == IMAGES / 10
+    assert len(examination.diagnosis.evidence().batches) == IMAGES / 10
 
 
 @pytest.mark.parametrize(

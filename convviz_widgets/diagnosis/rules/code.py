@@ -1,18 +1,20 @@
-"""No rule, but what all of them use: the lines of code that compute a finding's value again.
+"""The code of a finding: lines that take its evidence once more, and ask its rule again.
 
-The lines call the very rule or measurement that found the value, with the thresholds that were used
-then, so they cannot say anything else. They take ``state``, ``run``, ``images``, ``training``,
-``validation`` and ``loader`` as they were given to `diagnose`, and leave the number in ``value``.
+There is no rule in this module. The lines call the very rule that found the value, with the
+thresholds that were used then, so they cannot say anything else. They take ``state``, ``run``,
+``sweep``, ``images``, ``training``, ``validation`` and ``loader`` as they were given to `diagnose`,
+and leave the number in ``value``.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from textwrap import dedent
 from typing import Any
 
 from convviz_widgets.diagnosis.evidence import TensorFacts
+from convviz_widgets.diagnosis.finding import Finding
 from convviz_widgets.diagnosis.run_curves import run_curves
 from convviz_widgets.measure import BIASES, PRE_ACTIVATIONS, WEIGHTS
 from convviz_widgets.tensors import distribution, evenly_spread, merged
@@ -20,60 +22,64 @@ from convviz_widgets.tensors import distribution, evenly_spread, merged
 WIDTH = 88
 """Columns of a line."""
 
-
-def code(*uses: Any, text: str) -> str:
-    """Return ``text`` as lines of code, below the imports of the functions and classes it uses."""
-    names: dict[str, set[str]] = {}
-    for each in uses:
-        names.setdefault(_home(each), set()).add(each.__name__)
-    imports = [f"from {home} import {', '.join(sorted(names[home]))}" for home in sorted(names)]
-    return "\n".join([*imports, "", dedent(text).strip()])
+Find = Callable[..., list[Finding]]
+"""A rule's function."""
 
 
-def call(function: Callable[..., Any], *arguments: str, **limits: Any) -> str:
-    """Return the call of a function, with the expressions and the limits that it is given."""
-    given = [*arguments, *(f"{name}={value!r}" for name, value in limits.items())]
-    line = f"{function.__name__}({', '.join(given)})"
-    if len(line) <= WIDTH:
-        return line
-    lines = "".join(f"    {each},\n" for each in given)
-    return f"{function.__name__}(\n{lines})"
-
-
-def curve_code(until: int, found: str, *uses: Any, where: str = "") -> str:
-    """Return the lines that apply a rule to the curves of a run once more.
+def code(
+    find: Find,
+    thresholds: Mapping[str, float],
+    *arguments: str,
+    lines: str,
+    uses: Sequence[Any] = (),
+    where: str = "",
+) -> str:
+    """Return the lines that take the evidence of a finding, and ask its rule for it again.
 
     Parameters
     ----------
-    until
-        Last step that was known: the run may have grown since.
-    found
-        The call of the rule, which reads ``curves``.
+    find
+        The rule.
+    thresholds
+        Those that it was given.
+    arguments
+        The evidence: expressions of the names that ``lines`` assign.
+    lines
+        Lines that take the evidence.
     uses
-        The rule, and what else the call uses.
+        Functions and classes in the lines and arguments.
     where
         Condition for the finding, named ``each``, among the rule's; without it the first is taken.
     """
     value = f"next(each.value for each in found if {where})" if where else "found[0].value"
-    return code(
-        run_curves,
-        *uses,
-        text=f"curves = run_curves(run.metrics).until({until})\nfound = {found}\nvalue = {value}",
-    )
+    again = f"found = {_call(find, thresholds, *arguments)}\nvalue = {value}"
+    return "\n".join([*_imports(find, *uses), "", dedent(lines).strip(), again])
 
 
-def tensor_code(facts: TensorFacts, value: str, *uses: Any) -> str:
-    """Return the lines that count a layer's parameters, or activations, once more.
+def curve_code(
+    find: Find, thresholds: Mapping[str, float], until: int, *arguments: str, where: str = ""
+) -> str:
+    """Return the lines that ask a rule about a run's ``curves`` as they were known at a step.
+
+    The run may have grown since. The other parameters are those of `code`.
+    """
+    lines = f"curves = run_curves(run.metrics).until({until})"
+    return code(find, thresholds, *arguments, lines=lines, uses=[run_curves], where=where)
+
+
+def tensor_code(
+    find: Find, thresholds: Mapping[str, float], facts: TensorFacts, *arguments: str
+) -> str:
+    """Return the lines that count a layer's parameters, or activations, and ask a rule about them.
 
     Parameters
     ----------
     facts
         What names the layer, the quantity and the step.
-    value
-        An expression of ``facts``.
-    uses
-        What the expression uses.
+    arguments
+        Those of the rule: expressions of ``facts``, the default is a list of them alone.
     """
+    uses: list[Any] = [TensorFacts, distribution]
     getter = {WEIGHTS: "weight", BIASES: "bias"}.get(facts.what)
     if getter:
         counting = f"{at_step(facts.step)}\ncounted = distribution(state.{getter}({facts.layer!r}))"
@@ -82,9 +88,10 @@ def tensor_code(facts: TensorFacts, value: str, *uses: Any) -> str:
         taken = f"distribution(state.activation({facts.layer!r}, side={side!r}))"
         batch = for_each_image("state.probe_indices", facts.step, f"parts.append({taken})")
         counting = f"parts = []\n{batch}\ncounted = merged(parts)"
-        uses = (*uses, merged)
-    of = f"TensorFacts.of({facts.layer!r}, {facts.what!r}, {facts.step}, counted)"
-    return code(TensorFacts, distribution, *uses, text=f"{counting}\nfacts = {of}\nvalue = {value}")
+        uses.append(merged)
+    of = f"facts = TensorFacts.of({facts.layer!r}, {facts.what!r}, {facts.step}, counted)"
+    given = arguments or ("[facts]",)
+    return code(find, thresholds, *given, lines=f"{counting}\n{of}", uses=uses)
 
 
 def at_step(step: int) -> str:
@@ -101,6 +108,23 @@ def for_each_image(images: str, step: int, *lines: str) -> str:
 def evenly_spread_images(count: int) -> str:
     """Return the expression for so many images of the state, spread evenly."""
     return f"{evenly_spread.__name__}(len(state.image_set), {count})"
+
+
+def _call(find: Find, thresholds: Mapping[str, float], *arguments: str) -> str:
+    given = [*arguments, *(f"{name}={value!r}" for name, value in thresholds.items())]
+    line = f"{find.__name__}({', '.join(given)})"
+    if len(line) <= WIDTH:
+        return line
+    lines = "".join(f"    {each},\n" for each in given)
+    return f"{find.__name__}(\n{lines})"
+
+
+def _imports(*uses: Any) -> list[str]:
+    """Return the lines that import these functions and classes."""
+    names: dict[str, set[str]] = {}
+    for each in uses:
+        names.setdefault(_home(each), set()).add(each.__name__)
+    return [f"from {home} import {', '.join(sorted(names[home]))}" for home in sorted(names)]
 
 
 def _home(thing: Any) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from convviz_widgets.diagnosis.evidence import Evidence
 from convviz_widgets.diagnosis.finding import REMARK, WARNING, Finding
-from convviz_widgets.diagnosis.rule import rule
-from convviz_widgets.diagnosis.rules.code import call, code
+from convviz_widgets.diagnosis.rule import name_of, rule
+from convviz_widgets.diagnosis.rules.code import Find, code
 from convviz_widgets.images import (
     Duplicates,
     ImageSet,
@@ -18,6 +19,7 @@ from convviz_widgets.images import (
     find_repeated_batches,
     input_statistics,
     loader_batches,
+    sample_digests,
 )
 from convviz_widgets.images.input_statistics import LEAST
 
@@ -39,18 +41,12 @@ def input_not_centred(
     if inputs.n < images or not abs(mean) > stds * std > 0:
         return []
     value = abs(mean) / std
-    return [
-        Finding(
-            "input-not-centred",
-            REMARK,
-            f"the inputs' mean is {value:.2f} standard deviations from zero (threshold {stds:g}) "
-            f"over n = {inputs.n:,} images: mean {mean:.3g}, std {std:.3g}",
-            value=value,
-            threshold=stds,
-            n=inputs.n,
-            code=_code(input_not_centred, stds=stds, images=images),
-        )
-    ]
+    message = (
+        f"the inputs' mean is {value:.2f} standard deviations from zero (threshold {stds:g}) "
+        f"over n = {inputs.n:,} images: mean {mean:.3g}, std {std:.3g}"
+    )
+    thresholds = {"stds": stds, "images": images}
+    return _in_inputs(input_not_centred, thresholds, REMARK, message, inputs, value, stds)
 
 
 @rule(
@@ -67,18 +63,13 @@ def input_scale(
     _, _, rms = inputs.overall
     if inputs.n < images or low <= rms <= high:
         return []
-    return [
-        Finding(
-            "input-scale",
-            WARNING,
-            f"the inputs' root mean square is {rms:.3g} (expected {low:g} to {high:g}) over "
-            f"n = {inputs.n:,} images: scale them to about 1",
-            value=rms,
-            threshold=high if rms > high else low,
-            n=inputs.n,
-            code=_code(input_scale, low=low, high=high, images=images),
-        )
-    ]
+    message = (
+        f"the inputs' root mean square is {rms:.3g} (expected {low:g} to {high:g}) over "
+        f"n = {inputs.n:,} images: scale them to about 1"
+    )
+    threshold = high if rms > high else low
+    thresholds = {"low": low, "high": high, "images": images}
+    return _in_inputs(input_scale, thresholds, WARNING, message, inputs, rms, threshold)
 
 
 @rule("unequal-input-scales", place=200, needs=NEEDS, takes=_of_inputs)
@@ -90,19 +81,13 @@ def unequal_input_scales(
     if inputs.n < images or len(stds) < 2 or not max(stds) > times * min(stds):
         return []
     value = max(stds) / min(stds) if min(stds) else float("inf")
-    return [
-        Finding(
-            "unequal-input-scales",
-            REMARK,
-            f"the channels of the input have standard deviations from {min(stds):.3g} to "
-            f"{max(stds):.3g}, {value:.1f} times apart (threshold {times:g}), over n = "
-            f"{inputs.n:,} images",
-            value=value,
-            threshold=times,
-            n=inputs.n,
-            code=_code(unequal_input_scales, times=times, images=images),
-        )
-    ]
+    message = (
+        f"the channels of the input have standard deviations from {min(stds):.3g} to "
+        f"{max(stds):.3g}, {value:.1f} times apart (threshold {times:g}), over n = "
+        f"{inputs.n:,} images"
+    )
+    thresholds = {"times": times, "images": images}
+    return _in_inputs(unequal_input_scales, thresholds, REMARK, message, inputs, value, times)
 
 
 @rule(
@@ -124,7 +109,7 @@ def wrong_preprocessing(
     clipped
         Share of values below 0 or above 255, at most.
     whole
-        Share of values within 0.02 of whole numbers, at least.
+        Share of values within `images.input_statistics.NEAR` of whole numbers, at least.
     """
     if undone.clipped > clipped:
         value, threshold = undone.clipped, clipped
@@ -140,28 +125,40 @@ def wrong_preprocessing(
         )
     else:
         return []
+    message = f"{what} over n = {undone.n:,} images: mean and std look wrong"
+    thresholds = {"clipped": clipped, "whole": whole}
+    return _in_inputs(wrong_preprocessing, thresholds, WARNING, message, undone, value, threshold)
+
+
+def _in_inputs(
+    find: Find,
+    thresholds: Mapping[str, float],
+    severity: str,
+    message: str,
+    inputs: InputStatistics,
+    value: float,
+    threshold: float,
+) -> list[Finding]:
+    """Return a rule's finding in inputs, with the code that reads them once more."""
+    again = code(
+        find,
+        thresholds,
+        "input_statistics(images)",
+        lines="images = images if isinstance(images, ImageSet) else ImageSet(images)",
+        uses=[ImageSet, input_statistics],
+    )
     return [
         Finding(
-            "wrong-preprocessing",
-            WARNING,
-            f"{what} over n = {undone.n:,} images: mean and std look wrong",
+            name_of(find),
+            severity,
+            message,
             value=value,
             threshold=threshold,
-            n=undone.n,
-            code=_code(wrong_preprocessing, clipped=clipped, whole=whole),
+            n=inputs.n,
+            code=again,
+            given=("images",),
         )
     ]
-
-
-def _code(find: Callable[..., list[Finding]], **limits: float) -> str:
-    """Return the lines that ask a rule for inputs once more."""
-    return code(
-        ImageSet,
-        input_statistics,
-        find,
-        text="images = images if isinstance(images, ImageSet) else ImageSet(images)\n"
-        f"value = {call(find, 'input_statistics(images)', **limits)}[0].value",
-    )
 
 
 # -- samples that come more than once: only hashes find them, the curves do not ------------------
@@ -171,7 +168,7 @@ def _code(find: Callable[..., list[Finding]], **limits: float) -> str:
     "repeated-batch",
     place=30,
     needs="loader=, a DataLoader without random transforms",
-    takes=lambda e: (e.batches,) if e.batches else None,
+    takes=lambda e: (e.batches,) if any(e.batches) else None,
 )
 def repeated_batch(batches: Sequence[Sequence[bytes]]) -> list[Finding]:
     """Find batches of one epoch that hold the same samples, in whatever order.
@@ -179,29 +176,27 @@ def repeated_batch(batches: Sequence[Sequence[bytes]]) -> list[Finding]:
     Parameters
     ----------
     batches
-        The digests of the samples of each batch, in the order of the loader.
+        The digests of the samples of each batch, in the order of the loader; none of one that could
+        not be read, which counts for nothing.
     """
-    places: dict[tuple[bytes, ...], list[int]] = {}
-    for number, digests in enumerate(batches):
-        if len(digests):
-            places.setdefault(tuple(sorted(digests)), []).append(number)
-    again = [numbers for numbers in places.values() if len(numbers) > 1]
-    if not again:
+    groups = find_repeated_batches(batches)
+    if not groups:
         return []
-    surplus = sum(len(numbers) - 1 for numbers in again)
-    shown = ", ".join(map(str, again[0][:6])) + (", …" if len(again[0]) > 6 else "")
-    return [
-        Finding(
-            "repeated-batch",
-            WARNING,
-            f"{surplus} of n = {len(batches)} batches of one epoch hold the same samples as an "
-            f"earlier one (batches {shown}): a sampler or a loader that repeats itself",
-            value=float(surplus),
-            threshold=0.0,
-            n=len(batches),
-            code=_repeated_code(len(batches)),
-        )
-    ]
+    surplus = sum(len(numbers) - 1 for numbers in groups)
+    count = sum(len(digests) > 0 for digests in batches)
+    shown = ", ".join(map(str, groups[0][:6])) + (", …" if len(groups[0]) > 6 else "")
+    message = (
+        f"{surplus} of n = {count} batches of one epoch hold the same samples as an earlier one "
+        f"(batches {shown}): a sampler or a loader that repeats itself"
+    )
+    again = code(
+        repeated_batch,
+        {},
+        "[sample_digests(batch.images) for batch in batches]",
+        lines=f"batches = loader_batches(loader, {len(batches)}).batches",
+        uses=[loader_batches, sample_digests],
+    )
+    return _in_samples(repeated_batch, message, surplus, count, again)
 
 
 @rule(
@@ -215,19 +210,16 @@ def duplicate_sample(duplicates: Duplicates) -> list[Finding]:
     if not duplicates.groups:
         return []
     first = duplicates.groups[0]
-    return [
-        Finding(
-            "duplicate-sample",
-            WARNING,
-            f"{duplicates.surplus:,} of n = {duplicates.count:,} training samples are copies of "
-            f"another (such as {', '.join(map(str, first[:4]))}): they count more than once",
-            value=float(duplicates.surplus),
-            threshold=0.0,
-            n=duplicates.count,
-            select={"image": first[0]},
-            code=code(find_duplicates, text="value = find_duplicates(training).surplus"),
-        )
-    ]
+    message = (
+        f"{duplicates.surplus:,} of n = {duplicates.count:,} training samples are copies of "
+        f"another (such as {', '.join(map(str, first[:4]))}): they count more than once"
+    )
+    lines = "duplicates = find_duplicates(training)"
+    again = code(duplicate_sample, {}, "duplicates", lines=lines, uses=[find_duplicates])
+    more = {"select": {"image": first[0]}, "given": ("training",)}
+    return _in_samples(
+        duplicate_sample, message, duplicates.surplus, duplicates.count, again, **more
+    )
 
 
 @rule(
@@ -241,28 +233,30 @@ def train_validation_leak(leak: Leak) -> list[Finding]:
     if not leak.groups:
         return []
     training, validation = leak.groups[0]
+    message = (
+        f"{leak.shared:,} of n = {leak.counts[1]:,} validation samples are training samples too "
+        f"(validation {validation[0]} is training {training[0]}): the validation figures are too "
+        "good"
+    )
+    lines = "leak = find_leak(training, validation)"
+    again = code(train_validation_leak, {}, "leak", lines=lines, uses=[find_leak])
+    more = {"select": {"image": training[0]}, "given": ("training",)}
+    return _in_samples(train_validation_leak, message, leak.shared, leak.counts[1], again, **more)
+
+
+def _in_samples(
+    find: Find, message: str, value: int, n: int, again: str, **more: Any
+) -> list[Finding]:
+    """Return a rule's finding in samples; a single one that comes again is too many."""
     return [
         Finding(
-            "train-validation-leak",
+            name_of(find),
             WARNING,
-            f"{leak.shared:,} of n = {leak.counts[1]:,} validation samples are training samples "
-            f"too (validation {validation[0]} is training {training[0]}): the validation figures "
-            "are too good",
-            value=float(leak.shared),
+            message,
+            value=float(value),
             threshold=0.0,
-            n=leak.counts[1],
-            select={"image": training[0]},
-            code=code(find_leak, text="value = find_leak(training, validation).shared"),
+            n=n,
+            code=again,
+            **more,
         )
     ]
-
-
-def _repeated_code(batches: int) -> str:
-    return code(
-        find_repeated_batches,
-        loader_batches,
-        text=f"""
-        batches = [batch.images for batch in loader_batches(loader, {batches}).batches]
-        value = sum(len(numbers) - 1 for numbers in find_repeated_batches(batches))
-        """,
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from convviz_widgets.diagnosis.evidence import FiltersAt
 from convviz_widgets.diagnosis.finding import REMARK, Finding
@@ -45,6 +45,7 @@ def noisy_filter(
     update_share
         Share of noisy filters in the change since step 0 above which noise was learned.
     """
+    thresholds = {"share": share, "cosine": cosine, "update_share": update_share}
     return [
         Finding(
             "noisy-filter",
@@ -57,7 +58,7 @@ def noisy_filter(
             value=each.facts.share,
             threshold=share,
             n=each.facts.count,
-            code=_noise_code(each),
+            code=_code(thresholds, each),
         )
         for each in _latest(layers)
         if each.facts.share > share
@@ -70,17 +71,20 @@ def _latest(layers: Sequence[FiltersAt]) -> list[FiltersAt]:
     return list({each.layer: each for each in ordered}.values())
 
 
-def _cause(facts: FilterFacts, **limits: float) -> str:
+def _cause(facts: FilterFacts, **thresholds: float) -> str:
     if math.isnan(facts.cosine):
         return "without the checkpoint of step 0, initial noise and learned noise: cannot tell"
-    cause = cause_of(facts.share, facts.cosine, facts.update_share, **limits)
+    cause = cause_of(facts.share, facts.cosine, facts.update_share, **thresholds)
     return f"{cause} (cosine to the initial weights {facts.cosine:.2f})"
 
 
-def _noise_code(each: FiltersAt) -> str:
+def _code(thresholds: Mapping[str, float], each: FiltersAt) -> str:
+    """Return the lines that rank the filters of a layer once more, and ask the rule about them."""
     return code(
-        filter_quality,
-        text=f"""
+        noisy_filter,
+        thresholds,
+        f"[FiltersAt({each.layer!r}, {each.step}, facts)]",
+        lines=f"""
         {at_step(each.step)}
         info = state.layer_info({each.layer!r})
         quality = filter_quality(
@@ -88,6 +92,7 @@ def _noise_code(each: FiltersAt) -> str:
             groups=info.groups,
             transposed="Transpose" in info.kind,
         )
-        value = quality.share
+        facts = FilterFacts(quality.share, quality.count)
         """,
+        uses=[FilterFacts, FiltersAt, filter_quality],
     )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from convviz_widgets.diagnosis.evidence import Evidence, GradientDepth, Metric
 from convviz_widgets.diagnosis.finding import WARNING, Finding
-from convviz_widgets.diagnosis.rule import CHECKPOINTS, rule
-from convviz_widgets.diagnosis.rules.code import at_step, call, code, curve_code
+from convviz_widgets.diagnosis.rule import CHECKPOINTS, name_of, rule
+from convviz_widgets.diagnosis.rules.code import Find, at_step, code, curve_code
 from convviz_widgets.diagnosis.running_median import running_median
 from convviz_widgets.tensors import distribution
 
@@ -61,7 +61,8 @@ def vanishing_gradient(
                 f"{profile.step:,}: saturating activations or too small initial weights; the "
                 "first layers hardly learn"
             )
-            return [_of_slope("vanishing-gradient", message, profile, slope)]
+            thresholds = {"decades": decades, "slope": slope}
+            return [_of_slope(vanishing_gradient, thresholds, message, profile)]
     return []
 
 
@@ -112,7 +113,8 @@ def exploding_gradient(
                 f"{-fit.total:.1f} in all (thresholds {-slope:g} and {-decades:g}), at step "
                 f"{profile.step:,}: too large initial weights"
             )
-            found.append(_of_slope("exploding-gradient", message, profile, slope))
+            thresholds = {"slope": slope, "decades": decades}
+            found.append(_of_slope(exploding_gradient, thresholds, message, profile))
             break
     return found or _leaping(gradient_norm, times, window, least)
 
@@ -128,8 +130,8 @@ def _leaping(norm: Metric | None, times: float, window: int, least: int) -> list
     if not places.size:
         return []
     first = int(places[0])
-    limits = {"times": times, "window": window, "least": least}
-    found = call(exploding_gradient, "()", "curves.gradient_norm", **limits)
+    thresholds = {"times": times, "window": window, "least": least}
+    given = "()", "curves.gradient_norm"
     return [
         Finding(
             "exploding-gradient",
@@ -141,7 +143,7 @@ def _leaping(norm: Metric | None, times: float, window: int, least: int) -> list
             value=float(leaps[first]),
             threshold=times,
             n=min(first, window),
-            code=curve_code(int(norm.steps[-1]), found, exploding_gradient),
+            code=curve_code(exploding_gradient, thresholds, int(norm.steps[-1]), *given),
         )
     ]
 
@@ -155,32 +157,36 @@ def _trained(profiles: Sequence[GradientDepth]) -> list[GradientDepth]:
     ]
 
 
-def _of_slope(name: str, message: str, profile: GradientDepth, threshold: float) -> Finding:
+def _of_slope(
+    find: Find, thresholds: Mapping[str, float], message: str, profile: GradientDepth
+) -> Finding:
     zero = sum(norm == 0 for norm in profile.norms)
     left_out = f"; {zero} layers with a gradient of exactly zero left out" if zero else ""
     return Finding(
-        name,
+        name_of(find),
         WARNING,
         f"{message} (loss on {profile.images} images{left_out})",
         layer=profile.layers[0],
         step=profile.step,
         value=profile.line.slope,
-        threshold=threshold,
+        threshold=thresholds["slope"],
         n=profile.images,
-        code=_slope_code(profile),
+        code=_slope_code(find, thresholds, profile),
     )
 
 
-def _slope_code(profile: GradientDepth) -> str:
+def _slope_code(find: Find, thresholds: Mapping[str, float], profile: GradientDepth) -> str:
+    """Return the lines that take the gradients of a checkpoint again, and ask a rule about them."""
     return code(
-        GradientDepth,
-        distribution,
-        text=f"""
+        find,
+        thresholds,
+        f"[GradientDepth.of({profile.step}, gradients, {profile.images})]",
+        lines=f"""
         {at_step(profile.step)}
         gradients = {{
             layer: distribution(state.gradient(layer, batch=True))
             for layer in {list(profile.layers)!r}
         }}
-        value = GradientDepth.of({profile.step}, gradients, {profile.images}).line.slope
         """,
+        uses=[GradientDepth, distribution],
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -12,7 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from convviz_widgets.diagnosis.evidence import Evidence, Metric, layer_of
 from convviz_widgets.diagnosis.finding import REMARK, WARNING, Finding
 from convviz_widgets.diagnosis.rule import LOSS, rule
-from convviz_widgets.diagnosis.rules.code import call, curve_code
+from convviz_widgets.diagnosis.rules.code import Find, curve_code
 from convviz_widgets.diagnosis.running_median import running_median
 from convviz_widgets.tensors import smooth
 
@@ -64,7 +63,7 @@ def loss_jump(
     with np.errstate(invalid="ignore", divide="ignore"):
         heights = (lowest_ahead(smoothed, lasting) - before) / np.where(sigma > 0, sigma, np.nan)
     heights = np.where(np.isnan(spread), np.nan, heights)
-    limits = {"sigmas": sigmas, "lasting": lasting, "window": window, "floor": floor}
+    thresholds = {"sigmas": sigmas, "lasting": lasting, "window": window, "floor": floor}
     return [
         Finding(
             "loss-jump",
@@ -76,7 +75,7 @@ def loss_jump(
             value=float(heights[places].max()),
             threshold=sigmas,
             n=len(curve),
-            code=_code(loss, int(curve.steps[places[0]]), loss_jump, **limits),
+            code=_code(loss_jump, thresholds, loss, int(curve.steps[places[0]])),
         )
         for places in episodes(heights >= sigmas, lasting)
     ]
@@ -100,6 +99,7 @@ def loss_surge(
     window: int = 50,
     floor: float = 0.05,
     recovery: int = 20,
+    recovered: float = 0.5,
 ) -> list[Finding]:
     """Find where the loss leaps out of what it was: a bad batch, or a step that was too large.
 
@@ -117,19 +117,22 @@ def loss_surge(
         Norm over all parameters together; evidence, never a threshold.
     recovery
         Recorded steps within which the loss of a bad batch is back.
+    recovered
+        Share of ``sigmas`` below which it is.
     """
     curve = loss.finite
     positive = curve.values > 0
     curve = Metric(curve.name, curve.steps[positive], curve.values[positive])
     heights = _heights(np.log(curve.values), window, floor)
     given = "curves.update_ratios", "curves.gradient_norm"
-    limits = {"sigmas": sigmas, "window": window, "floor": floor, "recovery": recovery}
+    thresholds = {"sigmas": sigmas, "window": window, "floor": floor}
+    thresholds |= {"recovery": recovery, "recovered": recovered}
     found = []
     for places in episodes(heights >= sigmas, window):
         first = int(places[0])
         step, worst = int(curve.steps[first]), float(heights[places].max())
         after = heights[first + 1 : first + 1 + recovery]
-        recovered = bool((after < sigmas / 2).any())
+        is_back = bool((after < recovered * sigmas).any())
         rose = first_to_rise(update_ratios or {}, step, recovery, sigmas, window, floor)
         found.append(
             Finding(
@@ -137,23 +140,23 @@ def loss_surge(
                 WARNING,
                 f"{curve.name} surged at step {step:,} to {curve.values[first]:.3g}, {worst:.1f} "
                 f"robust σ above the {window} recorded steps before (threshold {sigmas:g}): "
-                f"{_surge_cause(rose, bool(update_ratios), recovered, recovery)}"
+                f"{_surge_cause(rose, bool(update_ratios), is_back, recovery)}"
                 f"{_norm_beside(gradient_norm, step, window)}",
                 layer=None if rose is None else layer_of(rose[0]),
                 step=step,
                 value=worst,
                 threshold=sigmas,
                 n=min(first, window),
-                code=_code(loss, step, loss_surge, *given, **limits),
+                code=_code(loss_surge, thresholds, loss, step, *given),
             )
         )
     return found
 
 
 def _surge_cause(
-    rose: tuple[str, int] | None, has_ratios: bool, recovered: bool, recovery: int
+    rose: tuple[str, int] | None, has_ratios: bool, is_back: bool, recovery: int
 ) -> str:
-    back = f"it was back within {recovery} recorded steps" if recovered else "it did not recover"
+    back = f"it was back within {recovery} recorded steps" if is_back else "it did not recover"
     if not has_ratios:
         return (
             f"{back}; without update ratios a bad batch and a learning rate that is too high "
@@ -162,7 +165,7 @@ def _surge_cause(
     if rose is not None:
         weight, at = rose
         return f"the update ratio of {weight} rose first, at step {at:,}; {back}: the learning rate"
-    if recovered:
+    if is_back:
         return f"the updates before it were ordinary and {back}: suspect the batch"
     return f"the updates before it were ordinary, but {back}: cannot tell the cause"
 
@@ -248,7 +251,7 @@ def slow_learning(
     fall
         Share by which it fell over the last third.
     ratio
-        Limit below which the largest of the weights' median update ratios lies.
+        What the largest of the weights' median update ratios lies below.
     least
         Points that a loss needs to be judged.
     """
@@ -265,7 +268,7 @@ def slow_learning(
     largest = _largest_median(update_ratios or {})
     is_slow = largest < ratio
     given = "curves.update_ratios", repr(classes)
-    limits = {"share": share, "fall": fall, "ratio": ratio, "least": least}
+    thresholds = {"share": share, "fall": fall, "ratio": ratio, "least": least}
     return [
         Finding(
             "slow-learning",
@@ -277,7 +280,7 @@ def slow_learning(
             value=now / start,
             threshold=share,
             n=len(curve),
-            code=_code(loss, int(curve.steps[-1]), slow_learning, *given, **limits),
+            code=_code(slow_learning, thresholds, loss, int(curve.steps[-1]), *given),
         )
     ]
 
@@ -299,10 +302,13 @@ def _slow_cause(largest: float, ratio: float) -> str:
     return f", though weights move by up to {largest:.1e} a step: slow or converged: cannot tell"
 
 
-def _code(loss: Metric, step: int, find: Any, *arguments: str, **limits: float) -> str:
+def _code(
+    find: Find, thresholds: Mapping[str, float], loss: Metric, step: int, *arguments: str
+) -> str:
     """Return the lines that find what was found at a step, in the loss as it was known."""
-    found = call(find, "curves.loss", *arguments, **limits)
-    return curve_code(int(loss.steps[-1]), found, find, where=f"each.step == {step}")
+    given = "curves.loss", *arguments
+    where = f"each.step == {step}"
+    return curve_code(find, thresholds, int(loss.steps[-1]), *given, where=where)
 
 
 # -- runs of points ------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import numpy as np
 from convviz_widgets.diagnosis.evidence import Evidence, Metric, TensorFacts, layer_of
 from convviz_widgets.diagnosis.finding import ERROR, Finding
 from convviz_widgets.diagnosis.rule import CHECKPOINTS, LOSS, rule
-from convviz_widgets.diagnosis.rules.code import call, curve_code, tensor_code
+from convviz_widgets.diagnosis.rules.code import curve_code, tensor_code
 
 
 def _of_curves_and_tensors(
@@ -88,9 +88,8 @@ class _NonFinite(NamedTuple):
 
 def _non_finite_code(first: _NonFinite) -> str:
     if first.facts is not None:
-        return tensor_code(first.facts, "non_finite(None, {}, [facts])[0].value", non_finite)
-    again = call(non_finite, "curves.loss", "curves.gradient_norms")
-    return curve_code(first.step, again, non_finite)
+        return tensor_code(non_finite, {}, first.facts, "None", "{}", "[facts]")
+    return curve_code(non_finite, {}, first.step, "curves.loss", "curves.gradient_norms")
 
 
 def _first(curve: Metric) -> int:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from convviz_widgets.diagnosis.evidence import AnswersAt, Evidence
 from convviz_widgets.diagnosis.finding import WARNING, Finding
 from convviz_widgets.diagnosis.rule import rule
-from convviz_widgets.diagnosis.rules.code import code, evenly_spread_images, for_each_image
+from convviz_widgets.diagnosis.rules.code import Find, code, evenly_spread_images, for_each_image
 from convviz_widgets.measure.answers import Answers
 from convviz_widgets.tensors import evenly_spread
 
-CHROMA_LIMIT, CONTRAST_LIMIT = 0.7, 0.5
+LEAST_CHROMA, LEAST_CONTRAST = 0.7, 0.5
 """Shares of the targets' chroma and contrast below which output pictures are washed out."""
 
 IMAGES = 32
@@ -50,7 +50,7 @@ def stuck_output(
                 value=each.share,
                 threshold=share,
                 n=each.images,
-                code=_code(step, each.images, "share"),
+                code=_code(stuck_output, {"share": share, "images": images}, step, each.images),
             )
         )
     return found[:1]
@@ -69,8 +69,8 @@ def _of_pictures(e: Evidence) -> tuple[Sequence[AnswersAt]] | None:
 def washed_out_output(
     answers: Sequence[AnswersAt],
     *,
-    chroma: float = CHROMA_LIMIT,
-    contrast: float = CONTRAST_LIMIT,
+    chroma: float = LEAST_CHROMA,
+    contrast: float = LEAST_CONTRAST,
 ) -> list[Finding]:
     """Find output pictures with less colour, or less contrast, than their targets.
 
@@ -83,38 +83,40 @@ def washed_out_output(
     contrast
         Standard deviation of an image's luminance, as a share of its target's; the median.
     """
+    thresholds = {"chroma": chroma, "contrast": contrast}
     for step, each in ((answer.step, answer.facts) for answer in answers):
         is_pale, is_flat = each.chroma < chroma, each.contrast < contrast
         if not each.pictures or not (is_pale or is_flat):
             continue
         pale = f"the chroma of the output pictures is {each.chroma:.2f} of their targets'"
         flat = f"the contrast of the output pictures is {each.contrast:.2f} of their targets'"
-        limit = chroma if is_pale else contrast
+        threshold = chroma if is_pale else contrast
         select = {} if each.palest is None else {"image": each.palest}
         return [
             Finding(
                 "washed-out-output",
                 WARNING,
-                f"{pale if is_pale else flat} (threshold {limit:g}) over n = {each.pictures:,} "
+                f"{pale if is_pale else flat} (threshold {threshold:g}) over n = {each.pictures:,} "
                 f"images at step {step:,}",
                 step=step,
                 value=each.chroma if is_pale else each.contrast,
-                threshold=limit,
+                threshold=threshold,
                 n=each.pictures,
                 select=select,
-                code=_code(step, each.images, "chroma" if is_pale else "contrast"),
+                code=_code(washed_out_output, thresholds, step, each.images),
             )
         ]
     return []
 
 
-def _code(step: int, images: int, value: str) -> str:
-    """Return the lines that take so many answers once more; ``value`` is of `AnswerFacts`."""
+def _code(find: Find, thresholds: Mapping[str, float], step: int, images: int) -> str:
+    """Return the lines that take so many answers once more, and ask a rule about them."""
     add = "answers.add([image], state.output(), state.image_set.expected([image]))"
+    loop = for_each_image(evenly_spread_images(images), step, add)
     return code(
-        Answers,
-        evenly_spread,
-        text=f"""answers = Answers(state.image_set)
-{for_each_image(evenly_spread_images(images), step, add)}
-value = answers.facts.{value}""",
+        find,
+        thresholds,
+        f"[AnswersAt({step}, answers.facts)]",
+        lines=f"answers = Answers(state.image_set)\n{loop}",
+        uses=[Answers, AnswersAt, evenly_spread],
     )

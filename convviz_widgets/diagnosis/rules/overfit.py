@@ -11,7 +11,7 @@ import numpy as np
 from convviz_widgets.diagnosis.evidence import Evidence, Metric, RunCurves
 from convviz_widgets.diagnosis.finding import REMARK, WARNING, Finding
 from convviz_widgets.diagnosis.rule import rule
-from convviz_widgets.diagnosis.rules.code import call, curve_code
+from convviz_widgets.diagnosis.rules.code import curve_code
 
 
 def _of_accuracies(e: Evidence) -> tuple[RunCurves, int | None] | None:
@@ -66,8 +66,8 @@ def overfit(
         return []
     risen = _risen(curves, held.steps, evaluations)
     firm = wide & (risen >= rise)
-    limits = {"gap": gap, "errors": errors, "rise": rise, "evaluations": evaluations}
-    code = _code(curves, validation_images, limits)
+    thresholds = {"gap": gap, "errors": errors, "rise": rise, "evaluations": evaluations}
+    code = _code(thresholds, curves, validation_images)
     found = _Gap(held, apart, limit, validation_images, code)
     return [found.with_rising_loss(risen, firm, rise) if firm.any() else found.alone(wide)]
 
@@ -121,10 +121,10 @@ class _Gap:
         )
 
 
-def _code(curves: RunCurves, images: int | None, limits: Mapping[str, float]) -> str:
+def _code(thresholds: Mapping[str, float], curves: RunCurves, images: int | None) -> str:
     used = (curves.accuracy, curves.validation_accuracy, curves.loss, curves.validation_loss)
     last = max(int(each.steps[-1]) for each in used if each)
-    return curve_code(last, call(overfit, "curves", repr(images), **limits), overfit)
+    return curve_code(overfit, thresholds, last, "curves", repr(images))
 
 
 def _risen(curves: RunCurves, steps: np.ndarray, evaluations: int) -> np.ndarray:

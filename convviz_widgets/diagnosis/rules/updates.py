@@ -11,7 +11,7 @@ import numpy as np
 from convviz_widgets.diagnosis.evidence import Evidence, Metric, layer_of
 from convviz_widgets.diagnosis.finding import WARNING, Finding
 from convviz_widgets.diagnosis.rule import rule
-from convviz_widgets.diagnosis.rules.code import call, code, curve_code
+from convviz_widgets.diagnosis.rules.code import code, curve_code
 from convviz_widgets.diagnosis.run_curves import run_curves
 from convviz_widgets.measure import relative_change
 
@@ -45,13 +45,13 @@ def update_ratio(
     low: float = 1e-6,
     times: int = 2,
     share: float = 0.025,
+    decayed: float = 0.01,
 ) -> list[Finding]:
     """Find weights that move too much in a step, or not at all.
 
     Too high where ‖ΔW‖/‖W‖ is above ``high`` at ``times`` recorded steps, and at ``share`` of those
     so far; too low where its median over the run is below ``low``, the tail in which the learning
-    rate has decayed to below a hundredth of its largest left out (the second half, where it is
-    unknown).
+    rate has ``decayed`` left out (the second half, where it is unknown).
 
     Parameters
     ----------
@@ -62,15 +62,17 @@ def update_ratio(
     between_checkpoints
         The ratios are of neighbouring checkpoints, divided by the steps between them: what a step
         moves at least. The findings are marked so.
+    decayed
+        Share of its largest value that a decayed learning rate is below.
     """
-    limits = {"high": high, "low": low, "times": times, "share": share}
+    thresholds = {"high": high, "low": low, "times": times, "share": share, "decayed": decayed}
     found = []
     for name, ratio in ratios.items():
         curve = ratio.finite
         above = np.cumsum(curve.values > high)
         counts = np.arange(1, len(curve) + 1)
         fires = np.flatnonzero((above >= times) & (above >= share * counts))
-        undecayed = _before_the_tail(curve, learning_rate)
+        undecayed = _before_the_tail(curve, learning_rate, decayed)
         median = float(np.median(undecayed.values)) if len(undecayed) else math.nan
         if fires.size:
             finding = _too_high(name, curve, int(fires[0]), high)
@@ -80,10 +82,10 @@ def update_ratio(
             continue
         if between_checkpoints:
             message = finding.message + BETWEEN_CHECKPOINTS
-            again = _checkpoint_code(name, len(ratio), learning_rate, limits)
+            again = _checkpoint_code(thresholds, name, len(ratio), learning_rate)
             found.append(replace(finding, layer=name, message=message, code=again))
         else:
-            again = _recorded_code(name, ratio, learning_rate, limits)
+            again = _recorded_code(thresholds, name, ratio, learning_rate)
             found.append(replace(finding, layer=layer_of(name), code=again))
     return found
 
@@ -116,39 +118,41 @@ def _too_low(name: str, curve: Metric, median: float, low: float) -> Finding:
 
 
 def _recorded_code(
-    name: str, ratio: Metric, rate: Metric | None, limits: Mapping[str, float]
+    thresholds: Mapping[str, float], name: str, ratio: Metric, rate: Metric | None
 ) -> str:
     last = max(int(each.steps[-1]) for each in (ratio, rate) if each)
-    of = f"{{{name!r}: curves.update_ratios[{name!r}]}}"
-    return curve_code(last, call(update_ratio, of, "curves.learning_rate", **limits), update_ratio)
+    given = f"{{{name!r}: curves.update_ratios[{name!r}]}}", "curves.learning_rate"
+    return curve_code(update_ratio, thresholds, last, *given)
 
 
 def _checkpoint_code(
-    layer: str, pairs: int, rate: Metric | None, limits: Mapping[str, float]
+    thresholds: Mapping[str, float], layer: str, pairs: int, rate: Metric | None
 ) -> str:
     schedule = f"run_curves(run.metrics).until({rate.steps[-1]}).learning_rate" if rate else "None"
-    again = call(update_ratio, f"{{{layer!r}: ratios}}", schedule, "True", **limits)
     return code(
-        Metric,
-        relative_change,
         update_ratio,
-        *([run_curves] if rate else []),
-        text=f"""weights = []
-for checkpoint in range({pairs} + 1):
-    state.select(checkpoint=checkpoint)
-    weights.append(state.weight({layer!r}))
-moved = [relative_change(*pair) for pair in zip(weights, weights[1:])]
-ratios = Metric.of_updates({layer!r}, state.steps[: {pairs} + 1], moved)
-value = {again}[0].value""",
+        thresholds,
+        f"{{{layer!r}: ratios}}",
+        schedule,
+        "True",
+        lines=f"""
+        weights = []
+        for checkpoint in range({pairs} + 1):
+            state.select(checkpoint=checkpoint)
+            weights.append(state.weight({layer!r}))
+        moved = [relative_change(*pair) for pair in zip(weights, weights[1:])]
+        ratios = Metric.of_updates({layer!r}, state.steps[: {pairs} + 1], moved)
+        """,
+        uses=[Metric, relative_change, *([run_curves] if rate else [])],
     )
 
 
-def _before_the_tail(curve: Metric, rate: Metric | None) -> Metric:
-    """Return the points before the learning rate has decayed to a hundredth of its largest."""
+def _before_the_tail(curve: Metric, rate: Metric | None, decayed: float) -> Metric:
+    """Return the points before the learning rate has decayed; the first half without a rate."""
     if rate is None or not len(rate.finite):
         half = -(-len(curve) // 2)
         return Metric(curve.name, curve.steps[:half], curve.values[:half])
     known = rate.finite
     place = np.clip(np.searchsorted(known.steps, curve.steps, side="right") - 1, 0, None)
-    kept = known.values[place] >= 0.01 * known.values.max()
+    kept = known.values[place] >= decayed * known.values.max()
     return Metric(curve.name, curve.steps[kept], curve.values[kept])

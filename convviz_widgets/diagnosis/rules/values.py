@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 from convviz_widgets.diagnosis.evidence import TensorFacts
 from convviz_widgets.diagnosis.finding import REMARK, WARNING, Finding
-from convviz_widgets.diagnosis.rule import CHECKPOINTS, rule
-from convviz_widgets.diagnosis.rules.code import tensor_code
+from convviz_widgets.diagnosis.rule import CHECKPOINTS, name_of, rule
+from convviz_widgets.diagnosis.rules.code import Find, tensor_code
 
 
 @rule(
@@ -33,18 +32,19 @@ def abnormal_weight(
     size
         |w|.
     """
-    large = _large("abnormal-weight", "weight", weights, size)
+    thresholds = {"sigmas": sigmas, "size": size}
+    large = _large(abnormal_weight, thresholds, "weight", weights)
     known = {finding.layer for finding in large}
     far = [
-        Finding(
-            "abnormal-weight",
+        _finding(
+            abnormal_weight,
+            thresholds,
             WARNING,
-            f"{each.layer}: a weight {each.deviation:.1f} standard deviations from the median "
-            f"(threshold {sigmas:g}) at step {each.step:,}, n = {each.n:,}",
-            value=each.deviation,
-            threshold=sigmas,
-            code=tensor_code(each, "facts.deviation"),
-            **_place(each),
+            each,
+            f"a weight {each.deviation:.1f} standard deviations from the median (threshold "
+            f"{sigmas:g}) at step {each.step:,}, n = {each.n:,}",
+            each.deviation,
+            sigmas,
         )
         for each in _first(weights, lambda each: each.deviation > sigmas)
         if each.layer not in known
@@ -60,20 +60,23 @@ def abnormal_weight(
 )
 def abnormal_bias(biases: Sequence[TensorFacts], *, size: float = 10.0) -> list[Finding]:
     """Find biases larger than ``size``: ill runs reach 13 to 27,600, healthy ones 3.9 [Hui]."""
-    return _large("abnormal-bias", "bias", biases, size)
+    return _large(abnormal_bias, {"size": size}, "bias", biases)
 
 
-def _large(name: str, what: str, facts: Sequence[TensorFacts], size: float) -> list[Finding]:
+def _large(
+    find: Find, thresholds: Mapping[str, float], what: str, facts: Sequence[TensorFacts]
+) -> list[Finding]:
+    size = thresholds["size"]
     return [
-        Finding(
-            name,
+        _finding(
+            find,
+            thresholds,
             WARNING,
-            f"{each.layer}: a {what} of size {each.size:.3g} (threshold {size:g}) at step "
-            f"{each.step:,}, among n = {each.n:,} of std {each.std:.2g}",
-            value=each.size,
-            threshold=size,
-            code=tensor_code(each, "facts.size"),
-            **_place(each),
+            each,
+            f"a {what} of size {each.size:.3g} (threshold {size:g}) at step {each.step:,}, among "
+            f"n = {each.n:,} of std {each.std:.2g}",
+            each.size,
+            size,
         )
         for each in _first(facts, lambda each: each.size > size)
     ]
@@ -100,27 +103,42 @@ def skewed_pre_activation(
         |third standardised moment|.
     """
     trained = [each for each in pre_activations if each.step > 0] or list(pre_activations)
-    found = []
-    for each in _first(trained, lambda e: e.offset > stds or abs(e.skew) > skew):
-        is_off = each.offset > stds
-        found.append(
-            Finding(
-                "skewed-pre-activation",
-                REMARK,
-                f"{each.layer}: its input has mean {each.mean:.2g} and std {each.std:.2g} "
-                f"(threshold {stds:g} std), skew {each.skew:.2g} (threshold {skew:g}) at step "
-                f"{each.step:,}, n = {each.n:,}: batch or layer norm before it centres it",
-                value=each.offset if is_off else each.skew,
-                threshold=stds if is_off else skew,
-                code=tensor_code(each, "facts.offset" if is_off else "facts.skew"),
-                **_place(each),
-            )
+    return [
+        _finding(
+            skewed_pre_activation,
+            {"stds": stds, "skew": skew},
+            REMARK,
+            each,
+            f"its input has mean {each.mean:.2g} and std {each.std:.2g} (threshold {stds:g} std), "
+            f"skew {each.skew:.2g} (threshold {skew:g}) at step {each.step:,}, n = {each.n:,}: "
+            "batch or layer norm before it centres it",
+            *((each.offset, stds) if each.offset > stds else (each.skew, skew)),
         )
-    return found
+        for each in _first(trained, lambda each: each.offset > stds or abs(each.skew) > skew)
+    ]
 
 
-def _place(each: TensorFacts) -> dict[str, Any]:
-    return {"layer": each.layer, "step": each.step, "n": each.n}
+def _finding(
+    find: Find,
+    thresholds: Mapping[str, float],
+    severity: str,
+    facts: TensorFacts,
+    message: str,
+    value: float,
+    threshold: float,
+) -> Finding:
+    """Return a rule's finding in these facts, with the code that counts them once more."""
+    return Finding(
+        name_of(find),
+        severity,
+        f"{facts.layer}: {message}",
+        layer=facts.layer,
+        step=facts.step,
+        value=value,
+        threshold=threshold,
+        n=facts.n,
+        code=tensor_code(find, thresholds, facts),
+    )
 
 
 def _first(

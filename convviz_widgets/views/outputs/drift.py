@@ -15,7 +15,7 @@ from bqplot import Mark
 from ipywidgets import Layout, VBox
 from torch import Tensor
 
-from convviz_widgets.diagnosis.rules.outputs import CHROMA_LIMIT, CONTRAST_LIMIT
+from convviz_widgets.diagnosis.rules.outputs import LEAST_CHROMA, LEAST_CONTRAST
 from convviz_widgets.errors import ConvVizError
 from convviz_widgets.images import ImageSet
 from convviz_widgets.measure.drift import Drift, picture_drift
@@ -40,9 +40,9 @@ CHROMA, CONTRAST = CURVES[1], CURVES[0]
 
 LEGEND = (
     ("chroma", CHROMA, "solid"),
-    (f"washed out below {CHROMA_LIMIT:g}", CHROMA, "dashed"),
+    (f"washed out below {LEAST_CHROMA:g}", CHROMA, "dashed"),
     ("contrast", CONTRAST, "solid"),
-    (f"washed out below {CONTRAST_LIMIT:g}", CONTRAST, "dashed"),
+    (f"washed out below {LEAST_CONTRAST:g}", CONTRAST, "dashed"),
 )
 
 MOST_STEPS = 64
@@ -185,7 +185,7 @@ class DriftPlot(CheckpointPlot):
             [(np.nan, np.nan) if d is None else (d.chroma, d.contrast) for d in curves.drifts]
         ).T  # (2, T)
         self.set_axes(curves.steps, (0.0, 1.08 * float(np.nanmax(values, initial=1.0))))
-        limits = (CHROMA_LIMIT, CONTRAST_LIMIT)
+        limits = (LEAST_CHROMA, LEAST_CONTRAST)
         for curve, dashes, row, limit in zip(
             self._curves, self._limits, values, limits, strict=True
         ):
