@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convviz_widgets.images import Duplicates, InputStatistics, Leak
-from convviz_widgets.measure import BIASES, WEIGHTS, AnswerFacts, FilterFacts
+from convviz_widgets.measure import BIASES, WEIGHTS, AnswerFacts, FilterFacts, gradient_norm
 from convviz_widgets.record.norms import GRADIENT_NORM
 from convviz_widgets.tensors import DepthSlope, Distribution, depth_slope
 
@@ -142,9 +142,7 @@ class GradientDepth:
     @classmethod
     def of(cls, step: int, gradients: Mapping[str, Distribution], images: int) -> GradientDepth:
         """Return the norms of the gradients by the outputs of layers, input first."""
-        counted = gradients.values()
-        norms = [math.inf if each.non_finite else each.moments.norm for each in counted]
-        return cls(step, tuple(gradients), tuple(norms), images)
+        return cls(step, tuple(gradients), tuple(map(gradient_norm, gradients.values())), images)
 
     @property
     def line(self) -> DepthSlope:

@@ -11,6 +11,7 @@ from convviz_widgets.measure.measurement import (
     WEIGHTS,
     FilterFacts,
     Measurement,
+    gradient_norm,
 )
 from convviz_widgets.measure.measuring import (
     fired_images,
@@ -36,6 +37,7 @@ __all__ = [
     "FilterFacts",
     "Measurement",
     "fired_images",
+    "gradient_norm",
     "measure_activations",
     "measure_filters",
     "measure_gradients",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from convviz_widgets.measure.answers import AnswerFacts
+from convviz_widgets.probe import LayerInfo
 from convviz_widgets.tensors import Distribution
 
 WEIGHTS = "weights"
@@ -81,3 +82,17 @@ class Measurement:
         """Bytes that the counts take, about all there is; asked whenever another is kept."""
         counts = sum(each.counts.nbytes for each in self.distributions.values())
         return counts + sum(each.nbytes for each in self.fired.values())
+
+    def gradients_over_depth(self, layers: Sequence[LayerInfo]) -> dict[str, Distribution]:
+        """Return the gradients by the outputs of those layers with weights of 2 dimensions or more.
+
+        They are in the order of ``layers``.
+        """
+        names = [info.name for info in layers if len(info.weight_shape or ()) >= 2]
+        found = {name: self.distributions.get((name, OUTPUT_GRADIENTS)) for name in names}
+        return {name: counted for name, counted in found.items() if counted is not None}
+
+
+def gradient_norm(counted: Distribution) -> float:
+    """Return the Euclidean norm of a gradient; infinite where a value of it is not finite."""
+    return math.inf if counted.non_finite else counted.moments.norm

@@ -36,7 +36,6 @@ from convviz_widgets.images import (
 from convviz_widgets.images.duplicates import comparing
 from convviz_widgets.measure import (
     BIASES,
-    OUTPUT_GRADIENTS,
     PRE_ACTIVATIONS,
     WEIGHTS,
     Measurement,
@@ -55,7 +54,6 @@ from convviz_widgets.state.model_copy import Stopped
 from convviz_widgets.state.model_state import ModelState
 from convviz_widgets.state.timeline import at_or_before
 from convviz_widgets.sweeps import SweepResult
-from convviz_widgets.tensors import Distribution
 from convviz_widgets.tensors.filter_quality import has_full_power
 
 
@@ -169,7 +167,7 @@ class StateEvidence:
     def gradients(self) -> tuple[GradientDepth, ...]:
         """Return the norms over depth, at every checkpoint, of the layers with matrices."""
         return tuple(
-            GradientDepth.of(step, self._by_depth(each), each.images)
+            GradientDepth.of(step, each.gradients_over_depth(self.state.layers), each.images)
             for step, each in self._measured(GRADIENTS)
         )
 
@@ -221,13 +219,6 @@ class StateEvidence:
         for step, found in zip(self.state.steps, measured, strict=False):
             if found is not None:
                 yield step, found
-
-    def _by_depth(self, found: Measurement) -> dict[str, Distribution]:
-        return {
-            layer: found.distributions[layer, OUTPUT_GRADIENTS]
-            for layer, shape in self._shapes.items()
-            if len(shape) >= 2 and (layer, OUTPUT_GRADIENTS) in found.distributions
-        }
 
 
 def firing_of(result: SweepResult, step: int, *, is_given: bool = False) -> tuple[Firing, ...]:

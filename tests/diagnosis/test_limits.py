@@ -42,7 +42,7 @@ def test_the_gradient_view_says_when_the_rules_raise_an_alarm():
     vanishing, exploding = limits(vanishing_gradient), limits(exploding_gradient)
     shrinks = f"vanishing: ≥ {vanishing['slope']:g} and ≥ {vanishing['decades']:g}"
     grows = f"exploding: ≤ −{-exploding['slope']:g} and ≤ −{-exploding['decades']:g}"
-    assert f"{shrinks}; {grows}" == gradient_flow.LIMITS
+    assert f"{shrinks}; {grows}" == gradient_flow.ALARMS
 
 
 def test_the_dashed_lines_lie_where_pictures_are_washed_out():

@@ -12,16 +12,17 @@ import numpy as np
 from ipywidgets import Widget
 from traitlets import Enum
 
+from convviz_widgets.diagnosis import GradientDepth
 from convviz_widgets.diagnosis.rules.gradients import (
     EXPLODING_DECADES,
     EXPLODING_SLOPE,
     VANISHING_DECADES,
     VANISHING_SLOPE,
 )
-from convviz_widgets.measure import OUTPUT_GRADIENTS, WEIGHT_GRADIENTS, Measurement
+from convviz_widgets.measure import OUTPUT_GRADIENTS, WEIGHT_GRADIENTS, Measurement, gradient_norm
 from convviz_widgets.probe import LayerInfo
 from convviz_widgets.state import GRADIENTS, UPDATES, ModelState, Selection
-from convviz_widgets.tensors import DepthSlope, depth_slope
+from convviz_widgets.tensors import DepthSlope
 from convviz_widgets.widgets.background_view import HistoryOptions, HistoryView
 from convviz_widgets.widgets.controls import choice, legend, line
 from convviz_widgets.widgets.layer_curves import Curves, LayerCurves
@@ -44,7 +45,7 @@ from convviz_widgets.widgets.text import ACCENT, QUIET
 
 OF = {"layer outputs": OUTPUT_GRADIENTS, "weights": WEIGHT_GRADIENTS}
 
-LIMITS = (
+ALARMS = (
     f"vanishing: ≥ {VANISHING_SLOPE:g} and ≥ {VANISHING_DECADES:g}; "
     f"exploding: ≤ −{-EXPLODING_SLOPE:g} and ≤ −{-EXPLODING_DECADES:g}"
 )
@@ -165,10 +166,10 @@ class GradientFlow(HistoryView):
         if first is None:
             return None
         here, layers = measured[selection.checkpoint], self.state.layers
-        slope = None if here is None else slope_of(here, layers)
+        depth = None if here is None else depth_of(selection.step, here, layers)
         return FlowPicture(
-            None if here is None or slope is None else profile_of(here, layers, self.of, slope),
-            slope,
+            None if here is None or depth is None else profile_of(here, layers, self.of, depth),
+            None if depth is None else depth.line,
             self._over_training(measured),
             selection,
             first.images,
@@ -178,7 +179,10 @@ class GradientFlow(HistoryView):
         steps = self.state.steps
         if self.over == SLOPES:
             layers = self.state.layers
-            slopes = [math.nan if m is None else slope_of(m, layers).slope for m in measured]
+            slopes = [
+                math.nan if each is None else depth_of(step, each, layers).line.slope
+                for step, each in zip(steps, measured, strict=False)
+            ]
             return Curves(("slope",), steps, np.array([slopes]))
         if self.over == RATIOS:
             measured = self.history.all(UPDATES)
@@ -193,8 +197,11 @@ class GradientFlow(HistoryView):
     def _numbers(self, measured: Measurement) -> dict[str, float]:
         if self.over == RATIOS:
             return dict(measured.update_ratios)
-        layers = [layer for layer, quantity in measured.distributions if quantity == self.of]
-        return {layer: norm_of(measured, layer, self.of) for layer in layers}
+        return {
+            layer: gradient_norm(counted)
+            for (layer, quantity), counted in measured.distributions.items()
+            if quantity == self.of
+        }
 
     # -- draw ---------------------------------------------------------------------------------
 
@@ -238,7 +245,7 @@ def _sentences(picture: FlowPicture, over: str) -> list[str]:
     odd = sum(not math.isfinite(norm) for norm in profile.norms)
     return [
         f"slope {slope.slope:.2f} decades a layer, {slope.total:.1f} in all, over the outputs "
-        f"of {slope.used} layers with weights (positive: shrinks towards the input; {LIMITS})",
+        f"of {slope.used} layers with weights (positive: shrinks towards the input; {ALARMS})",
         f"loss on n = {picture.images} images, {step}",
         f"exactly zero, left out: {', '.join(zero) or 'none'}",
         *([f"not finite in {odd} layers"] if odd else []),
@@ -252,41 +259,26 @@ def _about_ratios(picture: FlowPicture) -> str:
     return f"update ratio ‖ΔW‖/‖W‖ between neighbouring checkpoints{gap}, not of one step"
 
 
+def depth_of(step: int, here: Measurement, layers: Sequence[LayerInfo]) -> GradientDepth:
+    """Return the gradients over depth, as the rules judge them."""
+    return GradientDepth.of(step, here.gradients_over_depth(layers), here.images)
+
+
 def profile_of(
-    here: Measurement, layers: Sequence[LayerInfo], quantity: str, slope: DepthSlope
+    here: Measurement, layers: Sequence[LayerInfo], quantity: str, depth: GradientDepth
 ) -> DepthProfile:
     """Return a gradient in every layer that has it; that by the outputs with its fitted line."""
     names = tuple(info.name for info in layers if (info.name, quantity) in here.distributions)
-    fit = None
-    if quantity == OUTPUT_GRADIENTS and not math.isnan(slope.slope):
-        places = [names.index(name) for name in _weighted(here, layers)]
-        fit = np.array(places, np.float64), slope.start + slope.slope * np.arange(len(places))
+    fit, line = None, depth.line
+    if quantity == OUTPUT_GRADIENTS and not math.isnan(line.slope):
+        places = [names.index(name) for name in depth.layers]
+        fit = np.array(places, np.float64), line.start + line.slope * np.arange(len(places))
     return DepthProfile(
         names,
-        tuple(norm_of(here, name, quantity) for name in names),
+        tuple(gradient_norm(here.distributions[name, quantity]) for name in names),
         tuple(here.magnitudes[name, quantity] for name in names),
         fit,
     )
-
-
-def slope_of(here: Measurement, layers: Sequence[LayerInfo]) -> DepthSlope:
-    """Return the slope of the gradients by the outputs of the layers with weights."""
-    return depth_slope([norm_of(here, name, OUTPUT_GRADIENTS) for name in _weighted(here, layers)])
-
-
-def _weighted(here: Measurement, layers: Sequence[LayerInfo]) -> list[str]:
-    """Return the layers over which the slope is taken: with weights of two dimensions."""
-    return [
-        info.name
-        for info in layers
-        if len(info.weight_shape or ()) >= 2 and (info.name, OUTPUT_GRADIENTS) in here.distributions
-    ]
-
-
-def norm_of(measured: Measurement, layer: str, quantity: str) -> float:
-    """Return the Euclidean norm of a gradient; infinite where a value of it is not finite."""
-    counted = measured.distributions[layer, quantity]
-    return math.inf if counted.non_finite else counted.moments.norm
 
 
 class DepthPlot(PointedPlot):
