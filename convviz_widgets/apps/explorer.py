@@ -7,7 +7,7 @@ from typing import Any
 
 from ipywidgets import HBox, Layout, Tab, VBox
 
-from convviz_widgets.apps.pages import CHAPTERS, PAGES, Material, Page
+from convviz_widgets.apps.pages import CHAPTERS, PAGES, ExplorerSources, Page
 from convviz_widgets.apps.show_me import evidence_place
 from convviz_widgets.diagnosis import Finding
 from convviz_widgets.record import Run
@@ -80,8 +80,8 @@ class Explorer(VBox):
         self.status = StatusLine(state)
         for control in self.controls:
             self._take_up(control)
-        self._material = Material(state, run, validation, loader)
-        self.pages = self._pages(self._material)
+        self._sources = ExplorerSources(state, run, validation, loader)
+        self.pages = self._pages(self._sources)
         self.tabs = Tab(
             list(self.pages.values()),
             titles=list(self.pages),
@@ -105,8 +105,8 @@ class Explorer(VBox):
         """Close every view and widget; the state stays open."""
         close_views(self)
 
-    def _pages(self, material: Material) -> dict[str, Page]:
-        rows = {title: rows_of(material) for title, rows_of in PAGES.items()}
+    def _pages(self, sources: ExplorerSources) -> dict[str, Page]:
+        rows = {title: rows_of(sources) for title, rows_of in PAGES.items()}
         return {
             title: Page(made_of, CHAPTERS.get(title, ()), self._take_up)
             for title, made_of in rows.items()
@@ -120,7 +120,7 @@ class Explorer(VBox):
 
     def show_evidence(self, finding: Finding) -> None:
         """Turn to the tab and chapter of a finding's evidence, with what is needed to see it."""
-        place = evidence_place(finding, self._material)
+        place = evidence_place(finding, self._sources)
         page = self.pages.get(place.tab)
         if page is not None:
             page.turn_to(place.chapter)

@@ -36,37 +36,37 @@ from convviz_widgets.widgets import View, listen
 from convviz_widgets.widgets.text import Text
 
 
-def activations(material: Material) -> Rows:
+def activations(sources: ExplorerSources) -> Rows:
     """All maps of the layer; below, the selected one and its values."""
-    state = material.state
+    state = sources.state
     return [
         [partial(ActivationMosaic, state)],
         [partial(ActivationMap, state), partial(ActivationHistogram, state)],
     ]
 
 
-def inputs(material: Material) -> Rows:
+def inputs(sources: ExplorerSources) -> Rows:
     """What goes in: one row at a time, see `CHAPTERS`."""
-    state, validation = material.state, material.validation
+    state, validation = sources.state, sources.validation
     return [
-        [partial(InputGallery, state, validation=validation, loader=material.loader)],
+        [partial(InputGallery, state, validation=validation, loader=sources.loader)],
         [partial(InputHistogram, state, validation=validation)],
     ]
 
 
-def outputs(material: Material) -> Rows:
+def outputs(sources: ExplorerSources) -> Rows:
     """What comes out: one row at a time, see `CHAPTERS`."""
-    state = material.state
+    state = sources.state
     return [
         [partial(Predictions, state)],
         [partial(ConfusionMatrix, state)],
-        [partial(OutputGallery, state, run=material.run)],
+        [partial(OutputGallery, state, run=sources.run)],
     ]
 
 
-def training(material: Material) -> Rows:
+def training(sources: ExplorerSources) -> Rows:
     """Losses, and below them accuracies; no page without a run."""
-    state, run = material.state, material.run
+    state, run = sources.state, sources.run
     if run is None:
         return []
     return [
@@ -74,18 +74,18 @@ def training(material: Material) -> Rows:
     ]
 
 
-def diagnosis(material: Material) -> Rows:
+def diagnosis(sources: ExplorerSources) -> Rows:
     """What is abnormal, with the way to the evidence."""
-    given = {"run": material.run, "validation": material.validation, "loader": material.loader}
-    return [[partial(DiagnosisPanel, material.state, **given)]]
+    given = {"run": sources.run, "validation": sources.validation, "loader": sources.loader}
+    return [[partial(DiagnosisPanel, sources.state, **given)]]
 
 
-def below_each_other(*kinds: Callable[[ModelState], View]) -> Callable[[Material], Rows]:
+def below_each_other(*kinds: Callable[[ModelState], View]) -> Callable[[ExplorerSources], Rows]:
     """Return what makes a page of views that need nothing but the state, each in a row."""
-    return lambda material: [[partial(kind, material.state)] for kind in kinds]
+    return lambda sources: [[partial(kind, sources.state)] for kind in kinds]
 
 
-PAGES: dict[str, Callable[[Material], Rows]] = {
+PAGES: dict[str, Callable[[ExplorerSources], Rows]] = {
     "Activations": activations,
     "Filters": below_each_other(FilterMosaic, WeightHistogram),
     "Units": below_each_other(TopImages, DeadFilters, EmbeddingScatter),
@@ -107,7 +107,7 @@ CHAPTERS = {
 
 
 @dataclass(frozen=True)
-class Material:
+class ExplorerSources:
     """What an explorer was given to look at."""
 
     state: ModelState

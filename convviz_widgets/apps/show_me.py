@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from convviz_widgets.apps.pages import Material
+from convviz_widgets.apps.pages import ExplorerSources
 from convviz_widgets.diagnosis import Finding, Metric, RunCurves, has_update_ratios, run_curves
 from convviz_widgets.measure import (
     BIASES,
@@ -50,7 +50,7 @@ Options = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Place:
+class ExplorerPlace:
     """A tab, its chapter, and how the views of a kind in it show the evidence."""
 
     tab: str
@@ -74,70 +74,72 @@ class Place:
             state.sweeps.ask(checkpoint)
 
 
-def evidence_place(finding: Finding, material: Material) -> Place:
-    """Return where the evidence of a finding is seen in an explorer of this material."""
-    return EVIDENCE.get(finding.rule, _by_subject)(finding, material)
+def evidence_place(finding: Finding, sources: ExplorerSources) -> ExplorerPlace:
+    """Return where the evidence of a finding is seen in an explorer of these sources."""
+    return EVIDENCE.get(finding.rule, _by_subject)(finding, sources)
 
 
 # -- Units, Filters, Activations, Outputs: one place each -------------------------------------
 
-Finder = Callable[[Finding, Material], Place]
+Finder = Callable[[Finding, ExplorerSources], ExplorerPlace]
 
 
-def _always(place: Place) -> Finder:
-    return lambda _finding, _material: place
+def _always(place: ExplorerPlace) -> Finder:
+    return lambda _finding, _sources: place
 
 
-DEAD = Place("Units", "Dead filters", DeadFilters, ({"order": RAREST},), needs_sweep=True)
+DEAD = ExplorerPlace("Units", "Dead filters", DeadFilters, ({"order": RAREST},), needs_sweep=True)
 
-FILTERS = Place("Filters", "", FilterMosaic, ({"stopped": False},))
+FILTERS = ExplorerPlace("Filters", "", FilterMosaic, ({"stopped": False},))
 
-MAPS = Place("Activations", "", ActivationMosaic)
+MAPS = ExplorerPlace("Activations", "", ActivationMosaic)
 
-PICTURES = Place("Outputs", "Gallery", OutputGallery, ({"stopped": False},))
+PICTURES = ExplorerPlace("Outputs", "Gallery", OutputGallery, ({"stopped": False},))
 
-CONFUSED = Place("Outputs", "Confusion", ConfusionMatrix, ({"colour": SHARES, "stopped": False},))
+CONFUSED = ExplorerPlace(
+    "Outputs", "Confusion", ConfusionMatrix, ({"colour": SHARES, "stopped": False},)
+)
 
 # -- Inputs -----------------------------------------------------------------------------------
 
 
-def _values(side: str, channel: str = ALL) -> Place:
+def _values(side: str, channel: str = ALL) -> ExplorerPlace:
     options = {"source": IMAGES, "side": side, "channel": channel}
-    return Place("Inputs", "Values", InputHistogram, (options,))
+    return ExplorerPlace("Inputs", "Values", InputHistogram, (options,))
 
 
-def _samples(_finding: Finding, material: Material) -> Place:
+def _samples(_finding: Finding, sources: ExplorerSources) -> ExplorerPlace:
     """Show the samples that are there more than once, where these are the state's images.
 
     Samples of a loader's data set are compared instead where there is one; the gallery does not
     know them, and would show none.
     """
-    options = {"source": IMAGES, "only": material.loader is None}
-    return Place("Inputs", "Images", InputGallery, (options,))
+    options = {"source": IMAGES, "only": sources.loader is None}
+    return ExplorerPlace("Inputs", "Images", InputGallery, (options,))
 
 
-BATCHES = Place("Inputs", "Images", InputGallery, ({"source": LOADER, "only": False},))
+BATCHES = ExplorerPlace("Inputs", "Images", InputGallery, ({"source": LOADER, "only": False},))
 
 # -- Training ---------------------------------------------------------------------------------
 
 
-def _curves(material: Material) -> RunCurves:
-    return RunCurves() if material.run is None else run_curves(material.run.metrics)
+def _curves(sources: ExplorerSources) -> RunCurves:
+    return RunCurves() if sources.run is None else run_curves(sources.run.metrics)
 
 
-def _metrics(*plots: Iterable[Metric | None], **options: Any) -> Place:
+def _metrics(*plots: Iterable[Metric | None], **options: Any) -> ExplorerPlace:
     """Show these metrics, plot by plot; what a run lacks is left out."""
     tags = [tuple(curve.name for curve in plot if curve is not None) for plot in plots]
     shown = tuple({"tags": each, **options} for each in tags)
-    return Place("Training", "", TrainingCurves, shown)
+    return ExplorerPlace("Training", "", TrainingCurves, shown)
 
 
-def _loss(_finding: Finding, material: Material, smoothing: float) -> Place:
-    return _metrics([_curves(material).loss], smoothing=smoothing)
+def _loss(_finding: Finding, sources: ExplorerSources, smoothing: float) -> ExplorerPlace:
+    return _metrics([_curves(sources).loss], smoothing=smoothing)
 
 
-def _overfit(_finding: Finding, material: Material) -> Place:
-    curves = _curves(material)
+def _overfit(_finding: Finding, sources: ExplorerSources) -> ExplorerPlace:
+    curves = _curves(sources)
     losses = [curves.loss, curves.validation_loss]
     return _metrics(losses, [curves.accuracy, curves.validation_accuracy])
 
@@ -151,36 +153,36 @@ def _of_layer(curves: Mapping[str, Metric], layer: str | None) -> list[Metric]:
 # -- History ----------------------------------------------------------------------------------
 
 
-def _distribution(quantity: str, *, normal: bool = False) -> Place:
+def _distribution(quantity: str, *, normal: bool = False) -> ExplorerPlace:
     options = {"quantity": quantity, "values": WHOLE_RUN, "normal": normal, "stopped": False}
-    return Place("History", "Distributions", DistributionHistory, (options,))
+    return ExplorerPlace("History", "Distributions", DistributionHistory, (options,))
 
 
-def _gradients(over: str) -> Place:
+def _gradients(over: str) -> ExplorerPlace:
     options = {"of": OUTPUT_GRADIENTS, "over": over, "stopped": False}
-    return Place("History", "Gradients", GradientFlow, (options,))
+    return ExplorerPlace("History", "Gradients", GradientFlow, (options,))
 
 
-def _exploding(finding: Finding, material: Material) -> Place:
+def _exploding(finding: Finding, sources: ExplorerSources) -> ExplorerPlace:
     """Show the slope over depth; a leap from step to step is of no layer."""
-    norms = _curves(material).gradient_norms
+    norms = _curves(sources).gradient_norms
     return _gradients(SLOPES) if finding.layer else _metrics(norms.values())
 
 
-def _ratios(finding: Finding, material: Material) -> Place:
-    run = material.run
+def _ratios(finding: Finding, sources: ExplorerSources) -> ExplorerPlace:
+    run = sources.run
     if run is None or not has_update_ratios(run.metrics):
         return _gradients(RATIOS)
-    return _metrics(_of_layer(_curves(material).update_ratios, finding.layer))
+    return _metrics(_of_layer(_curves(sources).update_ratios, finding.layer))
 
 
-def _non_finite(finding: Finding, material: Material) -> Place:
+def _non_finite(finding: Finding, sources: ExplorerSources) -> ExplorerPlace:
     """Show what is not finite at the finding's step: a gradient, a tensor, or the loss."""
-    curves = _curves(material)
+    curves = _curves(sources)
     gradients = [each for each in curves.gradient_norms.values() if _ends(each, finding.step)]
     if gradients:
         return _metrics(gradients, smoothing=0.0)
-    quantity = _quantity_not_finite(finding, material.state)
+    quantity = _quantity_not_finite(finding, sources.state)
     if quantity is None and curves.loss is not None and _ends(curves.loss, finding.step):
         return _metrics([curves.loss], smoothing=0.0)
     return _distribution(quantity or OUTPUTS)
@@ -211,10 +213,10 @@ def _quantity_not_finite(finding: Finding, state: ModelState) -> str | None:
 # -- Rules that have no place of their own ----------------------------------------------------
 
 
-def _by_subject(finding: Finding, material: Material) -> Place:
+def _by_subject(finding: Finding, sources: ExplorerSources) -> ExplorerPlace:
     """Show the map of the finding's channel, the outputs of its layer, or the loss of the run."""
     if finding.layer is None:
-        return _metrics([_curves(material).loss])
+        return _metrics([_curves(sources).loss])
     return _distribution(OUTPUTS) if finding.channel is None else MAPS
 
 

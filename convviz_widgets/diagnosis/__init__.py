@@ -10,16 +10,14 @@ from convviz_widgets.diagnosis.evidence import (
     RunCurves,
     TensorFacts,
 )
-from convviz_widgets.diagnosis.finding import ERROR, REMARK, SEVERITIES, WARNING, Finding
+from convviz_widgets.diagnosis.finding import ERROR, REMARK, WARNING, Finding
 from convviz_widgets.diagnosis.report import RULES, Report, examine
-from convviz_widgets.diagnosis.rule import Rule
 from convviz_widgets.diagnosis.run_curves import has_update_ratios, run_curves
 
 __all__ = [
     "ERROR",
     "REMARK",
     "RULES",
-    "SEVERITIES",
     "WARNING",
     "AnswersAt",
     "Evidence",
@@ -29,7 +27,6 @@ __all__ = [
     "GradientDepth",
     "Metric",
     "Report",
-    "Rule",
     "RunCurves",
     "TensorFacts",
     "examine",

@@ -23,8 +23,8 @@ SIGNS = {ERROR: "✖ error", WARNING: "▲ warning", REMARK: "· remark"}
 
 
 @dataclass(frozen=True)
-class Examined:
-    """What the examination has found so far."""
+class DiagnosisSoFar:
+    """What the panel shows: the report so far, and how far the measuring has come."""
 
     report: Report
     shown: tuple[Finding, ...]
@@ -119,7 +119,7 @@ class DiagnosisPanel(BackgroundView):
         self._summary = Text(kind="quiet wrap", height="128px", overflow="auto")
         return [*self._list.parts, self._summary]
 
-    def compute(self, selection: Selection) -> Examined:
+    def compute(self, selection: Selection) -> DiagnosisSoFar:
         """Return what is known; have the rest measured."""
         examination = self.examination
         if self.stopped:
@@ -129,9 +129,9 @@ class DiagnosisPanel(BackgroundView):
             examination.start()
         report = examination.latest
         shown = tuple(each for each in report.findings if self.rule in ("", each.rule))
-        return Examined(report, shown, examination.progress, examination.is_running)
+        return DiagnosisSoFar(report, shown, examination.progress, examination.is_running)
 
-    def draw(self, result: Examined) -> None:
+    def draw(self, result: DiagnosisSoFar) -> None:
         """Send the list and everything around it."""
         self.progress.show(
             _in_words(result, self.stopped, self.examination.problem),
@@ -310,14 +310,14 @@ def _facts(finding: Finding) -> str:
     return " · ".join(text.format(value) for text, value in parts if value is not None)
 
 
-def _nothing(found: Examined) -> str:
+def _nothing(found: DiagnosisSoFar) -> str:
     """Return what is said where no finding is looked at."""
     if found.goes_on:
         return "Nothing abnormal so far."
     return "Nothing abnormal was found; below is what was checked."
 
 
-def _summary(found: Examined) -> str:
+def _summary(found: DiagnosisSoFar) -> str:
     report = found.report
     fine = f"Checked and fine ({len(report.fine)}): {', '.join(report.fine) or 'none'}."
     count = len(report.unchecked)
@@ -331,13 +331,13 @@ def _summary(found: Examined) -> str:
     return f"{fine} Not checked ({count}): {missing or 'none'}."
 
 
-def _caption(found: Examined) -> str:
+def _caption(found: DiagnosisSoFar) -> str:
     severities = [each.severity for each in found.report.findings]
     counts = [f"{(n := severities.count(each))} {each}{'s' * (n != 1)}" for each in SIGNS]
     return f"{' · '.join(counts)} · a remark is worth knowing, and no alarm"
 
 
-def _in_words(found: Examined, stopped: bool, problem: str) -> str:
+def _in_words(found: DiagnosisSoFar, stopped: bool, problem: str) -> str:
     progress = found.progress
     count = f"{progress.done} of {progress.total} parts measured"
     reasons = [problem] if problem else list(progress.failures[:1])

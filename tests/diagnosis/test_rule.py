@@ -30,11 +30,11 @@ def test_a_rule_is_called_as_its_function_is():
         assert each.find.__name__ == each.name.replace("-", "_")
 
 
-def test_the_limits_of_a_rule_are_keyword_arguments_with_defaults():
+def test_the_thresholds_of_a_rule_are_keyword_arguments_with_defaults():
     for each in RULES:
         parameters = inspect.signature(each.find).parameters.values()
-        limits = [one for one in parameters if one.kind is one.KEYWORD_ONLY]
-        assert all(one.default is not one.empty for one in limits)
+        thresholds = [one for one in parameters if one.kind is one.KEYWORD_ONLY]
+        assert all(one.default is not one.empty for one in thresholds)
 
 
 def test_a_name_is_registered_once():
@@ -137,7 +137,7 @@ def test_the_code_of_a_finding_finds_its_value_again_in_the_run_and_when_that_ha
     assert value_of(found, grown(run)) == found.value
 
 
-def test_the_code_passes_the_limits_that_were_used():
+def test_the_code_passes_the_thresholds_that_were_used():
     (found,) = loss_surge(run_curves(SURGED.metrics).loss, window=30, floor=0.1)
-    for limit in ("sigmas=10.0", "window=30", "floor=0.1", "recovery=20"):
-        assert limit in found.code
+    for threshold in ("sigmas=10.0", "window=30", "floor=0.1", "recovery=20"):
+        assert threshold in found.code

@@ -60,15 +60,15 @@ def overfit(
     apart = _trailing_mean(train.means_until(held.steps) - held.values, evaluations)
     level = np.clip(_trailing_mean(held.values, evaluations), 0, 1)
     error = np.sqrt(level * (1 - level) / validation_images) if validation_images else 0 * level
-    limit = np.fmax(gap, errors * error)
-    wide = apart > limit
+    threshold = np.fmax(gap, errors * error)
+    wide = apart > threshold
     if not wide.any():
         return []
     risen = _risen(curves, held.steps, evaluations)
     firm = wide & (risen >= rise)
     thresholds = {"gap": gap, "errors": errors, "rise": rise, "evaluations": evaluations}
     code = _code(thresholds, curves, validation_images)
-    found = _Gap(held, apart, limit, validation_images, code)
+    found = _Gap(held, apart, threshold, validation_images, code)
     return [found.with_rising_loss(risen, firm, rise) if firm.any() else found.alone(wide)]
 
 
@@ -78,7 +78,7 @@ class _Gap:
 
     held: Metric
     apart: np.ndarray
-    limit: np.ndarray
+    threshold: np.ndarray
     images: int | None
     code: str
 
@@ -88,7 +88,7 @@ class _Gap:
         known = f"n = {self.images:,}" if self.images else "n unknown"
         message = (
             f"gap {self.apart[widest]:.2f} between training and validation accuracy from step "
-            f"{self.held.steps[first]:,} on (threshold {self.limit[first]:.2f}), {known}: "
+            f"{self.held.steps[first]:,} on (threshold {self.threshold[first]:.2f}), {known}: "
             "overfitting, or a validation set from elsewhere: cannot tell"
         )
         return self._finding(REMARK, message, begun=first, measured=widest, judged=first)
@@ -99,7 +99,7 @@ class _Gap:
         message = (
             f"overfitting from step {self.held.steps[first]:,} on: at step "
             f"{self.held.steps[last]:,} training accuracy is {self.apart[last]:.2f} above "
-            f"validation (threshold {self.limit[last]:.2f}{known}), and the validation loss "
+            f"validation (threshold {self.threshold[last]:.2f}{known}), and the validation loss "
             f"{risen[last]:.0%} above its own minimum (threshold {rise:.0%}) while the training "
             "loss went on falling"
         )
@@ -115,7 +115,7 @@ class _Gap:
             message,
             step=int(self.held.steps[begun]),
             value=float(self.apart[measured]),
-            threshold=float(self.limit[judged]),
+            threshold=float(self.threshold[judged]),
             n=self.images,
             code=self.code,
         )

@@ -31,7 +31,7 @@ def test_filters_are_judged_at_the_latest_checkpoint():
     assert noisy_filter([noisy, smooth]) == []
 
 
-def test_the_cause_is_told_by_the_limits_that_are_given():
+def test_the_cause_is_told_by_the_thresholds_that_are_given():
     learned = noise(0.2, 16, cosine=0.4, update_share=0.2)
     (found,) = noisy_filter([learned], share=0.1, update_share=0.1)
     assert "learned noise: regularise (cosine to the initial weights 0.40)" in found.message

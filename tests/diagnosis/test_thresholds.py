@@ -1,4 +1,4 @@
-"""Each limit stands once: what views say of it, and what is measured, follow the rule."""
+"""Each threshold stands once: what views say of it, and what is measured, follow the rule."""
 
 import inspect
 from statistics import NormalDist
@@ -24,7 +24,7 @@ from convviz_widgets.views.outputs import drift as drift_plot
 from convviz_widgets.views.units import dead_filters
 
 
-def limits(rule):
+def thresholds(rule):
     """Return the thresholds of a rule by their names."""
     given = inspect.signature(rule).parameters.values()
     return {each.name: each.default for each in given if each.kind is each.KEYWORD_ONLY}
@@ -39,19 +39,19 @@ def needs(rule):
 
 
 def test_the_gradient_view_says_when_the_rules_raise_an_alarm():
-    vanishing, exploding = limits(vanishing_gradient), limits(exploding_gradient)
+    vanishing, exploding = thresholds(vanishing_gradient), thresholds(exploding_gradient)
     shrinks = f"vanishing: ≥ {vanishing['slope']:g} and ≥ {vanishing['decades']:g}"
     grows = f"exploding: ≤ −{-exploding['slope']:g} and ≤ −{-exploding['decades']:g}"
     assert f"{shrinks}; {grows}" == gradient_flow.ALARMS
 
 
 def test_the_dashed_lines_lie_where_pictures_are_washed_out():
-    for limit in limits(washed_out_output).values():
-        assert f"washed out below {limit:g}" in names_of(drift_plot.LEGEND)
+    for threshold in thresholds(washed_out_output).values():
+        assert f"washed out below {threshold:g}" in names_of(drift_plot.LEGEND)
 
 
 def test_dying_is_the_same_share_in_the_view_the_lifecycle_and_the_rule():
-    rate = limits(dying_filter)["rate"]
+    rate = thresholds(dying_filter)["rate"]
     assert f"dying, < {rate:.0%}".replace("%", " %") in names_of(dead_filters.LEGEND)
     images = 10_000
     edge = int(rate * images)
@@ -61,13 +61,13 @@ def test_dying_is_the_same_share_in_the_view_the_lifecycle_and_the_rule():
 
 
 def test_the_view_says_why_filters_are_noisy_where_the_rule_does():
-    limit = limits(noisy_filter)
+    given = thresholds(noisy_filter)
     above, below = 1.01, 0.99
-    assert cause_of(limit["share"] * below, 1.0, 0.0) == ""
-    assert "initial noise" in cause_of(limit["share"] * above, limit["cosine"] * above, 0.0)
-    learned = limit["update_share"]
-    assert "learned" in cause_of(1.0, limit["cosine"] * below, learned * above)
-    assert "cannot tell" in cause_of(1.0, limit["cosine"] * below, learned * below)
+    assert cause_of(given["share"] * below, 1.0, 0.0) == ""
+    assert "initial noise" in cause_of(given["share"] * above, given["cosine"] * above, 0.0)
+    learned = given["update_share"]
+    assert "learned" in cause_of(1.0, given["cosine"] * below, learned * above)
+    assert "cannot tell" in cause_of(1.0, given["cosine"] * below, learned * below)
 
 
 def test_kernels_are_judged_from_the_size_that_the_report_asks_for():
@@ -76,11 +76,11 @@ def test_kernels_are_judged_from_the_size_that_the_report_asks_for():
 
 
 def test_as_many_images_are_counted_as_the_rules_need():
-    assert SAMPLE_IMAGES[0] == limits(dead_layer)["images"]
-    assert f"{limits(dead_layer)['images']} images" in needs("dead-layer")
+    assert SAMPLE_IMAGES[0] == thresholds(dead_layer)["images"]
+    assert f"{thresholds(dead_layer)['images']} images" in needs("dead-layer")
     assert (
         inspect.signature(input_statistics).parameters["count"].default
-        >= (limits(input_scale)["images"])
+        >= (thresholds(input_scale)["images"])
     )
 
 
