@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 from convviz_widgets.diagnosis.evidence import Evidence
 from convviz_widgets.diagnosis.finding import Finding
 
-Find = TypeVar("Find", bound=Callable[..., list[Finding]])
+RuleFunction = Callable[..., list[Finding]]
+
+Find = TypeVar("Find", bound=RuleFunction)
 
 CHECKPOINTS = "a state with checkpoints"
 
@@ -22,7 +24,7 @@ class Rule:
     """A rule, as `rule` registers it."""
 
     name: str
-    """The name of its function, such as "dead-layer" of `dead_layer`."""
+    """Such as "dead-layer", of `dead_layer`."""
     place: int
     """Order among equally grave findings: the lowest place is listed first. A rule that explains
     more has a lower place; places go in tens, so that a new rule fits between."""
@@ -30,7 +32,7 @@ class Rule:
     """What it needs to be judged, in words: the report says so where that is missing."""
     takes: Callable[[Evidence], tuple[Any, ...] | None]
     """Evidence → the arguments of ``find``; None where something is missing."""
-    find: Callable[..., list[Finding]]
+    find: RuleFunction
     """Its function, with the thresholds as keyword arguments."""
     hides: tuple[str, ...] = ()
     """Rules whose findings are left out when this one raises an alarm, because it explains them."""
@@ -71,6 +73,9 @@ def rule(name: str, **given: Any) -> Callable[[Find], Find]:
     return register
 
 
-def name_of(find: Callable[..., list[Finding]]) -> str:
-    """Return the name of the rule whose function this is."""
-    return find.__name__.replace("_", "-")
+class AppliedRule:
+    """A rule with the thresholds that it was given: what the code of a finding applies again."""
+
+    def __init__(self, find: RuleFunction, **thresholds: float) -> None:
+        self.find, self.thresholds = find, thresholds
+        self.name = find.__name__.replace("_", "-")

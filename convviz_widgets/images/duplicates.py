@@ -140,11 +140,7 @@ def find_repeated_batches(
 ) -> tuple[tuple[int, ...], ...]:
     """Return the groups of batches that hold the same samples, in whatever order.
 
-    Batches without any sample are in no group.
-
-    Parameters
-    ----------
-    batches : of samples (B, ...), or of their digests.
+    A batch is of samples (B, ...), or of their digests; one without any is in no group.
     """
     same: dict[tuple[bytes, ...], list[int]] = {}
     for number, batch in enumerate(batches):

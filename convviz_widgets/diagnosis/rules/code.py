@@ -9,12 +9,12 @@ and leave the number in ``value``.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from textwrap import dedent
 from typing import Any
 
 from convviz_widgets.diagnosis.evidence import TensorFacts
-from convviz_widgets.diagnosis.finding import Finding
+from convviz_widgets.diagnosis.rule import AppliedRule
 from convviz_widgets.diagnosis.run_curves import run_curves
 from convviz_widgets.measure import BIASES, PRE_ACTIVATIONS, WEIGHTS
 from convviz_widgets.tensors import distribution, evenly_spread, merged
@@ -22,54 +22,38 @@ from convviz_widgets.tensors import distribution, evenly_spread, merged
 WIDTH = 88
 """Columns of a line."""
 
-Find = Callable[..., list[Finding]]
-"""A rule's function."""
-
 
 def code(
-    find: Find,
-    thresholds: Mapping[str, float],
-    *arguments: str,
-    lines: str,
-    uses: Sequence[Any] = (),
-    where: str = "",
+    applied: AppliedRule, *arguments: str, lines: str, uses: Sequence[Any] = (), where: str = ""
 ) -> str:
     """Return the lines that take the evidence of a finding, and ask its rule for it again.
 
     Parameters
     ----------
-    find
+    applied
         The rule.
-    thresholds
-        Those that it was given.
-    arguments
-        The evidence: expressions of the names that ``lines`` assign.
-    lines
-        Lines that take the evidence.
+    arguments, lines
+        The evidence, in expressions of the names that the lines assign.
     uses
-        Functions and classes in the lines and arguments.
+        Functions and classes in both.
     where
         Condition for the finding, named ``each``, among the rule's; without it the first is taken.
     """
     value = f"next(each.value for each in found if {where})" if where else "found[0].value"
-    again = f"found = {_call(find, thresholds, *arguments)}\nvalue = {value}"
-    return "\n".join([*_imports(find, *uses), "", dedent(lines).strip(), again])
+    again = f"found = {_call(applied, *arguments)}\nvalue = {value}"
+    return "\n".join([*_imports(applied.find, *uses), "", dedent(lines).strip(), again])
 
 
-def curve_code(
-    find: Find, thresholds: Mapping[str, float], until: int, *arguments: str, where: str = ""
-) -> str:
+def curve_code(applied: AppliedRule, until: int, *arguments: str, where: str = "") -> str:
     """Return the lines that ask a rule about a run's ``curves`` as they were known at a step.
 
     The run may have grown since. The other parameters are those of `code`.
     """
     lines = f"curves = run_curves(run.metrics).until({until})"
-    return code(find, thresholds, *arguments, lines=lines, uses=[run_curves], where=where)
+    return code(applied, *arguments, lines=lines, uses=[run_curves], where=where)
 
 
-def tensor_code(
-    find: Find, thresholds: Mapping[str, float], facts: TensorFacts, *arguments: str
-) -> str:
+def tensor_code(applied: AppliedRule, facts: TensorFacts, *arguments: str) -> str:
     """Return the lines that count a layer's parameters, or activations, and ask a rule about them.
 
     Parameters
@@ -91,7 +75,7 @@ def tensor_code(
         uses.append(merged)
     of = f"facts = TensorFacts.of({facts.layer!r}, {facts.what!r}, {facts.step}, counted)"
     given = arguments or ("[facts]",)
-    return code(find, thresholds, *given, lines=f"{counting}\n{of}", uses=uses)
+    return code(applied, *given, lines=f"{counting}\n{of}", uses=uses)
 
 
 def at_step(step: int) -> str:
@@ -110,13 +94,14 @@ def evenly_spread_images(count: int) -> str:
     return f"{evenly_spread.__name__}(len(state.image_set), {count})"
 
 
-def _call(find: Find, thresholds: Mapping[str, float], *arguments: str) -> str:
-    given = [*arguments, *(f"{name}={value!r}" for name, value in thresholds.items())]
-    line = f"{find.__name__}({', '.join(given)})"
+def _call(applied: AppliedRule, *arguments: str) -> str:
+    given = [*arguments, *(f"{name}={value!r}" for name, value in applied.thresholds.items())]
+    name = applied.find.__name__
+    line = f"{name}({', '.join(given)})"
     if len(line) <= WIDTH:
         return line
     lines = "".join(f"    {each},\n" for each in given)
-    return f"{find.__name__}(\n{lines})"
+    return f"{name}(\n{lines})"
 
 
 def _imports(*uses: Any) -> list[str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from convviz_widgets.diagnosis.evidence import Evidence
 from convviz_widgets.diagnosis.finding import REMARK, WARNING, Finding
-from convviz_widgets.diagnosis.rule import name_of, rule
-from convviz_widgets.diagnosis.rules.code import Find, code
+from convviz_widgets.diagnosis.rule import AppliedRule, RuleFunction, rule
+from convviz_widgets.diagnosis.rules.code import code
 from convviz_widgets.images import (
     Duplicates,
     ImageSet,
@@ -45,8 +45,8 @@ def input_not_centred(
         f"the inputs' mean is {value:.2f} standard deviations from zero (threshold {stds:g}) "
         f"over n = {inputs.n:,} images: mean {mean:.3g}, std {std:.3g}"
     )
-    thresholds = {"stds": stds, "images": images}
-    return _in_inputs(input_not_centred, thresholds, REMARK, message, inputs, value, stds)
+    applied = AppliedRule(input_not_centred, stds=stds, images=images)
+    return _in_inputs(applied, REMARK, message, inputs, value, stds)
 
 
 @rule(
@@ -68,8 +68,8 @@ def input_scale(
         f"n = {inputs.n:,} images: scale them to about 1"
     )
     threshold = high if rms > high else low
-    thresholds = {"low": low, "high": high, "images": images}
-    return _in_inputs(input_scale, thresholds, WARNING, message, inputs, rms, threshold)
+    applied = AppliedRule(input_scale, low=low, high=high, images=images)
+    return _in_inputs(applied, WARNING, message, inputs, rms, threshold)
 
 
 @rule("unequal-input-scales", place=200, needs=NEEDS, takes=_of_inputs)
@@ -86,8 +86,8 @@ def unequal_input_scales(
         f"{max(stds):.3g}, {value:.1f} times apart (threshold {times:g}), over n = "
         f"{inputs.n:,} images"
     )
-    thresholds = {"times": times, "images": images}
-    return _in_inputs(unequal_input_scales, thresholds, REMARK, message, inputs, value, times)
+    applied = AppliedRule(unequal_input_scales, times=times, images=images)
+    return _in_inputs(applied, REMARK, message, inputs, value, times)
 
 
 @rule(
@@ -126,13 +126,12 @@ def wrong_preprocessing(
     else:
         return []
     message = f"{what} over n = {undone.n:,} images: mean and std look wrong"
-    thresholds = {"clipped": clipped, "whole": whole}
-    return _in_inputs(wrong_preprocessing, thresholds, WARNING, message, undone, value, threshold)
+    applied = AppliedRule(wrong_preprocessing, clipped=clipped, whole=whole)
+    return _in_inputs(applied, WARNING, message, undone, value, threshold)
 
 
 def _in_inputs(
-    find: Find,
-    thresholds: Mapping[str, float],
+    applied: AppliedRule,
     severity: str,
     message: str,
     inputs: InputStatistics,
@@ -141,15 +140,14 @@ def _in_inputs(
 ) -> list[Finding]:
     """Return a rule's finding in inputs, with the code that reads them once more."""
     again = code(
-        find,
-        thresholds,
+        applied,
         "input_statistics(images)",
         lines="images = images if isinstance(images, ImageSet) else ImageSet(images)",
         uses=[ImageSet, input_statistics],
     )
     return [
         Finding(
-            name_of(find),
+            applied.name,
             severity,
             message,
             value=value,
@@ -189,14 +187,17 @@ def repeated_batch(batches: Sequence[Sequence[bytes]]) -> list[Finding]:
         f"{surplus} of n = {count} batches of one epoch hold the same samples as an earlier one "
         f"(batches {shown}): a sampler or a loader that repeats itself"
     )
-    again = code(
+    return _in_samples(
         repeated_batch,
-        {},
-        "[sample_digests(batch.images) for batch in batches]",
-        lines=f"batches = loader_batches(loader, {len(batches)}).batches",
+        message,
+        surplus,
+        count,
+        lines=f"""
+        batches = loader_batches(loader, {len(batches)}).batches
+        samples = [sample_digests(batch.images) for batch in batches]
+        """,
         uses=[loader_batches, sample_digests],
     )
-    return _in_samples(repeated_batch, message, surplus, count, again)
 
 
 @rule(
@@ -214,11 +215,15 @@ def duplicate_sample(duplicates: Duplicates) -> list[Finding]:
         f"{duplicates.surplus:,} of n = {duplicates.count:,} training samples are copies of "
         f"another (such as {', '.join(map(str, first[:4]))}): they count more than once"
     )
-    lines = "duplicates = find_duplicates(training)"
-    again = code(duplicate_sample, {}, "duplicates", lines=lines, uses=[find_duplicates])
-    more = {"select": {"image": first[0]}, "given": ("training",)}
     return _in_samples(
-        duplicate_sample, message, duplicates.surplus, duplicates.count, again, **more
+        duplicate_sample,
+        message,
+        duplicates.surplus,
+        duplicates.count,
+        lines="samples = find_duplicates(training)",
+        uses=[find_duplicates],
+        select={"image": first[0]},
+        given=("training",),
     )
 
 
@@ -238,25 +243,30 @@ def train_validation_leak(leak: Leak) -> list[Finding]:
         f"(validation {validation[0]} is training {training[0]}): the validation figures are too "
         "good"
     )
-    lines = "leak = find_leak(training, validation)"
-    again = code(train_validation_leak, {}, "leak", lines=lines, uses=[find_leak])
-    more = {"select": {"image": training[0]}, "given": ("training",)}
-    return _in_samples(train_validation_leak, message, leak.shared, leak.counts[1], again, **more)
+    return _in_samples(
+        train_validation_leak,
+        message,
+        leak.shared,
+        leak.counts[1],
+        lines="samples = find_leak(training, validation)",
+        uses=[find_leak],
+        select={"image": training[0]},
+        given=("training",),
+    )
 
 
 def _in_samples(
-    find: Find, message: str, value: int, n: int, again: str, **more: Any
+    find: RuleFunction,
+    message: str,
+    value: int,
+    n: int,
+    *,
+    lines: str,
+    uses: Sequence[Any],
+    **more: Any,
 ) -> list[Finding]:
-    """Return a rule's finding in samples; a single one that comes again is too many."""
-    return [
-        Finding(
-            name_of(find),
-            WARNING,
-            message,
-            value=float(value),
-            threshold=0.0,
-            n=n,
-            code=again,
-            **more,
-        )
-    ]
+    """Return a rule's finding in ``samples``, as the lines of its code name them."""
+    applied = AppliedRule(find)
+    again = code(applied, "samples", lines=lines, uses=uses)
+    told = applied.name, WARNING, message
+    return [Finding(*told, value=float(value), threshold=0.0, n=n, code=again, **more)]

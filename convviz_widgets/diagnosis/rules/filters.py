@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from convviz_widgets.diagnosis.evidence import FiltersAt
 from convviz_widgets.diagnosis.finding import REMARK, Finding
-from convviz_widgets.diagnosis.rule import rule
+from convviz_widgets.diagnosis.rule import AppliedRule, rule
 from convviz_widgets.diagnosis.rules.code import at_step, code
 from convviz_widgets.measure import FilterFacts
 from convviz_widgets.tensors import filter_quality
@@ -45,7 +45,7 @@ def noisy_filter(
     update_share
         Share of noisy filters in the change since step 0 above which noise was learned.
     """
-    thresholds = {"share": share, "cosine": cosine, "update_share": update_share}
+    applied = AppliedRule(noisy_filter, share=share, cosine=cosine, update_share=update_share)
     return [
         Finding(
             "noisy-filter",
@@ -58,7 +58,7 @@ def noisy_filter(
             value=each.facts.share,
             threshold=share,
             n=each.facts.count,
-            code=_code(thresholds, each),
+            code=_code(applied, each),
         )
         for each in _latest(layers)
         if each.facts.share > share
@@ -78,11 +78,10 @@ def _cause(facts: FilterFacts, **thresholds: float) -> str:
     return f"{cause} (cosine to the initial weights {facts.cosine:.2f})"
 
 
-def _code(thresholds: Mapping[str, float], each: FiltersAt) -> str:
+def _code(applied: AppliedRule, each: FiltersAt) -> str:
     """Return the lines that rank the filters of a layer once more, and ask the rule about them."""
     return code(
-        noisy_filter,
-        thresholds,
+        applied,
         f"[FiltersAt({each.layer!r}, {each.step}, facts)]",
         lines=f"""
         {at_step(each.step)}

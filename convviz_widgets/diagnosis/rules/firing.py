@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from convviz_widgets.diagnosis.evidence import Evidence, Firing
 from convviz_widgets.diagnosis.finding import ERROR, REMARK, WARNING, Finding
-from convviz_widgets.diagnosis.rule import name_of, rule
-from convviz_widgets.diagnosis.rules.code import Find, code, evenly_spread_images, for_each_image
+from convviz_widgets.diagnosis.rule import AppliedRule, rule
+from convviz_widgets.diagnosis.rules.code import code, evenly_spread_images, for_each_image
 from convviz_widgets.measure import fired_images
 from convviz_widgets.sweeps import DYING, rate_bound
 from convviz_widgets.tensors import evenly_spread
@@ -65,7 +65,7 @@ def dead_layer(
     images
         Fewest images that must have been looked at.
     """
-    thresholds = {"share": share, "error_share": error_share, "images": images}
+    applied = AppliedRule(dead_layer, share=share, error_share=error_share, images=images)
     found = []
     for layer, known in _by_layer(firing):
         dead = [each for each in _enough(known, images) if each.dead_share >= share]
@@ -89,7 +89,7 @@ def dead_layer(
                 threshold=share,
                 n=worst.images,
                 select={"channel": int(silent[0])},
-                code=_code(dead_layer, thresholds, worst),
+                code=_code(applied, worst),
             )
         )
     return found
@@ -104,13 +104,13 @@ def dead_filter(
     After so many images without firing a channel's rate is below their `rate_bound`, with 95 %
     confidence. Those of a dead layer are left to `dead_layer`.
     """
-    thresholds = {"share": share, "images": images}
+    applied = AppliedRule(dead_filter, share=share, images=images)
     found = []
     for _, known in _by_layer(firing):
         for each in _enough(known, images):
             silent = np.flatnonzero(each.fired == 0)
             if len(silent) < share * len(each.fired):
-                found += [_channel(dead_filter, thresholds, each, int(c), 0.0) for c in silent]
+                found += [_channel(applied, each, int(c), 0.0) for c in silent]
     return _first(found)
 
 
@@ -119,18 +119,16 @@ def dying_filter(
     firing: Sequence[Firing], *, rate: float = DYING, images: int = IMAGES
 ) -> list[Finding]:
     """Find channels that fire on fewer than ``rate`` of the images, but on some."""
-    thresholds = {"rate": rate, "images": images}
+    applied = AppliedRule(dying_filter, rate=rate, images=images)
     found = []
     for _, known in _by_layer(firing):
         for each in _enough(known, images):
             rare = np.flatnonzero((each.fired > 0) & (each.fired < rate * each.images))
-            found += [_channel(dying_filter, thresholds, each, int(c), rate) for c in rare]
+            found += [_channel(applied, each, int(c), rate) for c in rare]
     return _first(found)
 
 
-def _channel(
-    find: Find, thresholds: Mapping[str, float], each: Firing, channel: int, threshold: float
-) -> Finding:
+def _channel(applied: AppliedRule, each: Firing, channel: int, threshold: float) -> Finding:
     count, n = int(each.fired[channel]), each.images
     if count:
         what = f"fires on {count} of n = {n:,} images (threshold {threshold:.0%})"
@@ -140,7 +138,7 @@ def _channel(
             f"{rate_bound(n):.2%}, with 95 % confidence"
         )
     return Finding(
-        name_of(find),
+        applied.name,
         REMARK,
         f"{each.layer}, channel {channel}, {what}, at step {each.step:,}",
         layer=each.layer,
@@ -150,11 +148,11 @@ def _channel(
         threshold=threshold,
         n=n,
         select={"channel": channel},
-        code=_code(find, thresholds, each, where=f"each.channel == {channel}"),
+        code=_code(applied, each, where=f"each.channel == {channel}"),
     )
 
 
-def _code(find: Find, thresholds: Mapping[str, float], each: Firing, where: str = "") -> str:
+def _code(applied: AppliedRule, each: Firing, where: str = "") -> str:
     """Return the lines that count once more where a layer fires, and ask a rule about it."""
     if each.of_sweep:
         swept = f"sweep.at(sweep.steps.index({each.step})) if sweep.series else sweep"
@@ -164,8 +162,7 @@ def _code(find: Find, thresholds: Mapping[str, float], each: Firing, where: str 
         loop = for_each_image(evenly_spread_images(each.images), each.step, fires)
         lines = f"fired = 0\n{loop}"
     return code(
-        find,
-        thresholds,
+        applied,
         f"[Firing({each.layer!r}, {each.step}, fired, {each.images})]",
         lines=lines,
         uses=[Firing, *([] if each.of_sweep else [fired_images, evenly_spread])],

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from convviz_widgets.diagnosis.evidence import Evidence, GradientDepth, Metric
 from convviz_widgets.diagnosis.finding import WARNING, Finding
-from convviz_widgets.diagnosis.rule import CHECKPOINTS, name_of, rule
-from convviz_widgets.diagnosis.rules.code import Find, at_step, code, curve_code
+from convviz_widgets.diagnosis.rule import CHECKPOINTS, AppliedRule, rule
+from convviz_widgets.diagnosis.rules.code import at_step, code, curve_code
 from convviz_widgets.diagnosis.running_median import running_median
 from convviz_widgets.tensors import distribution
 
@@ -61,8 +61,8 @@ def vanishing_gradient(
                 f"{profile.step:,}: saturating activations or too small initial weights; the "
                 "first layers hardly learn"
             )
-            thresholds = {"decades": decades, "slope": slope}
-            return [_of_slope(vanishing_gradient, thresholds, message, profile)]
+            applied = AppliedRule(vanishing_gradient, decades=decades, slope=slope)
+            return [_of_slope(applied, message, profile)]
     return []
 
 
@@ -113,8 +113,8 @@ def exploding_gradient(
                 f"{-fit.total:.1f} in all (thresholds {-slope:g} and {-decades:g}), at step "
                 f"{profile.step:,}: too large initial weights"
             )
-            thresholds = {"slope": slope, "decades": decades}
-            found.append(_of_slope(exploding_gradient, thresholds, message, profile))
+            applied = AppliedRule(exploding_gradient, slope=slope, decades=decades)
+            found.append(_of_slope(applied, message, profile))
             break
     return found or _leaping(gradient_norm, times, window, least)
 
@@ -130,7 +130,7 @@ def _leaping(norm: Metric | None, times: float, window: int, least: int) -> list
     if not places.size:
         return []
     first = int(places[0])
-    thresholds = {"times": times, "window": window, "least": least}
+    applied = AppliedRule(exploding_gradient, times=times, window=window, least=least)
     given = "()", "curves.gradient_norm"
     return [
         Finding(
@@ -143,7 +143,7 @@ def _leaping(norm: Metric | None, times: float, window: int, least: int) -> list
             value=float(leaps[first]),
             threshold=times,
             n=min(first, window),
-            code=curve_code(exploding_gradient, thresholds, int(norm.steps[-1]), *given),
+            code=curve_code(applied, int(norm.steps[-1]), *given),
         )
     ]
 
@@ -157,29 +157,26 @@ def _trained(profiles: Sequence[GradientDepth]) -> list[GradientDepth]:
     ]
 
 
-def _of_slope(
-    find: Find, thresholds: Mapping[str, float], message: str, profile: GradientDepth
-) -> Finding:
+def _of_slope(applied: AppliedRule, message: str, profile: GradientDepth) -> Finding:
     zero = sum(norm == 0 for norm in profile.norms)
     left_out = f"; {zero} layers with a gradient of exactly zero left out" if zero else ""
     return Finding(
-        name_of(find),
+        applied.name,
         WARNING,
         f"{message} (loss on {profile.images} images{left_out})",
         layer=profile.layers[0],
         step=profile.step,
         value=profile.line.slope,
-        threshold=thresholds["slope"],
+        threshold=applied.thresholds["slope"],
         n=profile.images,
-        code=_slope_code(find, thresholds, profile),
+        code=_slope_code(applied, profile),
     )
 
 
-def _slope_code(find: Find, thresholds: Mapping[str, float], profile: GradientDepth) -> str:
+def _slope_code(applied: AppliedRule, profile: GradientDepth) -> str:
     """Return the lines that take the gradients of a checkpoint again, and ask a rule about them."""
     return code(
-        find,
-        thresholds,
+        applied,
         f"[GradientDepth.of({profile.step}, gradients, {profile.images})]",
         lines=f"""
         {at_step(profile.step)}

@@ -10,8 +10,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from convviz_widgets.diagnosis.evidence import Evidence, Metric, layer_of
 from convviz_widgets.diagnosis.finding import REMARK, WARNING, Finding
-from convviz_widgets.diagnosis.rule import LOSS, rule
-from convviz_widgets.diagnosis.rules.code import Find, curve_code
+from convviz_widgets.diagnosis.rule import LOSS, AppliedRule, rule
+from convviz_widgets.diagnosis.rules.code import curve_code
 from convviz_widgets.diagnosis.running_median import running_median
 from convviz_widgets.tensors import smooth
 
@@ -63,7 +63,7 @@ def loss_jump(
     with np.errstate(invalid="ignore", divide="ignore"):
         heights = (lowest_ahead(smoothed, lasting) - before) / np.where(sigma > 0, sigma, np.nan)
     heights = np.where(np.isnan(spread), np.nan, heights)
-    thresholds = {"sigmas": sigmas, "lasting": lasting, "window": window, "floor": floor}
+    applied = AppliedRule(loss_jump, sigmas=sigmas, lasting=lasting, window=window, floor=floor)
     return [
         Finding(
             "loss-jump",
@@ -75,7 +75,7 @@ def loss_jump(
             value=float(heights[places].max()),
             threshold=sigmas,
             n=len(curve),
-            code=_code(loss_jump, thresholds, loss, int(curve.steps[places[0]])),
+            code=_code(applied, loss, int(curve.steps[places[0]])),
         )
         for places in episodes(heights >= sigmas, lasting)
     ]
@@ -125,8 +125,14 @@ def loss_surge(
     curve = Metric(curve.name, curve.steps[positive], curve.values[positive])
     heights = _heights(np.log(curve.values), window, floor)
     given = "curves.update_ratios", "curves.gradient_norm"
-    thresholds = {"sigmas": sigmas, "window": window, "floor": floor}
-    thresholds |= {"recovery": recovery, "recovered": recovered}
+    applied = AppliedRule(
+        loss_surge,
+        sigmas=sigmas,
+        window=window,
+        floor=floor,
+        recovery=recovery,
+        recovered=recovered,
+    )
     found = []
     for places in episodes(heights >= sigmas, window):
         first = int(places[0])
@@ -147,7 +153,7 @@ def loss_surge(
                 value=worst,
                 threshold=sigmas,
                 n=min(first, window),
-                code=_code(loss_surge, thresholds, loss, step, *given),
+                code=_code(applied, loss, step, *given),
             )
         )
     return found
@@ -268,7 +274,7 @@ def slow_learning(
     largest = _largest_median(update_ratios or {})
     is_slow = largest < ratio
     given = "curves.update_ratios", repr(classes)
-    thresholds = {"share": share, "fall": fall, "ratio": ratio, "least": least}
+    applied = AppliedRule(slow_learning, share=share, fall=fall, ratio=ratio, least=least)
     return [
         Finding(
             "slow-learning",
@@ -280,7 +286,7 @@ def slow_learning(
             value=now / start,
             threshold=share,
             n=len(curve),
-            code=_code(slow_learning, thresholds, loss, int(curve.steps[-1]), *given),
+            code=_code(applied, loss, int(curve.steps[-1]), *given),
         )
     ]
 
@@ -302,13 +308,11 @@ def _slow_cause(largest: float, ratio: float) -> str:
     return f", though weights move by up to {largest:.1e} a step: slow or converged: cannot tell"
 
 
-def _code(
-    find: Find, thresholds: Mapping[str, float], loss: Metric, step: int, *arguments: str
-) -> str:
+def _code(applied: AppliedRule, loss: Metric, step: int, *arguments: str) -> str:
     """Return the lines that find what was found at a step, in the loss as it was known."""
     given = "curves.loss", *arguments
     where = f"each.step == {step}"
-    return curve_code(find, thresholds, int(loss.steps[-1]), *given, where=where)
+    return curve_code(applied, int(loss.steps[-1]), *given, where=where)
 
 
 # -- runs of points ------------------------------------------------------------------------------

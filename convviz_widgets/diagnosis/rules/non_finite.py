@@ -9,7 +9,7 @@ import numpy as np
 
 from convviz_widgets.diagnosis.evidence import Evidence, Metric, TensorFacts, layer_of
 from convviz_widgets.diagnosis.finding import ERROR, Finding
-from convviz_widgets.diagnosis.rule import CHECKPOINTS, LOSS, rule
+from convviz_widgets.diagnosis.rule import CHECKPOINTS, LOSS, AppliedRule, rule
 from convviz_widgets.diagnosis.rules.code import curve_code, tensor_code
 
 
@@ -87,9 +87,10 @@ class _NonFinite(NamedTuple):
 
 
 def _non_finite_code(first: _NonFinite) -> str:
+    applied = AppliedRule(non_finite)
     if first.facts is not None:
-        return tensor_code(non_finite, {}, first.facts, "None", "{}", "[facts]")
-    return curve_code(non_finite, {}, first.step, "curves.loss", "curves.gradient_norms")
+        return tensor_code(applied, first.facts, "None", "{}", "[facts]")
+    return curve_code(applied, first.step, "curves.loss", "curves.gradient_norms")
 
 
 def _first(curve: Metric) -> int:

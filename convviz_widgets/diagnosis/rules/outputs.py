@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from convviz_widgets.diagnosis.evidence import AnswersAt, Evidence
 from convviz_widgets.diagnosis.finding import WARNING, Finding
-from convviz_widgets.diagnosis.rule import rule
-from convviz_widgets.diagnosis.rules.code import Find, code, evenly_spread_images, for_each_image
+from convviz_widgets.diagnosis.rule import AppliedRule, rule
+from convviz_widgets.diagnosis.rules.code import code, evenly_spread_images, for_each_image
 from convviz_widgets.measure.answers import Answers
 from convviz_widgets.tensors import evenly_spread
 
@@ -50,7 +50,9 @@ def stuck_output(
                 value=each.share,
                 threshold=share,
                 n=each.images,
-                code=_code(stuck_output, {"share": share, "images": images}, step, each.images),
+                code=_code(
+                    AppliedRule(stuck_output, share=share, images=images), step, each.images
+                ),
             )
         )
     return found[:1]
@@ -83,7 +85,7 @@ def washed_out_output(
     contrast
         Standard deviation of an image's luminance, as a share of its target's; the median.
     """
-    thresholds = {"chroma": chroma, "contrast": contrast}
+    applied = AppliedRule(washed_out_output, chroma=chroma, contrast=contrast)
     for step, each in ((answer.step, answer.facts) for answer in answers):
         is_pale, is_flat = each.chroma < chroma, each.contrast < contrast
         if not each.pictures or not (is_pale or is_flat):
@@ -103,19 +105,18 @@ def washed_out_output(
                 threshold=threshold,
                 n=each.pictures,
                 select=select,
-                code=_code(washed_out_output, thresholds, step, each.images),
+                code=_code(applied, step, each.images),
             )
         ]
     return []
 
 
-def _code(find: Find, thresholds: Mapping[str, float], step: int, images: int) -> str:
+def _code(applied: AppliedRule, step: int, images: int) -> str:
     """Return the lines that take so many answers once more, and ask a rule about them."""
     add = "answers.add([image], state.output(), state.image_set.expected([image]))"
     loop = for_each_image(evenly_spread_images(images), step, add)
     return code(
-        find,
-        thresholds,
+        applied,
         f"[AnswersAt({step}, answers.facts)]",
         lines=f"answers = Answers(state.image_set)\n{loop}",
         uses=[Answers, AnswersAt, evenly_spread],

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from convviz_widgets.diagnosis.evidence import Evidence, Metric, RunCurves
 from convviz_widgets.diagnosis.finding import REMARK, WARNING, Finding
-from convviz_widgets.diagnosis.rule import rule
+from convviz_widgets.diagnosis.rule import AppliedRule, rule
 from convviz_widgets.diagnosis.rules.code import curve_code
 
 
@@ -66,8 +65,8 @@ def overfit(
         return []
     risen = _risen(curves, held.steps, evaluations)
     firm = wide & (risen >= rise)
-    thresholds = {"gap": gap, "errors": errors, "rise": rise, "evaluations": evaluations}
-    code = _code(thresholds, curves, validation_images)
+    applied = AppliedRule(overfit, gap=gap, errors=errors, rise=rise, evaluations=evaluations)
+    code = _code(applied, curves, validation_images)
     found = _Gap(held, apart, threshold, validation_images, code)
     return [found.with_rising_loss(risen, firm, rise) if firm.any() else found.alone(wide)]
 
@@ -121,10 +120,10 @@ class _Gap:
         )
 
 
-def _code(thresholds: Mapping[str, float], curves: RunCurves, images: int | None) -> str:
+def _code(applied: AppliedRule, curves: RunCurves, images: int | None) -> str:
     used = (curves.accuracy, curves.validation_accuracy, curves.loss, curves.validation_loss)
     last = max(int(each.steps[-1]) for each in used if each)
-    return curve_code(overfit, thresholds, last, "curves", repr(images))
+    return curve_code(applied, last, "curves", repr(images))
 
 
 def _risen(curves: RunCurves, steps: np.ndarray, evaluations: int) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from convviz_widgets.diagnosis.evidence import Evidence, Metric, layer_of
 from convviz_widgets.diagnosis.finding import WARNING, Finding
-from convviz_widgets.diagnosis.rule import rule
+from convviz_widgets.diagnosis.rule import AppliedRule, rule
 from convviz_widgets.diagnosis.rules.code import code, curve_code
 from convviz_widgets.diagnosis.run_curves import run_curves
 from convviz_widgets.measure import relative_change
@@ -65,7 +65,9 @@ def update_ratio(
     decayed
         Share of its largest value that a decayed learning rate is below.
     """
-    thresholds = {"high": high, "low": low, "times": times, "share": share, "decayed": decayed}
+    applied = AppliedRule(
+        update_ratio, high=high, low=low, times=times, share=share, decayed=decayed
+    )
     found = []
     for name, ratio in ratios.items():
         curve = ratio.finite
@@ -82,10 +84,10 @@ def update_ratio(
             continue
         if between_checkpoints:
             message = finding.message + BETWEEN_CHECKPOINTS
-            again = _checkpoint_code(thresholds, name, len(ratio), learning_rate)
+            again = _checkpoint_code(applied, name, len(ratio), learning_rate)
             found.append(replace(finding, layer=name, message=message, code=again))
         else:
-            again = _recorded_code(thresholds, name, ratio, learning_rate)
+            again = _recorded_code(applied, name, ratio, learning_rate)
             found.append(replace(finding, layer=layer_of(name), code=again))
     return found
 
@@ -117,21 +119,16 @@ def _too_low(name: str, curve: Metric, median: float, low: float) -> Finding:
     )
 
 
-def _recorded_code(
-    thresholds: Mapping[str, float], name: str, ratio: Metric, rate: Metric | None
-) -> str:
+def _recorded_code(applied: AppliedRule, name: str, ratio: Metric, rate: Metric | None) -> str:
     last = max(int(each.steps[-1]) for each in (ratio, rate) if each)
     given = f"{{{name!r}: curves.update_ratios[{name!r}]}}", "curves.learning_rate"
-    return curve_code(update_ratio, thresholds, last, *given)
+    return curve_code(applied, last, *given)
 
 
-def _checkpoint_code(
-    thresholds: Mapping[str, float], layer: str, pairs: int, rate: Metric | None
-) -> str:
+def _checkpoint_code(applied: AppliedRule, layer: str, pairs: int, rate: Metric | None) -> str:
     schedule = f"run_curves(run.metrics).until({rate.steps[-1]}).learning_rate" if rate else "None"
     return code(
-        update_ratio,
-        thresholds,
+        applied,
         f"{{{layer!r}: ratios}}",
         schedule,
         "True",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from convviz_widgets.diagnosis.evidence import TensorFacts
 from convviz_widgets.diagnosis.finding import REMARK, WARNING, Finding
-from convviz_widgets.diagnosis.rule import CHECKPOINTS, name_of, rule
-from convviz_widgets.diagnosis.rules.code import Find, tensor_code
+from convviz_widgets.diagnosis.rule import CHECKPOINTS, AppliedRule, rule
+from convviz_widgets.diagnosis.rules.code import tensor_code
 
 
 @rule(
@@ -32,19 +33,17 @@ def abnormal_weight(
     size
         |w|.
     """
-    thresholds = {"sigmas": sigmas, "size": size}
-    large = _large(abnormal_weight, thresholds, "weight", weights)
+    applied = AppliedRule(abnormal_weight, sigmas=sigmas, size=size)
+    large = _large(applied, "weight", weights)
     known = {finding.layer for finding in large}
     far = [
-        _finding(
-            abnormal_weight,
-            thresholds,
-            WARNING,
-            each,
-            f"a weight {each.deviation:.1f} standard deviations from the median (threshold "
-            f"{sigmas:g}) at step {each.step:,}, n = {each.n:,}",
-            each.deviation,
-            sigmas,
+        Finding(
+            severity=WARNING,
+            message=f"{each.layer}: a weight {each.deviation:.1f} standard deviations from the "
+            f"median (threshold {sigmas:g}) at step {each.step:,}, n = {each.n:,}",
+            value=each.deviation,
+            threshold=sigmas,
+            **_about(applied, each),
         )
         for each in _first(weights, lambda each: each.deviation > sigmas)
         if each.layer not in known
@@ -60,23 +59,19 @@ def abnormal_weight(
 )
 def abnormal_bias(biases: Sequence[TensorFacts], *, size: float = 10.0) -> list[Finding]:
     """Find biases larger than ``size``: ill runs reach 13 to 27,600, healthy ones 3.9 [Hui]."""
-    return _large(abnormal_bias, {"size": size}, "bias", biases)
+    return _large(AppliedRule(abnormal_bias, size=size), "bias", biases)
 
 
-def _large(
-    find: Find, thresholds: Mapping[str, float], what: str, facts: Sequence[TensorFacts]
-) -> list[Finding]:
-    size = thresholds["size"]
+def _large(applied: AppliedRule, what: str, facts: Sequence[TensorFacts]) -> list[Finding]:
+    size = applied.thresholds["size"]
     return [
-        _finding(
-            find,
-            thresholds,
-            WARNING,
-            each,
-            f"a {what} of size {each.size:.3g} (threshold {size:g}) at step {each.step:,}, among "
-            f"n = {each.n:,} of std {each.std:.2g}",
-            each.size,
-            size,
+        Finding(
+            severity=WARNING,
+            message=f"{each.layer}: a {what} of size {each.size:.3g} (threshold {size:g}) at step "
+            f"{each.step:,}, among n = {each.n:,} of std {each.std:.2g}",
+            value=each.size,
+            threshold=size,
+            **_about(applied, each),
         )
         for each in _first(facts, lambda each: each.size > size)
     ]
@@ -104,41 +99,23 @@ def skewed_pre_activation(
     """
     trained = [each for each in pre_activations if each.step > 0] or list(pre_activations)
     return [
-        _finding(
-            skewed_pre_activation,
-            {"stds": stds, "skew": skew},
-            REMARK,
-            each,
-            f"its input has mean {each.mean:.2g} and std {each.std:.2g} (threshold {stds:g} std), "
-            f"skew {each.skew:.2g} (threshold {skew:g}) at step {each.step:,}, n = {each.n:,}: "
-            "batch or layer norm before it centres it",
-            *((each.offset, stds) if each.offset > stds else (each.skew, skew)),
+        Finding(
+            severity=REMARK,
+            message=f"{each.layer}: its input has mean {each.mean:.2g} and std {each.std:.2g} "
+            f"(threshold {stds:g} std), skew {each.skew:.2g} (threshold {skew:g}) at step "
+            f"{each.step:,}, n = {each.n:,}: batch or layer norm before it centres it",
+            value=each.offset if each.offset > stds else each.skew,
+            threshold=stds if each.offset > stds else skew,
+            **_about(AppliedRule(skewed_pre_activation, stds=stds, skew=skew), each),
         )
         for each in _first(trained, lambda each: each.offset > stds or abs(each.skew) > skew)
     ]
 
 
-def _finding(
-    find: Find,
-    thresholds: Mapping[str, float],
-    severity: str,
-    facts: TensorFacts,
-    message: str,
-    value: float,
-    threshold: float,
-) -> Finding:
-    """Return a rule's finding in these facts, with the code that counts them once more."""
-    return Finding(
-        name_of(find),
-        severity,
-        f"{facts.layer}: {message}",
-        layer=facts.layer,
-        step=facts.step,
-        value=value,
-        threshold=threshold,
-        n=facts.n,
-        code=tensor_code(find, thresholds, facts),
-    )
+def _about(applied: AppliedRule, facts: TensorFacts) -> dict[str, Any]:
+    """Return what a rule's finding says of the place, and the code that counts there once more."""
+    place = {"layer": facts.layer, "step": facts.step, "n": facts.n}
+    return {"rule": applied.name, **place, "code": tensor_code(applied, facts)}
 
 
 def _first(
