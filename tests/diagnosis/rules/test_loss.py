@@ -1,5 +1,7 @@
 """Loss rules, on curves that can be checked by hand."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -88,6 +90,15 @@ def test_a_loss_that_stays_where_it_began_is_slow_if_weights_hardly_move():
     (found,) = slow_learning(curve(flat(2.48, 60)), ratios, classes=12)
     assert found.severity == "remark"
     assert "slow or converged: cannot tell" in found.message
+
+
+def test_a_surge_is_over_at_the_share_of_its_threshold_that_is_given():
+    # of the smallest σ, 0.05 in the log of the loss, the surge is 22 high, what follows 6
+    loss = curve([*np.full(60, 1.0), 3.0, *np.full(20, math.exp(0.3))])
+    (found,) = loss_surge(loss)
+    assert "it did not recover" in found.message
+    (found,) = loss_surge(loss, recovered=0.7)
+    assert "it was back within 20 recorded steps" in found.message
 
 
 def test_a_loss_that_fell_by_a_tenth_is_not_called_slow():

@@ -31,3 +31,11 @@ def test_weights_that_hardly_move_are_found_and_a_decayed_tail_is_not():
     assert update_ratio({"conv.weight": decayed}, rate) == []
     steady = Metric("learning_rate", decayed.steps, np.full(100, 0.1))
     assert update_ratio({"conv.weight": decayed}, steady)
+
+
+def test_the_tail_begins_where_the_rate_has_decayed_as_far_as_is_said():
+    falling = curve([*np.full(40, 1e-3), *np.full(60, 1e-8)])
+    rate = Metric("learning_rate", falling.steps, np.where(falling.steps <= 40, 0.1, 1e-6))
+    assert update_ratio({"conv.weight": falling}, rate, decayed=1e-4) == []
+    (found,) = update_ratio({"conv.weight": falling}, rate, decayed=1e-6)
+    assert found.value == pytest.approx(1e-8)
