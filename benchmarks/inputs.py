@@ -114,9 +114,8 @@ def openings(count: int, rounds: int) -> tuple[Samples, float]:
         begun = perf_counter()
         slider.value = place
         taken["turn a page"].append(1000 * (perf_counter() - begun))
-        search = gallery.search_line.search
-        while not search.finished:
-            search.work(0.01)
+        gallery.search.want(True)
+        while not gallery.search.wait(0.01):
             most = max(most, memory() - before)
         gallery.close()
     return taken, most

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Generator, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from convviz_widgets.errors import in_one_line
 from convviz_widgets.images.reading import RawSamples, SampleBlock, Source, as_array
 
 DIGEST_BYTES = 16
@@ -97,13 +96,14 @@ Comparing = Generator[tuple[int, int], None, Compared]
 """Yields (done, total) samples after every block; returns what was found."""
 
 
-def comparing(*sources: Source) -> Comparing:
+def comparing(*sources: Source, lock: AbstractContextManager[Any] | None = None) -> Comparing:
     """Find the equal samples of some sets, block by block, so that it can be left at any time.
 
     Every sample is read once, and those whose hash another one has once more, to compare their
-    digests. Beside a block of samples 16 bytes a sample are held.
+    digests. Beside a block of samples 16 bytes a sample are held. The ``lock`` is held while a
+    block is read, never while it is compared.
     """
-    sets = [RawSamples(source) for source in sources]
+    sets = [RawSamples(source, lock) for source in sources]
     total, done = sum(map(len, sets)), 0
     numbers, places = [], []  # uint64 (N,), int64 (N, 2): set, index
     for which, samples in enumerate(sets):
@@ -174,47 +174,6 @@ def _drained(work: Comparing) -> Compared:
         except StopIteration as end:
             found: Compared = end.value
             return found
-
-
-class DuplicateSearch:
-    """Look for equal samples in some sets, a slice of time at a time.
-
-    Attributes
-    ----------
-    sizes : samples of each set.
-    done, total : samples that were read, and that there are.
-    found : what was found, None until the end.
-    problem : one line when the search cannot go on.
-    """
-
-    def __init__(self, *sources: Source) -> None:
-        self.sizes = tuple(map(len, sources))
-        self.done, self.total = 0, sum(self.sizes)
-        self.found: Compared | None = None
-        self.problem = ""
-        self._work = comparing(*sources)
-        self._working = False
-
-    @property
-    def finished(self) -> bool:
-        """Whether there is nothing left to do."""
-        return self.found is not None or bool(self.problem)
-
-    def work(self, seconds: float) -> None:
-        """Go on for about so long, at least for one block; a second caller at a time is ignored."""
-        if self._working or self.finished:
-            return
-        self._working = True
-        ends = perf_counter() + seconds
-        try:
-            while perf_counter() < ends:
-                self.done, _ = next(self._work)
-        except StopIteration as end:
-            self.found = end.value
-        except Exception as error:  # out of memory, say; the view goes on without
-            self.problem = in_one_line(error)
-        finally:
-            self._working = False
 
 
 def hashes(block: SampleBlock) -> np.ndarray:

@@ -6,6 +6,7 @@ Whatever a data set raises for one of its images, the others are still read.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -167,6 +168,7 @@ class RawSamples:
     ----------
     source : a tensor (N, ...), an `ImageSet`, or a map-style data set of images, of (image,
         label), ... The images may be tensors, arrays or pictures of any type and size.
+    lock : is held while a block is read: a data set need not stand being read by two threads.
 
     Attributes
     ----------
@@ -178,8 +180,8 @@ class RawSamples:
         If it is nothing of the kind.
     """
 
-    def __init__(self, source: Source) -> None:
-        self._source = _checked(source)
+    def __init__(self, source: Source, lock: AbstractContextManager[Any] | None = None) -> None:
+        self._source, self._lock = _checked(source), lock or nullcontext()
         if isinstance(source, Tensor) and not source.ndim:
             raise InputError("expected a tensor (N, C, H, W), got a single number")
         self._batched = isinstance(source, Tensor | ImageSet)
@@ -194,7 +196,8 @@ class RawSamples:
         start, size = 0, 1  # one, to see how large they are, and how slow
         while start < len(chosen):
             begun = perf_counter()
-            blocks = self._read(chosen[start : start + size])
+            with self._lock:
+                blocks = self._read(chosen[start : start + size])
             taken = perf_counter() - begun
             yield from blocks
             start += size

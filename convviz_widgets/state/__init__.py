@@ -1,6 +1,7 @@
 """ModelState, which all controls and views share: what is selected, recorded and measured."""
 
 from convviz_widgets.state.background import Background, Progress
+from convviz_widgets.state.duplicate_search import DuplicateSearch
 from convviz_widgets.state.examination import Examination, diagnose
 from convviz_widgets.state.history import coarse_to_fine
 from convviz_widgets.state.measurements import (
@@ -29,6 +30,7 @@ __all__ = [
     "ByteCache",
     "Direction",
     "Drawing",
+    "DuplicateSearch",
     "Examination",
     "ModelState",
     "Progress",

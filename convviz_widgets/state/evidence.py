@@ -23,17 +23,17 @@ from convviz_widgets.diagnosis import (
     examine,
     run_curves,
 )
-from convviz_widgets.errors import in_one_line
+from convviz_widgets.errors import InputError, in_one_line
 from convviz_widgets.images import (
     Duplicates,
     ImageSet,
     InputStatistics,
     Leak,
+    as_image_set,
     input_statistics,
     loader_batches,
     sample_digests,
 )
-from convviz_widgets.images.duplicates import comparing
 from convviz_widgets.measure import (
     BIASES,
     PRE_ACTIVATIONS,
@@ -42,6 +42,7 @@ from convviz_widgets.measure import (
 )
 from convviz_widgets.probe import can_die
 from convviz_widgets.record import Run
+from convviz_widgets.state.duplicate_search import DuplicateSearches
 from convviz_widgets.state.measurements import (
     ACTIVATIONS,
     FILTERS,
@@ -261,6 +262,8 @@ class DataEvidence:
         Those of the state, None without one.
     images, validation, loader
         As `diagnose` takes them.
+    searches
+        Compare the samples, those that a gallery compares too only once.
     pause
         Called before an image or a batch is read; what it raises ends the look, which begins anew.
     """
@@ -271,10 +274,11 @@ class DataEvidence:
         images: Any,
         validation: Any,
         loader: Any,
+        searches: DuplicateSearches,
         pause: Callable[[], object] = lambda: None,
     ) -> None:
         self._state_images, self._images = state_images, images
-        self._validation, self._loader = validation, loader
+        self._validation, self._loader, self._searches = validation, loader, searches
         self.inputs: InputStatistics | None = None
         self.states_preprocessing = False
         self.duplicates: Duplicates | None = None
@@ -286,12 +290,8 @@ class DataEvidence:
         self.done, self.total = 0, 3
         """Looks: at the inputs, at the samples, at the batches."""
         self._pause = pause
-        self._left: list[Callable[[], Iterator[object]]] = [
-            self._look_at_inputs,
-            self._compare,
-            self._look_at_batches,
-        ]
-        self._under_way: Iterator[object] | None = None
+        self._left = [self._look_at_inputs, self._compare, self._look_at_batches]
+        self._under_way: Iterator[None] | None = None
 
     def go_on(self) -> bool:
         """Do a little more; return whether anything is left. Not by two threads at once."""
@@ -339,17 +339,22 @@ class DataEvidence:
         if images is None:
             return
         yield
-        images = images if isinstance(images, ImageSet) else ImageSet(images)
+        images = as_image_set(images)
         self.inputs = input_statistics(images, between=self._pause)
         self.states_preprocessing = images.states_preprocessing
 
-    def _compare(self) -> Iterator[object]:
+    def _compare(self) -> Iterator[None]:
         name, training = self.training
         validation = self._validation
         if training is None:
             return
         sets = [training] if validation is None else [training, validation]
-        compared = yield from comparing(*sets)
+        search = self._searches.among(*sets)
+        while search.go_on():
+            yield
+        if search.found is None:
+            raise InputError(search.problem)
+        compared = search.found
         self.duplicates = compared.duplicates()
         if validation is not None and training is not validation:
             leak = compared.leak()

@@ -13,6 +13,7 @@ from convviz_widgets.errors import ConvVizError, InputError, in_one_line
 from convviz_widgets.images import ImageSet
 from convviz_widgets.record import Run
 from convviz_widgets.state.background import Background, Client, Progress, Task
+from convviz_widgets.state.duplicate_search import DuplicateSearches
 from convviz_widgets.state.evidence import DataEvidence, Diagnosis
 from convviz_widgets.state.measurements import (
     ACTIVATIONS,
@@ -57,8 +58,11 @@ class Examination(Client):
         refuse_other_kinds(state, run, sweep)
         refuse_other_data(images, validation, loader)
         super().__init__(Background() if state is None else state.background)
-        own = None if state is None else state.image_set
-        self._data = DataEvidence(own, images, validation, loader, self._background.pause)
+        own_images = None if state is None else state.image_set
+        own_searches = DuplicateSearches(self._background)
+        searches = own_searches if state is None else state.duplicate_searches
+        pause = self._background.pause
+        self._data = DataEvidence(own_images, images, validation, loader, searches, pause)
         self._run, self._history = run, None if state is None else state.history
         self.diagnosis = Diagnosis(self._data, state, run, sweep, validation)
         """What is known by now, and what the rules find in it."""

@@ -31,6 +31,7 @@ from convviz_widgets.state.arguments import (
     checked_indices,
 )
 from convviz_widgets.state.background import Background
+from convviz_widgets.state.duplicate_search import DuplicateSearches
 from convviz_widgets.state.embeddings import Embeddings
 from convviz_widgets.state.history import History, Measurer
 from convviz_widgets.state.output_history import OutputHistory
@@ -151,6 +152,8 @@ class ModelState(HasTraits):
         """What every checkpoint puts out, answered when a view asks for it."""
         self.embeddings = Embeddings(background, timeline, shown)
         """Where the images lie at every checkpoint, laid out when a view asks for it."""
+        self.duplicate_searches = DuplicateSearches(background)
+        """Which samples of some sets are equal, found out when a view asks for it."""
         chosen = {"channel": channel, "image": image, "checkpoint": checkpoint, "target": target}
         first = next(iter(self._readings.layers), "")
         start = Selection(0, 0, None, 0, first, 0)

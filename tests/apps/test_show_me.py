@@ -418,8 +418,7 @@ def test_a_place_that_the_explorer_lacks_leaves_it_where_it_is(pictures):
 def test_the_copied_samples_alone_are_on_the_page_and_the_first_is_selected(bare):
     press_show_me(bare, find("duplicate-sample", image=3))
     gallery = next(v for v in bare.pages["Inputs"].views() if type(v).__name__ == "InputGallery")
-    gallery.search_line.search.work(PATIENCE)  # what the ticks of the page would have done
-    gallery.redraw()
+    assert gallery.search.wait(PATIENCE)
     tiles = gallery.painted.tiles
     assert tiles.numbers == (3, 7)
     assert "equals image 7" in tiles.lines[0]

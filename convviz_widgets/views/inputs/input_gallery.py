@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Unpack
 
 import numpy as np
@@ -15,18 +15,19 @@ from traitlets import Bool, Enum
 from convviz_widgets.errors import InputError
 from convviz_widgets.images import ImageSet
 from convviz_widgets.images.duplicates import Compared
-from convviz_widgets.state import ModelState, Selection
+from convviz_widgets.state import DuplicateSearch, ModelState, Selection
 from convviz_widgets.tensors import rgb_png
-from convviz_widgets.views.inputs.samples_shown import (
+from convviz_widgets.views.inputs.gallery_sources import (
     IMAGES,
     LOADER,
     VALIDATION,
     GallerySource,
     GallerySources,
+    Groups,
 )
 from convviz_widgets.widgets.controls import choice, line, switch
 from convviz_widgets.widgets.mosaic_view import DrawnMosaic, MosaicView, Picture, Tiles
-from convviz_widgets.widgets.progress_line import SearchLine
+from convviz_widgets.widgets.progress_line import ProgressLine
 from convviz_widgets.widgets.thumbnails import PageSlider, stacked, tile, tile_mosaic
 from convviz_widgets.widgets.view import ViewOptions
 
@@ -41,6 +42,12 @@ class GalleryTiles(Tiles):
     """Which samples they are."""
     lines: tuple[str, ...] = ()
     """What each sample is, in words."""
+    equal: Groups = field(default_factory=dict)
+    """Which samples were known to be equal."""
+
+    def show(self, numbers: tuple[int, ...], equal: Groups) -> bool:
+        """Tell whether this is what they look like."""
+        return self.numbers == numbers and self.equal is equal
 
 
 class InputGalleryOptions(ViewOptions, total=False):
@@ -54,7 +61,8 @@ class InputGallery(MosaicView):
     """Thumbnails of every sample as the model gets it, preprocessing undone, its class below.
 
     Samples that there are more than once are framed: equal bit by bit, within a set, in both sets
-    (a leak), or in several batches. Finding them reads every image once, while the view is seen.
+    (a leak), or in several batches. Finding them reads every image once, in the background, while
+    the view is seen.
     A click, the arrow keys or the buttons select an image of the state; samples of the validation
     set and of the loader are only looked at.
 
@@ -72,11 +80,14 @@ class InputGallery(MosaicView):
 
     Attributes
     ----------
-    search_line : the line that says what there is more than once.
+    search : finds what there is more than once.
+    search_line : the line that says so.
 
     Examples
     --------
     >>> view = cvw.InputGallery(state, validation=images)
+    >>> view.search.wait(60)
+    True
     >>> view.search_line.words
     'duplicates in 5 images: none · ... · leak: 5 validation images'
     >>> view.control("next image").click()
@@ -102,18 +113,19 @@ class InputGallery(MosaicView):
         loader: DataLoader[Any] | None = None,
         **options: Unpack[InputGalleryOptions],
     ) -> None:
-        if not isinstance(state, ModelState):
-            raise InputError(f"InputGallery shows a ModelState, got {type(state).__name__}")
+        self.refuse_others(state)
         if loader is not None and not isinstance(loader, DataLoader):
             raise InputError(f"loader: expected a DataLoader, got {type(loader).__name__}")
         self._sources = GallerySources(state.image_set, validation, loader)
+        self.search = state.duplicate_searches.among(*self._sources.sets)
         super().__init__(state, **options)
+        self.search_line.begin()
 
     # -- widgets ------------------------------------------------------------------------------
 
     def controls(self) -> Sequence[Widget]:
         """Return source and filter, the slider of pages, and the line of the search."""
-        self.search_line = SearchLine(self._sources.search, self._searched, self.frame[0])
+        self.search_line = SearchLine(self, self.search)
         self._pages = PageSlider(self._turned)
         return [
             line(
@@ -133,43 +145,42 @@ class InputGallery(MosaicView):
 
     def compute(self, selection: Selection) -> DrawnMosaic:
         """Return the page, painted anew only if it is another one, and the tile."""
-        self.search_line.begin()
-        if self._sources.take_over():
-            self._shown_now = None
-        source, shown = self._sources[self.source], self._shown_now
+        self.search.look_on(self.search_line)
+        self._sources.take_over(self.search.found)
+        source, picture = self._sources[self.source], self.painted
         numbers = source.page(self.only)
-        is_same = shown is not None and _numbers(shown.picture) == numbers
-        picture = shown.picture if shown and is_same else painted(source, numbers)
+        if picture is None or not _tiles(picture).show(numbers, source.equal):
+            picture = painted(source, numbers)
         return DrawnMosaic(picture, selection, self.selected_tile(selection, picture))
 
     def draw(self, result: DrawnMosaic) -> None:
         """Send the page, the highlight, and where the page is."""
         source = self._sources[self.source]
         self._pages.show(source.first, len(source.numbers(self.only)))
-        self.search_line.draw(_summary(self._sources.search.found), self.awake)
+        self.search_line.draw()
         super().draw(result)
 
     def selected_tile(self, selection: Selection, picture: Picture) -> int | None:
         """Return the place of the selected sample on the page, if it is there."""
-        numbers, chosen = _numbers(picture), self._chosen(selection)
+        numbers, chosen = _tiles(picture).numbers, self._chosen(selection)
         return numbers.index(chosen) if chosen in numbers else None
 
     def describe(self, tile: int, picture: Picture) -> str:
         """Say what a sample is, and which ones equal it."""
-        assert isinstance(picture.tiles, GalleryTiles)
-        return picture.tiles.lines[tile]
+        return _tiles(picture).lines[tile]
 
-    def _searched(self) -> None:
-        """Draw after a slice of the search."""
-        if self.awake:
-            self.redraw()
+    def close(self) -> None:
+        """Search no more for this view, and let go of every widget."""
+        if hasattr(self, "search_line"):  # else the view was refused
+            self.search_line.end()
+        super().close()
 
     # -- what the user does -------------------------------------------------------------------
 
     def pick(self, tile: int) -> None:
         """Select the image; one that is not the state's is only highlighted."""
         assert self.painted is not None
-        self._select(_numbers(self.painted)[tile])
+        self._select(_tiles(self.painted).numbers[tile])
 
     def step(self, by: int) -> None:
         """Go to the next sample of those shown, on whatever page it is."""
@@ -206,12 +217,54 @@ class InputGallery(MosaicView):
             self.redraw()
 
     def _shown(self, change: Any) -> None:
-        search = self._sources.search
         if not self.awake:
-            self.search_line.draw(_summary(search.found), awake=False)
-        elif not search.finished:
-            self._drawn = None
+            self.search.leave(self.search_line)
+        else:
+            self._drawn = None  # the search may have found something meanwhile
         super()._shown(change)
+
+
+class SearchLine(ProgressLine):
+    """Says how far a search is, or what it has found; its button stops it, or has it go on.
+
+    Parameters
+    ----------
+    view
+        Is drawn again, in the background, after every slice of the search; it calls `draw`.
+    search
+        Finds what there is more than once.
+    """
+
+    def __init__(self, view: InputGallery, search: DuplicateSearch) -> None:
+        self._view, self._search = view, search
+        super().__init__(self._pressed)
+        self.layout.width = f"{view.frame[0]}px"
+
+    def begin(self) -> None:
+        """Draw the view, which is whole now, whenever the search has gone on."""
+        self._search.observe(self._searched)
+        self._searched()
+
+    def end(self) -> None:
+        """Have nothing more searched for the view."""
+        self._search.unobserve(self._searched)
+        self._search.leave(self)
+
+    def draw(self) -> None:
+        """Say how far the search is, or what it has found."""
+        search = self._search
+        if search.is_over:
+            self.show(search.problem or _summary(search.found))
+        else:
+            self.show(_how_far(search), search.progress, "Stop" if search.is_wanted else "Search")
+
+    def _searched(self) -> None:
+        if self._view.awake:
+            self._view.redraw()
+
+    def _pressed(self) -> None:
+        self._search.want(not self._search.is_wanted)
+        self._searched()
 
 
 def painted(source: GallerySource, numbers: tuple[int, ...]) -> Picture:
@@ -229,13 +282,27 @@ def painted(source: GallerySource, numbers: tuple[int, ...]) -> Picture:
         said.append(f"{len(broken)} cannot be read: {broken[0].line}")
     pixels, mosaic = stacked(tiles), tile_mosaic(len(tiles))
     caption = " · ".join(filter(None, said))
-    shown = GalleryTiles(pixels, caption=caption, numbers=numbers, lines=lines)
+    shown = GalleryTiles(pixels, caption=caption, numbers=numbers, lines=lines, equal=source.equal)
     return Picture(rgb_png(mosaic.paint(pixels)), mosaic, shown)
 
 
-def _numbers(picture: Picture) -> tuple[int, ...]:
+def _tiles(picture: Picture) -> GalleryTiles:
     assert isinstance(picture.tiles, GalleryTiles)
-    return picture.tiles.numbers
+    return picture.tiles
+
+
+def _how_far(search: DuplicateSearch) -> str:
+    """Say how many samples have been compared, and how long the rest takes if it has to wait."""
+    done, total = search.progress.done, search.progress.total
+    count = f"{done:,} of {total:,} compared"
+    if search.is_wanted:
+        return f"looking for duplicates: {count}"
+    rest = f", the rest takes about {_duration(search.seconds_left)}" if done else ""
+    return f"duplicates: {count}{rest}"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def _summary(found: Compared | None) -> str:

@@ -15,7 +15,7 @@ from convviz_widgets.images import ImageSet
 from convviz_widgets.images.input_statistics import LEAST, NEAR, InputCounts, input_counts, together
 from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.tensors import Histogram
-from convviz_widgets.views.inputs.samples_shown import IMAGES, VALIDATION, as_image_set
+from convviz_widgets.views.inputs.gallery_sources import IMAGES, VALIDATION, as_image_set
 from convviz_widgets.widgets.controls import choice, line, named
 from convviz_widgets.widgets.histogram_view import Counted, HistogramView, non_finite
 from convviz_widgets.widgets.view import ViewOptions

@@ -1,5 +1,7 @@
 """The gallery shows every sample once, as it was, and says which ones are there more than once."""
 
+import re
+
 import pytest
 import torch
 from ipywidgets import HTML
@@ -8,10 +10,13 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from convviz_widgets.errors import InputError
 from convviz_widgets.images import ImageSet
-from convviz_widgets.state import ModelState
+from convviz_widgets.images.duplicates import comparing
+from convviz_widgets.state import ModelState, diagnose, duplicate_search
 from convviz_widgets.views import InputGallery
-from convviz_widgets.widgets import progress_line, widget_tree
+from convviz_widgets.widgets import widget_tree
 from convviz_widgets.widgets.thumbnails import PAGE, SIDE
+
+PATIENCE = 60
 
 LIVELY = (217, 72, 15, 255)
 """The accent."""
@@ -39,11 +44,11 @@ def thumbnail(view, tile):
     return shown(view)[box.y : box.y + SIDE, box.x : box.x + SIDE]
 
 
-def ticked(view):
-    """Let the page tick until the search is over."""
-    view.search_line.wanted = True
-    while not view.search_line.search.finished:
-        view.search_line.tick()
+def searched(view):
+    """Wait until the search is over."""
+    view.search.want(True)
+    assert view.search.wait(PATIENCE)
+    assert view.search.is_over
     return view
 
 
@@ -63,7 +68,7 @@ def test_a_thumbnail_has_the_colour_of_the_source():
 def test_duplicates_and_leaks_are_framed_and_named():
     inputs, validation = colours(80), colours(20) + 20 / 255
     inputs[7], inputs[60], validation[2] = inputs[3], inputs[3], inputs[5]
-    view = ticked(InputGallery(state_of(inputs), validation=validation))
+    view = searched(InputGallery(state_of(inputs), validation=validation))
     assert framed(view) == [3, 5, 7]
     assert view.describe(3, view.painted) == "image 3 · no label · equals image 7, 60"
     assert view.describe(5, view.painted).endswith("equals validation image 2")
@@ -78,12 +83,12 @@ def test_duplicates_and_leaks_are_framed_and_named():
 def test_only_those_that_are_there_more_than_once():
     inputs = colours(80)
     inputs[7] = inputs[60] = inputs[3]
-    view = ticked(InputGallery(state_of(inputs), only=True))
+    view = searched(InputGallery(state_of(inputs), only=True))
     assert view.painted.tiles.numbers == (3, 7, 60)
     view.step(1)
     view.step(1)
     assert view.state.selection.image == 7
-    assert ticked(InputGallery(state_of(colours(9)), only=True)).place == "none"
+    assert searched(InputGallery(state_of(colours(9)), only=True)).place == "none"
 
 
 def test_the_slider_turns_pages_and_a_selection_elsewhere_too():
@@ -147,9 +152,11 @@ def test_a_hidden_gallery_reads_nothing():
 
     loader = DataLoader(Counting(colours(5)), batch_size=2)
     view = InputGallery(state_of(colours(5)), loader=loader, visible=False)
-    assert (view.search_line.search.done, Counting.read) == (0, 0)
+    assert view.search.wait(PATIENCE)
+    assert (view.search.progress.done, Counting.read) == (0, 0)
     view.visible = True
-    assert (view.search_line.search.done, Counting.read) == (5, 0)
+    assert view.search.wait(PATIENCE)
+    assert (view.search.progress.done, Counting.read) == (5, 0)
 
 
 class Odd:
@@ -167,7 +174,7 @@ class Odd:
 def test_bad_samples_leave_the_others_and_say_why():
     net = nn.Sequential(nn.Conv2d(3, 2, 3))
     images = ImageSet(Odd(), class_names=["hen"], mean=0.0, std=1.0)
-    view = ticked(InputGallery(ModelState(net, images)))
+    view = searched(InputGallery(ModelState(net, images)))
     assert view.problem == ""
     lines = view.painted.tiles.lines
     assert lines[0] == "image 0 · hen"
@@ -204,32 +211,113 @@ def test_names_of_classes_are_text_whatever_they_hold():
 
 
 def test_a_hundred_thousand_images_are_opened_at_once_and_searched_on(monkeypatch):
-    monkeypatch.setattr(progress_line, "SHORT", float("inf"))  # on a machine however busy
+    monkeypatch.setattr(duplicate_search, "SHORT", float("inf"))  # on a machine however busy
+    monkeypatch.setattr(duplicate_search, "SLICE", 0.0)
     values = torch.arange(100_000, dtype=torch.int32).view(torch.uint8).reshape(-1, 1, 2, 2)
     inputs = values.float() / 255
     inputs[99_999] = inputs[4]
     state = ModelState(nn.Sequential(nn.Conv2d(1, 2, 2)), ImageSet(inputs, mean=0.0, std=1.0))
-    view = InputGallery(state)
-    assert 0 < view.search_line.search.done < 100_000
-    assert "looking for duplicates" in view.search_line.words
-    view.control("Page").value = view.control("Page").max
-    assert view.painted.tiles.numbers[-1] == 99_999
-    ticked(view)
+    with state.lock:  # as long as it is held, no image is read in the background
+        view = InputGallery(state)
+        assert view.search_line.words == "looking for duplicates: 0 of 100,000 compared"
+        view.control("Page").value = view.control("Page").max
+        assert view.painted.tiles.numbers[-1] == 99_999
+        said = []
+        view.search.observe(lambda: said.append(view.search_line.words))
+    searched(view)
+    assert re.fullmatch(r"looking for duplicates: [1-9][\d,]* of 100,000 compared", said[0])
     assert "duplicates in 100,000 images: 1 surplus" in view.search_line.words
 
 
-def test_the_search_can_be_stopped_and_taken_up_again():
+def half_searched(monkeypatch):
+    """Return a gallery whose search is stopped after its first slice."""
+    monkeypatch.setattr(duplicate_search, "SLICE", 0.0)
     inputs = torch.rand(100_000, 1, 2, 2)
-    view = InputGallery(ModelState(nn.Sequential(nn.Conv2d(1, 2, 2)), ImageSet(inputs)))
-    view.control("Stop").click()
-    done = view.search_line.search.done
-    view.search_line.tick()
-    assert (view.search_line.search.done, view.search_line.ticks.playing) == (done, False)
+    view = InputGallery(
+        ModelState(nn.Sequential(nn.Conv2d(1, 2, 2)), ImageSet(inputs)), visible=False
+    )
+    view.search.observe(lambda: "Stop" in view.control_names and view.control("Stop").click())
+    view.visible = True
+    assert view.search.wait(PATIENCE)
+    return view
+
+
+def test_the_search_can_be_stopped_and_taken_up_again(monkeypatch):
+    view = half_searched(monkeypatch)
+    done = view.search.progress.done
+    assert 0 < done < 100_000
+    assert (view.search.wait(PATIENCE), view.search.progress.done) == (True, done)
+    assert "the rest takes about" in view.search_line.words
+    with view.state.lock:
+        view.control("Search").click()
+        assert "looking for duplicates" in view.search_line.words
+    assert view.search.wait(PATIENCE)
+    assert view.search.progress.done > done
+
+
+def test_a_long_search_waits_to_be_asked_for(monkeypatch):
+    monkeypatch.setattr(duplicate_search, "SHORT", -1.0)
+    monkeypatch.setattr(duplicate_search, "SLICE", 0.0)
+    view = InputGallery(state_of(torch.rand(9_000, 3, 4, 4)))
+    assert view.search.wait(PATIENCE)
+    assert 0 < view.search.progress.done < 9_000
     assert "the rest takes about" in view.search_line.words
     view.control("Search").click()
-    view.search_line.tick()
-    assert view.search_line.search.done > done
-    assert view.search_line.ticks.playing
+    assert view.search.wait(PATIENCE)
+    assert "duplicates in 9,000 images: none" in view.search_line.words
+
+
+def test_a_search_rests_while_nobody_looks_and_ends_with_the_view(monkeypatch):
+    monkeypatch.setattr(duplicate_search, "SHORT", float("inf"))
+    monkeypatch.setattr(duplicate_search, "SLICE", 0.0)
+    view = InputGallery(state_of(torch.rand(9_000, 3, 4, 4)), visible=False)
+
+    def hide():
+        view.visible = False
+
+    view.search.observe(hide)
+    view.visible = True
+    assert view.search.wait(PATIENCE)
+    done = view.search.progress.done
+    assert 0 < done < 9_000
+    view.search.unobserve(hide)
+    view.search.observe(view.close)
+    view.visible = True
+    assert view.search.wait(PATIENCE)
+    assert done < view.search.progress.done < 9_000
+
+
+@pytest.mark.parametrize("is_diagnosed_first", [False, True])
+def test_galleries_and_a_diagnosis_share_one_search(monkeypatch, is_diagnosed_first):
+    begun = []
+
+    def counted(*sets, **options):
+        begun.append(sets)
+        return comparing(*sets, **options)
+
+    monkeypatch.setattr(duplicate_search, "comparing", counted)
+    inputs = colours(9)
+    inputs[7] = inputs[3]
+    state = state_of(inputs)
+    kept = InputGallery(state, visible=False)
+    if is_diagnosed_first:
+        (finding,) = [each for each in diagnose(state) if each.rule == "duplicate-sample"]
+    assert framed(searched(InputGallery(state))) == [3, 7]
+    (finding,) = [each for each in diagnose(state) if each.rule == "duplicate-sample"]
+    assert finding.select["image"] == 3
+    kept.visible = True
+    assert framed(kept) == [3, 7]
+    assert begun == [(state.image_set,)]
+
+
+def test_a_gallery_is_told_what_a_diagnosis_finds(monkeypatch):
+    monkeypatch.setattr(duplicate_search, "SHORT", -1.0)
+    monkeypatch.setattr(duplicate_search, "SLICE", 0.0)
+    view = InputGallery(state_of(torch.rand(2_000, 3, 4, 4)))
+    assert view.search.wait(PATIENCE)
+    assert "the rest takes about" in view.search_line.words
+    diagnose(view.state)
+    assert "duplicates in 2,000 images: none" in view.search_line.words
 
 
 def test_what_does_not_fit_is_refused():

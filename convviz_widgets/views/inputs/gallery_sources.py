@@ -17,7 +17,7 @@ from convviz_widgets.images import (
     loader_batches,
     sample_digests,
 )
-from convviz_widgets.images.duplicates import DuplicateSearch
+from convviz_widgets.images.duplicates import Compared
 from convviz_widgets.images.input_statistics import is_clipped
 from convviz_widgets.images.preprocessing import Preprocessing
 from convviz_widgets.widgets.thumbnails import PAGE, Sample
@@ -198,7 +198,7 @@ class GallerySources:
 
     Attributes
     ----------
-    search : the search for what is there more than once, in both sets together.
+    sets : the images, and the validation set where there is one.
     """
 
     def __init__(self, own: ImageSet, validation: Any, loader: DataLoader[Any] | None) -> None:
@@ -206,8 +206,8 @@ class GallerySources:
         sets = {IMAGES: own}
         if validation is not None:
             sets[VALIDATION] = as_image_set(validation)
-        self.search = DuplicateSearch(*sets.values())
-        self._is_taken_over = False
+        self.sets = tuple(sets.values())
+        self._found: Compared | None = None
         self._known: dict[str, GallerySource] = {}
         for name, images in sets.items():
             # A set that was made here knows of no preprocessing.
@@ -228,16 +228,14 @@ class GallerySources:
             self._known[LOADER] = source_of(self._loader, self._own)
         return self._known[name]
 
-    def take_over(self) -> bool:
-        """Take over what the search has found, and tell whether it was new."""
-        found = self.search.found
-        if found is None or self._is_taken_over:
-            return False
-        self._is_taken_over = True
+    def take_over(self, found: Compared | None) -> None:
+        """Take over which samples are equal, once it is known."""
+        if found is None or found is self._found:
+            return
+        self._found = found
         for which, name in enumerate(list(NOUNS)[: len(found.counts)]):
             groups = found.groups
             self._known[name].equal = {n: group for group in groups for n in group[which]}
-        return True
 
 
 def as_image_set(images: Any) -> ImageSet:
