@@ -150,13 +150,18 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+def whole_number(value: object) -> int | None:
+    """Return a whole number as an int; None for anything else, True and False among it."""
+    try:
+        return None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return None
+
+
 def at_least(least: int, name: str, value: object) -> int:
     """Return an argument as an int; raise InputError unless it is a whole number that large."""
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        number = least - 1
-    if number < least or isinstance(value, bool):
+    number = whole_number(value)
+    if number is None or number < least:
         raise InputError(f"{name} must be a whole number of at least {least}, got {value!r}")
     return number
 
@@ -164,3 +169,13 @@ def at_least(least: int, name: str, value: object) -> int:
 def at_least_or_none(least: int, name: str, value: object) -> int | None:
     """Return what `at_least` returns, or None for None."""
     return None if value is None else at_least(least, name, value)
+
+
+def index_below(count: int, name: str, value: object, owner: str) -> int:
+    """Return an index as an int; raise SelectionError unless ``owner`` has one of ``count``."""
+    number = whole_number(value)
+    if number is None:
+        raise SelectionError(f"{name} {value!r} is not a whole number")
+    if not 0 <= number < count:
+        raise SelectionError(f"no {name} {number} in {owner}; it has 0 to {count - 1}")
+    return number

@@ -1,10 +1,21 @@
 """Whatever is raised is told in one line."""
 
+import numpy as np
 import pytest
+import torch
 
 import convviz_widgets as cvw
 from convviz_widgets import record, views
-from convviz_widgets.errors import InputError, error_text, in_one_line, strerror
+from convviz_widgets.errors import (
+    InputError,
+    SelectionError,
+    at_least,
+    error_text,
+    in_one_line,
+    index_below,
+    strerror,
+    whole_number,
+)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +45,28 @@ def test_the_system_says_why_without_number_and_path(tmp_path):
     assert strerror(raised.value) == "No such file or directory"
     assert strerror(InputError("too large")) == "too large"
     assert strerror(OSError()) == "OSError"
+
+
+@pytest.mark.parametrize("value", [2, np.int64(2), torch.tensor(2)])
+def test_a_whole_number_may_be_of_any_kind(value):
+    found = [whole_number(value), at_least(1, "every", value), index_below(3, "row", value, "fc")]
+    assert found == [2, 2, 2]
+    assert [type(each) for each in found] == [int, int, int]
+
+
+@pytest.mark.parametrize("value", [True, np.bool_(True), 2.0, "2", None, [2]])
+def test_what_is_no_whole_number_is_refused_by_every_check(value):
+    assert whole_number(value) is None
+    with pytest.raises(InputError, match="every must be a whole number of at least 1, got"):
+        at_least(1, "every", value)
+    with pytest.raises(SelectionError, match=r"row .* is not a whole number"):
+        index_below(3, "row", value, "fc")
+
+
+@pytest.mark.parametrize("index", [-1, 3])
+def test_an_index_out_of_range_is_refused_with_the_range(index):
+    with pytest.raises(SelectionError, match=f"no row {index} in fc; it has 0 to 2"):
+        index_below(3, "row", index, "fc")
 
 
 def test_names_that_are_at_home_elsewhere_stay_where_they_are_looked_for():

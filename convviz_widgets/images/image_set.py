@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convviz_widgets.errors import InputError, SelectionError
+from convviz_widgets.errors import InputError, index_below
 from convviz_widgets.images.checks import (
     checked_label,
     checked_labels,
@@ -161,11 +161,7 @@ class ImageSet:
         return Preprocessing.read_off(self._inputs.readable(range(min(len(self), _LOOKED_AT))))
 
     def _checked(self, index: int) -> int:
-        if isinstance(index, bool) or not hasattr(index, "__index__"):
-            raise SelectionError(f"expected a whole number as image index, got {index!r}")
-        if not 0 <= index < len(self):
-            raise SelectionError(f"no image {index}; this set has 0 to {len(self) - 1}")
-        return int(index)
+        return index_below(len(self), "image", index, "this set")
 
     def _one_each(self, what: str, values: _Column) -> _Column:
         if len(values) != len(self):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from convviz_widgets.errors import (
     ModelError,
     SelectionError,
     UnknownLayerError,
+    checked_index,
     unknown,
 )
 from convviz_widgets.probe.probe import Probe
@@ -108,17 +108,6 @@ def _checked(position: Any, shape: torch.Size, layer: str) -> Position:
         checked_index(name, value, size, layer)
         for name, value, size in zip(names, position, shape, strict=True)
     )
-
-
-def checked_index(what: str, value: Any, count: int, owner: str) -> int:
-    """Return a whole number from 0 to below ``count``, or say what ``owner`` has."""
-    try:
-        index = operator.index(value)
-    except TypeError as error:
-        raise SelectionError(f"{what} {value!r} is not a whole number") from error
-    if isinstance(value, bool) or not 0 <= index < count:
-        raise SelectionError(f"no {what} {value!r} in {owner}; it has 0 to {count - 1}")
-    return index
 
 
 def random_direction(channels: int, seed: int) -> Tensor:

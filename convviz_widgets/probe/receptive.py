@@ -15,8 +15,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from convviz_widgets.errors import InputError, UnknownLayerError, unknown
-from convviz_widgets.probe.attribution import checked_index
+from convviz_widgets.errors import InputError, UnknownLayerError, checked_index, unknown
 from convviz_widgets.probe.probe import Probe
 from convviz_widgets.probe.receptive_rules import (
     OperationCall,

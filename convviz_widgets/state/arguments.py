@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import torch
 from torch import nn
 
 from convviz_widgets.checkpoints import CheckpointSeries
-from convviz_widgets.errors import InputError, error_text
+from convviz_widgets.errors import InputError, error_text, whole_number
 
 
 def check_model(model: Any) -> None:
@@ -68,11 +67,3 @@ def checked_indices(probe: Sequence[int] | None, images: int) -> tuple[int, ...]
     if not indices:
         raise InputError(f"probe: {expected}, got none")
     return tuple(index for index in indices if index is not None)
-
-
-def whole_number(value: Any) -> int | None:
-    """Return a whole number as an int; None for anything else, True and False among it."""
-    try:
-        return None if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        return None

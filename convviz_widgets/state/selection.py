@@ -8,10 +8,15 @@ from typing import Any
 
 from torch import Tensor
 
-from convviz_widgets.errors import InputError, SelectionError, UnknownLayerError, unknown
+from convviz_widgets.errors import (
+    InputError,
+    SelectionError,
+    UnknownLayerError,
+    unknown,
+    whole_number,
+)
 from convviz_widgets.images import ImageSet
 from convviz_widgets.probe import LayerInfo
-from convviz_widgets.state.arguments import whole_number
 from convviz_widgets.state.timeline import Timeline
 
 FIELDS = ("checkpoint", "image", "layer", "channel", "target", "direction", "drawing")

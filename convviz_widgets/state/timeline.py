@@ -12,8 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from convviz_widgets.checkpoints import CheckpointSeries, step_of
-from convviz_widgets.errors import CheckpointError, InputError, in_one_line
-from convviz_widgets.state.arguments import whole_number
+from convviz_widgets.errors import CheckpointError, InputError, in_one_line, whole_number
 
 Weights = Mapping[str, Any]
 

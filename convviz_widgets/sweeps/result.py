@@ -10,10 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from convviz_widgets.errors import InputError, SelectionError
+from convviz_widgets.errors import InputError, SelectionError, checked_index
 from convviz_widgets.images.reading import ModelInputs
 from convviz_widgets.probe import LayerInfo, Probe, ReceptiveFields
-from convviz_widgets.probe.attribution import checked_index
 from convviz_widgets.sweeps.histograms import to_histogram
 from convviz_widgets.sweeps.part import Part
 from convviz_widgets.sweeps.plan import Plan

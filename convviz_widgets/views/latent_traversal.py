@@ -12,7 +12,7 @@ from ipywidgets import Box, Layout, Widget
 from torch import Tensor
 from traitlets import Enum, Float, Int
 
-from convviz_widgets.errors import InputError
+from convviz_widgets.errors import InputError, whole_number
 from convviz_widgets.probe.decoder import Decode, traversal_change, traversal_codes
 from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.tensors import Mosaic
@@ -243,9 +243,9 @@ class LatentTraversal(MosaicView):
 
 
 def _checked_size(size: int | None, shape: tuple[int, ...] | None) -> int:
-    found = size if size is not None else (shape or (0,))[0]
+    found = whole_number(size if size is not None else (shape or (0,))[0])
     fits = shape is None or tuple(shape) == (found,)
-    if isinstance(found, bool) or not isinstance(found, int) or found < 1 or not fits:
+    if found is None or found < 1 or not fits:
         beside = "" if shape is None else f" for codes of shape {tuple(shape)}"
         raise InputError(f"size= is how many factors a code has, 1 or more; got {size}{beside}")
     return found
