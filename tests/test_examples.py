@@ -11,8 +11,8 @@ from ipywidgets.widgets.widget import _instances
 from torch import nn
 
 import convviz_widgets as cvw
+from convviz_widgets.views.histograms import HistogramView
 from convviz_widgets.widgets import View
-from convviz_widgets.widgets.histogram_view import HistogramView
 from convviz_widgets.widgets.mosaic_view import MosaicView
 from convviz_widgets.widgets.raster import Gestures, Raster
 

@@ -38,10 +38,10 @@ from convviz_widgets.views import (
     OutputGallery,
     TrainingCurves,
 )
+from convviz_widgets.views.histograms import ALL, TAKEN, UNDONE
 from convviz_widgets.views.history.distribution_plots import WHOLE_RUN
 from convviz_widgets.views.history.gradient_flow import RATIOS, SLOPES
 from convviz_widgets.views.inputs.gallery_sources import IMAGES, LOADER
-from convviz_widgets.views.inputs.input_histogram import ALL, TAKEN, UNDONE
 from convviz_widgets.views.outputs.confusion_matrix import SHARES
 from convviz_widgets.views.units.firing_picture import RAREST
 from convviz_widgets.widgets import View

@@ -8,9 +8,9 @@ from convviz_widgets.images.duplicates import (
     find_repeated_batches,
     sample_digests,
 )
-from convviz_widgets.images.image_set import ImageSet
+from convviz_widgets.images.image_set import ImageSet, as_image_set
 from convviz_widgets.images.input_statistics import InputStatistics, input_statistics
-from convviz_widgets.images.loader_batches import LoaderBatch, LoaderBatches, loader_batches
+from convviz_widgets.images.loader_batches import LoaderBatch, loader_batches
 
 __all__ = [
     "Duplicates",
@@ -18,7 +18,7 @@ __all__ = [
     "InputStatistics",
     "Leak",
     "LoaderBatch",
-    "LoaderBatches",
+    "as_image_set",
     "find_duplicates",
     "find_leak",
     "find_repeated_batches",

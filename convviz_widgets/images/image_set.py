@@ -169,6 +169,11 @@ class ImageSet:
         return values
 
 
+def as_image_set(images: Any) -> ImageSet:
+    """Return an `ImageSet` as it is, anything else as one."""
+    return images if isinstance(images, ImageSet) else ImageSet(images)
+
+
 class _Inputs:
     """The images of a tensor (N, C, H, W) or of a map-style dataset, all of one `shape`."""
 

@@ -6,12 +6,15 @@ from convviz_widgets.views.controls.image_strip import ImageStrip
 from convviz_widgets.views.controls.selectors import ChannelStepper, LayerList
 from convviz_widgets.views.diagnosis_panel import DiagnosisPanel
 from convviz_widgets.views.filters import FilterMosaic
-from convviz_widgets.views.histograms import ActivationHistogram, WeightHistogram
+from convviz_widgets.views.histograms import (
+    ActivationHistogram,
+    InputHistogram,
+    WeightHistogram,
+)
 from convviz_widgets.views.history.distribution_history import DistributionHistory
 from convviz_widgets.views.history.gradient_flow import GradientFlow
 from convviz_widgets.views.history.sparsity_history import SparsityHistory
 from convviz_widgets.views.inputs.input_gallery import InputGallery
-from convviz_widgets.views.inputs.input_histogram import InputHistogram
 from convviz_widgets.views.latent_traversal import LatentTraversal
 from convviz_widgets.views.outputs.confusion_matrix import ConfusionMatrix
 from convviz_widgets.views.outputs.output_gallery import OutputGallery

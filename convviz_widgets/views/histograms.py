@@ -1,19 +1,128 @@
-"""ActivationHistogram and WeightHistogram: how the values of a layer or channel are distributed."""
+"""ActivationHistogram, WeightHistogram and InputHistogram: how values are distributed, as bars."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import ClassVar, Literal, Unpack
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Unpack
 
-from ipywidgets import Widget
-from traitlets import Enum
+import numpy as np
+from bqplot import Bars, Figure
+from ipywidgets import Box, Layout, Widget
+from torch import Tensor
+from traitlets import Enum, Int, Unicode
 
+from convviz_widgets.errors import InputError, unknown
+from convviz_widgets.images import ImageSet, as_image_set
+from convviz_widgets.images.input_statistics import LEAST, NEAR, InputCounts, input_counts, together
 from convviz_widgets.state import ModelState, Selection
-from convviz_widgets.tensors import full_limits, histogram, summary, to_display_array
+from convviz_widgets.tensors import (
+    Histogram,
+    Limits,
+    full_limits,
+    histogram,
+    summary,
+    to_display_array,
+)
 from convviz_widgets.views.filter_layers import as_filters, filter_layer, shown_as
-from convviz_widgets.widgets.controls import SIDES, choice, line, side_choice
-from convviz_widgets.widgets.histogram_view import Counted, HistogramView, non_finite, widened
-from convviz_widgets.widgets.view import ViewOptions
+from convviz_widgets.widgets.controls import SIDES, choice, line, named, side_choice
+from convviz_widgets.widgets.plot import Plot, make_plot
+from convviz_widgets.widgets.text import ACCENT
+from convviz_widgets.widgets.view import View, ViewOptions
+
+MARGIN = {"top": 10, "bottom": 44, "left": 58, "right": 20}
+
+TICKS = 3
+"""Parts that the ticks divide an axis into."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A histogram with what its axes mean."""
+
+    histogram: Histogram
+    quantity: str
+    """What is counted, with its unit."""
+    caption: str
+
+
+class HistogramView(View):
+    """Show a `Histogram`; a subclass says of what.
+
+    `counts` are the heights of its bars, `figure` is what is in the page while it is seen.
+    """
+
+    width: ClassVar[int] = 286
+    frame: ClassVar[tuple[int, int]] = (284, 272)
+
+    def build(self) -> Sequence[Widget]:
+        """Return the controls and the frame that the figure will stand in."""
+        self._plot: Plot | None = None
+        width, height = self.frame
+        size = {"width": f"{width}px", "height": f"{height}px"}
+        self._frame = Box(layout=Layout(**size, flex="0 0 auto", overflow="hidden"))
+        return [*self.controls(), self._frame]
+
+    @property
+    def counts(self) -> np.ndarray:
+        """How many values there are in each bar that is seen.
+
+        >>> int(cvw.WeightHistogram(state).counts.sum()) == state.weight().numel()
+        True
+        """
+        return np.zeros(0) if self._plot is None else np.asarray(self._plot.figure.marks[0].y)
+
+    @property
+    def figure(self) -> Figure | None:
+        """The figure in the page; None while the view is hidden."""
+        return next(iter(self._frame.children), None)
+
+    def draw(self, result: Counted) -> None:
+        """Send positions and counts of the bars."""
+        if self._plot is None:
+            self._plot = self._make_plot()  # when first shown: a hidden figure has no size
+        plot, histogram = self._plot, result.histogram
+        ends = float(histogram.edges[0]), float(histogram.edges[-1])
+        plot.show(ends, (0.0, _axis_end(int(histogram.counts.max(initial=0)))))
+        (bars,) = plot.figure.marks
+        with bars.hold_sync():
+            bars.x, bars.y = histogram.centers, histogram.counts.astype(float)
+        plot.figure.axes[0].label = result.quantity
+        self.say(result.caption)
+        self.reveal(self._frame, plot.figure)
+
+    def _make_plot(self) -> Plot:
+        plot = make_plot(*self.frame, "", "count", margin=MARGIN)
+        across, up = plot.figure.axes
+        across.tick_format, up.tick_format, up.label_offset = ".3~g", ".3~s", "44px"
+        across.num_ticks = up.num_ticks = TICKS + 1
+        scales = {"x": plot.x, "y": plot.y}
+        plot.figure.marks = [Bars(x=np.zeros(1), y=np.zeros(1), scales=scales, colors=[ACCENT])]
+        return plot
+
+
+def _axis_end(count: int) -> float:
+    """Return where an axis of counts ends: a little above, with whole numbers at the ticks."""
+    return float(TICKS * max(1, math.ceil(1.05 * count / TICKS)))
+
+
+def _in_bins(values: np.ndarray, layer: np.ndarray) -> Histogram:
+    """Count some of a layer's values, on an axis that spans all of them."""
+    limits = full_limits(layer)
+    if limits.constant:
+        margin = abs(limits.low) * 0.5 or 0.5
+        limits = Limits(limits.low - margin, limits.high + margin)
+    return histogram(values, bins=48, limits=limits)
+
+
+def _non_finite_note(counted: Histogram) -> str:
+    """Say how many values are NaN or infinite, if any."""
+    count = counted.nan + counted.positive_inf + counted.negative_inf
+    return f" · {count:,} NaN or infinite, not drawn" if count else ""
+
+
+# -- of a layer ----------------------------------------------------------------------------------
 
 ACTIVATION_SCOPES = ("channel", "layer")
 
@@ -65,14 +174,13 @@ class ActivationHistogram(HistogramView):
         """Count the values that are not exactly zero."""
         layer = to_display_array(self.state.recorded(side=self.side, selection=selection))
         values = layer[selection.channel] if self.scope == "channel" else layer
-        limits = full_limits(layer)
-        counted = histogram(values[values != 0], bins=48, limits=widened(limits))
+        counted = _in_bins(values[values != 0], layer)
         of = f"channel {selection.channel}" if self.scope == "channel" else "all channels"
         zeros = int((values == 0).sum())
         caption = (
             f"{selection.layer}, {of} · step {selection.step:,} · n = {values.size:,} values of "
             f"1 image · exact zeros {zeros / max(1, values.size):.0%}, not drawn"
-            f"{non_finite(counted)}"
+            f"{_non_finite_note(counted)}"
         )
         return Counted(counted, "activation", caption)
 
@@ -120,12 +228,138 @@ class WeightHistogram(HistogramView):
         channel = min(selection.channel, len(layer) - 1)
         values = layer[channel] if self.scope == "filter" else layer
         facts = summary(values)
-        counted = histogram(values, bins=48, limits=widened(full_limits(layer)))
+        counted = _in_bins(values, layer)
         of = f"filter {channel}" if self.scope == "filter" else "all filters"
         moments = f"mean {facts.mean:.3g} · std {facts.std:.3g}"
         caption = (
             f"{shown_as(info, selection.layer)}, {of} · step {selection.step:,}"
-            f" · n = {values.size:,} weights{non_finite(counted)} · "
+            f" · n = {values.size:,} weights{_non_finite_note(counted)} · "
             f"{'no finite value' if facts.non_finite == facts.n else moments}"
         )
         return Counted(counted, "weight", caption)
+
+
+# -- of what goes in -----------------------------------------------------------------------------
+
+SOURCES = ("images", "validation")
+
+TAKEN, UNDONE = "as the model takes them", "preprocessing undone"
+
+ALL = "all channels"
+
+
+class InputHistogramOptions(ViewOptions, total=False):
+    """Options of `InputHistogram`."""
+
+    source: Literal["images", "validation"]
+    side: Literal["as the model takes them", "preprocessing undone"]
+    channel: str
+    count_of: int
+
+
+class InputHistogram(HistogramView):
+    """Histogram of the values of many images, of all channels or of one.
+
+    Undone values have a bin for each of the 256 levels; what lies outside is counted in words.
+
+    Parameters
+    ----------
+    state
+        Its images are the first set.
+    validation
+        Another `ImageSet`, tensor or map-style data set of images.
+
+    Examples
+    --------
+    >>> view = cvw.InputHistogram(state, side="preprocessing undone")
+    >>> view.caption
+    'all channels of n = 5 of 5 images, 180 values · 256 bins from -0.5 to 255.5, ...'
+    """
+
+    title: ClassVar[str] = "Input values"
+    width: ClassVar[int] = 566
+    frame: ClassVar[tuple[int, int]] = (564, 272)
+    caption_lines: ClassVar[int] = 4
+    depends: ClassVar[frozenset[str]] = frozenset({"direction"})
+    """What goes in depends on no field; without any field the view would never draw."""
+    instant: ClassVar[bool] = True
+
+    source = Enum(SOURCES, "images", help="Whose values are counted.").tag(option=True)
+    side = Enum((TAKEN, UNDONE), TAKEN, help="Before or after undoing.").tag(option=True)
+    channel = Unicode(ALL, help='"all channels", or "channel 0" and so on.').tag(option=True)
+    count_of = Int(LEAST, min=1, help="Images that are counted, spread over the set.").tag(
+        option=True
+    )
+
+    def __init__(
+        self,
+        state: ModelState,
+        *,
+        validation: ImageSet | Tensor | Any = None,
+        **options: Unpack[InputHistogramOptions],
+    ) -> None:
+        self.refuse_others(state)
+        self._sets = {"images": state.image_set}
+        if validation is not None:
+            self._sets["validation"] = as_image_set(validation)
+        channels = [f"channel {index}" for index in range(state.image_set.shape[0])]
+        self._channels = [ALL, *channels]
+        if options.get("channel", ALL) not in self._channels:
+            raise InputError(
+                unknown("channel", options["channel"], self._channels, "the images have")
+            )
+        self._counts: dict[tuple[str, int], InputCounts] = {}
+        super().__init__(state, **options)
+
+    def controls(self) -> Sequence[Widget]:
+        """Return set, side of the preprocessing and channel."""
+        return [
+            line(
+                choice(self, "source", "Of the", SOURCES, 160),
+                choice(self, "side", "Values", (TAKEN, UNDONE), 240),
+                named(choice(self, "channel", "", self._channels, 130), "Channel"),
+            )
+        ]
+
+    def compute(self, selection: Selection) -> Counted:
+        """Count the values of the set, of one channel or of all together."""
+        if self.source not in self._sets:
+            raise InputError(
+                "there is no validation set to count: InputHistogram(state, validation=images)"
+            )
+        key = (self.source, self.count_of)
+        if key not in self._counts:
+            self._counts[key] = input_counts(self._sets[self.source], self.count_of)
+        counts = self._counts[key]
+        parts = counts.taken if self.side == TAKEN else counts.undone
+        counted = together(*self._chosen(parts))
+        quantity = "value" if self.side == TAKEN else "undone value, times 255"
+        return Counted(counted, quantity, self._in_words(counts, counted))
+
+    def _chosen(self, parts: tuple[Histogram, ...]) -> tuple[Histogram, ...]:
+        if self.channel == ALL:
+            return parts
+        return (parts[self._channels.index(self.channel) - 1],)
+
+    def _in_words(self, counts: InputCounts, counted: Histogram) -> str:
+        found = counts.statistics
+        if self.channel == ALL:
+            mean, std, rms = found.overall
+        else:
+            index = int(self.channel.removeprefix("channel "))
+            mean, std, rms = (float(each[index]) for each in (found.mean, found.std, found.rms))
+        edges = counted.edges
+        said = [
+            f"{self.channel} of n = {found.n:,} of {len(self._sets[self.source]):,} images, "
+            f"{counted.n:,} values · {len(counted.counts)} bins from {edges[0]:.4g} to "
+            f"{edges[-1]:.4g}{_non_finite_note(counted)}",
+            f"as the model takes them: mean {mean:.3g}, std {std:.3g}, RMS {rms:.3g}",
+            f"undone: {found.clipped:.2%} clipped, {found.whole:.1%} within {NEAR:g} of whole "
+            "numbers",
+        ]
+        if self.side == UNDONE:
+            said[0] += f", {counted.below:,} below, {counted.above:,} above"
+        if found.failures:
+            first = next(iter(found.failures.values()))
+            said.append(f"{len(found.failures)} cannot be read: {first}")
+        return " · ".join(said)

@@ -13,6 +13,7 @@ from convviz_widgets.errors import InputError, error_text
 from convviz_widgets.images import (
     ImageSet,
     LoaderBatch,
+    as_image_set,
     find_repeated_batches,
     loader_batches,
     sample_digests,
@@ -236,11 +237,6 @@ class GallerySources:
         for which, name in enumerate(list(NOUNS)[: len(found.counts)]):
             groups = found.groups
             self._known[name].equal = {n: group for group in groups for n in group[which]}
-
-
-def as_image_set(images: Any) -> ImageSet:
-    """Return an `ImageSet` as it is, anything else as one."""
-    return images if isinstance(images, ImageSet) else ImageSet(images)
 
 
 def class_label(label: int | None, names: Sequence[str] | None) -> str:
