@@ -21,7 +21,7 @@ _LISTED = 5  # names of what a directory holds instead
 class CheckpointDirectory:
     """The checkpoint files of a directory that somebody may be writing into.
 
-    Files that have not settled are left out; see `Settling`.
+    Files that have not settled are left out; see `SettledFiles`.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class CheckpointDirectory:
     def __init__(self, path: str | os.PathLike[str], pattern: str | None = None) -> None:
         self._path = absolute(path)
         self._pattern = _checked(pattern)
-        self._settling = Settling()
+        self._settled = SettledFiles()
         self._last: tuple[list[CheckpointFile], Listing] = [], Listing(())
 
     def listing(self, *, wait: bool = False) -> Listing:
@@ -45,7 +45,7 @@ class CheckpointDirectory:
             When there is no such directory, or no checkpoint in it.
         """
         files, problems = self._look()
-        if wait and self._settling.waiting:
+        if wait and self._settled.waiting:
             time.sleep(SETTLING_SECONDS)
             files, problems = self._look()
         if not files:
@@ -71,7 +71,7 @@ class CheckpointDirectory:
             else:
                 stat = status.st_ino, status.st_mtime_ns, status.st_size
                 found.append(CheckpointFile(name, path, *stat))
-        return self._settling.settled(found), problems
+        return self._settled.among(found), problems
 
     def _candidates(self) -> Iterator[tuple[str, str]]:
         """Yield name and path of what may be a checkpoint, by its name."""
@@ -93,7 +93,7 @@ class CheckpointDirectory:
 
     def _nothing(self, problems: dict[str, str]) -> str:
         looked_for = self._pattern or ", ".join(f"*{suffix}" for suffix in SUFFIXES)
-        more = "; some are still being written" if self._settling.waiting else ""
+        more = "; some are still being written" if self._settled.waiting else ""
         first = next(iter(problems.values()), None)
         more += f"; {first}" if first else f"; {self._inventory()}"
         return f"no checkpoints in {str(self._path)!r}: looked for {looked_for}{more}"
@@ -250,8 +250,8 @@ SETTLING_SECONDS = 0.25
 _NANOSECONDS = 1_000_000_000
 
 
-class Settling:
-    """Keeps files back for 250 ms after their last change.
+class SettledFiles:
+    """Tells which files have settled: their last change is 250 ms ago.
 
     The change is read off the time stamp, or, where that lies in the future, seen between two
     looks. While a known file is being rewritten, the one that was there before stands for it,
@@ -267,7 +267,7 @@ class Settling:
         """Whether the last look kept files back."""
         return bool(self._waiting)
 
-    def settled(self, found: Iterable[CheckpointFile]) -> list[CheckpointFile]:
+    def among(self, found: Iterable[CheckpointFile]) -> list[CheckpointFile]:
         """Return those of the files found now that can be read."""
         before, seen = self._settled, self._waiting
         now, clock = time.time_ns(), time.monotonic()

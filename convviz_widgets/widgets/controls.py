@@ -1,9 +1,8 @@
-"""Controls of a view: drop-downs, switches, buttons, legends, PointerLine and PageClock."""
+"""Controls of a view: drop-downs, switches, buttons, legends and PointerLine."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -16,13 +15,11 @@ from ipywidgets import (
     HBox,
     IntSlider,
     Layout,
-    Play,
     VBox,
     Widget,
 )
 
 from convviz_widgets.widgets.text import Text
-from convviz_widgets.widgets.widget_tree import listen
 
 
 def line(*controls: Widget) -> HBox:
@@ -195,40 +192,3 @@ def move_clock(view: Any, by: int) -> None:
     moved = state.selection.checkpoint + by
     if by and 0 <= moved < len(state.steps):
         view.guarded(lambda: state.select(checkpoint=moved))
-
-
-class PageClock(Play):
-    """A clock that nobody sees: the page ticks, not the kernel, so it stops when nobody looks.
-
-    Its ticks arrive while a cell runs. It plays as long as ``playing`` is True.
-
-    Parameters
-    ----------
-    interval
-        Milliseconds from tick to tick.
-    ticked
-        Called at every tick.
-    hold
-        The state's ``hold``, where other threads start and stop the clock, too.
-    """
-
-    def __init__(
-        self,
-        interval: int,
-        ticked: Callable[[], Any],
-        hold: Callable[[], AbstractContextManager[Any]] = nullcontext,
-    ) -> None:
-        unseen = Layout(display="none")
-        super().__init__(interval=interval, max=10**9, playing=False, layout=unseen)
-        self.observe(lambda _change: ticked(), names="value")
-        self._hold = hold
-        self._view_count = 0  # now the page says whenever it shows the clock
-        self.observe(lambda _change: self._start_anew(), names="_view_count")
-
-    def _start_anew(self) -> None:
-        """Let it begin to play: a page that shows it starts it only when it sees that."""
-        with self._hold():
-            playing: bool = self.playing  # type: ignore[has-type]
-            self.playing = False
-            self.playing = playing
-            listen(self)

@@ -54,7 +54,7 @@ NOBODY = {
 log = logging.getLogger(__name__)
 
 
-class Pace:
+class AnswerRate:
     """Keeps many answers from being more than the sockets on their way hold."""
 
     def __init__(self) -> None:
@@ -131,12 +131,12 @@ def _tell_all(control: Any, asked: dict[str, Any]) -> None:
 
 def _answer_for_each(kernel: Any) -> None:
     """Answer every question for one widget's state, also where the widget has been closed."""
-    usual, pace = kernel.shell_handlers["comm_msg"], Pace()
+    usual, rate = kernel.shell_handlers["comm_msg"], AnswerRate()
 
     def handle(stream: Any, ident: Any, message: dict[str, Any]) -> Any:
         model_id, asked = message["content"]["comm_id"], message["content"].get("data")
         if isinstance(asked, dict) and asked.get("method") == "request_state":
-            pace.wait()
+            rate.wait()
             widget = implementation._instances.get(model_id)
             if widget is not None and widget.comm is not None:
                 return _tell(widget.comm, state_of(widget))

@@ -6,7 +6,7 @@ from time import monotonic
 import ipywidgets as widgets
 import pytest
 
-from convviz_widgets.widgets.page_reload import AT_ONCE, PAUSE, Pace, state_of, states_of_all
+from convviz_widgets.widgets.page_reload import AT_ONCE, PAUSE, AnswerRate, state_of, states_of_all
 
 
 def test_every_widget_is_told_as_ipywidgets_would():
@@ -62,14 +62,14 @@ def test_widgets_that_come_and_go_meanwhile_do_not_keep_the_others_from_being_to
 
 
 def test_many_answers_are_given_one_after_the_other():
-    pace, started = Pace(), monotonic()
+    rate, started = AnswerRate(), monotonic()
     for _ in range(AT_ONCE + 20):
-        pace.wait()
+        rate.wait()
     assert monotonic() - started >= 20 * PAUSE
 
 
 def test_no_answer_waits_as_long_as_they_fit_in_the_sockets(monkeypatch):
     monkeypatch.setattr("convviz_widgets.widgets.page_reload.sleep", pytest.fail)
-    pace = Pace()
+    rate = AnswerRate()
     for _ in range(AT_ONCE):
-        pace.wait()
+        rate.wait()

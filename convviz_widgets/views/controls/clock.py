@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import fields
 from time import monotonic
 from typing import Any, ClassVar, Unpack
@@ -14,8 +14,8 @@ from traitlets import Bool
 from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.state.link import Link
 from convviz_widgets.state.timeline import at_or_before
-from convviz_widgets.widgets import View, close_tree
-from convviz_widgets.widgets.controls import PageClock, icon_button, line, move_clock, named
+from convviz_widgets.widgets import View, close_tree, listen
+from convviz_widgets.widgets.controls import icon_button, line, move_clock, named
 from convviz_widgets.widgets.text import Text
 from convviz_widgets.widgets.view import ViewOptions
 
@@ -139,7 +139,7 @@ class Live(View):
         )
         self.switch.observe(self._switched, names="value")
         self.state.observe(self._followed, names="follow")
-        self.ticks = PageClock(INTERVAL, self._tick, self.state.hold)
+        self.ticks = PageClock(self._tick, self.state.hold)
         return [self.switch, self.ticks]
 
     def compute(self, selection: Selection) -> bool:
@@ -171,6 +171,38 @@ class Live(View):
         if started >= self.rested:
             self.guarded(self.state.refresh)
             self.rested = monotonic() + REST * (monotonic() - started)
+
+
+class PageClock(Play):
+    """A clock that nobody sees: the page ticks, not the kernel, so it stops when nobody looks.
+
+    Its ticks arrive while a cell runs. It plays as long as ``playing`` is True.
+
+    Parameters
+    ----------
+    ticked
+        Called at every tick.
+    hold
+        The state's ``hold``: other threads start and stop the clock, too.
+    """
+
+    def __init__(
+        self, ticked: Callable[[], Any], hold: Callable[[], AbstractContextManager[Any]]
+    ) -> None:
+        unseen = Layout(display="none")
+        super().__init__(interval=INTERVAL, max=10**9, playing=False, layout=unseen)
+        self.observe(lambda _change: ticked(), names="value")
+        self._hold = hold
+        self._view_count = 0  # now the page says whenever it shows the clock
+        self.observe(lambda _change: self._start_anew(), names="_view_count")
+
+    def _start_anew(self) -> None:
+        """Let it begin to play: a page that shows it starts it only when it sees that."""
+        with self._hold():
+            playing: bool = self.playing  # type: ignore[has-type]
+            self.playing = False
+            self.playing = playing
+            listen(self)
 
 
 class StatusLine(View):
