@@ -1,8 +1,8 @@
 """The background of a state: one thread and one more copy of the model, shared by its clients.
 
-A client (the history, the sweeps, the output history, the embeddings, an examination) has tasks.
-The background does the most urgent one, lets more urgent ones in between two batches of images, and
-has the client notify its observers.
+A client (the history, the sweeps, the output history, the embeddings, an examination, a search for
+duplicates) has tasks. The background does the most urgent one, lets more urgent ones in between two
+batches of images, and has the client notify its observers.
 """
 
 from __future__ import annotations
@@ -304,9 +304,10 @@ class Background:
     # -- for clients --------------------------------------------------------------------------
 
     def join(self, client: Client) -> None:
-        """Close this client when the background is closed."""
+        """Close this client when the background is closed; it may be already."""
         with self.lock:
             self._all.add(client)
+            client._closed = self._closed
 
     def wake(self, client: Client) -> None:
         """Look whether this client has anything to do, and do it."""

@@ -67,6 +67,7 @@ class DuplicateSearch(Client):
         """Go on while ``owner`` looks on: until `leave` is called with the same object."""
         with self._lock:
             self._onlookers.add(id(owner))
+            self._end_if_closed()
         self._background.wake(self)
 
     def leave(self, owner: object) -> None:
@@ -84,8 +85,7 @@ class DuplicateSearch(Client):
         """Search no more; the lock is held."""
         super().close()
         self._onlookers.clear()
-        if not self.is_over:
-            self.problem = CLOSED
+        self._end_if_closed()
 
     # -- look ---------------------------------------------------------------------------------
 
@@ -138,6 +138,10 @@ class DuplicateSearch(Client):
 
     def _fail(self, error: Exception) -> None:
         self.problem = in_one_line(error)
+
+    def _end_if_closed(self) -> None:
+        if self._closed and not self.is_over:
+            self.problem = CLOSED
 
     def _is_asked(self) -> bool:
         return self.is_wanted and bool(self._onlookers)

@@ -12,6 +12,7 @@ from convviz_widgets.errors import InputError
 from convviz_widgets.images import ImageSet
 from convviz_widgets.images.duplicates import comparing
 from convviz_widgets.state import ModelState, diagnose, duplicate_search
+from convviz_widgets.state.recordings import CLOSED
 from convviz_widgets.views import InputGallery
 from convviz_widgets.widgets import widget_tree
 from convviz_widgets.widgets.thumbnails import PAGE, SIDE
@@ -318,6 +319,20 @@ def test_a_gallery_is_told_what_a_diagnosis_finds(monkeypatch):
     assert "the rest takes about" in view.search_line.words
     diagnose(view.state)
     assert "duplicates in 2,000 images: none" in view.search_line.words
+
+
+def test_a_gallery_of_a_closed_state_says_so_and_shows_its_images():
+    early, late = state_of(colours(5)), state_of(colours(5))
+    with early.lock:
+        views = [InputGallery(early)]
+        early.close()
+    late.close()
+    views += [InputGallery(early), InputGallery(late)]
+    for view in views[1:]:
+        assert view.search.wait(PATIENCE)
+        assert view.search_line.words == CLOSED
+        assert view.painted.tiles.numbers == (0, 1, 2, 3, 4)
+    assert views[0].search.problem == CLOSED
 
 
 def test_what_does_not_fit_is_refused():
