@@ -171,7 +171,7 @@ def at_least_or_none(least: int, name: str, value: object) -> int | None:
     return None if value is None else at_least(least, name, value)
 
 
-def index_below(count: int, name: str, value: object, owner: str) -> int:
+def checked_index(name: str, value: object, count: int, owner: str) -> int:
     """Return an index as an int; raise SelectionError unless ``owner`` has one of ``count``."""
     number = whole_number(value)
     if number is None:

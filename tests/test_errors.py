@@ -10,9 +10,9 @@ from convviz_widgets.errors import (
     InputError,
     SelectionError,
     at_least,
+    checked_index,
     error_text,
     in_one_line,
-    index_below,
     strerror,
     whole_number,
 )
@@ -49,7 +49,7 @@ def test_the_system_says_why_without_number_and_path(tmp_path):
 
 @pytest.mark.parametrize("value", [2, np.int64(2), torch.tensor(2)])
 def test_a_whole_number_may_be_of_any_kind(value):
-    found = [whole_number(value), at_least(1, "every", value), index_below(3, "row", value, "fc")]
+    found = [whole_number(value), at_least(1, "every", value), checked_index("row", value, 3, "fc")]
     assert found == [2, 2, 2]
     assert [type(each) for each in found] == [int, int, int]
 
@@ -60,13 +60,13 @@ def test_what_is_no_whole_number_is_refused_by_every_check(value):
     with pytest.raises(InputError, match="every must be a whole number of at least 1, got"):
         at_least(1, "every", value)
     with pytest.raises(SelectionError, match=r"row .* is not a whole number"):
-        index_below(3, "row", value, "fc")
+        checked_index("row", value, 3, "fc")
 
 
 @pytest.mark.parametrize("index", [-1, 3])
 def test_an_index_out_of_range_is_refused_with_the_range(index):
     with pytest.raises(SelectionError, match=f"no row {index} in fc; it has 0 to 2"):
-        index_below(3, "row", index, "fc")
+        checked_index("row", index, 3, "fc")
 
 
 def test_names_that_are_at_home_elsewhere_stay_where_they_are_looked_for():

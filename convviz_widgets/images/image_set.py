@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convviz_widgets.errors import InputError, index_below
+from convviz_widgets.errors import InputError, checked_index
 from convviz_widgets.images.checks import (
     checked_label,
     checked_labels,
@@ -161,7 +161,7 @@ class ImageSet:
         return Preprocessing.read_off(self._inputs.readable(range(min(len(self), _LOOKED_AT))))
 
     def _checked(self, index: int) -> int:
-        return index_below(len(self), "image", index, "this set")
+        return checked_index("image", index, len(self), "this set")
 
     def _one_each(self, what: str, values: _Column) -> _Column:
         if len(values) != len(self):

@@ -26,10 +26,11 @@ from convviz_widgets.tensors import (
     to_display_array,
 )
 from convviz_widgets.views.filter_layers import as_filters, filter_layer, shown_as
+from convviz_widgets.widgets import View
 from convviz_widgets.widgets.controls import SIDES, choice, line, named, side_choice
 from convviz_widgets.widgets.plot import Plot, make_plot
 from convviz_widgets.widgets.text import ACCENT
-from convviz_widgets.widgets.view import View, ViewOptions
+from convviz_widgets.widgets.view import ViewOptions
 
 MARGIN = {"top": 10, "bottom": 44, "left": 58, "right": 20}
 
