@@ -93,7 +93,7 @@ class Compared:
 
 
 Comparing = Generator[tuple[int, int], None, Compared]
-"""Yields (done, total) samples after every block; returns what was found."""
+"""Yields (done, total) samples after every read, those that fail too; returns what was found."""
 
 
 def comparing(*sources: Source, lock: AbstractContextManager[Any] | None = None) -> Comparing:
@@ -107,10 +107,11 @@ def comparing(*sources: Source, lock: AbstractContextManager[Any] | None = None)
     total, done = sum(map(len, sets)), 0
     numbers, places = [], []  # uint64 (N,), int64 (N, 2): set, index
     for which, samples in enumerate(sets):
-        for block in samples.blocks():
-            numbers.append(hashes(block))
-            places.append(np.stack([np.full_like(block.indices, which), block.indices], axis=1))
-            done += len(block.indices)
+        for count, blocks in samples.reads():
+            for block in blocks:
+                numbers.append(hashes(block))
+                places.append(np.stack([np.full_like(block.indices, which), block.indices], axis=1))
+            done += count
             yield done, total
     if not numbers:
         return _compared(sets, [])
@@ -118,9 +119,10 @@ def comparing(*sources: Source, lock: AbstractContextManager[Any] | None = None)
     same: dict[bytes, list[tuple[int, int]]] = {}
     for which, samples in enumerate(sets):
         again = np.sort(candidates[candidates[:, 0] == which, 1])
-        for block in samples.blocks(again.tolist()):
-            for index, digest in zip(block.indices.tolist(), digests(block), strict=True):
-                same.setdefault(digest, []).append((which, index))
+        for _, blocks in samples.reads(again.tolist()):
+            for block in blocks:
+                for index, digest in zip(block.indices.tolist(), digests(block), strict=True):
+                    same.setdefault(digest, []).append((which, index))
             yield done, total
     return _compared(sets, list(same.values()))
 

@@ -190,8 +190,13 @@ class RawSamples:
     def __len__(self) -> int:
         return len(self._source)
 
-    def blocks(self, indices: Sequence[int] | None = None) -> Iterator[SampleBlock]:
-        """Yield the samples of some indices, default all; what fails is noted and left out."""
+    def reads(
+        self, indices: Sequence[int] | None = None
+    ) -> Iterator[tuple[int, list[SampleBlock]]]:
+        """Yield how many samples of some indices, default all, were read at a time, and those.
+
+        What fails is noted and left out: where all of them fail there are no blocks.
+        """
         chosen = range(len(self)) if indices is None else indices
         start, size = 0, 1  # one, to see how large they are, and how slow
         while start < len(chosen):
@@ -199,7 +204,7 @@ class RawSamples:
             with self._lock:
                 blocks = self._read(chosen[start : start + size])
             taken = perf_counter() - begun
-            yield from blocks
+            yield len(chosen[start : start + size]), blocks
             start += size
             widest = max((block.rows.shape[1] for block in blocks), default=0)
             in_time = int(BLOCK_SECONDS * size / max(taken, 1e-6))

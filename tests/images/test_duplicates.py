@@ -103,7 +103,8 @@ def test_equal_hashes_alone_are_no_duplicates(monkeypatch):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_different_images_of_few_values_have_different_hashes(dtype):
     made = torch.randint(0, 2, (5000, 1, 8, 8), generator=torch.Generator().manual_seed(2))
-    numbers = np.concatenate([hashes(block) for block in RawSamples(made.to(dtype)).blocks()])
+    reads = RawSamples(made.to(dtype)).reads()
+    numbers = np.concatenate([hashes(block) for _, blocks in reads for block in blocks])
     assert len(np.unique(numbers)) == len(made)
 
 
@@ -179,6 +180,14 @@ def test_a_search_can_be_left_and_tells_how_far_it_is():
     done, total = next(work)
     assert 0 < done < total == 10_000
     work.close()
+
+
+def test_a_search_can_be_left_where_no_sample_can_be_read():
+    unreadable = Listed([OSError("no such file")] * 300)
+    steps = list(comparing(unreadable))
+    assert len(steps) >= 3  # one sample, at most 16, at most 256
+    assert steps[-1] == (300, 300)
+    assert find_duplicates(unreadable).count == 0
 
 
 def test_an_empty_set_has_no_duplicates():
