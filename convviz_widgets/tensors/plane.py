@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from time import perf_counter
+from types import FrameType
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +20,9 @@ FEWEST_CODES = 4
 
 START_STD = 1e-4
 """Standard deviation of the first axis at the start, small as in scikit-learn."""
+
+INTERVAL = 0.05
+"""Seconds, at least, from one call between two steps of t-SNE to the next."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +141,11 @@ class NeighbourMap:
 
 
 def neighbour_map(
-    codes: np.ndarray, start: np.ndarray, perplexity: float, seed: int = 0
+    codes: np.ndarray,
+    start: np.ndarray,
+    perplexity: float,
+    seed: int = 0,
+    between: Callable[[], None] = lambda: None,
 ) -> NeighbourMap:
     """Lay codes (n, C), all finite, out by t-SNE [van der Maaten & Hinton, JMLR 2008].
 
@@ -142,6 +155,7 @@ def neighbour_map(
         Berens, Nature Communications 2019].
     perplexity : about how many neighbours count; with few codes (n - 1) / 3 at most.
     seed : in place of the global random state, which stays as it is.
+    between : is called between two steps, now and then; what it raises ends t-SNE.
 
     Raises
     ------
@@ -155,8 +169,36 @@ def neighbour_map(
     width = start[:, 0].std()
     begin = (start / width * START_STD if width else start).astype(np.float32)
     tsne = estimator(n_components=2, perplexity=kept, init=begin, random_state=seed)
-    positions = tsne.fit_transform(np.ascontiguousarray(codes, np.float32))
+    with _called_on_entry(between, estimator.__module__):
+        positions = tsne.fit_transform(np.ascontiguousarray(codes, np.float32))
     return NeighbourMap(positions.astype(np.float64), kept, float(tsne.kl_divergence_))
+
+
+@contextmanager
+def _called_on_entry(call: Callable[[], None], module: str) -> Iterator[None]:
+    """Call ``call()`` now and then where this thread enters a function of the module.
+
+    scikit-learn has no callback, but enters one of its Python functions at every step of t-SNE.
+    Only there is it safe to raise: elsewhere a context could be left without its end. A profiler
+    of this thread stays in its place; then nothing is called.
+    """
+    if sys.getprofile() is not None:
+        yield
+        return
+    due = perf_counter() + INTERVAL
+
+    def enter(frame: FrameType, event: str, _arg: Any) -> None:
+        nonlocal due
+        is_safe = event == "call" and frame.f_globals.get("__name__") == module
+        if is_safe and perf_counter() >= due:
+            call()
+            due = perf_counter() + INTERVAL
+
+    sys.setprofile(enter)
+    try:
+        yield
+    finally:
+        sys.setprofile(None)
 
 
 def has_scikit_learn() -> bool:

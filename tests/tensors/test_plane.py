@@ -8,6 +8,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
 from convviz_widgets.errors import InputError
+from convviz_widgets.tensors import plane
 from convviz_widgets.tensors.plane import align, neighbour_map, principal_plane
 
 
@@ -146,3 +147,60 @@ def test_a_missing_scikit_learn_is_one_line(codes, monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.manifold", None)
     with pytest.raises(InputError, match=r"pip install 'convviz_widgets\[embedding\]'"):
         neighbour_map(codes, codes[:, :2], 30)
+
+
+@pytest.fixture
+def blobs():
+    generator = np.random.default_rng(0)
+    return generator.normal(size=(60, 5)) + 4 * generator.integers(0, 3, size=(60, 1))
+
+
+@pytest.fixture
+def no_interval(monkeypatch):
+    monkeypatch.setattr(plane, "INTERVAL", 0)
+
+
+@pytest.mark.usefixtures("no_interval")
+def test_calls_between_the_steps_of_t_sne_change_nothing_to_the_last_bit(blobs):
+    calls = []
+    alone = neighbour_map(blobs, blobs[:, :2], 10)
+    called = neighbour_map(blobs, blobs[:, :2], 10, between=lambda: calls.append(1))
+    np.testing.assert_array_equal(called.positions, alone.positions)
+    assert len(calls) > 250  # steps, of which t-SNE takes 250 at least
+    assert sys.getprofile() is None
+
+
+@pytest.mark.usefixtures("no_interval")
+def test_what_is_raised_between_two_steps_ends_t_sne_and_the_next_is_as_ever(blobs):
+    calls = []
+
+    def between():
+        calls.append(1)
+        if len(calls) == 20:
+            raise KeyError("enough")
+
+    before = neighbour_map(blobs, blobs[:, :2], 10)
+    with pytest.raises(KeyError, match="enough"):
+        neighbour_map(blobs, blobs[:, :2], 10, between=between)
+    assert len(calls) == 20
+    assert sys.getprofile() is None
+    after = neighbour_map(blobs, blobs[:, :2], 10)
+    np.testing.assert_array_equal(after.positions, before.positions)
+
+
+@pytest.mark.usefixtures("no_interval")
+def test_who_profiles_the_thread_goes_on_to_do_so(blobs):
+    entered, calls = set(), []
+
+    def profile(frame, _event, _arg):
+        entered.add(frame.f_code.co_name)
+
+    sys.setprofile(profile)
+    try:
+        neighbour_map(blobs, blobs[:, :2], 10, between=lambda: calls.append(1))
+        kept = sys.getprofile()
+    finally:
+        sys.setprofile(None)
+    assert kept is profile
+    assert "fit_transform" in entered
+    assert calls == []
