@@ -71,6 +71,8 @@ class Task:
     is_wanted: Callable[[], bool]
     """Tells whether it is still asked for; if not, it stops at the next batch. The lock is held."""
     priority: Priority = Priority.ASKED
+    is_long: bool = False
+    """Whether it may take many seconds: it does not begin amid another one, which would wait."""
 
 
 class Client(ABC):
@@ -138,7 +140,7 @@ class Client(ABC):
             raise InputError(CLOSED)
 
 
-class Provider(Client, Generic[Wanted]):
+class SharedClient(Client, Generic[Wanted]):
     """A client that several owners, such as views, ask for what they show, and leave again."""
 
     def __init__(self, background: Background) -> None:
@@ -189,7 +191,7 @@ def logged(client: Client) -> Iterator[None]:
         logging.getLogger(__name__).exception("the %s failed in the background", name)
 
 
-class Turns:
+class ClientQueue:
     """Tells which client is served next: of the most urgent, the one served longest ago."""
 
     def __init__(self) -> None:
@@ -240,7 +242,11 @@ class Turns:
             self._clients.remove(client)
             with logged(client):
                 client.rest()
-        found = [each for each in waiting.items() if each[1].priority <= least]
+        found = [
+            (client, task)
+            for client, task in waiting.items()
+            if task.priority <= least and not (busy and task.is_long)
+        ]
         if not found:
             return None
         client, task = min(found, key=lambda each: each[1].priority)  # of equal ones the first
@@ -256,7 +262,7 @@ class Turns:
 
 
 @dataclass(eq=False)
-class UnderWay:
+class RunningTask:
     """A task that has begun."""
 
     client: Client
@@ -268,8 +274,9 @@ class Background:
     """One thread and one copy of the model, shared by all the clients of a state.
 
     The most urgent task goes first; of equally urgent ones, that of the client who was served
-    longest ago. A task that a view waits for is done between two batches of another one. The
-    thread ends when there is nothing left to be done, and with the interpreter.
+    longest ago. A task that a view waits for is done between two batches of another one, which
+    may be such a task of another client. The thread ends when there is nothing left to be done,
+    and with the interpreter.
 
     Parameters
     ----------
@@ -287,8 +294,8 @@ class Background:
         """The lock of all clients; it is notified after every task."""
         self.model = ModelCopy(probe, images, lock or nullcontext())
         self._all: WeakSet[Client] = WeakSet()
-        self._turns = Turns()
-        self._under_way: list[UnderWay] = []  # the first waits for the second, if there is one
+        self._queue = ClientQueue()
+        self._running: list[RunningTask] = []  # each waits for the one behind it
         self._thread: threading.Thread | None = None
         self._closed = False
 
@@ -312,8 +319,8 @@ class Background:
     def wake(self, client: Client) -> None:
         """Look whether this client has anything to do, and do it."""
         with self.lock:
-            self._turns.add(client)
-            if self._thread is None and self._goes_on() and self._turns.task_of(client) is not None:
+            self._queue.add(client)
+            if self._thread is None and self._goes_on() and self._queue.task_of(client) is not None:
                 # No daemon, which could be cut off amid torch. No executor, which waits for what
                 # it runs before anything running could learn that the interpreter ends.
                 self._thread = threading.Thread(target=self._work, name="convviz-background")
@@ -329,19 +336,25 @@ class Background:
     def pause(self) -> None:
         """Let what is more urgent go first; called by a task between two batches.
 
+        What it has loaded into the copy of the model may then be replaced, see `ModelCopy.loaded`.
+
         Raises
         ------
         Stopped
             The task is not asked for any more.
         """
-        here = self._under_way[-1]
-        while (urgent := self._more_urgent_than(here)) is not None:
+        here = self._running[-1]
+        self._stop_unless_wanted(here)
+        while (urgent := self._urgent_one()) is not None:
             self._do(urgent)
+            self._stop_unless_wanted(here)
+            if urgent.task.priority == here.task.priority:
+                return  # equally urgent ones take turns: here one batch, there one task
 
     def turn_is_over(self) -> bool:
         """Tell a task that can go on later whether to leave the rest for its next turn."""
         turn = max(TURN, LOADS * self.model.load_seconds)
-        return perf_counter() - self._under_way[-1].since > turn
+        return perf_counter() - self._running[-1].since > turn
 
     def batches(self, indices: Sequence[int]) -> Iterator[ImageBatch]:
         """Yield images of the state with what belongs to them; `pause` before each batch."""
@@ -361,7 +374,7 @@ class Background:
                 self._end()
             raise
 
-    def _most_urgent(self) -> UnderWay | None:
+    def _most_urgent(self) -> RunningTask | None:
         """Begin the most urgent task; None: there is none, and the thread ends."""
         with self.lock:
             begun = self._begun(Priority.AHEAD)
@@ -374,36 +387,39 @@ class Background:
         self._thread = None
         self.lock.notify_all()
 
-    def _more_urgent_than(self, here: UnderWay) -> UnderWay | None:
-        """Begin a task that a view waits for, unless such a one is under way."""
+    def _stop_unless_wanted(self, here: RunningTask) -> None:
         with self.lock:
             if not (self._goes_on() and here.task.is_wanted()):
                 raise Stopped
-            is_urgent = here.task.priority == Priority.SHOWN
-            return None if is_urgent else self._begun(Priority.SHOWN)
 
-    def _begun(self, least: Priority) -> UnderWay | None:
+    def _urgent_one(self) -> RunningTask | None:
+        """Begin a task that a view waits for, unless one such has interrupted another already."""
+        with self.lock:
+            shown = [each for each in self._running if each.task.priority == Priority.SHOWN]
+            return self._begun(Priority.SHOWN) if len(shown) < 2 else None
+
+    def _begun(self, least: Priority) -> RunningTask | None:
         """Begin the most urgent task of at least this priority; the lock is held."""
         if not self._goes_on():
             return None
-        busy = [each.client for each in self._under_way]
-        found = self._turns.next(least, busy, LOADS * self.model.load_seconds)
+        busy = [each.client for each in self._running]
+        found = self._queue.next(least, busy, LOADS * self.model.load_seconds)
         if found is None:
             return None
-        self._under_way.append(UnderWay(*found))
-        return self._under_way[-1]
+        self._running.append(RunningTask(*found))
+        return self._running[-1]
 
-    def _do(self, begun: UnderWay) -> None:
+    def _do(self, begun: RunningTask) -> None:
         try:
             self._try(begun)
             if self._goes_on():  # else drawing would keep a script from its end
                 begun.client.notify()
         finally:
             with self.lock:  # only now: whoever waits for a client finds its observers notified
-                self._under_way.remove(begun)
+                self._running.remove(begun)
                 self.lock.notify_all()
 
-    def _try(self, begun: UnderWay) -> None:
+    def _try(self, begun: RunningTask) -> None:
         try:
             begun.task.do()
         except Stopped:
@@ -411,7 +427,7 @@ class Background:
         except Exception as error:  # a broken checkpoint must not end the thread
             self._fail(begun, error)
 
-    def _fail(self, begun: UnderWay, error: Exception) -> None:
+    def _fail(self, begun: RunningTask, error: Exception) -> None:
         """Have a failure noted; a client that cannot do so would have the task tried for ever."""
         is_noted = False
         with logged(begun.client):
@@ -419,12 +435,12 @@ class Background:
             is_noted = True
         if not is_noted:
             with self.lock:
-                self._turns.drop(begun.client)
+                self._queue.drop(begun.client)
 
     def _is_idle(self, client: Client) -> bool:
-        is_under_way = any(each.client is client for each in self._under_way)
-        is_served = self._thread is not None and not self._turns.have_dropped(client)
-        return not is_under_way and not (is_served and _is_busy(client))
+        is_running = any(each.client is client for each in self._running)
+        is_served = self._thread is not None and not self._queue.have_dropped(client)
+        return not is_running and not (is_served and _is_busy(client))
 
     def _goes_on(self) -> bool:
         """Tell whether any task may begin: no thread should outlive the main one for long."""

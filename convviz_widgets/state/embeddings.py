@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from convviz_widgets.errors import InputError, in_one_line
 from convviz_widgets.images import ImageSet
 from convviz_widgets.probe import LayerInfo
 from convviz_widgets.probe.layers import ACTIVATION_MODULES
-from convviz_widgets.state.background import Background, Priority, Progress, Provider, Task
+from convviz_widgets.state.background import Background, Priority, Progress, SharedClient, Task
 from convviz_widgets.state.recordings import ByteCache
 from convviz_widgets.state.timeline import Entry, Timeline
 from convviz_widgets.tensors import evenly_spread
@@ -23,7 +23,7 @@ PCA, TSNE = "pca", "t-sne"
 METHODS = (PCA, TSNE)
 
 ROOM = 1.25
-"""Side of the frame, in sides of the smallest square around the points of the reference."""
+"""How many times as wide the frame is as the points of the reference."""
 
 CODE_BYTES = 2**26
 """Bytes of codes that are kept, so that another method needs no forward pass."""
@@ -63,13 +63,11 @@ class Codes:
 
 @dataclass(frozen=True)
 class Frame:
-    """A square of the plane."""
+    """The square of the plane that is shown: its middle (x, y), and half of its side."""
 
     x: float
     y: float
-    """With ``x``, the middle of the square."""
     half: float
-    """Half the side of the square."""
 
 
 @dataclass(frozen=True)
@@ -142,12 +140,12 @@ class Embedding:
         return np.isfinite(self.positions).all(axis=1)
 
 
-class Embeddings(Provider[EmbeddingJob]):
+class Embeddings(SharedClient[EmbeddingJob]):
     """Embeddings from memory, or made in the background.
 
     What an owner asks for first is laid out first, the rest ahead of the clock. What is under way
-    is dropped between two batches of images if it is not asked for any more; a t-SNE that has
-    begun runs to its end.
+    is dropped between two batches of images, or two steps of t-SNE, if it is not asked for any
+    more.
 
     Every checkpoint is laid out by itself and then turned onto the reference, t-SNE starting from
     the reference's layout: what comes out does not depend on what was looked at before.
@@ -220,6 +218,7 @@ class Embeddings(Provider[EmbeddingJob]):
             fail=lambda error: self._fail(job, error),
             is_wanted=lambda: self._is_asked(job),
             priority=Priority.SHOWN if is_first else Priority.AHEAD,
+            is_long=job.method == TSNE,
         )
 
     def _make(self, job: EmbeddingJob) -> None:
@@ -248,7 +247,7 @@ class Embeddings(Provider[EmbeddingJob]):
             codes = self._codes(job).values
             if not np.isfinite(codes).all(axis=1).any():
                 raise InputError(f"no image has a finite code in {job.layer}")
-            found = lay_out(codes, job, start)
+            found = lay_out(codes, job, start, self._background.pause)
             with self._lock:
                 self._layouts[job] = found
         return found
@@ -318,8 +317,13 @@ class Encoder:
         return Codes(images, values, labels, tuple(failures))
 
 
-def lay_out(codes: np.ndarray, job: EmbeddingJob, start: Layout | None = None) -> Layout:
-    """Return codes (n, C) in the plane; t-SNE starts from ``start``, by default from PCA."""
+def lay_out(
+    codes: np.ndarray, job: EmbeddingJob, start: Layout | None, pause: Callable[[], None]
+) -> Layout:
+    """Return codes (n, C) in the plane; t-SNE starts from ``start``, by default from PCA.
+
+    Between two steps of t-SNE ``pause()`` is called now and then.
+    """
     known = np.isfinite(codes).all(axis=1)
     positions = np.full((len(codes), 2), np.nan)
     if not known.any():
@@ -331,7 +335,7 @@ def lay_out(codes: np.ndarray, job: EmbeddingJob, start: Layout | None = None) -
     begin = np.zeros(0) if start is None else np.nan_to_num(start.positions[known])
     if not begin.any():  # points that all lie in one place cannot part again
         begin = plane.positions
-    found = neighbour_map(codes[known], begin, job.perplexity)
+    found = neighbour_map(codes[known], begin, job.perplexity, between=pause)
     positions[known] = found.positions
     return Layout(positions, None, found.perplexity, found.divergence)
 

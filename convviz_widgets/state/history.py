@@ -24,7 +24,7 @@ from convviz_widgets.measure import (
 )
 from convviz_widgets.measure.measuring import Batch
 from convviz_widgets.probe import Probe
-from convviz_widgets.state.background import Background, Priority, Progress, Provider, Task
+from convviz_widgets.state.background import Background, Priority, Progress, SharedClient, Task
 from convviz_widgets.state.measurements import (
     ACTIVATIONS,
     FILTERS,
@@ -55,7 +55,7 @@ SAMPLE_VALUES = 2**24
 """Values of these images, from which on there are fewer."""
 
 
-class History(Provider[str]):
+class History(SharedClient[str]):
     """Measurements of every checkpoint: from memory, from disk, or made in the background.
 
     The selected checkpoint comes first, then the others from coarse to fine; of each of them

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from convviz_widgets.images import ImageSet
 from convviz_widgets.measure.responses import Responses, joined, respond
-from convviz_widgets.state.background import Background, Priority, Progress, Provider, Task
+from convviz_widgets.state.background import Background, Priority, Progress, SharedClient, Task
 from convviz_widgets.state.recordings import ByteCache
 from convviz_widgets.state.timeline import Entry, Timeline
 
@@ -32,7 +32,7 @@ class Question:
     """Whether the outputs themselves are wanted, not only numbers by image."""
 
 
-class OutputHistory(Provider[Question]):
+class OutputHistory(SharedClient[Question]):
     """Answers questions from memory, or has them answered in the background.
 
     They are answered in their order; the observers are told after every batch of images.

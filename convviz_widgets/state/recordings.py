@@ -178,7 +178,7 @@ class Recordings:
 
     def __init__(self, probe: Probe, images: ImageSet, budget: int) -> None:
         self.seconds = inf
-        """How long the last load and forward pass took; endless before the first."""
+        """How long the last load and forward pass took; infinite, so slow, before the first."""
         self.load_seconds = 0.0
         """How long the last load alone took."""
         self._probe: Probe | None = probe

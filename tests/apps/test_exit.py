@@ -88,6 +88,28 @@ def test_a_script_ends_within_two_seconds_while_something_is_measured(work, seco
     assert taken < 2
 
 
+# The script ends amid the steps of t-SNE, which would go on for several seconds.
+LAYING_OUT = """
+import sys, traceback
+
+state = cvw.ModelState(net, cvw.ImageSet(torch.rand(2000, 3, 8, 8), labels))
+scatter = cvw.EmbeddingScatter(state, method="t-sne", images=2000)
+
+def is_under_way():
+    stacks = map(traceback.extract_stack, sys._current_frames().values())
+    return any(frame.name == "_gradient_descent" for stack in stacks for frame in stack)
+
+while not is_under_way():
+    time.sleep(0.01)
+"""
+
+
+def test_a_script_ends_within_two_seconds_while_a_t_sne_is_under_way():
+    status, stderr, taken = ended(NET + LAYING_OUT + LAST_LINES.format(seconds=0))
+    assert (status, stderr) == (0, "")
+    assert taken < 2
+
+
 # Each layer is as slow as can be: whoever looks at its weight waits for the end of the main thread.
 SLOW_LAYERS = """
 import threading

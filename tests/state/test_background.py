@@ -33,16 +33,16 @@ PATIENCE = 60
 class Worklist(Client):
     """Has numbered tasks, and writes down in a list of all worklists what is done."""
 
-    def __init__(self, shared, name, log, count, priority=Priority.ASKED, batches=1):
+    def __init__(self, shared, name, log, count, priority=Priority.ASKED, batches=1, is_long=False):
         super().__init__(shared)
         self.name, self.log, self.left = name, log, list(range(count))
-        self.priority, self.batches = priority, batches
+        self.priority, self.batches, self.is_long = priority, batches, is_long
         self.between = lambda: None
 
     def next_task(self):
         if not self.left:
             return None
-        return Task(self.do, self.fail, lambda: bool(self.left), self.priority)
+        return Task(self.do, self.fail, lambda: bool(self.left), self.priority, self.is_long)
 
     def do(self):
         number = self.left[0]
@@ -98,6 +98,53 @@ def test_what_is_shown_is_done_between_two_batches_of_something_else(shared):
     shared.wake(long)
     assert long.wait(PATIENCE)
     assert log == ["batch", "batch", "shown0", "shown1", "batch", "long0"]
+
+
+def test_what_is_shown_by_two_clients_takes_turns_a_batch_here_and_a_task_there(shared):
+    log = []
+    long = Worklist(shared, "long", log, 1, Priority.SHOWN, batches=3)
+    other = Worklist(shared, "other", log, 2, Priority.SHOWN)
+    long.between = lambda: (log.append("batch"), len(log) == 1 and shared.wake(other))
+    shared.wake(long)
+    assert long.wait(PATIENCE)
+    assert log == ["batch", "other0", "batch", "other1", "batch", "long0"]
+
+
+def test_what_is_shown_interrupts_once_and_no_deeper(shared):
+    """A third client waits for the second, which has interrupted the first; none comes too late."""
+    log = []
+    first, second, third = (
+        Worklist(shared, name, log, 1, Priority.SHOWN, batches=3) for name in "abc"
+    )
+    first.between = lambda: (log.append("a"), shared.wake(second))
+    second.between = lambda: (log.append("b"), shared.wake(third))
+    third.between = lambda: log.append("c")
+    shared.wake(first)
+    assert all(client.wait(PATIENCE) for client in (first, second, third))
+    assert log == [*"abbb", "b0", *"accc", "c0", "a", "a0"]
+
+
+def test_two_that_are_shown_go_in_between_one_that_is_not(shared):
+    log = []
+    asked = Worklist(shared, "asked", log, 1, batches=2)
+    shown, other = (Worklist(shared, name, log, 1, Priority.SHOWN, batches=2) for name in "st")
+    asked.between = lambda: shared.wake(shown)
+    shown.between = lambda: shared.wake(other)
+    shared.wake(asked)
+    assert all(client.wait(PATIENCE) for client in (asked, shown, other))
+    assert log == ["t0", "s0", "asked0"]
+
+
+def test_what_takes_long_lets_others_go_in_between_and_keeps_none_of_them_waiting(shared):
+    log = []
+    short = Worklist(shared, "short", log, 2, batches=2)
+    long = Worklist(shared, "long", log, 1, Priority.SHOWN, batches=2, is_long=True)
+    shown = Worklist(shared, "shown", log, 1, Priority.SHOWN)
+    short.between = lambda: shared.wake(long)
+    long.between = lambda: shared.wake(shown)
+    shared.wake(short)
+    assert all(client.wait(PATIENCE) for client in (short, long, shown))
+    assert log == ["short0", "shown0", "long0", "short1"]
 
 
 def test_what_nobody_wants_any_more_is_left_at_the_next_batch(shared):

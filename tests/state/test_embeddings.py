@@ -10,8 +10,9 @@ from torch import nn
 from convviz_widgets.checkpoints import CheckpointSeries
 from convviz_widgets.errors import InputError
 from convviz_widgets.images import ImageSet
-from convviz_widgets.state import ModelState
+from convviz_widgets.state import ACTIVATIONS, ModelState, embeddings
 from convviz_widgets.state.embeddings import PCA, TSNE, EmbeddingJob
+from convviz_widgets.tensors import plane
 from convviz_widgets.tensors.plane import align, principal_plane
 
 PATIENCE = 60
@@ -32,14 +33,17 @@ WEIGHTS = {
 }
 
 
+def all_weights():
+    return CheckpointSeries.from_state_dicts(
+        [(step, net_of(weight).state_dict()) for step, weight in WEIGHTS.items()]
+    )
+
+
 @pytest.fixture
 def state():
     torch.manual_seed(0)
-    series = [(step, net_of(weight).state_dict()) for step, weight in WEIGHTS.items()]
     images = ImageSet(torch.rand(12, 2, 3, 3), labels=[0, 1, None] * 4)
-    made = ModelState(
-        net_of(WEIGHTS[0]), images, checkpoints=CheckpointSeries.from_state_dicts(series)
-    )
+    made = ModelState(net_of(WEIGHTS[0]), images, checkpoints=all_weights())
     yield made
     made.close()
 
@@ -90,10 +94,7 @@ def test_mirrored_and_scaled_codes_lie_where_the_references_do(state):
 def test_the_path_to_a_checkpoint_does_not_matter(state, method):
     ahead = jobs(state, method=method, perplexity=3.0)
     found = done(state, ahead)
-    series = [(step, net_of(weight).state_dict()) for step, weight in WEIGHTS.items()]
-    again = ModelState(
-        net_of(WEIGHTS[20]), state.image_set, checkpoints=CheckpointSeries.from_state_dicts(series)
-    )
+    again = ModelState(net_of(WEIGHTS[20]), state.image_set, checkpoints=all_weights())
     back = done(again, jobs(again, method=method, perplexity=3.0)[::-1])[::-1]
     for one, other in zip(found, back, strict=True):
         np.testing.assert_array_equal(one.positions, other.positions)
@@ -186,11 +187,83 @@ def test_work_that_nobody_asks_for_any_more_is_dropped(state):
     assert state.embeddings.forward_count <= 1
 
 
+@pytest.fixture
+def step_by_step(monkeypatch):
+    """A list of what to do at the next steps of t-SNE, before it pauses; it counts the steps."""
+
+    class Steps(list):
+        count = 0
+
+    steps = Steps()
+    plain = embeddings.neighbour_map
+
+    def watched(*args, between):
+        def step():
+            steps.count += 1
+            if steps:
+                steps.pop(0)()
+            between()
+
+        return plain(*args, between=step)
+
+    monkeypatch.setattr(plane, "INTERVAL", 0)
+    monkeypatch.setattr(embeddings, "neighbour_map", watched)
+    return steps
+
+
+def test_what_other_views_wait_for_is_done_while_a_t_sne_is_under_way(state, step_by_step):
+    job, history = jobs(state, method=TSNE, perplexity=3.0)[-1], state.history
+    question = state.output_history.question(0, (0, 1))
+    seen = []
+    history.observe(lambda: seen.append(state.embeddings.get(job)))
+    state.output_history.observe(lambda: seen.append(state.embeddings.get(job)))
+    step_by_step += [
+        lambda: history.ask("test", ACTIVATIONS),
+        lambda: state.output_history.ask("test", question),
+    ]
+    (found,) = done(state, [job])
+    assert state.output_history.get(question) is not None
+    assert history.wait(PATIENCE)
+    # The selected checkpoint and the question; no view shows the others, so they come after it.
+    assert [each is None for each in seen] == [True, True, False, False]
+    assert step_by_step.count > 250
+    undisturbed = ModelState(net_of(WEIGHTS[0]), state.image_set, checkpoints=all_weights())
+    (alone,) = done(undisturbed, jobs(undisturbed, method=TSNE, perplexity=3.0)[-1:])
+    undisturbed.close()
+    np.testing.assert_array_equal(found.positions, alone.positions)
+
+
+def test_a_t_sne_that_nobody_asks_for_any_more_ends_at_its_next_step(state, step_by_step):
+    asked = jobs(state, method=TSNE, perplexity=3.0)
+    step_by_step += [lambda: None, lambda: state.embeddings.leave("test")]
+    state.embeddings.ask("test", *asked)
+    assert state.embeddings.wait(PATIENCE)
+    assert step_by_step.count == 2
+    assert state.embeddings.progress(*asked).done == 0
+
+
+def test_another_method_is_laid_out_instead_of_the_t_sne_under_way(state, step_by_step):
+    tsne, pca = jobs(state, method=TSNE, perplexity=3.0), jobs(state)
+    step_by_step.append(lambda: state.embeddings.ask("test", *pca))
+    state.embeddings.ask("test", *tsne)
+    assert state.embeddings.wait(PATIENCE)
+    assert step_by_step.count == 1
+    assert state.embeddings.progress(*pca).done == len(pca)
+    assert state.embeddings.progress(*tsne).done == 0
+
+
+def test_closing_ends_the_t_sne_under_way(state, step_by_step):
+    step_by_step.append(state.close)
+    state.embeddings.ask("test", *jobs(state, method=TSNE, perplexity=3.0))
+    assert state.embeddings.wait(PATIENCE)
+    assert step_by_step.count == 1
+
+
 def test_a_closed_state_refuses_in_one_line(state):
-    embeddings, asked = state.embeddings, jobs(state)
+    kept, asked = state.embeddings, jobs(state)
     state.close()
     with pytest.raises(InputError, match="closed"):
-        embeddings.ask("test", *asked)
+        kept.ask("test", *asked)
 
 
 def test_alignment_is_onto_the_reference_as_it_is_shown(state):
