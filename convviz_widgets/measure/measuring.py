@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,9 @@ from convviz_widgets.measure.measurement import (
     Measurement,
     Name,
 )
+from convviz_widgets.measure.responses import ImageBatch
 from convviz_widgets.probe import Probe, Recording
+from convviz_widgets.probe.gradients import image_gradient_of
 from convviz_widgets.probe.recording import storage_of
 from convviz_widgets.tensors import (
     Distribution,
@@ -92,62 +95,121 @@ def measure_activations(probe: Probe, batches: Iterable[Tensor]) -> Measurement:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """Some images of a set, and what is expected for them."""
-
-    indices: Sequence[int]
-    inputs: Tensor
-    """(B, C, H, W)"""
-    expected: Tensor | None
-    """Labels (B,), target pictures (B, C', H', W'), or None."""
-
-
 def measure_image_set(
     probe: Probe,
     images: ImageSet,
-    batches: Iterable[Batch],
+    batches: Iterable[ImageBatch],
     initial: Mapping[str, Tensor] | None = None,
     pause: Pause = _go_on,
 ) -> Measurement:
     """Count where each channel of every activation is not zero, and what the model answers.
 
-    One forward pass for each batch; nothing but counts outlives it. The noise of the filters is
+    One forward pass for each batch; nothing but counts outlives it. Images that could not be read
+    do not count. The noise of the filters is
     measured as well, against the ``initial`` weights where those are known, with a pause before
     each layer.
     """
     fired: dict[str, np.ndarray] = {}
     answers = Answers(images)
     for batch in batches:
-        recording = probe.record(batch.inputs)
-        answers.add(batch.indices, recording.result, batch.expected)
-        _add_fired(fired, recording)
+        if batch.inputs is not None:
+            recording = probe.record(batch.inputs)
+            answers.add(batch.indices.tolist(), recording.result, batch.expected)
+            _add_fired(fired, recording)
     facts = answers.facts
     filters = measure_filters(probe, initial, pause).filters
     return Measurement(facts.images, fired=fired, filters=filters, answers=facts)
 
 
 def measure_gradients(
-    probe: Probe, images: Tensor, loss: Callable[[Any], Tensor], pause: Pause = _go_on
+    probe: Probe,
+    images: Tensor,
+    loss: Callable[[Any], Tensor],
+    pause: Pause = _go_on,
+    at_once: int | None = None,
 ) -> Measurement:
     """Count the gradients of the loss on one batch by every layer's output and weights.
 
-    There is a pause before each layer is counted, but none in the forward and backward pass: a
-    loss need not be a sum over images, so the batch cannot be cut.
+    There is a pause before each layer is counted, and before each pass.
+
+    Parameters
+    ----------
+    at_once : images in a pass; None: all. What comes out is the same, but for rounding.
     """
-    gradients = probe.backward(images, loss)
+    pieces = images.split(at_once or len(images))
+    outputs, weights, value = _gradients(probe, pieces, loss, pause)
     counts: dict[Name, Distribution] = {}
     means: dict[Name, float] = {}
-    for quantity, found in (
-        (OUTPUT_GRADIENTS, gradients.outputs),
-        (WEIGHT_GRADIENTS, gradients.weights),
-    ):
+    for quantity, found in ((OUTPUT_GRADIENTS, outputs), (WEIGHT_GRADIENTS, weights)):
         for layer, gradient in found.items():
             pause()
             values = to_display_array(gradient)
             counts[layer, quantity] = _compact(distribution(values))
             means[layer, quantity] = _mean([np.abs(values).ravel()])
-    return Measurement(len(images), counts, magnitudes=means, loss=gradients.loss)
+    return Measurement(len(images), counts, magnitudes=means, loss=value)
+
+
+_Found = tuple[dict[str, Tensor], dict[str, Tensor], float]
+"""The gradients by the outputs and by the weights of layers, and the loss."""
+
+
+def _gradients(
+    probe: Probe, pieces: Sequence[Tensor], loss: Callable[[Any], Tensor], pause: Pause
+) -> _Found:
+    """Differentiate the loss on all pieces, with one pass for each where that can be.
+
+    A loss need not be a sum over images. So it is taken of what the model puts out for all of
+    them, and its gradient by that goes on through one piece after the other: the chain rule, at
+    the price of one more forward pass [Gao et al., RepL4NLP 2021].
+    """
+    output = _output(probe, pieces, pause) if len(pieces) > 1 else None
+    if output is not None:
+        return _through(probe, pieces, output.requires_grad_(), loss, pause)
+    pause()
+    whole = probe.backward(torch.cat(list(pieces)), loss)
+    return whole.outputs, whole.weights, whole.loss
+
+
+def _output(probe: Probe, pieces: Sequence[Tensor], pause: Pause) -> Tensor | None:
+    """Return what the model puts out; None if not one tensor, or if one image changes another's."""
+    found: list[Tensor] = []
+    for piece in (pieces[0][:1], *pieces):
+        pause()
+        result = probe.record(piece, layers=()).result
+        is_floating = isinstance(result, Tensor) and result.is_floating_point()
+        if not is_floating or result.shape[:1] != piece.shape[:1]:
+            return None
+        found.append(result.detach())
+    alone, *rest = found
+    is_its_own = torch.allclose(alone, rest[0][:1], rtol=1e-3, atol=1e-5, equal_nan=True)
+    return torch.cat(rest) if is_its_own else None
+
+
+def _through(
+    probe: Probe,
+    pieces: Sequence[Tensor],
+    output: Tensor,
+    loss: Callable[[Any], Tensor],
+    pause: Pause,
+) -> _Found:
+    """Differentiate the loss by an output of the model, and that by layers, piece by piece."""
+    with torch.enable_grad():
+        value = loss(output.clone())  # which it may change in place
+        seeds = image_gradient_of(value, output).split(len(pieces[0]))
+    outputs: dict[str, list[Tensor]] = {}
+    weights: dict[str, Tensor] = {}
+    for piece, seed in zip(pieces, seeds, strict=True):
+        pause()
+        part = probe.backward(piece, partial(_weighted, seed))
+        for layer, gradient in part.outputs.items():
+            outputs.setdefault(layer, []).append(gradient)
+        for layer, gradient in part.weights.items():
+            weights[layer] = weights[layer] + gradient if layer in weights else gradient
+    return {layer: torch.cat(parts) for layer, parts in outputs.items()}, weights, value.item()
+
+
+def _weighted(weights: Tensor, output: Tensor) -> Tensor:
+    return (output * weights).sum()
 
 
 def measure_updates(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -36,6 +36,21 @@ class ImageBatch:
     """(C', H', W') each."""
     failures: tuple[str, ...] = ()
     """One line for each image that could not be read."""
+
+    @property
+    def expected(self) -> Tensor | None:
+        """What a loss compares with, as `ImageSet.expected` says it of these images."""
+        pictures = [target for target in self.targets if target is not None]
+        if len(pictures) == len(self.targets):
+            return torch.stack(pictures)
+        return torch.tensor(self.labels) if (self.labels != UNKNOWN).all() else None
+
+    def first(self, count: int) -> ImageBatch:
+        """Return the first images alone."""
+        inputs = None if self.inputs is None else self.inputs[:count]
+        return ImageBatch(
+            self.indices[:count], inputs, self.labels[:count], self.targets[:count], self.failures
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +97,7 @@ class Responses:
 
 
 def read_batch(
-    images: ImageSet, indices: Sequence[int], lock: AbstractContextManager[Any] | None = None
+    images: ImageSet, indices: Iterable[int], lock: AbstractContextManager[Any] | None = None
 ) -> ImageBatch:
     """Read images and what belongs to them; those that raise are left out and noted.
 

@@ -356,9 +356,9 @@ class Background:
         turn = max(TURN, LOADS * self.model.load_seconds)
         return perf_counter() - self._running[-1].since > turn
 
-    def batches(self, indices: Sequence[int]) -> Iterator[ImageBatch]:
+    def batches(self, indices: Sequence[int], size: int | None = None) -> Iterator[ImageBatch]:
         """Yield images of the state with what belongs to them; `pause` before each batch."""
-        size = batch_size(self.model.probe().layers)
+        size = size or batch_size(self.model.probe().layers)
         for start in range(0, len(indices), size):
             self.pause()
             yield self.model.read(indices[start : start + size])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -22,7 +22,7 @@ from convviz_widgets.measure import (
     measure_updates,
     weights_of,
 )
-from convviz_widgets.measure.measuring import Batch
+from convviz_widgets.measure.responses import ImageBatch
 from convviz_widgets.probe import Probe
 from convviz_widgets.state.background import Background, Priority, Progress, SharedClient, Task
 from convviz_widgets.state.measurements import (
@@ -37,7 +37,7 @@ from convviz_widgets.state.measurements import (
     MeasurementStore,
     measurables,
 )
-from convviz_widgets.state.model_copy import FORWARD_BYTES, Stopped
+from convviz_widgets.state.model_copy import Stopped, piece_size
 from convviz_widgets.state.recordings import (
     BACKWARD_BYTES,
     BACKWARD_COPIES,
@@ -214,7 +214,7 @@ class Measurer:
         self._background = background
         self._images, self._indices = images, indices
         self._loss = loss or cross_entropy
-        self._batch: Tensor | None = None
+        self._batch: ImageBatch | None = None
         self._fingerprints: dict[str, str] = {}
         self._known_answers: str | None = None
         self._initial: tuple[Hashable, dict[str, Tensor]] = None, {}
@@ -225,8 +225,7 @@ class Measurer:
         Raises
         ------
         Stopped
-            It is not asked for any more: between two batches or two layers. A backward pass, of as
-            many images as fit into `BACKWARD_BYTES`, comes to its end first.
+            It is not asked for any more: between two layers, or two passes of a few images.
         """
         entry, before = wanted.entry, wanted.before
         load = self._background.model.loaded
@@ -295,66 +294,81 @@ class Measurer:
             self._initial = entry.key, kernels
         return kernels
 
+    def _probe_batch(self) -> ImageBatch:
+        """Return the probe batch, from which no image may be missing: each of them was chosen."""
+        if self._batch is None:
+            batch = self._background.model.read(self._with_pauses(self._indices))
+            if batch.failures:
+                raise InputError(batch.failures[0])
+            self._batch = batch
+        return self._batch
+
+    def _with_pauses(self, indices: Sequence[int]) -> Iterator[int]:
+        for index in indices:
+            self._background.pause()
+            yield index
+
     def _inputs(self) -> Tensor:
-        batch = self._batch
-        if batch is None:
-            with self._background.model.lock:
-                self._batch = batch = self._images.batch(self._indices)
-        return batch
+        inputs = self._probe_batch().inputs
+        assert inputs is not None  # there is at least one image, and all could be read
+        return inputs
 
     def _batches(self, entry: Entry) -> Iterator[Tensor]:
-        for batch in self._inputs().split(self._fitting(FORWARD_BYTES, copies=2)):
+        for batch in self._inputs().split(self._piece_size()):
             self._background.pause()
             self._background.model.loaded(entry)
             yield batch
 
-    def _samples(self, entry: Entry | None = None) -> Iterator[Batch]:
-        """Yield the images that stand for the whole set, to the model at a checkpoint."""
-        indices = sample_indices(self._images)
-        size = self._fitting(FORWARD_BYTES, copies=2)
-        for start in range(0, len(indices), size):
-            self._background.pause()
-            chosen = indices[start : start + size]
-            with self._background.model.lock:
-                batch = Batch(chosen, self._images.batch(chosen), self._images.expected(chosen))
+    def _samples(self, entry: Entry | None = None) -> Iterator[ImageBatch]:
+        """Yield the images that stand for the whole set, to the model at a checkpoint.
+
+        Those that cannot be read are left out: the others stand for it as well.
+        """
+        count = 0
+        for batch in self._background.batches(sample_indices(self._images), self._piece_size()):
+            count += len(batch.indices)
             if entry is not None:
                 self._background.model.loaded(entry)
             yield batch
+        if not count:
+            raise InputError(batch.failures[0])
 
     def _gradients(self, entry: Entry, at_most: int) -> Measurement:
-        images = min(at_most, self._fitting(BACKWARD_BYTES, BACKWARD_COPIES))
-        expected = self._images.expected(self._indices[:images])
-        inputs = self._inputs()[:images]
+        probe = self._background.model.probe()
+        images = min(at_most, images_at_once(BACKWARD_BYTES, BACKWARD_COPIES, probe.layers))
+        expected = self._probe_batch().first(images).expected
         return measure_gradients(
-            self._pause_at(entry)(),
-            inputs,
+            probe,
+            self._inputs()[:images],
             lambda output: self._loss(output, expected),
-            self._background.pause,
+            self._pause_at(entry),
+            self._piece_size(),
         )
 
-    def _fitting(self, nbytes: int, copies: int) -> int:
-        return images_at_once(nbytes, copies, self._background.model.probe().layers)
+    def _piece_size(self) -> int:
+        return piece_size(self._background.model.probe().layers)
 
     def _taken(self, wanted: Measurable) -> str:
         digest = hashlib.sha256(repr(self._background.model.probe().layers).encode())
         if wanted.part == IMAGE_SET:
             for batch in self._samples():
                 digest.update(_bytes(batch.inputs))
-                digest.update(b"" if batch.expected is None else _bytes(batch.expected))
+                digest.update(_bytes(batch.expected))
         if wanted.part in (ACTIVATIONS, GRADIENTS, IMAGE_SET):
             digest.update(_bytes(self._inputs()))
             digest.update(self._answers(wanted.entry).encode())
         if wanted.part == GRADIENTS:
-            expected = self._images.expected(self._indices)
-            digest.update(b"" if expected is None else _bytes(expected))
+            expected = self._probe_batch().expected
+            digest.update(_bytes(expected))
             digest.update(_in_words(self._gradients(_by_shape(wanted.entry), at_most=2)).encode())
         return digest.hexdigest()
 
     def _answers(self, entry: Entry) -> str:
         """Return what the model does with the first image, in words: one pass for all parts."""
         if self._known_answers is None:
-            probe = self._background.model.loaded(_by_shape(entry))
-            self._known_answers = _in_words(measure_activations(probe, [self._inputs()[:1]]))
+            first = self._inputs()[:1]
+            probe = self._pause_at(_by_shape(entry))()
+            self._known_answers = _in_words(measure_activations(probe, [first]))
         return self._known_answers
 
 
@@ -378,8 +392,8 @@ def sample_indices(images: ImageSet) -> tuple[int, ...]:
     return evenly_spread(len(images), count)
 
 
-def _bytes(tensor: Tensor) -> bytes:
-    return tensor.contiguous().view(torch.uint8).numpy().tobytes()
+def _bytes(tensor: Tensor | None) -> bytes:
+    return b"" if tensor is None else tensor.contiguous().view(torch.uint8).numpy().tobytes()
 
 
 def _by_shape(entry: Entry) -> Entry:

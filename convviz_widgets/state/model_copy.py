@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from math import prod
 from time import perf_counter
@@ -11,6 +11,7 @@ from typing import Any
 from convviz_widgets.images import ImageSet
 from convviz_widgets.measure.responses import ImageBatch, read_batch
 from convviz_widgets.probe import LayerInfo, Probe
+from convviz_widgets.state.recordings import BACKWARD_COPIES, images_at_once
 from convviz_widgets.state.timeline import Entry
 
 BATCH = 64
@@ -18,6 +19,12 @@ BATCH = 64
 
 FORWARD_BYTES = 2**28
 """Bytes that four copies of the largest layer of a batch may take."""
+
+PIECE = 16
+"""Images of which every layer is kept at a time, if they fit."""
+
+PIECE_BYTES = 2**27
+"""Bytes that a piece may take in a backward pass; a forward pass takes less."""
 
 
 class Stopped(Exception):
@@ -77,13 +84,22 @@ class ModelCopy:
             self.load_seconds = perf_counter() - begun
         return probe
 
-    def read(self, indices: Sequence[int]) -> ImageBatch:
+    def read(self, indices: Iterable[int]) -> ImageBatch:
         """Return images with what belongs to them, those left out that cannot be read."""
         assert self._images is not None
         return read_batch(self._images, indices, self.lock)
 
 
 def batch_size(layers: tuple[LayerInfo, ...]) -> int:
-    """Return how many images may go through the model at a time, at least one."""
-    largest = max((prod(layer.shape) for layer in layers), default=1)
-    return max(1, min(BATCH, FORWARD_BYTES // (4 * 4 * max(1, largest))))
+    """Return how many images may go through the model at a time where no layer is kept."""
+    largest = sorted(layers, key=lambda layer: prod(layer.shape))[-1:]
+    return min(BATCH, images_at_once(FORWARD_BYTES, 4, largest))
+
+
+def piece_size(layers: tuple[LayerInfo, ...]) -> int:
+    """Return how many images may go through the model at a time where every layer is kept.
+
+    Fewer than would fit: whoever waits for the thread waits for a piece. It depends on the model
+    alone, never on the time that a piece takes, so the same numbers come out on a busy machine.
+    """
+    return min(PIECE, images_at_once(PIECE_BYTES, BACKWARD_COPIES, layers))

@@ -234,3 +234,56 @@ def test_updates_from_single_precision_are_those_from_double_to_the_last_bit():
     assert {each.dtype for each in before.values()} == {torch.float32}
     doubled = {name: weight.double() for name, weight in before.items()}
     assert same(measure_updates(probe, before), measure_updates(probe, doubled))
+
+
+BATCH = torch.rand(10, 1, 2, 2, generator=torch.Generator().manual_seed(3))
+
+TRUE = torch.arange(10) % 2
+
+
+def mean_entropy(output):
+    return F.cross_entropy(output, TRUE)
+
+
+def no_sum_over_images(output):
+    output.mul_(2)  # in place, as a loss may
+    return mean_entropy(output) + output.std() * output.max()
+
+
+@pytest.mark.parametrize("loss", [mean_entropy, no_sum_over_images])
+def test_gradients_of_pieces_are_those_of_the_batch_whatever_the_loss(probe, interrupted, loss):
+    whole = measure_gradients(probe, BATCH, loss)
+    backwards = probe.backward_count
+    cut = measure_gradients(probe, BATCH, loss, interrupted, 4)
+    assert probe.backward_count - backwards == 3  # of 4, 4 and 2 images
+    assert (cut.images, cut.loss) == (10, pytest.approx(whole.loss))
+    assert dict(cut.magnitudes) == pytest.approx(dict(whole.magnitudes), rel=1e-5)
+    for name, counted in whole.distributions.items():
+        found = cut.distributions[name]
+        assert (found.n, found.zeros) == (counted.n, counted.zeros)
+        assert found.moments.norm == pytest.approx(counted.moments.norm, rel=1e-5)
+
+
+class Centred(nn.Module):
+    """Takes half the mean of the batch away: what one image gives depends on the others."""
+
+    def forward(self, scores):
+        return scores - scores.mean(dim=0) / 2
+
+
+class Twice(nn.Module):
+    """Puts out a pair."""
+
+    def forward(self, scores):
+        return scores, scores
+
+
+@pytest.mark.parametrize("last", [Centred, Twice])
+def test_a_batch_that_cannot_be_cut_goes_through_as_a_whole(last):
+    def loss(output):
+        return mean_entropy(output[0] if isinstance(output, tuple) else output)
+
+    probe = Probe(identity_net().append(last()), IMAGES)
+    whole = measure_gradients(probe, BATCH, loss)
+    assert same(measure_gradients(probe, BATCH, loss, at_once=4), whole)
+    assert probe.backward_count == 2

@@ -16,6 +16,7 @@ from convviz_widgets.images import ImageSet
 from convviz_widgets.state import (
     ACTIVATIONS,
     GRADIENTS,
+    IMAGE_SET,
     PARAMETERS,
     UPDATES,
     Background,
@@ -315,6 +316,44 @@ def test_an_embedding_asked_for_while_200_checkpoints_are_measured_comes_next(lo
     assert seen[0] == 20
     assert state.embeddings.get(job) is not None
     assert done() == 4 * 200 - 1  # no update leads to the first
+
+
+class Passes(nn.Identity):
+    """Writes down how many images pass, and does something at the first pass of so many."""
+
+    sizes, at, act = None, 0, None
+
+    def forward(self, images):
+        Passes.sizes.append(len(images))
+        if len(images) == Passes.at:
+            Passes.at = 0
+            Passes.act()
+        return images
+
+
+@pytest.mark.parametrize("size", [1, 16], ids=["fingerprint", "measurement"])
+@pytest.mark.parametrize("part", [ACTIVATIONS, GRADIENTS, IMAGE_SET])
+def test_an_embedding_asked_for_while_the_selected_checkpoint_is_measured_comes_next(
+    make_net, monkeypatch, part, size
+):
+    """By the passes of the model: the next one is the embedding's, however slow each of them is."""
+    monkeypatch.setattr(Passes, "sizes", [])
+    images = ImageSet(torch.rand(40, 1, 6, 6), labels=[0, 1] * 20)
+    state = ModelState(nn.Sequential(Passes(), *make_net(1)), images, probe=range(40))
+    (key,) = state.embeddings.keys
+    job = EmbeddingJob(key, key, "2", 7)
+    state.output_history.ask("first", state.output_history.question(0, (0, 1)))
+    assert state.output_history.wait(PATIENCE)  # so that the copy of the model is there
+    Passes.sizes.clear()
+    monkeypatch.setattr(Passes, "act", lambda: state.embeddings.ask("test", job))
+    monkeypatch.setattr(Passes, "at", size)
+    state.history.ask("test", part)
+    assert state.history.wait(PATIENCE)
+    assert state.embeddings.get(job) is not None
+    asked = Passes.sizes.index(size)
+    assert Passes.sizes[asked + 1] == 7
+    assert max(Passes.sizes) == 16
+    state.close()
 
 
 def test_a_sweep_and_a_history_share_the_time(long_run, monkeypatch):

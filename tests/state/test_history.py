@@ -201,6 +201,33 @@ def test_an_unreadable_checkpoint_is_left_out(directory, reopened):
     assert line.startswith("step 100: step-100.safetensors")
 
 
+class OnFire:
+    """Six images, one of which cannot be read."""
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, index):
+        if index == 4:
+            raise OSError("disk on fire")
+        return torch.full((1, 6, 6), index / 6), index % 3
+
+
+def test_of_the_image_set_what_cannot_be_read_is_left_out(series, make_net):
+    state = ModelState(make_net(9), ImageSet(OnFire()), checkpoints=series, probe=[0, 1, 2])
+    found = measured(state, IMAGE_SET)[-1]
+    assert (found.images, found.answers.images) == (5, 5)
+    assert state.history.progress(IMAGE_SET).failures == ()
+    state.close()
+
+
+def test_an_image_of_the_probe_batch_that_cannot_be_read_is_told_once(series, make_net):
+    state = ModelState(make_net(9), ImageSet(OnFire()), checkpoints=series, probe=[0, 4])
+    assert measured(state, ACTIVATIONS) == [None] * 3
+    assert state.history.progress(ACTIVATIONS).failures == ("image 4: disk on fire",)
+    state.close()
+
+
 def test_captures_are_measured_when_they_are_taken_up(images, make_net):
     net = make_net(0)
     state = ModelState(net, images)
