@@ -1,4 +1,8 @@
-"""ModelState, which all controls and views share: what is selected, recorded and measured."""
+"""ModelState, which all controls and views share: what is selected, recorded and measured.
+
+A state has two threads at most, and none while there is nothing to do: that of its background, and
+while somebody paints on a sketchpad that of its ticker, which must not wait for a batch.
+"""
 
 from convviz_widgets.state.background import Background, Progress
 from convviz_widgets.state.duplicate_search import DuplicateSearch

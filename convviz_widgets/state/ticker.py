@@ -1,4 +1,9 @@
-"""The ticker: runs an action at most once a frame, however many events ask for it."""
+"""The ticker: runs an action at most once a frame, however many events ask for it.
+
+Beside the thread of the background it is the other one that there may be: a stroke of the brush
+must show at once, while the background is amid a batch of images that takes a second. It works with
+the page's own model, and only while somebody paints.
+"""
 
 from __future__ import annotations
 

@@ -30,6 +30,19 @@ from convviz_widgets.state.model_copy import Stopped
 
 PATIENCE = 60
 
+BEFORE = set()
+
+
+@pytest.fixture(autouse=True)
+def threads_before():
+    """Note what threads there are: any other is the background's, whatever its name."""
+    BEFORE.clear()
+    BEFORE.update(threading.enumerate())
+
+
+def working_threads():
+    return [each for each in threading.enumerate() if each not in BEFORE]
+
 
 class Worklist(Client):
     """Has numbered tasks, and writes down in a list of all worklists what is done."""
@@ -167,13 +180,15 @@ def test_a_task_that_raises_is_noted_and_the_next_one_is_done(shared):
 
 
 def test_no_thread_is_left_when_there_is_nothing_to_do(shared):
-    before = threading.active_count()
     client = Worklist(shared, "a", [], 1)
     for _ in range(2):
         client.left.append(0)
         shared.wake(client)
         assert client.wait(PATIENCE)
-    assert threading.active_count() <= before + 1  # the last is just ending
+        assert len(working_threads()) <= 1  # which is just ending
+    for thread in working_threads():
+        thread.join(PATIENCE)
+    assert working_threads() == []
 
 
 def test_a_closed_background_does_nothing_and_frees_who_waits(shared):
@@ -457,22 +472,25 @@ def named(mix):
     return "+".join(begin.__name__.removeprefix("begin_") for begin in mix)
 
 
-def working_threads():
-    return [each for each in threading.enumerate() if each.name == "convviz-background"]
-
-
 @pytest.mark.parametrize("amid", [False, True], ids=["at once", "amid"])
 @pytest.mark.parametrize("mix", MIXES, ids=named)
 def test_closing_during_any_mix_of_work_ends_its_one_thread(long_run, mix, amid, caplog):
     assert working_threads() == []
-    clients, something = [begin(long_run) for begin in mix], threading.Event()
+    something, seen = threading.Event(), []
+
+    def look():
+        seen.append(working_threads())
+        something.set()
+
+    clients = [begin(long_run) for begin in mix]
     for client in clients:
-        client.observe(something.set)
+        client.observe(look)
     (thread,) = working_threads()
     assert not amid or something.wait(PATIENCE)
     long_run.close()
     thread.join(PATIENCE)
     assert working_threads() == []
+    assert all(threads == [thread] for threads in seen)
     assert all(client.wait(0) for client in clients)
     assert caplog.records == []
 

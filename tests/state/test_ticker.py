@@ -43,12 +43,15 @@ def test_whoever_asks_does_not_wait_for_the_action():
 def test_no_thread_is_left_and_the_next_call_starts_anew():
     runs = []
     ticker = Ticker(lambda: runs.append(1), frame=0)
-    before = threading.active_count()
+    before = threading.enumerate()
     for expected in (1, 2):
         ticker.ask()
         assert ticker.wait(10)
         assert len(runs) == expected
-    assert threading.active_count() <= before + 1  # the last is just ending
+        for thread in threading.enumerate():
+            if thread not in before:
+                thread.join(10)
+        assert threading.enumerate() == before
 
 
 def test_an_action_that_raises_is_logged_and_can_be_asked_again(caplog):
