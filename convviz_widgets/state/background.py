@@ -336,8 +336,6 @@ class Background:
     def pause(self) -> None:
         """Let what is more urgent go first; called by a task between two batches.
 
-        What it has loaded into the copy of the model may then be replaced, see `ModelCopy.loaded`.
-
         Raises
         ------
         Stopped

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
 
 import torch
@@ -37,7 +37,7 @@ from convviz_widgets.state.measurements import (
     MeasurementStore,
     measurables,
 )
-from convviz_widgets.state.model_copy import Stopped, piece_size
+from convviz_widgets.state.model_copy import Stopped
 from convviz_widgets.state.recordings import (
     BACKWARD_BYTES,
     BACKWARD_COPIES,
@@ -296,17 +296,18 @@ class Measurer:
 
     def _probe_batch(self) -> ImageBatch:
         """Return the probe batch, from which no image may be missing: each of them was chosen."""
+
+        def one_by_one() -> Iterator[int]:
+            for index in self._indices:
+                self._background.pause()
+                yield index
+
         if self._batch is None:
-            batch = self._background.model.read(self._with_pauses(self._indices))
+            batch = self._background.model.read(one_by_one())
             if batch.failures:
                 raise InputError(batch.failures[0])
             self._batch = batch
         return self._batch
-
-    def _with_pauses(self, indices: Sequence[int]) -> Iterator[int]:
-        for index in indices:
-            self._background.pause()
-            yield index
 
     def _inputs(self) -> Tensor:
         inputs = self._probe_batch().inputs
@@ -314,7 +315,7 @@ class Measurer:
         return inputs
 
     def _batches(self, entry: Entry) -> Iterator[Tensor]:
-        for batch in self._inputs().split(self._piece_size()):
+        for batch in self._inputs().split(self._background.model.piece_size):
             self._background.pause()
             self._background.model.loaded(entry)
             yield batch
@@ -325,7 +326,9 @@ class Measurer:
         Those that cannot be read are left out: the others stand for it as well.
         """
         count = 0
-        for batch in self._background.batches(sample_indices(self._images), self._piece_size()):
+        for batch in self._background.batches(
+            sample_indices(self._images), self._background.model.piece_size
+        ):
             count += len(batch.indices)
             if entry is not None:
                 self._background.model.loaded(entry)
@@ -342,11 +345,8 @@ class Measurer:
             self._inputs()[:images],
             lambda output: self._loss(output, expected),
             self._pause_at(entry),
-            self._piece_size(),
+            self._background.model.piece_size,
         )
-
-    def _piece_size(self) -> int:
-        return piece_size(self._background.model.probe().layers)
 
     def _taken(self, wanted: Measurable) -> str:
         digest = hashlib.sha256(repr(self._background.model.probe().layers).encode())

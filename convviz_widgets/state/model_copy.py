@@ -59,6 +59,15 @@ class ModelCopy:
         """Forward passes so far."""
         return 0 if self._copy is None else self._copy.forward_count
 
+    @property
+    def piece_size(self) -> int:
+        """How many images may go through the model at a time where every layer is kept.
+
+        Fewer than would fit: whoever waits for the thread waits for a piece. It depends on the
+        model alone, never on the time that a piece takes, so a busy machine gives the same numbers.
+        """
+        return min(PIECE, images_at_once(PIECE_BYTES, BACKWARD_COPIES, self.probe().layers))
+
     def close(self) -> None:
         """Let go of the model; a task that asks for it is `Stopped`."""
         self._original = self._copy = None
@@ -85,7 +94,10 @@ class ModelCopy:
         return probe
 
     def read(self, indices: Iterable[int]) -> ImageBatch:
-        """Return images with what belongs to them, those left out that cannot be read."""
+        """Return images with what belongs to them, those left out that cannot be read.
+
+        Whoever needs every one of them looks at the failures of the batch.
+        """
         assert self._images is not None
         return read_batch(self._images, indices, self.lock)
 
@@ -94,12 +106,3 @@ def batch_size(layers: tuple[LayerInfo, ...]) -> int:
     """Return how many images may go through the model at a time where no layer is kept."""
     largest = sorted(layers, key=lambda layer: prod(layer.shape))[-1:]
     return min(BATCH, images_at_once(FORWARD_BYTES, 4, largest))
-
-
-def piece_size(layers: tuple[LayerInfo, ...]) -> int:
-    """Return how many images may go through the model at a time where every layer is kept.
-
-    Fewer than would fit: whoever waits for the thread waits for a piece. It depends on the model
-    alone, never on the time that a piece takes, so the same numbers come out on a busy machine.
-    """
-    return min(PIECE, images_at_once(PIECE_BYTES, BACKWARD_COPIES, layers))
