@@ -20,11 +20,8 @@ BATCH = 64
 FORWARD_BYTES = 2**28
 """Bytes that four copies of the largest layer of a batch may take."""
 
-PIECE = 16
-"""Images of which every layer is kept at a time, if they fit."""
-
-PIECE_BYTES = 2**27
-"""Bytes that a piece may take in a backward pass; a forward pass takes less."""
+PIECE_BYTES = 160 * 2**20
+"""Bytes that a backward pass may take, so that it is soon over; a forward pass takes less."""
 
 
 class Stopped(Exception):
@@ -66,7 +63,7 @@ class ModelCopy:
         Fewer than would fit: whoever waits for the thread waits for a piece. It depends on the
         model alone, never on the time that a piece takes, so a busy machine gives the same numbers.
         """
-        return min(PIECE, images_at_once(PIECE_BYTES, BACKWARD_COPIES, self.probe().layers))
+        return min(BATCH, images_at_once(PIECE_BYTES, BACKWARD_COPIES, self.probe().layers))
 
     def close(self) -> None:
         """Let go of the model; a task that asks for it is `Stopped`."""

@@ -23,6 +23,7 @@ from convviz_widgets.state import (
     Examination,
     ModelState,
     background,
+    model_copy,
 )
 from convviz_widgets.state.background import Client, Priority, Task
 from convviz_widgets.state.embeddings import EmbeddingJob
@@ -353,6 +354,7 @@ def test_an_embedding_asked_for_while_the_selected_checkpoint_is_measured_comes_
 ):
     """By the passes of the model: the next one is the embedding's, however slow each of them is."""
     monkeypatch.setattr(Passes, "sizes", [])
+    monkeypatch.setattr(model_copy, "BATCH", 16)
     images = ImageSet(torch.rand(40, 1, 6, 6), labels=[0, 1] * 20)
     state = ModelState(nn.Sequential(Passes(), *make_net(1)), images, probe=range(40))
     (key,) = state.embeddings.keys
