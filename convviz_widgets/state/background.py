@@ -53,6 +53,8 @@ class Progress:
     total: int
     failures: tuple[str, ...] = ()
     """One line for each part that cannot be done; they count as done."""
+    failed: int = 0
+    """How many parts cannot be done although what they need was given, where that is counted."""
 
     @property
     def complete(self) -> bool:
@@ -112,16 +114,18 @@ class Client(ABC):
     def notify(self) -> None:
         """Call the observers."""
         for observer in self._observers:
-            try:
+            with logged(self, "an observer of the %s failed"):
                 observer()
-            except Exception:
-                name = type(self).__name__
-                logging.getLogger(__name__).exception("an observer of the %s failed", name)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Return once nothing is left to be done; False when ``timeout`` seconds have passed.
 
         Not to be called by an observer, nor while a view draws.
+
+        Raises
+        ------
+        InputError
+            The main thread has come to its end, so nothing more is done.
         """
         return self._background.wait(self, timeout)
 
@@ -182,13 +186,12 @@ class SharedClient(Client, Generic[Wanted]):
 
 
 @contextmanager
-def logged(client: Client) -> Iterator[None]:
+def logged(client: Client, message: str = "the %s failed in the background") -> Iterator[None]:
     """Log what a client raises, and go on: it must neither stop the others nor keep who waits."""
     try:
         yield
-    except Exception:
-        name = type(client).__name__
-        logging.getLogger(__name__).exception("the %s failed in the background", name)
+    except BaseException:  # SystemExit, too: it would end the thread of all clients
+        logging.getLogger(__name__).exception(message, type(client).__name__)
 
 
 class ClientQueue:
@@ -323,13 +326,19 @@ class Background:
             if self._thread is None and self._goes_on() and self._queue.task_of(client) is not None:
                 # No daemon, which could be cut off amid torch. No executor, which waits for what
                 # it runs before anything running could learn that the interpreter ends.
-                self._thread = threading.Thread(target=self._work, name="convviz-background")
-                self._thread.start()
+                thread = threading.Thread(target=self._work, name="convviz-background")
+                thread.start()  # may be refused; it takes the lock before it does anything
+                self._thread = thread
 
     def wait(self, client: Client, timeout: float | None) -> bool:
-        """Return once a client has nothing left to be done; False after ``timeout`` seconds."""
+        """Return as `Client.wait` does."""
         with self.lock:
-            return self.lock.wait_for(lambda: self._is_idle(client), timeout)
+            self.lock.wait_for(lambda: self._is_idle(client), timeout)
+            if self._closed or not self._is_left(client):
+                return True
+            if not self._goes_on() and not threading.current_thread().daemon:  # which ends now
+                raise InputError("the script has come to its end, so nothing more is measured")
+            return False
 
     # -- for tasks ----------------------------------------------------------------------------
 
@@ -364,26 +373,17 @@ class Background:
     # -- the thread ---------------------------------------------------------------------------
 
     def _work(self) -> None:
-        try:
-            while (begun := self._most_urgent()) is not None:
-                self._do(begun)
-        except BaseException:  # a task may raise SystemExit: `wake` has to start another thread
-            with self.lock:
-                self._end()
-            raise
+        while (begun := self._most_urgent()) is not None:
+            self._do(begun)
 
     def _most_urgent(self) -> RunningTask | None:
         """Begin the most urgent task; None: there is none, and the thread ends."""
         with self.lock:
             begun = self._begun(Priority.AHEAD)
             if begun is None:
-                self._end()
+                self._thread = None
+                self.lock.notify_all()
             return begun
-
-    def _end(self) -> None:
-        """Note that the thread does nothing more; the lock is held."""
-        self._thread = None
-        self.lock.notify_all()
 
     def _stop_unless_wanted(self, here: RunningTask) -> None:
         with self.lock:
@@ -424,6 +424,8 @@ class Background:
             pass  # cancelled, or not asked for any more: no failure to note
         except Exception as error:  # a broken checkpoint must not end the thread
             self._fail(begun, error)
+        except BaseException as error:  # nor must a model that calls sys.exit()
+            self._fail(begun, InputError(f"{type(error).__name__}: {error}"))
 
     def _fail(self, begun: RunningTask, error: Exception) -> None:
         """Have a failure noted; a client that cannot do so would have the task tried for ever."""
@@ -436,9 +438,12 @@ class Background:
                 self._queue.drop(begun.client)
 
     def _is_idle(self, client: Client) -> bool:
+        return self._thread is None or not self._is_left(client)
+
+    def _is_left(self, client: Client) -> bool:
+        """Tell whether a client has anything left to be done; the lock is held."""
         is_running = any(each.client is client for each in self._running)
-        is_served = self._thread is not None and not self._queue.have_dropped(client)
-        return not is_running and not (is_served and _is_busy(client))
+        return is_running or (not self._queue.have_dropped(client) and _is_busy(client))
 
     def _goes_on(self) -> bool:
         """Tell whether any task may begin: no thread should outlive the main one for long."""

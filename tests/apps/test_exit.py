@@ -88,6 +88,26 @@ def test_a_script_ends_within_two_seconds_while_something_is_measured(work, seco
     assert taken < 2
 
 
+# A thread of the user's own outlives the main one and asks for a diagnosis then.
+TOO_LATE = """
+import threading
+
+def work():
+    threading.main_thread().join()
+    print(cvw.diagnose(state))
+
+state = cvw.ModelState(net, cvw.ImageSet(torch.rand(64, 3, 8, 8), labels[:64]))
+threading.Thread(target=work).start()
+"""
+
+
+def test_a_diagnosis_after_the_last_line_raises_instead_of_finding_nothing():
+    command = [sys.executable, "-c", NET + TOO_LATE]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.stdout == ""
+    assert "the script has come to its end, so nothing more is measured" in done.stderr
+
+
 # The script ends amid the steps of t-SNE, which would go on for several seconds.
 LAYING_OUT = """
 import sys, traceback

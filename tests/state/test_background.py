@@ -282,16 +282,35 @@ def test_a_client_that_was_dropped_is_served_when_it_asks_again(shared, caplog):
     assert log == ["broken0"]
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_after_a_task_that_ends_the_thread_another_thread_works(shared):
+def test_a_task_that_calls_exit_has_failed_and_the_others_go_on(shared):
+    log = []
+    client, other = Worklist(shared, "a", log, 2), Worklist(shared, "b", log, 1)
+    client.between = lambda: sys.exit(3) if len(client.left) == 2 else None
+    held_up(shared, client, other)
+    assert sorted(log) == ["a1", "a: SystemExit: 3", "b0"]
+
+
+def test_an_observer_that_calls_exit_stops_nothing(shared, caplog):
+    log = []
+    client = Worklist(shared, "a", log, 2)
+    client.observe(sys.exit)
+    shared.wake(client)
+    assert client.wait(PATIENCE)
+    assert log == ["a0", "a1"]
+    assert "an observer of the Worklist failed" in caplog.text
+
+
+def test_a_thread_that_cannot_be_started_is_started_when_asked_again(shared, monkeypatch):
+    def refuse(_thread):
+        raise RuntimeError("can't start new thread")
+
     log = []
     client = Worklist(shared, "a", log, 1)
-    client.between = sys.exit
-    shared.wake(client)
-    for thread in working_threads():
-        thread.join(PATIENCE)
-    client.between = lambda: None
-    assert client.wait(PATIENCE)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="start new thread"):
+            shared.wake(client)
+    assert not client.wait(0)
     shared.wake(client)
     assert client.wait(PATIENCE)
     assert log == ["a0"]
