@@ -4,7 +4,7 @@ A state has two threads at most, and none while there is nothing to do: that of 
 while somebody paints on a sketchpad that of its ticker, which must not wait for a batch.
 """
 
-from convviz_widgets.state.background import Background, Progress
+from convviz_widgets.state.background import Background
 from convviz_widgets.state.duplicate_search import DuplicateSearch
 from convviz_widgets.state.examination import Examination, diagnose
 from convviz_widgets.state.history import coarse_to_fine
@@ -21,6 +21,7 @@ from convviz_widgets.state.output_history import Question
 from convviz_widgets.state.recordings import ByteCache
 from convviz_widgets.state.selection import Drawing, Selection, Shown, channel_count, image_of
 from convviz_widgets.state.sweeps import Direction, Sweeps
+from convviz_widgets.state.task import Progress
 from convviz_widgets.state.ticker import Ticker
 
 __all__ = [

@@ -8,8 +8,9 @@ from weakref import WeakValueDictionary
 from convviz_widgets.errors import in_one_line
 from convviz_widgets.images.duplicates import Compared, comparing
 from convviz_widgets.images.reading import Source
-from convviz_widgets.state.background import Background, Client, Progress, Task
+from convviz_widgets.state.background import Background, Client
 from convviz_widgets.state.recordings import CLOSED
+from convviz_widgets.state.task import Progress, Task
 
 SLICE = 0.25
 """Seconds of searching after which those who look on are told."""

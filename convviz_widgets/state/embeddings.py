@@ -12,8 +12,9 @@ from convviz_widgets.errors import InputError, in_one_line
 from convviz_widgets.images import ImageSet
 from convviz_widgets.probe import LayerInfo
 from convviz_widgets.probe.layers import ACTIVATION_MODULES
-from convviz_widgets.state.background import Background, Priority, Progress, SharedClient, Task
+from convviz_widgets.state.background import Background, SharedClient
 from convviz_widgets.state.recordings import ByteCache
+from convviz_widgets.state.task import Priority, Progress, Task
 from convviz_widgets.state.timeline import Entry, Timeline
 from convviz_widgets.tensors import evenly_spread
 from convviz_widgets.tensors.plane import align, neighbour_map, principal_plane, scikit_learn_tsne

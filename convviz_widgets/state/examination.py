@@ -12,7 +12,7 @@ from convviz_widgets.diagnosis import Finding, Report, has_update_ratios
 from convviz_widgets.errors import ConvVizError, InputError, in_one_line
 from convviz_widgets.images import ImageSet
 from convviz_widgets.record import Run
-from convviz_widgets.state.background import Background, Client, Progress, Task
+from convviz_widgets.state.background import Background, Client
 from convviz_widgets.state.duplicate_search import DuplicateSearches
 from convviz_widgets.state.evidence import DataEvidence, Diagnosis
 from convviz_widgets.state.measurements import (
@@ -24,6 +24,7 @@ from convviz_widgets.state.measurements import (
 )
 from convviz_widgets.state.model_state import ModelState
 from convviz_widgets.state.recordings import CLOSED
+from convviz_widgets.state.task import Progress, Task
 from convviz_widgets.sweeps import SweepResult
 
 PARTS = (PARAMETERS, IMAGE_SET, ACTIVATIONS, GRADIENTS)

@@ -24,7 +24,7 @@ from convviz_widgets.measure import (
 )
 from convviz_widgets.measure.responses import ImageBatch
 from convviz_widgets.probe import Probe
-from convviz_widgets.state.background import Background, Priority, Progress, SharedClient, Task
+from convviz_widgets.state.background import Background, SharedClient
 from convviz_widgets.state.measurements import (
     ACTIVATIONS,
     FILTERS,
@@ -45,6 +45,7 @@ from convviz_widgets.state.recordings import (
     cross_entropy,
     images_at_once,
 )
+from convviz_widgets.state.task import Priority, Progress, Task
 from convviz_widgets.state.timeline import Entry, Timeline, Weights
 from convviz_widgets.tensors import evenly_spread
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from convviz_widgets.images import ImageSet
 from convviz_widgets.measure.responses import Responses, joined, respond
-from convviz_widgets.state.background import Background, Priority, Progress, SharedClient, Task
+from convviz_widgets.state.background import Background, SharedClient
 from convviz_widgets.state.recordings import ByteCache
+from convviz_widgets.state.task import Priority, Progress, Task
 from convviz_widgets.state.timeline import Entry, Timeline
 
 OUTPUT_BYTES = 2**26

@@ -14,8 +14,9 @@ from convviz_widgets.images import ImageSet
 from convviz_widgets.images.reading import ModelInputs
 from convviz_widgets.probe import LayerInfo
 from convviz_widgets.probe.attribution import random_direction
-from convviz_widgets.state.background import Background, Client, Progress, Task
+from convviz_widgets.state.background import Background, Client
 from convviz_widgets.state.model_copy import batch_size
+from convviz_widgets.state.task import Progress, Task
 from convviz_widgets.state.timeline import Entry, Timeline
 from convviz_widgets.sweeps import SweepResult
 from convviz_widgets.sweeps.part import swept_part

@@ -25,9 +25,10 @@ from convviz_widgets.state import (
     background,
     model_copy,
 )
-from convviz_widgets.state.background import Client, Priority, Task
+from convviz_widgets.state.background import Client
 from convviz_widgets.state.embeddings import EmbeddingJob
 from convviz_widgets.state.model_copy import Stopped
+from convviz_widgets.state.task import Priority, Task
 
 PATIENCE = 60
 
