@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from convviz_widgets.errors import InputError, ModelError, UnknownLayerError, unknown
+from convviz_widgets.errors import ConvVizError, InputError, ModelError, UnknownLayerError, unknown
 from convviz_widgets.probe.gradients import (
     Gradients,
     GradientTape,
@@ -41,12 +41,15 @@ class Probe:
     example_input : (N, C, H, W), images as the model takes them; the first one is used.
     device : where the replica lives.
     keep_original : keep the weights of now for `restore`, at the price of one more copy of them.
-    may_draw : let a model draw random numbers in eval mode; the caller gives the generators back.
+    observing : for an owner who runs `observe` alone and gives the random generators back. The
+        model may draw random numbers in eval mode, the example is used whole, and where no layer
+        runs, or the weights are ignored, `doubt` says so.
 
     Attributes
     ----------
     layers : what runs, in execution order.
     classes : number of class scores, where the model puts out one row (N, K) of them, else None.
+    doubt : why the layers or the output may not be the model's; empty but for an observing probe.
     forward_count : passes run by `record`. The passes with which a new probe learns the layers and
         checks the model are not counted, nor those inside `backward`.
     backward_count : passes run by `backward`.
@@ -66,22 +69,25 @@ class Probe:
         *,
         device: str | torch.device = "cpu",
         keep_original: bool = True,
-        may_draw: bool = False,
+        observing: bool = False,
     ) -> None:
-        example = _checked_example(example_input)
+        first = _checked_example(example_input)
+        example = example_input if observing else first
         self._replica = Replica(model, device)
-        self._hooks = Hooks(self._replica.module, may_draw=may_draw)
+        self._hooks = Hooks(self._replica.module, may_draw=observing)
         self.forward_count = 0
         self.backward_count = 0
         with self._replica.plain_mode():
             self._learned = _LearnedLayers(self._replica, self._hooks, example, model)
-            refuse_if_weights_are_ignored(
-                self._replica.module,
-                lambda images: self._run(self._learned.tape(layers=()), images),
-                self._replica.own_copy(example),
-            )
         self.layers: tuple[LayerInfo, ...] = self._learned.infos
         self.classes: int | None = self._learned.classes
+        self.doubt = ""
+        try:
+            _refuse_if_unfit(self._replica, self._run, self._learned, example)
+        except ConvVizError as error:
+            if not observing:
+                raise
+            self.doubt = str(error)
         if keep_original:
             self._replica.keep_original()
 
@@ -245,7 +251,7 @@ class _LearnedLayers:
 
     Parameters
     ----------
-    example : (1, C, H, W), one image as the model takes it.
+    example : (N, C, H, W), images as the model takes them.
     model : the user's, which the replica must not share memory with.
 
     Attributes
@@ -262,10 +268,6 @@ class _LearnedLayers:
         images = replica.own_copy(example)
         tape = LearningTape(self._modules, images=images, original=memory_of(unwrapped(model)))
         result = hooks.run(tape, images)
-        if not tape.outputs:
-            raise ModelError(
-                f"no layer runs inside {type(replica.module).__name__}: wrap it in nn.Sequential"
-            )
         self.classes = _class_count(result)
         self.safe: set[Site] = tape.safe_sites(memory_of(replica.module, attributes=True))
         _keep_freed_memory(Recording(tape.outputs, tape.inputs, result).nbytes)
@@ -307,6 +309,19 @@ class _LearnedLayers:
         """Return layer → its parameter of this name, for the layers that have one."""
         found = {layer: getattr(self.module(layer), name, None) for layer in self.origins}
         return {layer: value for layer, value in found.items() if isinstance(value, nn.Parameter)}
+
+
+def _refuse_if_unfit(
+    replica: Replica, run: Callable[[Tape, Tensor], Any], learned: _LearnedLayers, example: Tensor
+) -> None:
+    """Raise a `ModelError` where no layer runs, or the output ignores the weights."""
+    module = replica.module
+    if not learned.infos:
+        raise ModelError(f"no layer runs inside {type(module).__name__}: wrap it in nn.Sequential")
+    with replica.plain_mode():
+        refuse_if_weights_are_ignored(
+            module, lambda images: run(learned.tape(()), images), replica.own_copy(example)
+        )
 
 
 def list_layers(model: nn.Module, example_input: Tensor) -> tuple[LayerInfo, ...]:

@@ -192,7 +192,9 @@ class Recorder:
         Statistics of each layer's activations go to the metrics, see `ActivationWatch`, which runs
         the images through a copy of the model in eval mode. Its outputs go to ``outputs/`` in the
         run's folder, at most 1 MiB a step and 256 steps, and `Run.outputs` has them; ``keep`` does
-        not thin them. A model that puts out anything but one tensor (N, ...) leaves none.
+        not thin them. A model that puts out anything but one tensor (N, ...) leaves none. Of
+        TorchScript the outputs alone are recorded, and one warning says so, as it does where no
+        layer runs or the outputs ignore the weights.
 
         Parameters
         ----------

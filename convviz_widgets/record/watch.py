@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -14,6 +16,8 @@ from convviz_widgets.tensors import summary
 
 _MOST_IMAGES = 64
 
+_HIDDEN = "the model is TorchScript, which hides its layers: none of those is recorded"
+
 
 class ActivationWatch:
     """Statistics of each layer's output, and the model's own, computed in a private copy of it.
@@ -22,6 +26,8 @@ class ActivationWatch:
     blocks that end in a sum. Per layer: mean, standard deviation and share of exact zeros over all
     images and positions, and the share of channels that are zero everywhere on every image. The
     copy runs in eval mode on the model's device, with the random number generators given back.
+    A model that hides its layers, or whose output ignores its weights, is warned of once, and what
+    there is to see of it is measured.
 
     Parameters
     ----------
@@ -34,20 +40,19 @@ class ActivationWatch:
     InputError
         For images that are neither, or none.
     ModelError
-        When the model cannot be copied, does not take the images, or ignores its weights.
+        When the model cannot be copied, or does not take the images.
     """
 
     def __init__(self, model: nn.Module, images: Any) -> None:
         self._model = model = unwrapped(model)
         self._inputs = _inputs(images)
         self._device = device_of(model)
-        # A probe looks at what runs inside a model, so a single layer is put inside one.
-        self._prefix = "" if any(model.children()) else "0."
-        try:
-            self._probe = self._probe_of(nn.Sequential(model) if self._prefix else model)
-        except InputError as error:
-            shape = tuple(self._inputs.shape)
-            raise ModelError(f"the model raised on images {shape}: {error}") from error
+        # A probe looks at what runs inside a model, so what shows nothing inside is put inside one.
+        is_script = isinstance(model, torch.jit.ScriptModule)
+        self._prefix = "0." if is_script or not any(model.children()) else ""
+        self._probe = self._probe_of(nn.Sequential(model) if self._prefix else model)
+        if doubt := _HIDDEN if is_script else self._probe.doubt:
+            warnings.warn(f"{doubt}; its outputs are recorded all the same", stacklevel=3)
         self.output: Tensor | None = None
         """What the model put out when it was last measured (N, ...); None for no tensor."""
 
@@ -76,10 +81,18 @@ class ActivationWatch:
         return measured
 
     def _probe_of(self, model: nn.Module) -> Probe:
+        # One image takes least memory; a model of a fixed number of images needs all of them.
+        with suppress(InputError, ModelError):
+            return self._learn(model, self._inputs[:1])
+        try:
+            return self._learn(model, self._inputs)
+        except InputError as error:
+            shape = tuple(self._inputs.shape)
+            raise ModelError(f"the model raised on images {shape}: {error}") from error
+
+    def _learn(self, model: nn.Module, example: Tensor) -> Probe:
         with self._generators_given_back():
-            return Probe(
-                model, self._inputs, device=self._device, keep_original=False, may_draw=True
-            )
+            return Probe(model, example, device=self._device, keep_original=False, observing=True)
 
     def _generators_given_back(self) -> Any:
         return torch.random.fork_rng([self._device] if self._device.type == "cuda" else [])

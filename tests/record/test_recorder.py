@@ -422,6 +422,84 @@ def test_a_model_that_draws_is_watched_and_its_numbers_given_back(tmp_path):
     assert Run(tmp_path).metrics["activation_mean/conv"].steps.tolist() == [0, 1]
 
 
+def script(net):
+    return torch.jit.script(net)
+
+
+def trace(net):
+    return torch.jit.trace(net.eval(), torch.ones(3, 1, 2, 2))
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("hide", [script, trace])
+def test_of_torchscript_the_outputs_are_watched_and_a_warning_says_so(tmp_path, hide):
+    net = hide(nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), nn.Dropout(0.5)))
+    images = torch.full((3, 1, 2, 2), 4.0)
+    before, modes = torch.get_rng_state(), [module.training for module in net.modules()]
+    with Recorder(net, tmp_path, every=1) as recorder:
+        nn.init.constant_(next(net.parameters()), 3.0)
+        with pytest.warns(UserWarning, match="TorchScript, which hides its layers") as warned:
+            recorder.watch(images)
+        nn.init.constant_(next(net.parameters()), 5.0)
+        recorder.step()
+    run = Run(tmp_path)
+    assert (len(warned), warned[0].filename) == (1, __file__)
+    assert torch.equal(run.outputs[0], 3 * images)
+    assert torch.equal(run.outputs[1], 5 * images)
+    assert [name for name in run.metrics if "_mean" in name and "activ" in name] == [
+        "activation_mean/"  # of the outputs
+    ]
+    assert torch.equal(torch.get_rng_state(), before)
+    assert [module.training for module in net.modules()] == modes
+
+
+def test_a_model_of_a_fixed_number_of_images_is_watched(tmp_path):
+    class Three(Functional):
+        def forward(self, x):
+            assert len(x) == 3, "three images"
+            return super().forward(x)
+
+    with Recorder(Three(), tmp_path) as recorder:
+        recorder.watch(torch.full((3, 1, 2, 2), 4.0))
+    run = Run(tmp_path)
+    assert run.metrics["activation_mean/relu"].values.tolist() == [2.0]
+    assert torch.equal(run.outputs[0][:, 0], torch.full((3, 2, 2), 8.0))  # 4 and 4
+    with (
+        Recorder(Three(), tmp_path / "two") as recorder,
+        pytest.raises(ModelError, match="AssertionError: three images"),
+    ):
+        recorder.watch(torch.zeros(2, 1, 2, 2))
+
+
+def test_a_model_that_ignores_its_weights_is_watched_and_a_warning_says_so(tmp_path):
+    class Constant(Functional):
+        def forward(self, x):
+            assert (x >= 0).all()
+            return super().forward(x) * 0.0
+
+    said = "ignores its weights.*recorded all the"
+    with (
+        Recorder(Constant(), tmp_path) as recorder,
+        pytest.warns(UserWarning, match=said) as warned,
+    ):
+        recorder.watch(torch.full((3, 1, 2, 2), 4.0))
+    run = Run(tmp_path)
+    assert len(warned) == 1
+    assert run.metrics["activation_mean/relu"].values.tolist() == [2.0]
+    assert torch.equal(run.outputs[0], torch.zeros(3, 2, 2, 2))
+
+
+def test_a_model_whose_modules_do_not_run_is_watched_and_a_warning_says_so(tmp_path):
+    class Direct(Functional):
+        def forward(self, x):
+            return nn.functional.conv2d(x, self.block[0].weight)
+
+    said = "no layer runs inside Direct.*recorded all the"
+    with Recorder(Direct(), tmp_path) as recorder, pytest.warns(UserWarning, match=said):
+        recorder.watch(torch.full((3, 1, 2, 2), 4.0))
+    assert Run(tmp_path).outputs[0][0, :, 0, 0].tolist() == [4.0, -4.0]
+
+
 def test_what_cannot_be_watched_is_refused(tmp_path):
     class Uncopyable(nn.Identity):
         def __deepcopy__(self, memo):
