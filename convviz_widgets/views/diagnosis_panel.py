@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Unpack
 
-from ipywidgets import Button, Dropdown, Layout, Select, Textarea, Widget
+from ipywidgets import Button, Layout, Select, Textarea, Widget
 from traitlets import Bool, Unicode
 
-from convviz_widgets.diagnosis import ERROR, REMARK, WARNING, Finding, Report
+from convviz_widgets.diagnosis import ERROR, REMARK, RULES, WARNING, Finding, Report
+from convviz_widgets.errors import InputError, unknown
 from convviz_widgets.record import Run
 from convviz_widgets.state import Examination, ModelState, Progress, Selection
 from convviz_widgets.sweeps import SweepResult
@@ -36,6 +37,17 @@ class DiagnosisSoFar:
     def goes_on(self) -> bool:
         """Whether there may be more to come."""
         return self.running or not self.progress.complete
+
+
+class RuleName(Unicode):
+    """The name of a rule of the diagnosis, or nothing for all of them."""
+
+    def validate(self, obj: Any, value: Any) -> str:
+        """Return the name; raises `InputError` for one that no rule has."""
+        names = [rule.name for rule in RULES]
+        if not isinstance(value, str) or value not in ["", *names]:
+            raise InputError(unknown("rule", value, names, "the rules are"))
+        return value
 
 
 class DiagnosisPanelOptions(ViewOptions, total=False):
@@ -75,7 +87,7 @@ class DiagnosisPanel(BackgroundView):
     caption_lines: ClassVar[int] = 1
     depends: ClassVar[frozenset[str]] = frozenset({"revision"})
 
-    rule = Unicode("", help="Show the findings of this rule alone; empty: all.").tag(option=True)
+    rule = RuleName("", help="Show the findings of this rule alone; empty: all.").tag(option=True)
     stopped = Bool(False, help="Whether the user has cancelled the measuring.").tag(option=True)
 
     def __init__(
@@ -110,7 +122,7 @@ class DiagnosisPanel(BackgroundView):
 
     def controls(self) -> Sequence[Widget]:
         """Return the filter of the rules."""
-        self._filter = choice(self, "rule", "Rule", [("all", "")], 250)
+        self._filter = choice(self, "rule", "Rule", [("all", "")], 250, said=_found_nothing)
         return [line(self._filter)]
 
     def figures(self) -> Sequence[Widget]:
@@ -138,7 +150,7 @@ class DiagnosisPanel(BackgroundView):
             result.progress if result.goes_on else None,
             "Continue" if self.stopped else "Cancel",
         )
-        _fill_filter(self._filter, result.report, self.rule)
+        self._filter.offer(_rules(result.report), self.rule)
         self._list.show(result.shown, _nothing(result))
         self._summary.show(_summary(result))
         self.say(_caption(result))
@@ -282,14 +294,14 @@ def _is_done(examination: Examination) -> bool:
     return is_over or examination.is_running
 
 
-def _fill_filter(control: Dropdown, report: Report, rule: str) -> None:
-    """Offer the rules that have found something, and the one that is chosen."""
+def _found_nothing(rule: str) -> str:
+    return f"{rule} (0)"
+
+
+def _rules(report: Report) -> list[tuple[str, str]]:
+    """Return the rules that have found something, and how often, as labels and values."""
     counts = Counter(each.rule for each in report.findings)
-    names = dict.fromkeys([*counts, *([rule] if rule else [])])
-    options = [("all", ""), *((f"{name} ({counts[name]})", name) for name in names)]
-    if tuple(options) != control.options:
-        control.options = options
-        control.value = rule
+    return [("all", ""), *((f"{name} ({count})", name) for name, count in counts.items())]
 
 
 def _label(finding: Finding) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from bqplot import Bars, Figure
 from ipywidgets import Box, Layout, Widget
 from torch import Tensor
-from traitlets import Enum, Int, Unicode
+from traitlets import Enum, Int, Unicode, validate
 
 from convviz_widgets.errors import InputError, unknown
 from convviz_widgets.images import ImageSet, as_image_set
@@ -305,12 +305,14 @@ class InputHistogram(HistogramView):
             self._sets["validation"] = as_image_set(validation)
         channels = [f"channel {index}" for index in range(state.image_set.shape[0])]
         self._channels = [ALL, *channels]
-        if options.get("channel", ALL) not in self._channels:
-            raise InputError(
-                unknown("channel", options["channel"], self._channels, "the images have")
-            )
         self._counts: dict[tuple[str, int], InputCounts] = {}
         super().__init__(state, **options)
+
+    @validate("channel")
+    def _checked_channel(self, proposal: Any) -> str:
+        if proposal.value not in self._channels:
+            raise InputError(unknown("channel", proposal.value, self._channels, "the images have"))
+        return str(proposal.value)
 
     def controls(self) -> Sequence[Widget]:
         """Return set, side of the preprocessing and channel."""

@@ -11,7 +11,7 @@ import numpy as np
 from bqplot import Lines
 from ipywidgets import HBox, Layout, SelectMultiple, Widget
 from ipywidgets import Text as SearchBox
-from traitlets import Bool, Float, Tuple, Unicode
+from traitlets import Bool, Float, Tuple, Unicode, validate
 
 from convviz_widgets.errors import InputError
 from convviz_widgets.record import Pair, Run, Series
@@ -116,6 +116,11 @@ class TrainingCurves(View):
         if run is not None:
             state.attach(run)
         super().__init__(state, **options)
+
+    @validate("smoothing")
+    def _checked_smoothing(self, proposal: Any) -> float:
+        smooth(np.empty(0), proposal.value)
+        return float(proposal.value)
 
     def build(self) -> Sequence[Widget]:
         """Return switches, the plot's frame, and the list of metrics with its filter."""

@@ -55,16 +55,71 @@ def fill(control: Any, options: Sequence[tuple[str, Any]], value: Any) -> None:
     control.value = value if value in [each for _, each in options] else None
 
 
-def choice(view: Any, name: str, label: str, options: Sequence[Any], width: int = 190) -> Dropdown:
-    """Return a drop-down for the option ``name`` of a view."""
-    return _tied(view, name, Dropdown, label, width, options=list(options))
+class Choice(Dropdown):
+    """A drop-down that lists its value, too, where that is none of its options.
+
+    Parameters
+    ----------
+    options
+        Labels with values, or values alone.
+    said
+        Turns a value that is none of them into its label.
+    """
+
+    def __init__(self, options: Sequence[Any], said: Callable[[Any], str], **traits: Any) -> None:
+        self._given, self._said = tuple(options), said
+        self.is_filling = False
+        super().__init__(options=self._given, **traits)
+
+    def offer(self, options: Sequence[Any], value: Any) -> None:
+        """Give it other options, and choose a value; whoever observes it waits `is_filling` out."""
+        self._given = tuple(options)
+        unlisted = () if value in _values(options) else ((self._said(value), value),)
+        shown = (*self._given, *unlisted)
+        self.is_filling = True  # new options choose the first of them
+        try:
+            if shown != self.options:  # type: ignore[has-type]
+                self.options = shown
+            self.value = value
+        finally:
+            self.is_filling = False
+
+    def choose(self, value: Any) -> None:
+        """Choose a value, listed or not."""
+        if value in _values(self.options):
+            self.value = value
+        else:
+            self.offer(self._given, value)
+
+
+def _values(options: Sequence[Any]) -> list[Any]:
+    return [each[1] if isinstance(each, tuple) else each for each in options]
+
+
+def choice(
+    view: Any,
+    name: str,
+    label: str,
+    options: Sequence[Any],
+    width: int = 190,
+    said: Callable[[Any], str] = str,
+) -> Choice:
+    """Return a drop-down for the option ``name`` of a view.
+
+    Parameters
+    ----------
+    said
+        Turns a value that the option takes, but that is not listed, into its label.
+    """
+    control: Choice = _tied(view, name, Choice, label, width, options=list(options), said=said)
+    return control
 
 
 SIDES = {"output": "out", "input (pre-activation)": "in"}
 """Before or after the nonlinearity: what a layer puts out, and what an activation takes in."""
 
 
-def side_choice(view: Any) -> Dropdown:
+def side_choice(view: Any) -> Choice:
     """Return the drop-down for the option ``side`` of a view."""
     return choice(view, "side", "Show", list(SIDES.items()), 212)
 
@@ -87,11 +142,30 @@ def slider(view: Any, name: str, label: str, most: int, width: int = 200) -> Int
 def _tied(view: Any, name: str, kind: Any, label: str, width: int, **traits: Any) -> Any:
     """Return a control that writes its value into an option of a view, and follows it.
 
-    The option owns the value: it validates what the page sends, which may be anything.
+    The option owns the value: it validates what the page sends, which may be anything, and the
+    control goes back to it where that is refused.
     """
-    control = labelled(kind, label, width, value=getattr(view, name), **traits)
-    control.observe(lambda change: setattr(view, name, change.new), names="value")
-    view.observe(lambda change: setattr(control, "value", change.new), names=name)
+    control = labelled(kind, label, width, **traits)
+
+    def follow(_change: Any = None) -> None:
+        value = getattr(view, name)
+        if isinstance(control, Choice):
+            control.choose(value)
+        else:
+            if control.has_trait("max"):
+                control.max = max(control.max, value)
+            control.value = value
+
+    def choose(change: Any) -> None:
+        if not getattr(control, "is_filling", False):
+            try:
+                setattr(view, name, change.new)
+            finally:
+                follow()
+
+    follow()
+    control.observe(choose, names="value")
+    view.observe(follow, names=name)
     return control
 
 

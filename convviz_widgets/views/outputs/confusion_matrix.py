@@ -107,11 +107,15 @@ class ConfusionMatrix(HistoryView):
         self.painted: ConfusionPicture | None = None
         self._cells = labelled(Dropdown, "Cell", 344)
         self.when_chosen(self._cells, self._choose)
-        sizes = [(f"{size:,} images", size) for size in sorted({min(self.most, count), count})]
+        sizes = sorted({min(self.most, count), count})
         first = [choice(self, "colour", "Colour", (SHARES, ERRORS), 210), self._cells]
         if len(sizes) == 1:
             return [line(*first)]
-        most = choice(self, "most", "Of", sizes, 190)
+
+        def said(size: int) -> str:
+            return f"{min(size, count):,} images"
+
+        most = choice(self, "most", "Of", [(said(size), size) for size in sizes], 190, said)
         return [line(*first), line(most)]
 
     def figures(self) -> Sequence[Widget]:
