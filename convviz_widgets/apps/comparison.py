@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from inspect import Parameter, Signature, signature
 from typing import Any, ClassVar
 
@@ -199,7 +199,7 @@ def _check(left: Any, right: Any, names: Any) -> None:
             raise InputError(f"Comparison takes two ModelStates, got {type(state).__name__}")
     if left is right:
         raise InputError("Comparison takes two ModelStates; both are the same one")
-    if isinstance(names, str) or len(names) != 2:
+    if isinstance(names, str) or not isinstance(names, Sized) or len(names) != 2:
         raise InputError(f"names= takes two names, left and right, got {names!r}")
 
 

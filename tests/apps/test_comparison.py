@@ -79,6 +79,12 @@ def test_a_notebook_sees_the_options_of_all_views_and_that_there_may_be_others()
     assert list(seen.values())[-1].kind == Parameter.VAR_KEYWORD
 
 
+@pytest.mark.parametrize("names", [3, None, "ab", ("one",), {"a": 1}.items])
+def test_anything_but_two_names_is_refused(names):
+    with pytest.raises(InputError, match="names= takes two names, left and right, got "):
+        cvw.Comparison(state((0,)), state((0,)), cvw.FilterMosaic, names=names)
+
+
 def test_a_view_of_ones_own_may_take_options_that_no_signature_names():
     class Own(cvw.ActivationMosaic):
         loud = Bool(False).tag(option=True)
