@@ -169,11 +169,8 @@ class TrainingCurves(View):
         if self._prepared is None or self._prepared[0] != wanted:
             looks = looks_of(metrics, self.run.pairs if self.run else ())
             densest = min((spacing(metrics[tag]) for tag in chosen), default=1.0)
-            width = self.frame[0]
-            curves = tuple(
-                make_curve(tag, looks[tag], metrics[tag], self.smoothing, span, width, densest)
-                for tag in chosen
-            )
+            alike = (self.smoothing, span, self.frame[0], densest, self.logarithmic)
+            curves = tuple(make_curve(tag, looks[tag], metrics[tag], *alike) for tag in chosen)
             self._prepared = wanted, curves
         return ShownCurves(self._prepared[1], span, selection.step)
 
@@ -266,7 +263,7 @@ def _what_would_fill_it(quantity: str, known: Sequence[str]) -> str:
 
 def _caption(drawing: ShownCurves, smoothing: float, zoomed: bool) -> str:
     low, high = drawing.span
-    counts = ", ".join(f"{curve.tag} n = {curve.points:,}" for curve in drawing.curves)
+    counts = ", ".join(f"{each.tag} n = {each.points:,}{each.not_drawn}" for each in drawing.curves)
     part = "part of the run: " if zoomed else ""
     return (
         f"{part}steps {low:,.0f} to {high:,.0f} · {counts} · faint: as recorded, strong: smoothed "
@@ -289,6 +286,8 @@ class Curve:
     smoothed: np.ndarray
     points: int
     """How many points it was drawn from."""
+    not_drawn: str
+    """How many of them have no place in the plot, in brackets, and why; empty if all have."""
 
     @property
     def line_style(self) -> str:
@@ -330,6 +329,7 @@ def make_curve(
     span: tuple[float, float],
     columns: int,
     densest: float,
+    logarithmic: bool = False,
 ) -> Curve:
     """Return the part of a metric within ``span``, thinned to ``columns`` pixels.
 
@@ -342,17 +342,26 @@ def make_curve(
     start, end = np.searchsorted(series.steps, span)
     # One point on either side, so that the line reaches the edges of the plot.
     part = slice(max(0, start - 1), end + 1)
-    steps = series.steps[part]
-    raw, smoothed = (thin(steps, values[part], columns) for values in (series.values, averaged))
+    steps, values = series.steps[part], series.values[part]
+    raw, smoothed = (thin(steps, each, columns) for each in (values, averaged[part]))
     return Curve(
         tag,
         *look,
         steps[raw],
-        series.values[part][raw],
+        values[raw],
         steps[smoothed],
         averaged[part][smoothed],
         len(steps),
+        _not_drawn(values, logarithmic),
     )
+
+
+def _not_drawn(values: np.ndarray, logarithmic: bool) -> str:
+    finite = values[np.isfinite(values)]
+    odd, low = len(values) - len(finite), int((finite <= 0).sum()) * logarithmic
+    reasons = [f"{odd:,} not finite"] * (odd > 0)
+    reasons += [f"{low:,} not positive on a log scale"] * (low > 0)
+    return f" ({' and '.join(reasons)}, so not drawn)" if reasons else ""
 
 
 class MetricPlot:

@@ -198,3 +198,19 @@ def test_other_metrics_are_drawn_on_the_same_axes(state, run):
     assert [curve.tag for curve in view.curves] == ["accuracy/val"]
     assert view.plot.x.comm is not None
     assert (view.plot.y.min, view.plot.y.max) == pytest.approx((0, 1), abs=0.05)
+
+
+def test_the_caption_counts_the_points_that_cannot_be_drawn(state, writer, tmp_path):
+    for step, value in enumerate([np.nan, np.inf, -np.inf, np.nan, np.nan]):
+        writer.add_scalar("broken", value, step)
+        writer.add_scalar("zero", 0.0, step)
+        writer.add_scalar("mixed", [np.nan, 1.0, 0.0, -1.0, 2.0][step], step)
+    writer.flush()
+    view = TrainingCurves(state, run=Run(tmp_path), tags=("broken", "zero", "mixed"))
+    assert (
+        "broken n = 5 (5 not finite, so not drawn), zero n = 5, mixed n = 5 (1 not" in view.caption
+    )
+    view.logarithmic = True
+    assert "broken n = 5 (5 not finite, so not drawn)" in view.caption
+    assert "zero n = 5 (5 not positive on a log scale, so not drawn)" in view.caption
+    assert "mixed n = 5 (1 not finite and 2 not positive on a log scale, so not" in view.caption
