@@ -67,7 +67,7 @@ class SketchpadOptions(ViewOptions, total=False):
 
     paint: Literal["#000000", "#ffffff", "#808080", "mean", "picked", "image"]
     colour: str
-    size: int
+    size: int | None
     soft: bool
 
 
@@ -107,6 +107,8 @@ class Sketchpad(View):
     def __init__(self, state: ModelState, **options: Unpack[SketchpadOptions]) -> None:
         self._painter = StrokePainter(state, self.guarded)
         self._scale = 1.0
+        if options.get("size") is None:  # a tenth of the picture
+            options.pop("size", None)
         super().__init__(state, **options)
 
     @default("size")

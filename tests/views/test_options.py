@@ -168,6 +168,15 @@ def test_a_default_that_depends_on_the_state_is_not_stated():
     assert signature(cvw.Sketchpad).parameters["size"].default is None
 
 
+def test_a_default_of_none_is_typed_as_one_and_taken(state):
+    for view in VIEWS:
+        for name in view.class_trait_names(option=True):
+            seen = signature(view).parameters[name]
+            assert seen.default is not None or type(None) in get_args(seen.annotation)
+    with closing(cvw.Sketchpad(state)) as usual, closing(cvw.Sketchpad(state, size=None)) as same:
+        assert usual.size == same.size
+
+
 def test_a_view_of_ones_own_needs_no_types():
     class Own(View):
         """Takes what the traits say."""
