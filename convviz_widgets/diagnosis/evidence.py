@@ -252,6 +252,8 @@ class Evidence:
     leak: Leak | None = None
     batches: tuple[tuple[bytes, ...], ...] = ()
     """Digests of the samples of each batch of a loader; none of one that could not be read."""
+    unmeasured: Mapping[str, str] = field(default_factory=dict)
+    """Name of another field → one line on why it could not be measured, at least in part."""
 
 
 def layer_of(parameter: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pkgutil import iter_modules
+from typing import Any, cast
 
 from convviz_widgets.diagnosis import rules
 from convviz_widgets.diagnosis.evidence import Evidence
@@ -30,16 +31,42 @@ class Report:
     """Rules that found nothing."""
     unchecked: tuple[tuple[str, str], ...] = ()
     """Rules that could not be applied, and what they need."""
+    unmeasured: tuple[tuple[str, str], ...] = ()
+    """Rules that could not be applied because measuring failed, and one line on why."""
 
 
 def examine(evidence: Evidence) -> Report:
     """Apply every rule for which there is evidence."""
     applied = {rule.name: rule.apply(evidence) for rule in RULES}
+    left = [rule for rule in RULES if applied[rule.name] is None]
+    failed = {rule.name: why for rule in left if (why := _failure(rule, evidence)) is not None}
     return Report(
         tuple(ranked(finding for found in applied.values() for finding in found or ())),
         tuple(name for name, found in applied.items() if found == []),
-        tuple((rule.name, rule.needs) for rule in RULES if applied[rule.name] is None),
+        tuple((rule.name, rule.needs) for rule in left if rule.name not in failed),
+        tuple(failed.items()),
     )
+
+
+def _failure(rule: Rule, evidence: Evidence) -> str | None:
+    """Return why what the rule looks at could not be measured; None where it was not given."""
+    read = FieldsRead(evidence)
+    rule.takes(cast(Evidence, read))
+    return next(
+        (evidence.unmeasured[name] for name in read.names if name in evidence.unmeasured), None
+    )
+
+
+class FieldsRead:
+    """Stands for evidence, and notes the names of the fields that a rule looks at."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self._evidence = evidence
+        self.names: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        self.names.append(name)
+        return getattr(self._evidence, name)
 
 
 # -- which finding explains which ----------------------------------------------------------------

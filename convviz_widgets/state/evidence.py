@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from torch.utils.data import DataLoader
+from torch.utils.data import IterableDataset
 
 from convviz_widgets.diagnosis import (
     AnswersAt,
@@ -53,6 +53,7 @@ from convviz_widgets.state.measurements import (
 )
 from convviz_widgets.state.model_copy import Stopped
 from convviz_widgets.state.model_state import ModelState
+from convviz_widgets.state.recordings import NO_LOSS
 from convviz_widgets.state.timeline import at_or_before
 from convviz_widgets.sweeps import SweepResult
 from convviz_widgets.tensors.filter_quality import has_full_power
@@ -100,6 +101,7 @@ class Diagnosis:
             duplicates=data.duplicates,
             leak=data.leak,
             batches=data.batches,
+            unmeasured=data.unmeasured,
         )
         return found if state is None else state.added_to(found)
 
@@ -127,6 +129,16 @@ def place_in(state: ModelState, finding: Finding) -> dict[str, Any]:
 # -- from a state --------------------------------------------------------------------------------
 
 
+FIELDS = {
+    PARAMETERS: ("tensors", "weights", "biases"),
+    ACTIVATIONS: ("firing", "tensors", "pre_activations"),
+    IMAGE_SET: ("firing", "filters", "answers"),
+    GRADIENTS: ("gradients",),
+    UPDATES: ("checkpoint_ratios",),
+}
+"""Which fields of the evidence are read from each part of the history."""
+
+
 class StateEvidence:
     """Reads what has been measured of a state; nothing is measured here."""
 
@@ -143,6 +155,7 @@ class StateEvidence:
             classes=self.state.classes,
             firing=with_most_images([*self.firing(), *found.firing]),
             gradients=self.gradients(),
+            unmeasured={**self.unmeasured(), **found.unmeasured},
             tensors=tensors,
             weights=tuple(each for each in tensors if self.is_matrix(each)),
             biases=tuple(each for each in tensors if each.what == BIASES),
@@ -151,6 +164,16 @@ class StateEvidence:
             checkpoint_ratios=self.checkpoint_ratios(),
             answers=self.answers(),
         )
+
+    def unmeasured(self) -> dict[str, str]:
+        """Return which fields of the evidence could not be measured, and the first reason."""
+        failures = {
+            name: why
+            for part, names in FIELDS.items()
+            for why in self.state.history.progress(part).failures[:1]
+            for name in names
+        }
+        return {name: why for name, why in failures.items() if why != NO_LOSS}
 
     def firing(self) -> tuple[Firing, ...]:
         """Return the counts with the most images, by layer and step."""
@@ -285,12 +308,19 @@ class DataEvidence:
         self.leak: Leak | None = None
         self.batches: tuple[tuple[bytes, ...], ...] = ()
         """Digests of the samples of each batch; none of one that could not be read."""
-        self.problems: tuple[str, ...] = ()
-        """One line for each look that failed."""
-        self.done, self.total = 0, 3
-        """Looks: at the inputs, at the samples, at the batches."""
+        self.unmeasured: dict[str, str] = {}
+        """Name of an attribute above → one line on why it could not be read, at least in part."""
+        self.failed = 0
+        """Looks of which nothing, or nothing of the validation images, could be read."""
         self._pause = pause
-        self._left = [self._look_at_inputs, self._compare, self._look_at_batches]
+        looks = (
+            (self._look_at_inputs, self._pictures, ("inputs",)),
+            (self._compare, self.training[1], ("duplicates", "leak")),
+            (self._look_at_batches, loader, ("batches",)),
+        )
+        self._left = [(look, names) for look, given, names in looks if given is not None]
+        self.done, self.total = 0, len(self._left)
+        """Looks: at the inputs, at the samples, at the batches, as far as they were given."""
         self._under_way: Iterator[None] | None = None
 
     def go_on(self) -> bool:
@@ -298,7 +328,7 @@ class DataEvidence:
         if not self._left:
             return False
         try:
-            self._under_way = self._under_way or self._left[0]()
+            self._under_way = self._under_way or self._left[0][0]()
             next(self._under_way)
         except Stopped:
             self._under_way = None
@@ -306,9 +336,18 @@ class DataEvidence:
         except StopIteration:
             self._end_look()
         except Exception as error:  # whatever a data set or a loader may raise
-            self.problems = (*self.problems, in_one_line(error))
+            self._note(in_one_line(error), *self._left[0][1])
             self._end_look()
         return bool(self._left)
+
+    def _note(self, failure: str, *names: str, in_part: bool = False) -> None:
+        self.failed += not in_part
+        self.unmeasured |= dict.fromkeys(names, failure)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """One line for each look that failed."""
+        return tuple(dict.fromkeys(self.unmeasured.values()))
 
     def _end_look(self) -> None:
         self._left.pop(0)
@@ -320,8 +359,9 @@ class DataEvidence:
         """The training samples, and the words that stand for them in code."""
         if self._images is not None:
             return "images", self._images
-        if isinstance(self._loader, DataLoader) and hasattr(self._loader.dataset, "__getitem__"):
-            return "loader.dataset", self._loader.dataset
+        dataset = getattr(self._loader, "dataset", None)
+        if hasattr(dataset, "__getitem__") and not isinstance(dataset, IterableDataset):
+            return "loader.dataset", dataset
         return "state.image_set", self._state_images
 
     def introduction(self, given: Sequence[str]) -> str:
@@ -334,20 +374,19 @@ class DataEvidence:
             meanings["images"] = "state.image_set"
         return "".join(f"{name} = {meanings[name]}\n" for name in given if name in meanings)
 
+    @property
+    def _pictures(self) -> Any:
+        return self._images if self._images is not None else self._state_images
+
     def _look_at_inputs(self) -> Iterator[None]:
-        images = self._images if self._images is not None else self._state_images
-        if images is None:
-            return
         yield
-        images = as_image_set(images)
+        images = as_image_set(self._pictures)
         self.inputs = input_statistics(images, between=self._pause)
         self.states_preprocessing = images.states_preprocessing
 
     def _compare(self) -> Iterator[None]:
         name, training = self.training
         validation = self._validation
-        if training is None:
-            return
         sets = [training] if validation is None else [training, validation]
         search = self._searches.among(*sets)
         while search.go_on():
@@ -355,26 +394,35 @@ class DataEvidence:
         if search.found is None:
             raise InputError(search.problem)
         compared = search.found
-        self.duplicates = compared.duplicates()
+        duplicates = compared.duplicates()
+        if not duplicates.count:
+            raise InputError(_unread(duplicates.failures))
+        self.duplicates = duplicates
         if validation is not None and training is not validation:
             leak = compared.leak()
             of_state = name == "state.image_set"  # which may well be the validation images
-            self.leak = None if of_state and leak.counts[0] <= _shared(leak) else leak
+            if not leak.counts[1]:
+                self._note(f"validation: {_unread(leak.failures[1])}", "leak")
+            elif not of_state or leak.counts[0] > _shared(leak):
+                self.leak = leak
 
     def _look_at_batches(self) -> Iterator[None]:
         loader = self._loader
-        if loader is None:
-            return
         yield
-        first = loader_batches(loader, 1).batches
-        values = max((each.images.numel() for each in first), default=1)
+        values = max((each.images.numel() for each in loader_batches(loader, 1).batches), default=1)
         count = max(2, min(BATCHES, VALUES // max(1, values)))
         yield
         found = loader_batches(loader, count, between=self._pause)
         known = {each.number: tuple(sample_digests(each.images)) for each in found.batches}
         self.batches = tuple(known.get(i, ()) for i in range(len(known) + len(found.failures)))
         if found.failures:
-            self.problems = (*self.problems, next(iter(found.failures.values())))
+            first = next(iter(found.failures.values()))
+            self._note(first, "batches", in_part=bool(found.batches))
+
+
+def _unread(failures: dict[int, str]) -> str:
+    """Return what is said of samples none of which could be read; there may be none at all."""
+    return f"no sample can be read: {next(iter(failures.values()), 'there is none')}"
 
 
 def _shared(leak: Leak) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +24,7 @@ from convviz_widgets.state.measurements import (
     UPDATES,
 )
 from convviz_widgets.state.model_state import ModelState
-from convviz_widgets.state.recordings import CLOSED
+from convviz_widgets.state.recordings import CLOSED, NO_LOSS
 from convviz_widgets.state.task import Progress, Task
 from convviz_widgets.sweeps import SweepResult
 
@@ -114,10 +115,11 @@ class Examination(Client):
         """How far the measuring has come, in parts of checkpoints and looks at the data."""
         data = self._data
         if self._history is None:
-            return Progress(data.done, data.total, data.problems)
+            return Progress(data.done, data.total, data.problems, data.failed)
         known = self._history.progress(*self._parts)
         failures = (*known.failures, *data.problems)
-        return Progress(known.done + data.done, known.total + data.total, failures)
+        done, total = known.done + data.done, known.total + data.total
+        return Progress(done, total, failures, known.failed + data.failed)
 
     def is_busy(self) -> bool:
         """Tell whether anything is left to be done, or awaited; the lock is held."""
@@ -213,7 +215,12 @@ def diagnose(
     Raises
     ------
     InputError
-        For an argument of another kind, or without any.
+        For an argument of another kind, without any, or where nothing could be looked at.
+
+    Warns
+    -----
+    UserWarning
+        Where a part could not be measured: one line with the number of parts and the reason.
 
     Examples
     --------
@@ -238,7 +245,22 @@ def diagnose(
         examination.stop()
     if examination.problem:
         raise InputError(examination.problem)
+    progress, is_all_given = examination.progress, run is None and sweep is None
+    if is_all_given and not progress.total:
+        raise InputError("nothing to hold validation= against: give a state, images= or loader=")
+    if is_all_given and progress.failed == progress.total:
+        raise InputError(said_of_failures(progress))
+    if progress.failed:
+        warnings.warn(said_of_failures(progress), stacklevel=2)
     return list(examination.latest.findings)
+
+
+def said_of_failures(progress: Progress) -> str:
+    """Return one line: how many parts could not be measured, and the first reason."""
+    reasons = [line for line in progress.failures if line != NO_LOSS]
+    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+    count = f"{progress.failed} of {progress.total} parts"
+    return f"{count} could not be measured: {reasons[0]}{more}"
 
 
 def refuse_other_kinds(state: Any, run: Any, sweep: Any) -> None:

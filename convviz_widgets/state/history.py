@@ -41,6 +41,7 @@ from convviz_widgets.state.model_copy import Stopped
 from convviz_widgets.state.recordings import (
     BACKWARD_BYTES,
     BACKWARD_COPIES,
+    NO_LOSS,
     Loss,
     cross_entropy,
     images_at_once,
@@ -133,7 +134,8 @@ class History(SharedClient[str]):
         every = [each for part in parts for each in measurables(part, entries) if each is not None]
         failures = [line for each in every if (line := self._store.failure(each))]
         done = sum(self._store.is_settled(each) for each in every)
-        return Progress(done, len(every), tuple(dict.fromkeys(failures)))
+        failed = sum(line != NO_LOSS for line in failures)
+        return Progress(done, len(every), tuple(dict.fromkeys(failures)), failed)
 
     @property
     def problem(self) -> str:

@@ -359,10 +359,13 @@ def _lacks(kept: KeptPass, layer: str) -> bool:
     return layer in kept.ran and layer not in kept.recording.outputs
 
 
+NO_LOSS = "gradients need a loss: give the images labels, or the state loss="
+
+
 def cross_entropy(output: Any, target: Tensor | None) -> Tensor:
     """Return the default loss, of class scores (N, K) and labels (N,)."""
     if target is None or target.ndim != 1:
-        raise InputError("gradients need a loss: give the images labels, or the state loss=")
+        raise InputError(NO_LOSS)
     highest = int(target.max())
     if isinstance(output, Tensor) and output.ndim == 2 and highest >= output.shape[1]:
         raise InputError(

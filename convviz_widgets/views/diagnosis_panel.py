@@ -14,6 +14,7 @@ from convviz_widgets.diagnosis import ERROR, REMARK, RULES, WARNING, Finding, Re
 from convviz_widgets.errors import InputError, unknown
 from convviz_widgets.record import Run
 from convviz_widgets.state import Examination, ModelState, Progress, Selection
+from convviz_widgets.state.examination import said_of_failures
 from convviz_widgets.sweeps import SweepResult
 from convviz_widgets.widgets.background_view import BackgroundView
 from convviz_widgets.widgets.controls import choice, line
@@ -326,20 +327,25 @@ def _nothing(found: DiagnosisSoFar) -> str:
     """Return what is said where no finding is looked at."""
     if found.goes_on:
         return "Nothing abnormal so far."
+    if found.progress.failed:
+        failed = said_of_failures(found.progress)
+        return f"Nothing abnormal was found in what could be measured; {failed}"
     return "Nothing abnormal was found; below is what was checked."
 
 
 def _summary(found: DiagnosisSoFar) -> str:
     report = found.report
     fine = f"Checked and fine ({len(report.fine)}): {', '.join(report.fine) or 'none'}."
-    count = len(report.unchecked)
+    unchecked = [(name, f"needs {need}") for name, need in report.unchecked]
+    unchecked += [(name, f"could not be measured: {why}") for name, why in report.unmeasured]
+    count = len(unchecked)
     if found.running:
-        names = ", ".join(name for name, _ in report.unchecked)
+        names = ", ".join(name for name, _ in unchecked)
         return f"{fine} Not checked yet ({count}): {names or 'none'}."
-    by_need: dict[str, list[str]] = {}
-    for name, need in report.unchecked:
-        by_need.setdefault(need, []).append(name)
-    missing = "; ".join(f"{', '.join(names)}: needs {need}" for need, names in by_need.items())
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in unchecked:
+        by_reason.setdefault(reason, []).append(name)
+    missing = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in by_reason.items())
     return f"{fine} Not checked ({count}): {missing or 'none'}."
 
 

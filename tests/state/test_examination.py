@@ -401,3 +401,73 @@ def test_stopping_does_not_wait_for_the_other_batches_of_a_loader(pictures):
 def test_an_argument_of_another_kind_is_refused_in_one_line(given, words):
     with pytest.raises(cvw.InputError, match=words):
         cvw.diagnose(**given)
+
+
+# -- what cannot be measured -----------------------------------------------------------------------
+
+
+class Unreadable(torch.utils.data.Dataset):
+    """A data set of which no sample can be read."""
+
+    def __len__(self):
+        return 20
+
+    def __getitem__(self, index):
+        raise OSError("disk gone")
+
+
+class OfTwo(Net):
+    """Takes one or two images at a time."""
+
+    def forward(self, x):
+        if len(x) > 2:
+            raise RuntimeError("takes one or two images")
+        return super().forward(x)
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({"loader": DataLoader(Unreadable(), batch_size=4)}, "2 of 2 parts .*disk gone"),
+        ({"images": Unreadable()}, "2 of 2 parts .*disk gone"),
+        ({"validation": Unreadable()}, "nothing to hold validation= against"),
+    ],
+    ids=["loader", "images", "validation alone"],
+)
+def test_where_nothing_could_be_looked_at_nothing_is_called_healthy(given, line):
+    with pytest.raises(cvw.InputError, match=line):
+        cvw.diagnose(**given)
+
+
+def test_validation_images_that_cannot_be_read_are_warned_about(pictures):
+    line = "1 of 2 parts could not be measured: validation: no sample can be read: image 0: OSError"
+    with pytest.warns(UserWarning, match=line):
+        cvw.diagnose(images=pictures, validation=Unreadable())
+
+
+def test_a_model_that_refuses_batches_is_warned_about_and_the_report_says_what_failed(pictures):
+    state = cvw.ModelState(OfTwo(alive=0), cvw.ImageSet(pictures, [0, 1, 2] * (IMAGES // 3)))
+    # Of weights, activations, gradients, the image set, the inputs and the copies.
+    with pytest.warns(UserWarning, match="3 of 6 parts .*takes one or two images"):
+        assert by_rule(cvw.diagnose(state), "dead-layer") == []
+    examination = Examination(state)
+    examination.start()
+    assert examination.wait(PATIENCE)
+    report = examination.latest
+    assert "takes one or two images" in dict(report.unmeasured)["stuck-output"]
+    assert {"dead-layer", "skewed-pre-activation"} <= {name for name, _ in report.unmeasured}
+    assert "stuck-output" not in dict(report.unchecked)
+    assert "loss-jump" in dict(report.unchecked)
+    state.close()
+
+
+def test_images_without_labels_lack_something_and_nothing_failed(make_state, pictures):
+    cvw.diagnose(make_state(Net(), Net(), images=cvw.ImageSet(pictures)))  # a warning is an error
+
+
+def test_samples_of_a_loader_that_only_streams_are_not_compared():
+    class Stream(torch.utils.data.IterableDataset):
+        def __iter__(self):
+            return iter([(torch.full((1, 4, 4), index / 20), 0) for index in range(20)])
+
+    assert cvw.diagnose(loader=DataLoader(Stream(), batch_size=4)) == []

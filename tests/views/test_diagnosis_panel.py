@@ -137,3 +137,29 @@ def test_names_are_escaped(panel):
     assert panel.message == "<img src=x>"
     written = [part.value for part in widget_tree(panel) if isinstance(part, HTML)]
     assert "&lt;img src=x&gt;" in written
+
+
+def test_what_could_not_be_measured_is_not_called_fine():
+    class OfTwo(nn.Sequential):
+        def forward(self, x):
+            if len(x) > 2:
+                raise RuntimeError("takes one or two images")
+            return super().forward(x)
+
+    pictures = torch.rand(60, 1, 4, 4, generator=torch.Generator().manual_seed(3)) - 0.5
+    images = cvw.ImageSet(pictures, [index % 3 for index in range(60)])
+    with closing(cvw.ModelState(OfTwo(*net()), images)) as state:
+        panel = DiagnosisPanel(state)
+        assert panel.examination.wait(PATIENCE)
+        panel.redraw()
+        assert rules(panel) == []
+        said = "Nothing abnormal was found in what could be measured; 3 of 6 parts could not be"
+        assert panel.message.startswith(said)
+        assert "takes one or two images" in panel.message
+        names, failed, reason = panel.summary.rpartition("; ")[2].partition(
+            ": could not be measured"
+        )
+        assert "stuck-output" in names
+        assert failed
+        assert "takes one or two images" in reason
+        panel.close()

@@ -28,8 +28,9 @@ def _of_firing(e: Evidence) -> tuple[Sequence[Firing]] | None:
 
 
 def _of_firing_and_scale(e: Evidence) -> tuple[Sequence[Firing], float | None] | None:
-    rms = None if e.inputs is None else e.inputs.overall[2]
-    return None if _of_firing(e) is None else (e.firing, rms)
+    if _of_firing(e) is None:
+        return None
+    return e.firing, None if e.inputs is None else e.inputs.overall[2]
 
 
 @rule(
