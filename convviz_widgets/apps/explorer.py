@@ -116,7 +116,10 @@ class Explorer(VBox):
     def _take_up(self, view: View) -> None:
         self.status.watch(view)
         if isinstance(view, DiagnosisPanel):
-            view.on_show(self.show_evidence)
+            view.on_show(self.show_evidence, self._has_place)
+
+    def _has_place(self, finding: Finding) -> bool:
+        return evidence_place(finding, self._sources).tab in self.pages
 
     def show_evidence(self, finding: Finding) -> None:
         """Turn to the tab and chapter of a finding's evidence, with what is needed to see it."""

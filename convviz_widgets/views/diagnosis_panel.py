@@ -105,7 +105,7 @@ class DiagnosisPanel(BackgroundView):
         self.refuse_others(state)
         if isinstance(run, Run):
             state.attach(run)
-        self._on_show: list[Callable[[Finding], None]] = []
+        self._on_show: list[tuple[Callable[[Finding], None], Callable[[Finding], bool]]] = []
         self._judged: int | None = None
         self._given = {
             "run": run,
@@ -128,7 +128,7 @@ class DiagnosisPanel(BackgroundView):
 
     def figures(self) -> Sequence[Widget]:
         """Return the list, what is said of one finding, and what was checked."""
-        self._list = FindingList(lambda: self.guarded(self.show_evidence))
+        self._list = FindingList(lambda: self.guarded(self.show_evidence), self._leads)
         self._summary = Text(kind="quiet wrap", height="128px", overflow="auto")
         return [*self._list.parts, self._summary]
 
@@ -194,12 +194,23 @@ class DiagnosisPanel(BackgroundView):
         finding = self.finding
         if finding is not None:
             self.state.select(**finding.select)
-            for callback in self._on_show:
+            for callback, _ in self._on_show:
                 callback(finding)
 
-    def on_show(self, callback: Callable[[Finding], None]) -> None:
-        """Call ``callback(finding)`` when its evidence is to be shown: by another view."""
-        self._on_show.append(callback)
+    def on_show(
+        self,
+        callback: Callable[[Finding], None],
+        has_place: Callable[[Finding], bool] = lambda _finding: False,
+    ) -> None:
+        """Call ``callback(finding)`` when its evidence is to be shown: by another view.
+
+        A finding that says nothing to select can be shown where ``has_place(finding)``.
+        """
+        self._on_show.append((callback, has_place))
+        self._list.show_finding()
+
+    def _leads(self, finding: Finding) -> bool:
+        return bool(finding.select) or any(has_place(finding) for _, has_place in self._on_show)
 
     def copy_code(self) -> None:
         """Put the code of the finding into the field below it."""
@@ -213,6 +224,8 @@ class FindingList:
     ----------
     show
         Called by the button that leads to the evidence of the finding.
+    leads
+        Tells whether the button leads anywhere.
 
     Attributes
     ----------
@@ -220,7 +233,8 @@ class FindingList:
     parts : what stands in the page, from top to bottom.
     """
 
-    def __init__(self, show: Callable[[], Any]) -> None:
+    def __init__(self, show: Callable[[], Any], leads: Callable[[Finding], bool]) -> None:
+        self._leads = leads
         self.findings: tuple[Finding, ...] = ()
         self._nothing = ""
         self._filling = False
@@ -270,7 +284,7 @@ class FindingList:
             finally:
                 self._filling = False
             self._code.value = ""
-        self._show_finding()
+        self.show_finding()
 
     def copy_code(self) -> None:
         """Put the code into the field to copy from: a kernel cannot reach the clipboard."""
@@ -280,11 +294,12 @@ class FindingList:
     def _picked(self, _change: Any) -> None:
         if not self._filling:
             self._code.value = ""
-            self._show_finding()
+            self.show_finding()
 
-    def _show_finding(self) -> None:
+    def show_finding(self) -> None:
+        """Say what is said of the finding that is looked at, and enable what it has."""
         finding = self.finding
-        self._show.disabled = finding is None or not finding.select
+        self._show.disabled = finding is None or not self._leads(finding)
         self._copy.disabled = finding is None or not finding.code
         self._message.show(self._nothing if finding is None else finding.message)
         self._facts.show("" if finding is None else _facts(finding))

@@ -371,6 +371,7 @@ def press_show_me(explorer, finding):
     assert panel.examination.wait(PATIENCE)
     panel.examination.latest = Report((finding,))
     panel.redraw()
+    assert not panel.control("Show me").disabled
     panel.control("Show me").click()
     assert panel.problem == ""
 
@@ -408,6 +409,22 @@ def test_the_dead_filter_is_the_first_row_of_the_grid_that_was_swept_for_it(bare
     view = next(v for v in bare.pages["Units"].views() if type(v).__name__ == "DeadFilters")
     assert view.painted.order[0] == 2
     assert view.painted.channel == 2
+
+
+@pytest.mark.parametrize("rule", sorted(EVIDENCE))
+def test_whatever_has_a_place_can_be_shown_although_there_is_nothing_to_select(full, rule):
+    press_show_me(full, Finding(rule, "warning", "planted"))
+    assert list(full.pages)[full.tabs.selected_index] != "Diagnosis"
+
+
+def test_a_panel_alone_shows_only_what_can_be_selected(bare):
+    with closing(cvw.DiagnosisPanel(bare.state)) as panel:
+        assert panel.examination.wait(PATIENCE)
+        for select, is_shown in (({}, False), ({"checkpoint": 1}, True)):
+            finding = Finding("input-scale", "warning", "planted", select=select)
+            panel.examination.latest = Report((finding,))
+            panel.redraw()
+            assert panel.control("Show me").disabled != is_shown
 
 
 def test_a_place_that_the_explorer_lacks_leaves_it_where_it_is(pictures):
