@@ -39,7 +39,7 @@ from convviz_widgets.views import (
     TrainingCurves,
 )
 from convviz_widgets.views.histograms import ALL, TAKEN, UNDONE
-from convviz_widgets.views.history.distribution_plots import WHOLE_RUN
+from convviz_widgets.views.history.distribution_plots import THIS_STEP, WHOLE_RUN
 from convviz_widgets.views.history.gradient_flow import RATIOS, SLOPES
 from convviz_widgets.views.inputs.gallery_sources import IMAGES, LOADER
 from convviz_widgets.views.outputs.confusion_matrix import SHARES
@@ -153,8 +153,8 @@ def _of_layer(curves: Mapping[str, Metric], layer: str | None) -> list[Metric]:
 # -- History ----------------------------------------------------------------------------------
 
 
-def _distribution(quantity: str, *, normal: bool = False) -> ExplorerPlace:
-    options = {"quantity": quantity, "values": WHOLE_RUN, "normal": normal, "stopped": False}
+def _distribution(quantity: str, *, values: str = WHOLE_RUN, normal: bool = False) -> ExplorerPlace:
+    options = {"quantity": quantity, "values": values, "normal": normal, "stopped": False}
     return ExplorerPlace("History", "Distributions", DistributionHistory, (options,))
 
 
@@ -242,7 +242,10 @@ EVIDENCE: dict[str, Finder] = {
     "input-not-centred": _always(_values(TAKEN)),
     "unequal-input-scales": _always(_values(TAKEN, "channel 0")),
     "noisy-filter": _always(FILTERS),
-    "skewed-pre-activation": _always(_distribution(PRE_ACTIVATIONS, normal=True)),
+    "skewed-pre-activation": _always(
+        # A later step may reach so far that on the axis of the run this one is a single row.
+        _distribution(PRE_ACTIVATIONS, values=THIS_STEP, normal=True)
+    ),
     "dead-filter": _always(DEAD),
     "dying-filter": _always(DEAD),
 }

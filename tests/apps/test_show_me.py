@@ -258,7 +258,7 @@ TABLE = [
         "bare",
         find("skewed-pre-activation", layer="1", step=50),
         DISTRIBUTION,
-        {"quantity": "pre-activations", "normal": True},
+        {"quantity": "pre-activations", "values": "this step", "normal": True},
         "pre-activations of 1 · step 50",
     ),
     (
