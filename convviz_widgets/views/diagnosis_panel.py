@@ -212,9 +212,9 @@ class DiagnosisPanel(BackgroundView):
     def _leads(self, finding: Finding) -> bool:
         return bool(finding.select) or any(has_place(finding) for _, has_place in self._on_show)
 
-    def copy_code(self) -> None:
+    def show_code(self) -> None:
         """Put the code of the finding into the field below it."""
-        self._list.copy_code()
+        self._list.show_code()
 
 
 class FindingList:
@@ -246,17 +246,19 @@ class FindingList:
         self._facts = Text(kind="quiet")
         self._show = Button(description="Show me", layout=Layout(width="110px"))
         self._show.tooltip = "Move the clock, layer, channel and image to the evidence"
-        self._copy = Button(description="Copy code", layout=Layout(width="110px"))
-        self._copy.tooltip = "Put the lines that compute the number again into the field below"
+        self._code_button = Button(description="Show code", layout=Layout(width="110px"))
+        self._code_button.tooltip = (
+            "Put the lines that compute the number again into the field below"
+        )
         self._show.on_click(lambda _button: show())
-        self._copy.on_click(lambda _button: self.copy_code())
+        self._code_button.on_click(lambda _button: self.show_code())
         self._code = Textarea(
             placeholder="lines that compute the number again, without the widget",
             layout=Layout(width="562px", height="150px"),
         )
         self._code.tooltip = "Code of the finding"
         self._code.add_class("cvw-mono")
-        buttons = line(self._show, self._copy)
+        buttons = line(self._show, self._code_button)
         self.parts = (self._list, self._message, self._facts, buttons, self._code)
 
     @property
@@ -286,7 +288,7 @@ class FindingList:
             self._code.value = ""
         self.show_finding()
 
-    def copy_code(self) -> None:
+    def show_code(self) -> None:
         """Put the code into the field to copy from: a kernel cannot reach the clipboard."""
         if self.finding is not None:
             self._code.value = self.finding.code
@@ -300,7 +302,7 @@ class FindingList:
         """Say what is said of the finding that is looked at, and enable what it has."""
         finding = self.finding
         self._show.disabled = finding is None or not self._leads(finding)
-        self._copy.disabled = finding is None or not finding.code
+        self._code_button.disabled = finding is None or not finding.code
         self._message.show(self._nothing if finding is None else finding.message)
         self._facts.show("" if finding is None else _facts(finding))
 

@@ -12,6 +12,7 @@ import convviz_widgets as cvw
 from convviz_widgets.record.event_files import EventFileWriter
 from convviz_widgets.views import DiagnosisPanel
 from convviz_widgets.widgets import widget_tree
+from convviz_widgets.widgets.text import STYLE
 
 PATIENCE = 60
 
@@ -79,10 +80,10 @@ def test_show_me_moves_clock_layer_and_channel(panel, state):
     assert (chosen.checkpoint, chosen.layer, chosen.channel) == (1, "1", 2)
 
 
-def test_copy_code_gives_lines_that_compute_the_number(panel, state, run):
+def test_show_code_gives_lines_that_compute_the_number(panel, state, run):
     for index, finding in enumerate(panel.findings):
         panel.control("Findings").index = index
-        panel.control("Copy code").click()
+        panel.control("Show code").click()
         names = {"state": state, "run": run}
         exec(panel.control("Code of the finding").value, names)
         assert names["value"] == pytest.approx(finding.value, rel=1e-3)
@@ -163,3 +164,13 @@ def test_what_could_not_be_measured_is_not_called_fine():
         assert failed
         assert "takes one or two images" in reason
         panel.close()
+
+
+def test_a_long_summary_can_be_scrolled_to_its_end(panel):
+    texts = (part for part in widget_tree(panel) if isinstance(part, HTML))
+    summary = next(part for part in texts if part.value.startswith("Checked and fine"))
+    assert summary.layout.overflow == "auto"
+    assert "cvw-wrap" in summary._dom_classes
+    # What is inside must not cut its text off itself: only what sticks out of it is scrolled to.
+    _, _, rule = STYLE.rpartition(".cvw-wrap > .widget-html-content {")
+    assert "overflow: visible" in rule.partition("}")[0]
