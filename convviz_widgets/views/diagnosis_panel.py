@@ -106,7 +106,7 @@ class DiagnosisPanel(BackgroundView):
         if isinstance(run, Run):
             state.attach(run)
         self._on_show: list[tuple[Callable[[Finding], None], Callable[[Finding], bool]]] = []
-        self._judged: int | None = None
+        self._judged: tuple[int, int] | None = None
         self._given = {
             "run": run,
             "sweep": sweep,
@@ -135,10 +135,12 @@ class DiagnosisPanel(BackgroundView):
     def compute(self, selection: Selection) -> DiagnosisSoFar:
         """Return what is known; have the rest measured."""
         examination = self.examination
+        # A sweep counts more images than what was measured here: findings are to say the same.
+        swept = sum(each is not None for each in self.state.sweeps.all())
         if self.stopped:
             examination.stop()
-        elif selection.revision != self._judged or not _is_done(examination):
-            self._judged = selection.revision
+        elif self._judged != (selection.revision, swept) or not _is_done(examination):
+            self._judged = selection.revision, swept
             examination.start()
         report = examination.latest
         shown = tuple(each for each in report.findings if self.rule in ("", each.rule))
@@ -281,8 +283,7 @@ class FindingList:
             self._filling = True
             try:
                 self._list.options = [(_label(each), i) for i, each in enumerate(findings)]
-                place = findings.index(before) if before in findings else 0
-                self._list.index = place if findings else None
+                self._list.index = _place(before, findings)
             finally:
                 self._filling = False
             self._code.value = ""
@@ -305,6 +306,18 @@ class FindingList:
         self._code_button.disabled = finding is None or not finding.code
         self._message.show(self._nothing if finding is None else finding.message)
         self._facts.show("" if finding is None else _facts(finding))
+
+
+def _place(before: Finding | None, findings: Sequence[Finding]) -> int | None:
+    """Return the place of a finding, or of one of the same; else of the first, if there is any."""
+    if before in findings:
+        return findings.index(before)
+    same = [i for i, each in enumerate(findings) if before and _subject(each) == _subject(before)]
+    return next(iter([*same, *range(len(findings))]), None)
+
+
+def _subject(finding: Finding) -> tuple[str, str | None, int | None]:
+    return finding.rule, finding.layer, finding.channel
 
 
 def _is_done(examination: Examination) -> bool:

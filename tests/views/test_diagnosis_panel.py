@@ -174,3 +174,22 @@ def test_a_long_summary_can_be_scrolled_to_its_end(panel):
     # What is inside must not cut its text off itself: only what sticks out of it is scrolled to.
     _, _, rule = STYLE.rpartition(".cvw-wrap > .widget-html-content {")
     assert "overflow: visible" in rule.partition("}")[0]
+
+
+def test_after_a_sweep_of_more_images_the_finding_that_is_looked_at_has_their_number(run):
+    pictures = torch.rand(1100, 1, 4, 4, generator=torch.Generator().manual_seed(3))
+    images = cvw.ImageSet(pictures, [index % 3 for index in range(1100)])
+    with closing(cvw.ModelState(net(alive=2), images)) as state:
+        panel = DiagnosisPanel(state, run=run)
+        assert panel.examination.wait(PATIENCE)
+        pick(panel, "loss-surge")
+        pick(panel, "dead-layer")
+        assert panel.finding.n == 1024
+        panel.visible = False
+        state.sweeps.ask(0)
+        assert state.sweeps.wait(PATIENCE)
+        panel.visible = True
+        assert panel.examination.wait(PATIENCE)
+        panel.redraw()
+        assert (panel.finding.rule, panel.finding.n) == ("dead-layer", 1100)
+        panel.close()
