@@ -128,7 +128,7 @@ class Explorer(VBox):
         if page is not None:
             page.turn_to(place.chapter)
             self.tabs.selected_index = list(self.pages).index(place.tab)
-            place.prepare(page.views(), self.state)
+            place.prepare(page.views(), finding, self.state)
             listen(self.tabs)
 
     def _show_selected_tab(self) -> None:

@@ -8,7 +8,7 @@ channel and image are selected before, by the finding itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -60,8 +60,10 @@ class ExplorerPlace:
     """Options of each view of the kind, in the order of the views on the page."""
     needs_sweep: bool = False
     """Whether there is nothing to see before the clock's checkpoint has been swept."""
+    has_threshold: bool = False
+    """Whether the threshold of the finding is a value of the curves that are shown."""
 
-    def prepare(self, views: Iterable[View], state: ModelState) -> None:
+    def prepare(self, views: Iterable[View], finding: Finding, state: ModelState) -> None:
         """Give the views of the page their options, and start a sweep if they need one."""
         fitting = [view for view in views if isinstance(view, self.kind)]
         for view, options in zip(fitting, self.options, strict=False):
@@ -69,6 +71,7 @@ class ExplorerPlace:
                 setattr(view, name, value)
             if isinstance(view, TrainingCurves):
                 view.show_all_steps()
+                view.point_out(finding.step, finding.threshold if self.has_threshold else None)
         checkpoint = state.selection.checkpoint
         if self.needs_sweep and state.sweeps.at(checkpoint) is None:
             state.sweeps.ask(checkpoint)
@@ -173,7 +176,8 @@ def _ratios(finding: Finding, sources: ExplorerSources) -> ExplorerPlace:
     run = sources.run
     if run is None or not has_update_ratios(run.metrics):
         return _gradients(RATIOS)
-    return _metrics(_of_layer(_curves(sources).update_ratios, finding.layer))
+    shown = _metrics(_of_layer(_curves(sources).update_ratios, finding.layer))
+    return replace(shown, has_threshold=True)
 
 
 def _non_finite(finding: Finding, sources: ExplorerSources) -> ExplorerPlace:

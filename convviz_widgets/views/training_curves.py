@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Unpack
 
@@ -31,6 +31,7 @@ from convviz_widgets.widgets.controls import (
 from convviz_widgets.widgets.plot import (
     Plot,
     colour_of,
+    draw_level,
     draw_line,
     empty_frame,
     make_plot,
@@ -38,7 +39,7 @@ from convviz_widgets.widgets.plot import (
     with_room,
 )
 from convviz_widgets.widgets.raster import Overlay
-from convviz_widgets.widgets.text import Text
+from convviz_widgets.widgets.text import QUIET, Text
 from convviz_widgets.widgets.view import ViewOptions
 
 SMOOTHINGS = (0.0, 0.6, SMOOTHING, 0.99)
@@ -48,12 +49,23 @@ CLICK = 4
 
 
 @dataclass(frozen=True)
+class PointedOut:
+    """What a finding is about, among the curves of these metrics."""
+
+    tags: tuple[str, ...] = ()
+    step: int | None = None
+    threshold: float | None = None
+    """A value that the curves are held against."""
+
+
+@dataclass(frozen=True)
 class ShownCurves:
     """All curves, the part of the axis that is shown, and the cursor."""
 
     curves: tuple[Curve, ...]
     span: tuple[float, float]
     step: int
+    evidence: PointedOut
 
 
 class TrainingCurvesOptions(ViewOptions, total=False):
@@ -113,6 +125,8 @@ class TrainingCurves(View):
         refuse_other_kinds(None, run, None)
         self.run = run
         self._span: tuple[float, float] | None = None
+        self._evidence = PointedOut()
+        self._threshold: float | None = None
         if run is not None:
             state.attach(run)
         super().__init__(state, **options)
@@ -172,7 +186,10 @@ class TrainingCurves(View):
             alike = (self.smoothing, span, self.frame[0], densest, self.logarithmic)
             curves = tuple(make_curve(tag, looks[tag], metrics[tag], *alike) for tag in chosen)
             self._prepared = wanted, curves
-        return ShownCurves(self._prepared[1], span, selection.step)
+        evidence = self._evidence if self._evidence.tags == chosen else PointedOut()
+        if self.logarithmic:  # the line across is drawn on a linear axis
+            evidence = replace(evidence, threshold=None)
+        return ShownCurves(self._prepared[1], span, selection.step, evidence)
 
     def shown_tags(self) -> tuple[str, ...]:
         """Return the metrics that are shown: those chosen, else those named after the quantity."""
@@ -202,10 +219,11 @@ class TrainingCurves(View):
         if self._metric_plot is None:
             self._metric_plot = self._make_plot()
         self.reveal(self._place, self._metric_plot.overlay)
-        if result.curves is not self.curves:
-            self.curves = result.curves
-            self._metric_plot.show(result.curves, result.span)
-        self._metric_plot.mark(result.step)
+        threshold = result.evidence.threshold
+        if result.curves is not self.curves or threshold != self._threshold:
+            self.curves, self._threshold = result.curves, threshold
+            self._metric_plot.show(result.curves, result.span, threshold)
+        self._metric_plot.mark(result)
         self.say(_caption(result, self.smoothing, self._span is not None))
 
     def _make_plot(self) -> MetricPlot:
@@ -234,6 +252,11 @@ class TrainingCurves(View):
         """Leave the part of the run that was zoomed to."""
         if self._span is not None:
             self._zoom(None)
+
+    def point_out(self, step: int | None, threshold: float | None = None) -> None:
+        """Mark a step, between checkpoints too, and a value, until other metrics are shown."""
+        self._evidence = PointedOut(self.shown_tags(), step, threshold)
+        self.redraw()
 
     # -- what the user does -------------------------------------------------------------------
 
@@ -269,7 +292,15 @@ def _caption(drawing: ShownCurves, smoothing: float, zoomed: bool) -> str:
         f"{part}steps {low:,.0f} to {high:,.0f} · {counts} · faint: as recorded, strong: smoothed "
         f"{smoothing:g} (debiased exponential, "
         f"over as many steps in all) · cursor: step {drawing.step:,}"
+        f"{_pointed_out(drawing.evidence)}"
     )
+
+
+def _pointed_out(evidence: PointedOut) -> str:
+    step = None if evidence.step is None else f"step {evidence.step:,}"
+    threshold = None if evidence.threshold is None else f"threshold {evidence.threshold:g}"
+    parts = [part for part in (step, threshold) if part]
+    return f" · grey: the finding's {' and '.join(parts)}" if parts else ""
 
 
 @dataclass(frozen=True)
@@ -407,8 +438,10 @@ class MetricPlot:
         self._marks: list[tuple[Lines, Lines]] = []
         self._from = 0
 
-    def show(self, curves: tuple[Curve, ...], span: tuple[float, float]) -> None:
-        """Send the curves, and their legend if it is another one."""
+    def show(
+        self, curves: tuple[Curve, ...], span: tuple[float, float], threshold: float | None = None
+    ) -> None:
+        """Send the curves, and their legend if it is another one; a threshold is to be in sight."""
         looks = tuple((curve.tag, curve.colour, curve.dashed) for curve in curves)
         if looks != self._looks:
             self._looks = looks
@@ -416,12 +449,21 @@ class MetricPlot:
         for (faint, strong), curve in zip(self._marks, curves, strict=True):
             send(faint, curve.steps, curve.raw)
             send(strong, curve.smoothed_steps, curve.smoothed)
-        values = np.concatenate([np.empty(0), *(curve.raw for curve in curves)])
+        level = np.array([] if threshold is None else [threshold])
+        values = np.concatenate([level, *(curve.raw for curve in curves)])
         self.plot.show(span, with_room(values, self._logarithmic))
 
-    def mark(self, step: int) -> None:
-        """Draw the cursor at a step."""
-        self.overlay.paint(partial(draw_line, plot=self.plot, index=step))
+    def mark(self, shown: ShownCurves) -> None:
+        """Draw the cursor, and what is pointed out."""
+        self.overlay.paint(partial(self._draw_marks, shown=shown))
+
+    def _draw_marks(self, canvas: Any, shown: ShownCurves) -> None:
+        step, threshold = shown.evidence.step, shown.evidence.threshold
+        if step is not None:
+            draw_line(canvas, self.plot, step, QUIET)
+        if threshold is not None:
+            draw_level(canvas, self.plot, threshold, QUIET)
+        draw_line(canvas, self.plot, shown.step)
 
     def _make_lines(self, curves: tuple[Curve, ...]) -> None:
         for mark in self.plot.figure.marks:

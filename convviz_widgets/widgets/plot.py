@@ -348,13 +348,22 @@ def draw_frame(canvas: Any, plot: Plot, index: int) -> None:
     canvas.stroke_rect(low, top, high - low, bottom - top)
 
 
-def draw_line(canvas: Any, plot: Plot, index: int) -> None:
+def draw_line(canvas: Any, plot: Plot, index: int, colour: str = ACCENT) -> None:
     """Draw a line through the place of a checkpoint, or of anything else on the axis."""
     x = plot.to_pixel(index)
     if x is not None:
         top, bottom = plot.top_and_bottom
-        canvas.stroke_style, canvas.line_width = ACCENT, 2
+        canvas.stroke_style, canvas.line_width = colour, 2
         canvas.stroke_line(x, top, x, bottom)
+
+
+def draw_level(canvas: Any, plot: Plot, value: float, colour: str) -> None:
+    """Draw a line across at a value of a linear axis, if it is in sight."""
+    top, bottom = plot.top_and_bottom
+    y, left = float(plot.to_row(value)), plot.margin["left"]
+    if top <= y <= bottom:
+        canvas.stroke_style, canvas.line_width = colour, 2
+        canvas.stroke_line(left, y, left + plot.columns, y)
 
 
 def round_numbers(low: float, high: float, at_most: int = 5) -> list[float]:
