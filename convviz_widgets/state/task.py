@@ -28,8 +28,6 @@ class Progress:
     """One line for each part that cannot be done; they count as done."""
     failed: int = 0
     """How many parts cannot be done although what they need was given, where that is counted."""
-    failed: int = 0
-    """How many parts cannot be done although what they need was given, where that is counted."""
 
     @property
     def complete(self) -> bool:
