@@ -62,12 +62,12 @@ def symmetric_limits(values: Numbers, percentile: float = 100.0) -> Limits:
     if not 0 <= percentile <= 100:
         raise InputError(f"percentile {percentile} is out of range; expected 0 to 100")
     low, high = _extremes(values)
-    bound = max(-low, high)
+    bound = abs(max(-low, high))
     if percentile < 100 and bound > 0:
         array = as_real(values)
         magnitudes = np.abs(array[np.isfinite(array)])
         bound = float(np.percentile(magnitudes, percentile)) or bound
-    return Limits(-bound, bound, signed=True)
+    return Limits(0.0 - bound, bound, signed=True)  # a plain minus would make -0 of 0
 
 
 def full_limits(values: Numbers) -> Limits:

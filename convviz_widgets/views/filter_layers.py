@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import numpy as np
 from torch import Tensor
 
 from convviz_widgets.errors import InputError
 from convviz_widgets.probe import LayerInfo
-from convviz_widgets.state import ModelState
+from convviz_widgets.state import ModelState, Selection
+from convviz_widgets.tensors import to_display_array
 
 
 def filter_layer(state: ModelState, layer: str) -> LayerInfo:
@@ -52,3 +56,12 @@ def as_filters(info: LayerInfo, weight: Tensor | None) -> Tensor:
 def shown_as(info: LayerInfo, layer: str) -> str:
     """Name the layer whose weights are shown, and why, if it is not the selected one."""
     return info.name if info.name == layer else f"{info.name} (feeds {layer}, which has no filters)"
+
+
+def broken_weights(state: ModelState, layers: Iterable[LayerInfo], selection: Selection) -> str:
+    """Say how many weights of these layers are NaN or infinite, of how many; empty for none."""
+    weights = [state.weight(info.name, selection=selection) for info in layers]
+    finite = [np.isfinite(to_display_array(each)) for each in weights if each is not None]
+    total = sum(each.size for each in finite)
+    odd = total - sum(int(each.sum()) for each in finite)
+    return f"{odd:,} of {total:,} weights are NaN or infinite" if odd else ""

@@ -33,7 +33,13 @@ from convviz_widgets.tensors.filter_quality import (
     cause_of,
     has_full_power,
 )
-from convviz_widgets.views.filter_layers import as_filters, filter_layer, has_filters, shown_as
+from convviz_widgets.views.filter_layers import (
+    as_filters,
+    broken_weights,
+    filter_layer,
+    has_filters,
+    shown_as,
+)
 from convviz_widgets.widgets.background_view import HistoryView
 from convviz_widgets.widgets.controls import choice, legend, line, number, switch
 from convviz_widgets.widgets.mosaic_view import Colouring, MosaicView, Picture, Tiles
@@ -251,6 +257,8 @@ class NoisePicture:
 
     history: NoiseHistory
     index: int
+    broken: str
+    """How many weights are not finite, in words, where no filter can be ranked."""
 
 
 class FilterNoise(HistoryView):
@@ -287,8 +295,11 @@ class FilterNoise(HistoryView):
         measured = self.history.all(FILTERS)
         if all(each is None for each in measured):
             return None
-        info = filter_layer(self.state, selection.layer)
-        return NoisePicture(noise_history(measured, info, self.state.steps), selection.checkpoint)
+        info, index = filter_layer(self.state, selection.layer), selection.checkpoint
+        history = noise_history(measured, info, self.state.steps)
+        is_unranked = history.counts[index] == 0
+        broken = broken_weights(self.state, (info,), selection) if is_unranked else ""
+        return NoisePicture(history, index, broken)
 
     def draw_picture(self, picture: NoisePicture) -> None:
         """Send the curves, the cursor and the sentence."""
@@ -299,7 +310,7 @@ class FilterNoise(HistoryView):
             self.listen_to(plot.overlay)
         plot.show(picture)
         self.reveal(self._frame, plot.overlay)
-        self.say(picture.history.sentence(picture.index))
+        self.say(picture.history.sentence(picture.index, picture.broken))
 
 
 class NoisePlot(CheckpointPlot):
@@ -323,7 +334,7 @@ class NoisePlot(CheckpointPlot):
     def words_of(self, index: int, y: int) -> str:
         """Say what is known of a checkpoint."""
         values = zip(SHOWN, self._values[:, index], strict=True)
-        known = [f"{name} {value:.2f}" for name, value in values if np.isfinite(value)]
+        known = [f"{name} {value:z.2f}" for name, value in values if np.isfinite(value)]
         return " · ".join([f"step {self.steps[index]:,}", *known])
 
 
@@ -338,14 +349,17 @@ class NoiseHistory:
     counts: tuple[int | None, ...]
     """Filters that could be ranked at each checkpoint; None where that has not been measured."""
 
-    def sentence(self, index: int) -> str:
-        """Say how noisy the filters are at a checkpoint, and why."""
+    def sentence(self, index: int, broken: str) -> str:
+        """Say how noisy the filters are at a checkpoint, and why; or why that is unknown."""
         at = f"{self.info.name} · step {self.steps[index]:,}"
         count = self.counts[index]
         if count is None:
             return f"{at} · not measured yet"
+        if broken:
+            return f"{at} · no filter can be ranked: {broken}"
         if not count:
-            return f"{at} · noisiness means nothing for 1×1, depthwise and fully connected weights"
+            kinds = "1×1, depthwise, fully connected and constant weights"
+            return f"{at} · noisiness means nothing for {kinds}"
         share, update, cosine, entropy = self.values[:, index]
         size = tuple(self.info.weight_shape or ())[-2:]
         low = "" if has_full_power(size) else LOW_POWER
@@ -354,7 +368,7 @@ class NoiseHistory:
             f"{share:.0%} of n = {count} filters are noisy: {NOISY:.0%} or more of {PERMUTATIONS} "
             f"shuffled copies are as smooth{low}",
             cause_of(share, cosine, update),
-            f"cosine {cosine:.2f}" if math.isfinite(cosine) else "step 0 unknown",
+            f"cosine {cosine:z.2f}" if math.isfinite(cosine) else "step 0 unknown",
             f"variance entropy {entropy:.2f} of random" if math.isfinite(entropy) else "",
         ]
         return " · ".join(filter(None, said))

@@ -69,6 +69,12 @@ def test_limits_per_channel():
     )
 
 
+@pytest.mark.parametrize("values", [[], [0.0], [-0.0], [float("nan")]])
+def test_no_end_of_a_symmetric_scale_is_minus_zero(values):
+    found = symmetric_limits(np.array(values))
+    assert [f"{end:g}" for end in (found.low, found.high)] == ["0", "0"]
+
+
 @pytest.mark.parametrize("bound", [1e-45, 1e-38, 1e-30, 0.1, 1 / 3, 7, 1e30, 3.4e38])
 def test_zero_is_exactly_the_middle_of_a_signed_scale(bound):
     values = np.array([-bound, 0, bound], np.float32)

@@ -197,3 +197,11 @@ def test_coloured_slow_filters_come_before_grey_fast_ones(shown):
     assert "ordered by colour and frequency" in picture.tiles.caption
     view.order = "number"
     assert view.painted.tiles.channels == tuple(range(8))
+
+
+def test_weights_that_are_not_finite_are_why_nothing_is_ranked(shown):
+    _, view = shown(noise(0), torch.full((8, 3, 5, 5), torch.nan), steps=(0, 10))
+    assert said(view) == (
+        "0 · step 10 · no filter can be ranked: 600 of 600 weights are NaN or infinite"
+    )
+    assert "n = 600 weights, 600 NaN or infinite · scale 0 to 0," in view.caption

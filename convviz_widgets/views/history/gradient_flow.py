@@ -23,6 +23,7 @@ from convviz_widgets.measure import OUTPUT_GRADIENTS, WEIGHT_GRADIENTS, Measurem
 from convviz_widgets.probe import LayerInfo
 from convviz_widgets.state import GRADIENTS, UPDATES, ModelState, Selection
 from convviz_widgets.tensors import DepthSlope
+from convviz_widgets.views.filter_layers import broken_weights
 from convviz_widgets.widgets.background_view import HistoryOptions, HistoryView
 from convviz_widgets.widgets.controls import choice, legend, line
 from convviz_widgets.widgets.layer_curves import Curves, LayerCurves
@@ -86,6 +87,8 @@ class FlowPicture:
     curves: Curves
     selection: Selection
     images: int
+    broken: str
+    """How many weights are not finite, in words, where there is no slope."""
 
 
 class GradientFlowOptions(HistoryOptions, total=False):
@@ -167,12 +170,14 @@ class GradientFlow(HistoryView):
             return None
         here, layers = measured[selection.checkpoint], self.state.layers
         depth = None if here is None else depth_of(selection.step, here, layers)
+        has_no_slope = depth is not None and math.isnan(depth.line.slope)
         return FlowPicture(
             None if here is None or depth is None else profile_of(here, layers, self.of, depth),
             None if depth is None else depth.line,
             self._over_training(measured),
             selection,
             first.images,
+            broken_weights(self.state, layers, selection) if has_no_slope else "",
         )
 
     def _over_training(self, measured: Sequence[Measurement | None]) -> Curves:
@@ -244,13 +249,24 @@ def _sentences(picture: FlowPicture, over: str) -> list[str]:
     zero = [layer for layer, n in zip(profile.layers, profile.norms, strict=True) if n == 0]
     odd = sum(not math.isfinite(norm) for norm in profile.norms)
     return [
-        f"slope {slope.slope:.2f} decades a layer, {slope.total:.1f} in all, over the outputs "
-        f"of {slope.used} layers with weights (positive: shrinks towards the input; {ALARMS})",
+        _about_slope(slope),
+        *filter(None, [picture.broken]),
         f"loss on n = {picture.images} images, {step}",
         f"exactly zero, left out: {', '.join(zero) or 'none'}",
         *([f"not finite in {odd} layers"] if odd else []),
         *([_about_ratios(picture)] if over == RATIOS else []),
     ]
+
+
+def _about_slope(slope: DepthSlope) -> str:
+    if math.isnan(slope.slope):
+        return (
+            f"no slope: finite and above zero in {slope.used} of {slope.layers} layers with weights"
+        )
+    return (
+        f"slope {slope.slope:z.2f} decades a layer, {slope.total:z.1f} in all, over the outputs "
+        f"of {slope.used} layers with weights (positive: shrinks towards the input; {ALARMS})"
+    )
 
 
 def _about_ratios(picture: FlowPicture) -> str:

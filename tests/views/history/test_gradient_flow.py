@@ -88,6 +88,22 @@ def test_values_that_are_not_finite_are_told_apart():
     state.close()
 
 
+def test_without_a_slope_it_says_so_and_whether_the_weights_are_why():
+    nan = float("nan")
+    state = chain(1.0, nan, nan, nan)
+    caption = shown(state).caption
+    assert "nan" not in caption
+    assert caption.startswith("no slope: finite and above zero in 1 of 4 layers with weights")
+    assert "3 of 4 weights are NaN or infinite" in caption
+    state.close()
+
+
+def test_no_slope_is_below_zero_by_less_than_is_shown():
+    state = chain(*[1.0001] * 4)
+    assert shown(state).caption.startswith("slope 0.00 decades a layer, 0.0 in all")
+    state.close()
+
+
 def test_update_ratios_are_those_of_neighbouring_checkpoints(state):
     view = shown(state, over="update ratios")
     curves = picture(view).curves
