@@ -70,8 +70,8 @@ class TopImages(SweepView):
     in the paper.
 
     Below each patch stands the unit's value, below each reconstruction what is new since the
-    checkpoint before: another picture, or another pattern in the same. A random direction of the
-    layer can take the channel's place, to compare.
+    checkpoint before, if that is swept: another picture, or another pattern in the same. A random
+    direction of the layer can take the channel's place, to compare.
 
     `painted` says what is on the page, `overlay` can be clicked on in code.
 
@@ -188,7 +188,8 @@ class TopImages(SweepView):
         at = self.state.steps[ranked.checkpoint]
         if not ranked.hits:
             return TopPicture.message(*why_none(ranked, selection, at))
-        now, before = self._reconstructions(ranked, selection), self._before(selection)
+        now = self._reconstructions(ranked, selection)
+        before, compared = self._before(ranked, selection)
         patches = patches_of(now, before, self.state.image_set.preprocessing.scale)
         height, width = ranked.result.subject.image_shape[-2:]
         painted = paint_patches(
@@ -198,12 +199,11 @@ class TopImages(SweepView):
             whole=self.show == WHOLE,
             own_scale=self.own_scale,
         )
-        earlier = self.state.steps[max(0, selection.checkpoint - 1)]
         sentences = (
             about_ranking(ranked, selection, self.state.image_set, at),
             painted.seen,
             about_patterns(now, self.method, painted.scale),
-            about_changes(earlier) if before else "",
+            compared,
         )
         return TopPicture(
             painted.png,
@@ -233,18 +233,21 @@ class TopImages(SweepView):
         )
         return Reconstructions(ranked, found, needs_value=self.method != GRADIENT)
 
-    def _before(self, selection: Selection) -> Reconstructions | None:
-        """Return those of the checkpoint before; None at the first, or if it cannot be read."""
-        if selection.checkpoint == 0:
-            return None
-        earlier = replace(selection, checkpoint=selection.checkpoint - 1)
-        ranked = ranking(self.sweeps, earlier)
-        if ranked is None or not ranked.hits:
-            return None
+    def _before(self, ranked: Ranking, selection: Selection) -> tuple[Reconstructions | None, str]:
+        """Return those of the checkpoint before, if both are swept, and what the caption says."""
+        before = selection.checkpoint - 1
+        if before < 0 or ranked.checkpoint != selection.checkpoint:
+            return None, ""
+        earlier, step = replace(selection, checkpoint=before), self.state.steps[before]
+        found = ranking(self.sweeps, earlier)
+        if found is None or found.checkpoint != before:
+            return None, f"step {step:,} not swept: what is new since then is not known"
+        if not found.hits:
+            return None, ""
         try:
-            return self._reconstructions(ranked, earlier)
+            return self._reconstructions(found, earlier), about_changes(step)
         except ConvVizError:
-            return None
+            return None, ""
 
     # -- draw ---------------------------------------------------------------------------------
 

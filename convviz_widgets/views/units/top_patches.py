@@ -110,7 +110,7 @@ class Patch:
     box
         The unit's receptive field; None where there is none.
     change
-        None at the first checkpoint.
+        None at the first checkpoint, and where this one or the one before is not swept.
     """
 
     image: int
@@ -149,7 +149,7 @@ def patches_of(
     Parameters
     ----------
     now, before
-        Reconstructions at this checkpoint, and at the one before; None at the first.
+        Reconstructions at this checkpoint, and at the one before; None: not compared.
     std
         Std of the preprocessing, (C,) or (1,).
     """

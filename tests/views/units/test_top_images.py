@@ -180,6 +180,31 @@ def test_at_a_step_that_is_not_swept_it_says_whose_images_these_are():
     state.close()
 
 
+def test_nothing_is_new_or_the_same_since_a_step_that_is_not_swept():
+    state = state_of(*[follower(CENTRE)] * 3)
+    view = swept(state, 2)
+    state.select(checkpoint=2)
+    picture = shown(view)
+    assert [patch.change for patch in picture.patches] == [None] * 3
+    assert not {"same", "new picture"} & {label.text for label in picture.labels}
+    assert "step 10 not swept" in picture.caption
+    assert "new: since" not in picture.caption
+    view.control("Sweep all 3 steps").click()
+    assert state.sweeps.wait(PATIENCE)
+    assert [patch.change.similarity for patch in shown(view).patches] == [1] * 3
+    assert "new: since step 10" in shown(view).caption
+    state.close()
+
+
+def test_images_of_another_step_are_not_called_new():
+    state = state_of(*[follower(CENTRE)] * 3)
+    view = swept(state, 0)
+    for checkpoint in (1, 2):
+        state.select(checkpoint=checkpoint)
+        assert [patch.change for patch in shown(view).patches] == [None] * 3
+    state.close()
+
+
 def test_a_large_field_shows_the_whole_image_and_outlines_the_signal():
     assert shown(swept(state_of(follower(CENTRE)))).outlines == ()
     small = torch.zeros(2, 1, 3, 3)
