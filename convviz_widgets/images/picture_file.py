@@ -6,7 +6,7 @@ import io
 import warnings
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from convviz_widgets.errors import InputError, error_text
 
@@ -49,9 +49,9 @@ def read_picture(name: str, content: bytes, height: int, width: int) -> np.ndarr
         raise
     except Exception as error:  # Pillow raises a dozen kinds, struct.error and SyntaxError too
         known = ", ".join(FORMATS)
-        raise InputError(
-            f"{called} cannot be read as a picture; expected {known} ({error_text(error, 120)})"
-        ) from error
+        is_none = isinstance(error, UnidentifiedImageError)  # its text names an object in memory
+        why = "" if is_none else f" ({error_text(error, 120)})"
+        raise InputError(f"{called} cannot be read as a picture; expected {known}{why}") from error
     return np.asarray(fitted)
 
 

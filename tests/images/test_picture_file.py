@@ -80,6 +80,14 @@ def test_hostile_files_are_refused_in_one_line(content, expected):
     assert len(line) < 400
 
 
+def test_a_file_that_is_no_picture_is_called_by_its_name_alone():
+    with pytest.raises(InputError) as raised:
+        read_picture("notes.txt", b"hello", 8, 8)
+    assert str(raised.value) == (
+        "'notes.txt' cannot be read as a picture; expected PNG, JPEG, WEBP, GIF, BMP"
+    )
+
+
 def test_other_formats_of_pillow_are_not_tried(monkeypatch):
     opened = {}
 
