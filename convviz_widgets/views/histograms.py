@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Unpack
@@ -28,7 +27,7 @@ from convviz_widgets.tensors import (
 from convviz_widgets.views.filter_layers import as_filters, filter_layer, shown_as
 from convviz_widgets.widgets import View
 from convviz_widgets.widgets.controls import SIDES, choice, line, named, side_choice
-from convviz_widgets.widgets.plot import Plot, make_plot
+from convviz_widgets.widgets.plot import Plot, count_end, make_plot
 from convviz_widgets.widgets.text import ACCENT
 from convviz_widgets.widgets.view import ViewOptions
 
@@ -85,7 +84,7 @@ class HistogramView(View):
             self._plot = self._make_plot()  # when first shown: a hidden figure has no size
         plot, histogram = self._plot, result.histogram
         ends = float(histogram.edges[0]), float(histogram.edges[-1])
-        plot.show(ends, (0.0, _axis_end(int(histogram.counts.max(initial=0)))))
+        plot.show(ends, (0.0, count_end(int(histogram.counts.max(initial=0)), TICKS)))
         (bars,) = plot.figure.marks
         with bars.hold_sync():
             bars.x, bars.y = histogram.centers, histogram.counts.astype(float)
@@ -101,11 +100,6 @@ class HistogramView(View):
         scales = {"x": plot.x, "y": plot.y}
         plot.figure.marks = [Bars(x=np.zeros(1), y=np.zeros(1), scales=scales, colors=[ACCENT])]
         return plot
-
-
-def _axis_end(count: int) -> float:
-    """Return where an axis of counts ends: a little above, with whole numbers at the ticks."""
-    return float(TICKS * max(1, math.ceil(1.05 * count / TICKS)))
 
 
 def _in_bins(values: np.ndarray, layer: np.ndarray) -> Histogram:

@@ -392,6 +392,11 @@ def whole_numbers(low: float, high: float, at_most: int = 5) -> list[int]:
     return list(range(-(-first // step) * step, last + 1, step))
 
 
+def count_end(count: float, parts: int) -> float:
+    """Return where an axis of counts ends: a little above, and in equal parts of whole numbers."""
+    return float(parts * max(1, math.ceil(1.05 * count / parts)))
+
+
 def mark_values(plot: Plot) -> None:
     """Write round numbers at the upright axis."""
     axis = plot.figure.axes[1]

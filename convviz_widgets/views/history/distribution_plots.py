@@ -33,6 +33,7 @@ from convviz_widgets.widgets.plot import (
     CURVES,
     CheckpointPlot,
     as_lines,
+    count_end,
     draw_frame,
     make_plot,
     send,
@@ -47,6 +48,8 @@ WIDTH, SIDE_WIDTH, HEIGHT = 416, 150, 300
 MARGIN = {"top": 10, "bottom": 44, "left": 56, "right": 46}
 
 SIDE_MARGIN = {"top": 10, "bottom": 44, "left": 6, "right": 14}
+
+BESIDE_TICKS = 3
 
 COLUMNS = WIDTH - MARGIN["left"] - MARGIN["right"]
 
@@ -100,7 +103,7 @@ class DistributionPlots(CheckpointPlot):
         super().__init__(WIDTH, HEIGHT, picked, pointed)
         self.beside = make_plot(SIDE_WIDTH, HEIGHT, "values a row", "", margin=SIDE_MARGIN)
         across, up = self.beside.figure.axes
-        across.num_ticks, across.tick_format, up.visible = 3, ".2~s", False
+        across.num_ticks, across.tick_format, up.visible = BESIDE_TICKS, ".2~s", False
         self.beside.figure.layout.margin = "0"
         self._bars = self.beside.new_line(fill="inside", stroke_width=0.0, **FILLED)
         self.normal = self.beside.new_line(colors=[NORMAL], stroke_width=2)
@@ -178,7 +181,7 @@ class DistributionPlots(CheckpointPlot):
     ) -> None:
         here, edges = picture.here, picture.edges
         counts = np.zeros(len(edges) - 1) if here is None else here.counted(edges)
-        self.beside.show((0.0, max(1.0, 1.05 * float(counts.max()))), ends)
+        self.beside.show((0.0, count_end(float(counts.max()), BESIDE_TICKS - 1)), ends)
         send(self._bars, np.concatenate([[0.0], np.repeat(counts, 2), [0.0]]), np.repeat(edges, 2))
         with self.normal.hold_sync():
             self.normal.visible = False

@@ -2,8 +2,10 @@ import io
 
 import numpy as np
 import pytest
+import torch
 from ipywidgets.widgets.widget import _instances
 from PIL import Image
+from torch import nn
 
 from convviz_widgets.images import ImageSet
 from convviz_widgets.state import ModelState
@@ -34,6 +36,22 @@ def picture(view):
 def pixels(view):
     image = Image.open(io.BytesIO(view.plots.heat_map))
     return np.asarray(image.convert("RGBA"))
+
+
+def on_weights(values):
+    """Return a state of one convolution with these weights."""
+    net = nn.Sequential(nn.Conv2d(1, len(values), 1, bias=False))
+    net[0].weight.data = values.reshape(-1, 1, 1, 1)
+    return ModelState(net, torch.rand(2, 1, 4, 4))
+
+
+@pytest.mark.parametrize("values", [1, 2, 50])
+def test_the_ticks_of_counts_are_whole_numbers(values):
+    view = shown(on_weights(torch.linspace(-1, 1, values)))
+    beside = view.plots.beside
+    ticks = np.linspace(beside.x.min, beside.x.max, beside.figure.axes[0].num_ticks)
+    assert [tick % 1 for tick in ticks] == [0, 0, 0]
+    assert beside.x.max > beside.lines[0].x.max()
 
 
 def test_the_histogram_is_that_of_the_weights_at_the_clock(state):
