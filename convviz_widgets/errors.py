@@ -158,6 +158,15 @@ def whole_number(value: object) -> int | None:
         return None
 
 
+def number_of(count: int, noun: str) -> str:
+    """Return a count with its noun, in the plural unless there is one.
+
+    >>> number_of(1, "checkpoint"), number_of(2000, "image")
+    ('1 checkpoint', '2,000 images')
+    """
+    return f"{count:,} {noun if count == 1 else noun + 's'}"
+
+
 def at_least(least: int, name: str, value: object) -> int:
     """Return an argument as an int; raise InputError unless it is a whole number that large."""
     number = whole_number(value)

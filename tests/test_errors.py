@@ -13,6 +13,7 @@ from convviz_widgets.errors import (
     checked_index,
     error_text,
     in_one_line,
+    number_of,
     strerror,
     whole_number,
 )
@@ -74,3 +75,8 @@ def test_names_that_are_at_home_elsewhere_stay_where_they_are_looked_for():
     assert "RecordError" in record.__all__
     assert issubclass(cvw.FilterMosaic, views.View)
     assert "View" in views.__all__
+
+
+def test_one_is_no_plural():
+    said = [number_of(count, "checkpoint") for count in (0, 1, 2, 1000)]
+    assert said == ["0 checkpoints", "1 checkpoint", "2 checkpoints", "1,000 checkpoints"]

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convviz_widgets.errors import InputError, checked_index
+from convviz_widgets.errors import InputError, checked_index, number_of
 from convviz_widgets.images.checks import (
     checked_label,
     checked_labels,
@@ -100,7 +100,7 @@ class ImageSet:
     def __repr__(self) -> str:
         shape = "×".join(map(str, self.shape))
         labels = "" if self._classes is None else f", {self._classes} classes"
-        return f"<ImageSet: {len(self):,} images of {shape}{labels}>"
+        return f"<ImageSet: {number_of(len(self), 'image')} of {shape}{labels}>"
 
     def input(self, index: int) -> Tensor:
         """Return one image (1, C, H, W) as the model takes it; the tensor is the caller's."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from convviz_widgets.checkpoints import CheckpointSeries
 from convviz_widgets.checkpoints.directory import absolute
-from convviz_widgets.errors import CheckpointError, InputError
+from convviz_widgets.errors import CheckpointError, InputError, number_of
 from convviz_widgets.record.event_files import EventTree
 from convviz_widgets.record.outputs import OutputReader, Outputs
 from convviz_widgets.record.pairing import Pair, paired
@@ -131,10 +131,9 @@ class Run:
         return {**fresh.problems, **fresh._outputs.damages()}
 
     def __repr__(self) -> str:
-        return (
-            f"<Run in {str(self._directory)!r}: {len(self._metrics)} metrics, "
-            f"{len(self._checkpoints)} checkpoints>"
-        )
+        metrics = number_of(len(self._metrics), "metric")
+        checkpoints = number_of(len(self._checkpoints), "checkpoint")
+        return f"<Run in {str(self._directory)!r}: {metrics}, {checkpoints}>"
 
     def _read_events(self) -> int:
         added = self._events.refresh()

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from traitlets import HasTraits, Instance
 
 from convviz_widgets.checkpoints import CheckpointSeries
-from convviz_widgets.errors import InputError
+from convviz_widgets.errors import InputError, number_of
 from convviz_widgets.images import ImageSet
 from convviz_widgets.probe import Attributions, LayerInfo, Probe
 from convviz_widgets.probe.attribution import Position
@@ -277,10 +277,12 @@ class ModelState(HasTraits):
         return {} if self._checkpoints is None else dict(self._checkpoints.problems)
 
     def __repr__(self) -> str:
-        images, layers = f"{len(self._images):,} images", f"{len(self.layers)} layers"
+        images = number_of(len(self._images), "image")
+        layers = number_of(len(self.layers), "layer")
+        checkpoints = number_of(len(self.steps), "checkpoint")
         now = self.selection
         at = f"at {self.checkpoint_name}, layer {now.layer}, channel {now.channel}"
-        return f"<ModelState: {layers}, {len(self.steps):,} checkpoints, {images}; {at}>"
+        return f"<ModelState: {layers}, {checkpoints}, {images}; {at}>"
 
     def layer_info(self, layer: str | None = None) -> LayerInfo:
         """Return the facts about a layer, the selected one by default."""

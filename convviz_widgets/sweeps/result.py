@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from convviz_widgets.errors import InputError, SelectionError, checked_index
+from convviz_widgets.errors import InputError, SelectionError, checked_index, number_of
 from convviz_widgets.images.reading import ModelInputs
 from convviz_widgets.probe import LayerInfo, Probe, ReceptiveFields
 from convviz_widgets.sweeps.histograms import to_histogram
@@ -52,9 +52,9 @@ class SweepResult:
     series: bool
 
     def __repr__(self) -> str:
-        at = f" at {len(self.parts)} checkpoints" if self.series else ""
-        seen, layers = f"{self.count:,} of {self.subject.count:,} images", len(self.layers)
-        return f"<SweepResult: {seen}{at}, {layers} layers>"
+        at = f" at {number_of(len(self.parts), 'checkpoint')}" if self.series else ""
+        seen = f"{self.count:,} of {number_of(self.subject.count, 'image')}"
+        return f"<SweepResult: {seen}{at}, {number_of(len(self.layers), 'layer')}>"
 
     @property
     def count(self) -> int:

@@ -32,4 +32,4 @@ def test_an_argument_that_does_not_fit_is_refused_in_one_line(make_net, argument
 def test_a_state_says_what_it_looks_at(make_net):
     state = ModelState(make_net(), torch.rand(2, 1, 6, 6))
     assert repr(state).startswith("<ModelState: ")
-    assert "1 checkpoints, 2 images; at step 0, layer " in repr(state)
+    assert "1 checkpoint, 2 images; at step 0, layer " in repr(state)

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Unpack
 from ipywidgets import Checkbox, HBox, IntSlider, Layout, Play, SelectionSlider, Widget
 from traitlets import Bool
 
+from convviz_widgets.errors import number_of
 from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.state.link import Link
 from convviz_widgets.state.timeline import at_or_before
@@ -304,4 +305,4 @@ class StepClock(HBox):
             self.slider.value = steps[at_or_before(steps, step)]
         finally:
             self._busy = False
-        self._line.show(f"step {step:,} · {len(steps)} steps")
+        self._line.show(f"step {step:,} · {number_of(len(steps), 'step')}")

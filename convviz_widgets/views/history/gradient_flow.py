@@ -19,6 +19,7 @@ from convviz_widgets.diagnosis.rules.gradients import (
     VANISHING_DECADES,
     VANISHING_SLOPE,
 )
+from convviz_widgets.errors import number_of
 from convviz_widgets.measure import OUTPUT_GRADIENTS, WEIGHT_GRADIENTS, Measurement, gradient_norm
 from convviz_widgets.probe import LayerInfo
 from convviz_widgets.state import GRADIENTS, UPDATES, ModelState, Selection
@@ -253,7 +254,7 @@ def _sentences(picture: FlowPicture, over: str) -> list[str]:
         *filter(None, [picture.broken]),
         f"loss on n = {picture.images} images, {step}",
         f"exactly zero, left out: {', '.join(zero) or 'none'}",
-        *([f"not finite in {odd} layers"] if odd else []),
+        *([f"not finite in {number_of(odd, 'layer')}"] if odd else []),
         *([_about_ratios(picture)] if over == RATIOS else []),
     ]
 
@@ -261,7 +262,8 @@ def _sentences(picture: FlowPicture, over: str) -> list[str]:
 def _about_slope(slope: DepthSlope) -> str:
     if math.isnan(slope.slope):
         return (
-            f"no slope: finite and above zero in {slope.used} of {slope.layers} layers with weights"
+            f"no slope: finite and above zero in {slope.used} of "
+            f"{number_of(slope.layers, 'layer')} with weights"
         )
     return (
         f"slope {slope.slope:z.2f} decades a layer, {slope.total:z.1f} in all, over the outputs "

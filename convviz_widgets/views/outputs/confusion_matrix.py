@@ -10,7 +10,7 @@ import numpy as np
 from ipywidgets import Box, Dropdown, VBox, Widget
 from traitlets import Enum, Int
 
-from convviz_widgets.errors import InputError
+from convviz_widgets.errors import InputError, number_of
 from convviz_widgets.images import ImageSet
 from convviz_widgets.measure.confusion import Cell, Confusion
 from convviz_widgets.measure.responses import checked_output
@@ -319,7 +319,7 @@ def confusion_caption(
 def cell_in_words(cell: Cell, count: int, images: ImageSet) -> str:
     """Say which classes a cell stands for, and how many images it counts."""
     truth, answer = (_names(classes, images) for classes in cell)
-    return f"{truth}, answered {answer}: {count:,} images"
+    return f"{truth}, answered {answer}: {number_of(count, 'image')}"
 
 
 def _names(classes: range, images: ImageSet) -> str:

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, Unpack
 from ipywidgets import BoundedIntText, Dropdown, HBox, Layout, Select, VBox, Widget
 from traitlets import Enum
 
+from convviz_widgets.errors import number_of
 from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.sweeps import DYING as DYING_RATE
 from convviz_widgets.sweeps import SweepResult
@@ -142,8 +143,8 @@ class DeadFilters(SweepView):
     def words(self, selection: Selection) -> str:
         """Say how many checkpoints have been swept."""
         swept = [each is not None for each in self.sweeps.all()]
-        images = f"{len(self.state.image_set):,} images"
-        return f"{sum(swept)} of {len(swept)} checkpoints swept, {images}"
+        images = number_of(len(self.state.image_set), "image")
+        return f"{sum(swept)} of {number_of(len(swept), 'checkpoint')} swept, {images}"
 
     def picture(self, selection: Selection) -> FiringPicture | None:
         """Return the grid and the lists, None before anything has been swept."""

@@ -74,7 +74,7 @@ def test_a_click_on_a_cell_lists_its_images_and_one_on_an_image_selects_it():
     assert view.thumbnails.images == (4, 5)  # the most errors
     view.raster.click(50, 150)  # row 1, column 0 of cells of 100 pixels
     assert view.thumbnails.images == (6,)
-    assert "class 1, answered class 0: 1 images" in view.heading
+    assert "class 1, answered class 0: 1 image" in view.heading
     box = view.thumbnails.mosaic.box(0)
     view.thumbnails.click(box.x + 1, box.y + 1)
     assert state.selection.image == 6
