@@ -210,8 +210,8 @@ class LatentTraversal(MosaicView):
         strips = picture.tiles
         assert isinstance(strips, Strips)
         factor, value = strips.factors[tile // VALUES], strips.settings[tile % VALUES]
-        own = f"; {strips.code[factor]:.2f} in the code" if self._holds_image else ""
-        return f"factor z{factor} = {value:.2f}{own}"
+        own = f"; {strips.code[factor]:z.2f} in the code" if self._holds_image else ""
+        return f"factor z{factor} = {value:z.2f}{own}"
 
     @property
     def _holds_image(self) -> bool:

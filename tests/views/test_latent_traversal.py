@@ -1,5 +1,7 @@
 """LatentTraversal on a decoder whose strips can be written down."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -60,6 +62,8 @@ def test_a_click_selects_the_factor_as_a_channel():
     assert (state.layer, state.channel) == ("code", 1)
     assert view.selected_tile(state.selection, view.painted) == 7  # of −1, −0.8, … 1: 0.4
     assert view.describe(0, view.painted) == "factor z1 = -1.00; 0.40 in the code"
+    tiles = replace(view.painted.tiles, code=(0.0, -0.001))
+    assert view.describe(5, replace(view.painted, tiles=tiles)).endswith("; 0.00 in the code")
 
 
 def test_without_a_code_the_others_are_held_at_zero():

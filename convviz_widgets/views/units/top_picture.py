@@ -220,7 +220,7 @@ def _in_words(change: Change) -> tuple[str, str]:
         return "new picture", "accent"
     if change.similarity is None:
         return "", "quiet"
-    pattern = f"new pattern {change.similarity:.2f}"
+    pattern = f"new pattern {change.similarity:z.2f}"
     return (pattern, "accent") if change.pattern else ("same", "quiet")
 
 

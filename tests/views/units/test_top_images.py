@@ -17,7 +17,8 @@ from convviz_widgets.state import Direction, ModelState
 from convviz_widgets.sweeps import sweep
 from convviz_widgets.tensors import Limits
 from convviz_widgets.views import TopImages
-from convviz_widgets.views.units.top_picture import TILE, Crop, paint_tiles, place
+from convviz_widgets.views.units.top_patches import Change, Patch
+from convviz_widgets.views.units.top_picture import TILE, Crop, labels_of, paint_tiles, place
 from convviz_widgets.widgets import widget_tree
 
 PATIENCE = 60
@@ -194,6 +195,11 @@ def test_nothing_is_new_or_the_same_since_a_step_that_is_not_swept():
     assert [patch.change.similarity for patch in shown(view).patches] == [1] * 3
     assert "new: since step 10" in shown(view).caption
     state.close()
+
+
+def test_a_pattern_that_has_nothing_in_common_is_new_by_zero():
+    patch = Patch(0, 1.0, (0, 0), None, np.zeros((1, 2, 2)), Change(False, -1e-4))
+    assert [label.text for label in labels_of([patch])] == ["1", "new pattern 0.00"]
 
 
 def test_images_of_another_step_are_not_called_new():
