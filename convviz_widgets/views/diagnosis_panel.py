@@ -105,7 +105,7 @@ class DiagnosisPanel(BackgroundView):
         self.refuse_others(state)
         if isinstance(run, Run):
             state.attach(run)
-        self._on_show: list[tuple[Callable[[Finding], None], Callable[[Finding], bool]]] = []
+        self._on_show: list[Callable[[Finding], None]] = []
         self._judged: tuple[int, int] | None = None
         self._given = {
             "run": run,
@@ -128,7 +128,7 @@ class DiagnosisPanel(BackgroundView):
 
     def figures(self) -> Sequence[Widget]:
         """Return the list, what is said of one finding, and what was checked."""
-        self._list = FindingList(lambda: self.guarded(self.show_evidence), self._leads)
+        self._list = FindingList(lambda: self.guarded(self.show_evidence))
         self._summary = Text(kind="quiet wrap", height="128px", overflow="auto")
         return [*self._list.parts, self._summary]
 
@@ -196,7 +196,7 @@ class DiagnosisPanel(BackgroundView):
         finding = self.finding
         if finding is not None:
             self.state.select(**finding.select)
-            for callback, _ in self._on_show:
+            for callback in self._on_show:
                 callback(finding)
 
     def on_show(
@@ -208,11 +208,9 @@ class DiagnosisPanel(BackgroundView):
 
         A finding that says nothing to select can be shown where ``has_place(finding)``.
         """
-        self._on_show.append((callback, has_place))
+        self._on_show.append(callback)
+        self._list.leads.append(has_place)
         self._list.show_finding()
-
-    def _leads(self, finding: Finding) -> bool:
-        return bool(finding.select) or any(has_place(finding) for _, has_place in self._on_show)
 
     def show_code(self) -> None:
         """Put the code of the finding into the field below it."""
@@ -226,17 +224,16 @@ class FindingList:
     ----------
     show
         Called by the button that leads to the evidence of the finding.
-    leads
-        Tells whether the button leads anywhere.
 
     Attributes
     ----------
     findings : those that are listed.
+    leads : tell of a finding whether the button leads anywhere; one of them is enough.
     parts : what stands in the page, from top to bottom.
     """
 
-    def __init__(self, show: Callable[[], Any], leads: Callable[[Finding], bool]) -> None:
-        self._leads = leads
+    def __init__(self, show: Callable[[], Any]) -> None:
+        self.leads: list[Callable[[Finding], bool]] = [lambda finding: bool(finding.select)]
         self.findings: tuple[Finding, ...] = ()
         self._nothing = ""
         self._filling = False
@@ -302,7 +299,7 @@ class FindingList:
     def show_finding(self) -> None:
         """Say what is said of the finding that is looked at, and enable what it has."""
         finding = self.finding
-        self._show.disabled = finding is None or not self._leads(finding)
+        self._show.disabled = finding is None or not any(leads(finding) for leads in self.leads)
         self._code_button.disabled = finding is None or not finding.code
         self._message.show(self._nothing if finding is None else finding.message)
         self._facts.show("" if finding is None else _facts(finding))

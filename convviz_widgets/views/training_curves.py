@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Unpack
 
@@ -31,7 +31,6 @@ from convviz_widgets.widgets.controls import (
 from convviz_widgets.widgets.plot import (
     Plot,
     colour_of,
-    draw_level,
     draw_line,
     empty_frame,
     make_plot,
@@ -57,6 +56,14 @@ class PointedOut:
     threshold: float | None = None
     """A value that the curves are held against."""
 
+    def level(self, span: tuple[float, float]) -> list[Curve]:
+        """Return the threshold as a dashed line across; it has no points."""
+        if self.threshold is None:
+            return []
+        ends, values = np.array(span), np.full(2, self.threshold)
+        name = f"threshold {self.threshold:g}"
+        return [Curve(name, QUIET, True, ends, values, ends, values, None, "")]
+
 
 @dataclass(frozen=True)
 class ShownCurves:
@@ -65,7 +72,8 @@ class ShownCurves:
     curves: tuple[Curve, ...]
     span: tuple[float, float]
     step: int
-    evidence: PointedOut
+    marked: int | None
+    """The step of a finding."""
 
 
 class TrainingCurvesOptions(ViewOptions, total=False):
@@ -126,7 +134,6 @@ class TrainingCurves(View):
         self.run = run
         self._span: tuple[float, float] | None = None
         self._evidence = PointedOut()
-        self._threshold: float | None = None
         if run is not None:
             state.attach(run)
         super().__init__(state, **options)
@@ -179,17 +186,15 @@ class TrainingCurves(View):
         metrics = self._metrics()
         chosen = self.shown_tags()
         span = self._span or whole_span(metrics, chosen, self.state.steps)
-        wanted = (selection.revision, chosen, span, self.smoothing, self.logarithmic)
+        evidence = self._evidence if self._evidence.tags == chosen else PointedOut()
+        wanted = (selection.revision, chosen, span, evidence, self.smoothing, self.logarithmic)
         if self._prepared is None or self._prepared[0] != wanted:
             looks = looks_of(metrics, self.run.pairs if self.run else ())
             densest = min((spacing(metrics[tag]) for tag in chosen), default=1.0)
             alike = (self.smoothing, span, self.frame[0], densest, self.logarithmic)
             curves = tuple(make_curve(tag, looks[tag], metrics[tag], *alike) for tag in chosen)
-            self._prepared = wanted, curves
-        evidence = self._evidence if self._evidence.tags == chosen else PointedOut()
-        if self.logarithmic:  # the line across is drawn on a linear axis
-            evidence = replace(evidence, threshold=None)
-        return ShownCurves(self._prepared[1], span, selection.step, evidence)
+            self._prepared = wanted, (*curves, *evidence.level(span))
+        return ShownCurves(self._prepared[1], span, selection.step, evidence.step)
 
     def shown_tags(self) -> tuple[str, ...]:
         """Return the metrics that are shown: those chosen, else those named after the quantity."""
@@ -219,10 +224,9 @@ class TrainingCurves(View):
         if self._metric_plot is None:
             self._metric_plot = self._make_plot()
         self.reveal(self._place, self._metric_plot.overlay)
-        threshold = result.evidence.threshold
-        if result.curves is not self.curves or threshold != self._threshold:
-            self.curves, self._threshold = result.curves, threshold
-            self._metric_plot.show(result.curves, result.span, threshold)
+        if result.curves is not self.curves:
+            self.curves = result.curves
+            self._metric_plot.show(result.curves, result.span)
         self._metric_plot.mark(result)
         self.say(_caption(result, self.smoothing, self._span is not None))
 
@@ -286,21 +290,16 @@ def _what_would_fill_it(quantity: str, known: Sequence[str]) -> str:
 
 def _caption(drawing: ShownCurves, smoothing: float, zoomed: bool) -> str:
     low, high = drawing.span
-    counts = ", ".join(f"{each.tag} n = {each.points:,}{each.not_drawn}" for each in drawing.curves)
+    counts = ", ".join(
+        f"{each.tag} n = {each.points:,}{each.not_drawn}" for each in drawing.curves if each.points
+    )
     part = "part of the run: " if zoomed else ""
     return (
         f"{part}steps {low:,.0f} to {high:,.0f} · {counts} · faint: as recorded, strong: smoothed "
         f"{smoothing:g} (debiased exponential, "
         f"over as many steps in all) · cursor: step {drawing.step:,}"
-        f"{_pointed_out(drawing.evidence)}"
+        f"{'' if drawing.marked is None else f', grey: step {drawing.marked:,} of the finding'}"
     )
-
-
-def _pointed_out(evidence: PointedOut) -> str:
-    step = None if evidence.step is None else f"step {evidence.step:,}"
-    threshold = None if evidence.threshold is None else f"threshold {evidence.threshold:g}"
-    parts = [part for part in (step, threshold) if part]
-    return f" · grey: the finding's {' and '.join(parts)}" if parts else ""
 
 
 @dataclass(frozen=True)
@@ -438,10 +437,8 @@ class MetricPlot:
         self._marks: list[tuple[Lines, Lines]] = []
         self._from = 0
 
-    def show(
-        self, curves: tuple[Curve, ...], span: tuple[float, float], threshold: float | None = None
-    ) -> None:
-        """Send the curves, and their legend if it is another one; a threshold is to be in sight."""
+    def show(self, curves: tuple[Curve, ...], span: tuple[float, float]) -> None:
+        """Send the curves, and their legend if it is another one."""
         looks = tuple((curve.tag, curve.colour, curve.dashed) for curve in curves)
         if looks != self._looks:
             self._looks = looks
@@ -449,20 +446,16 @@ class MetricPlot:
         for (faint, strong), curve in zip(self._marks, curves, strict=True):
             send(faint, curve.steps, curve.raw)
             send(strong, curve.smoothed_steps, curve.smoothed)
-        level = np.array([] if threshold is None else [threshold])
-        values = np.concatenate([level, *(curve.raw for curve in curves)])
+        values = np.concatenate([np.empty(0), *(curve.raw for curve in curves)])
         self.plot.show(span, with_room(values, self._logarithmic))
 
     def mark(self, shown: ShownCurves) -> None:
-        """Draw the cursor, and what is pointed out."""
+        """Draw the cursor, and the step of a finding."""
         self.overlay.paint(partial(self._draw_marks, shown=shown))
 
     def _draw_marks(self, canvas: Any, shown: ShownCurves) -> None:
-        step, threshold = shown.evidence.step, shown.evidence.threshold
-        if step is not None:
-            draw_line(canvas, self.plot, step, QUIET)
-        if threshold is not None:
-            draw_level(canvas, self.plot, threshold, QUIET)
+        if shown.marked is not None:
+            draw_line(canvas, self.plot, shown.marked, QUIET)
         draw_line(canvas, self.plot, shown.step)
 
     def _make_lines(self, curves: tuple[Curve, ...]) -> None:

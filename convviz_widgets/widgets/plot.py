@@ -357,15 +357,6 @@ def draw_line(canvas: Any, plot: Plot, index: int, colour: str = ACCENT) -> None
         canvas.stroke_line(x, top, x, bottom)
 
 
-def draw_level(canvas: Any, plot: Plot, value: float, colour: str) -> None:
-    """Draw a line across at a value of a linear axis, if it is in sight."""
-    top, bottom = plot.top_and_bottom
-    y, left = float(plot.to_row(value)), plot.margin["left"]
-    if top <= y <= bottom:
-        canvas.stroke_style, canvas.line_width = colour, 2
-        canvas.stroke_line(left, y, left + plot.columns, y)
-
-
 def round_numbers(low: float, high: float, at_most: int = 5) -> list[float]:
     """Return up to ``at_most`` multiples of 1, 2 or 5 times a power of ten from low to high."""
     if not (math.isfinite(low) and math.isfinite(high) and low < high):

@@ -445,13 +445,14 @@ def test_the_copied_samples_alone_are_on_the_page_and_the_first_is_selected(bare
 def test_a_step_between_checkpoints_and_a_threshold_are_marked_until_other_curves_are_shown(full):
     press_show_me(full, find("update-ratio", layer="5", step=55, threshold=0.1))
     curves, _ = full.pages["Training"].views()
-    assert "cursor: step 50 · grey: the finding's step 55 and threshold 0.1" in curves.caption
+    assert "cursor: step 50, grey: step 55 of the finding" in curves.caption
+    assert [each.tag for each in curves.curves] == ["update_ratio/5.weight", "threshold 0.1"]
     assert curves.plot.y.min < 0.1 < curves.plot.y.max  # although each ratio is 0.5
     full.state.select(checkpoint=0)
-    assert "cursor: step 0 · grey: the finding's step 55" in curves.caption
+    assert "cursor: step 0, grey: step 55" in curves.caption
     curves.control("Metrics to show").value = ("lr",)
     assert curves.tags == ("lr",)
     assert "finding" not in curves.caption
     press_show_me(full, find("loss-surge", step=55, threshold=3.0))
-    assert "the finding's step 55" in curves.caption
-    assert "threshold" not in curves.caption  # it is no loss
+    assert "grey: step 55 of the finding" in curves.caption
+    assert [each.tag for each in curves.curves] == ["train/loss"]  # its threshold is no loss

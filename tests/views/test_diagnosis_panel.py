@@ -170,7 +170,7 @@ def test_a_long_summary_can_be_scrolled_to_its_end(panel):
     texts = (part for part in widget_tree(panel) if isinstance(part, HTML))
     summary = next(part for part in texts if part.value.startswith("Checked and fine"))
     assert summary.layout.overflow == "auto"
-    assert "cvw-wrap" in summary._dom_classes
+    assert "cvw-wrap" in summary.get_state()["_dom_classes"]
     # What is inside must not cut its text off itself: only what sticks out of it is scrolled to.
     _, _, rule = STYLE.rpartition(".cvw-wrap > .widget-html-content {")
     assert "overflow: visible" in rule.partition("}")[0]
