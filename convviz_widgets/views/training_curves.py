@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, ClassVar, Unpack
 
 import numpy as np
@@ -45,24 +44,6 @@ SMOOTHINGS = (0.0, 0.6, SMOOTHING, 0.99)
 
 CLICK = 4
 """Pixels that the pointer may move between press and release, and still it was a click."""
-
-
-@dataclass(frozen=True)
-class PointedOut:
-    """What a finding is about, among the curves of these metrics."""
-
-    tags: tuple[str, ...] = ()
-    step: int | None = None
-    threshold: float | None = None
-    """A value that the curves are held against."""
-
-    def level(self, span: tuple[float, float]) -> list[Curve]:
-        """Return the threshold as a dashed line across; it has no points."""
-        if self.threshold is None:
-            return []
-        ends, values = np.array(span), np.full(2, self.threshold)
-        name = f"threshold {self.threshold:g}"
-        return [Curve(name, QUIET, True, ends, values, ends, values, None, "")]
 
 
 @dataclass(frozen=True)
@@ -133,7 +114,7 @@ class TrainingCurves(View):
         refuse_other_kinds(None, run, None)
         self.run = run
         self._span: tuple[float, float] | None = None
-        self._evidence = PointedOut()
+        self._marked: tuple[int | None, float | None] = None, None
         if run is not None:
             state.attach(run)
         super().__init__(state, **options)
@@ -186,15 +167,15 @@ class TrainingCurves(View):
         metrics = self._metrics()
         chosen = self.shown_tags()
         span = self._span or whole_span(metrics, chosen, self.state.steps)
-        evidence = self._evidence if self._evidence.tags == chosen else PointedOut()
-        wanted = (selection.revision, chosen, span, evidence, self.smoothing, self.logarithmic)
+        step, threshold = self._marked
+        wanted = (selection.revision, chosen, span, threshold, self.smoothing, self.logarithmic)
         if self._prepared is None or self._prepared[0] != wanted:
             looks = looks_of(metrics, self.run.pairs if self.run else ())
             densest = min((spacing(metrics[tag]) for tag in chosen), default=1.0)
             alike = (self.smoothing, span, self.frame[0], densest, self.logarithmic)
             curves = tuple(make_curve(tag, looks[tag], metrics[tag], *alike) for tag in chosen)
-            self._prepared = wanted, (*curves, *evidence.level(span))
-        return ShownCurves(self._prepared[1], span, selection.step, evidence.step)
+            self._prepared = wanted, (*curves, *level(threshold, span))
+        return ShownCurves(self._prepared[1], span, selection.step, step)
 
     def shown_tags(self) -> tuple[str, ...]:
         """Return the metrics that are shown: those chosen, else those named after the quantity."""
@@ -247,6 +228,8 @@ class TrainingCurves(View):
         self._list.value = tuple(tag for tag in self.shown_tags() if tag in found)
 
     def _option_changed(self, change: Any) -> None:
+        if change.name == "tags":
+            self._marked = None, None
         if change.name == "logarithmic" and self._metric_plot is not None:
             self._figure_frames.close()  # another kind of scale needs another figure
             self._metric_plot = self.plot = self.overlay = self.curves = None
@@ -259,7 +242,7 @@ class TrainingCurves(View):
 
     def point_out(self, step: int | None, threshold: float | None = None) -> None:
         """Mark a step, between checkpoints too, and a value, until other metrics are shown."""
-        self._evidence = PointedOut(self.shown_tags(), step, threshold)
+        self._marked = step, threshold
         self.redraw()
 
     # -- what the user does -------------------------------------------------------------------
@@ -291,7 +274,9 @@ def _what_would_fill_it(quantity: str, known: Sequence[str]) -> str:
 def _caption(drawing: ShownCurves, smoothing: float, zoomed: bool) -> str:
     low, high = drawing.span
     counts = ", ".join(
-        f"{each.tag} n = {each.points:,}{each.not_drawn}" for each in drawing.curves if each.points
+        f"{each.tag} n = {each.points:,}{each.not_drawn}"
+        for each in drawing.curves
+        if each.points is not None
     )
     part = "part of the run: " if zoomed else ""
     return (
@@ -314,8 +299,8 @@ class Curve:
     raw: np.ndarray
     smoothed_steps: np.ndarray
     smoothed: np.ndarray
-    points: int
-    """How many points it was drawn from."""
+    points: int | None
+    """How many points it was drawn from; None for a threshold."""
     not_drawn: str
     """How many of them have no place in the plot, in brackets, and why; empty if all have."""
 
@@ -323,6 +308,14 @@ class Curve:
     def line_style(self) -> str:
         """Style of its lines: solid or dashed."""
         return "dashed" if self.dashed else "solid"
+
+
+def level(value: float | None, span: tuple[float, float]) -> list[Curve]:
+    """Return a threshold as a dashed line across, without points; none for None."""
+    if value is None:
+        return []
+    ends, values = np.array(span), np.full(2, value)
+    return [Curve(f"threshold {value:g}", QUIET, True, ends, values, ends, values, None, "")]
 
 
 def whole_span(
@@ -451,12 +444,13 @@ class MetricPlot:
 
     def mark(self, shown: ShownCurves) -> None:
         """Draw the cursor, and the step of a finding."""
-        self.overlay.paint(partial(self._draw_marks, shown=shown))
 
-    def _draw_marks(self, canvas: Any, shown: ShownCurves) -> None:
-        if shown.marked is not None:
-            draw_line(canvas, self.plot, shown.marked, QUIET)
-        draw_line(canvas, self.plot, shown.step)
+        def draw(canvas: Any) -> None:
+            if shown.marked is not None:
+                draw_line(canvas, self.plot, shown.marked, QUIET)
+            draw_line(canvas, self.plot, shown.step)
+
+        self.overlay.paint(draw)
 
     def _make_lines(self, curves: tuple[Curve, ...]) -> None:
         for mark in self.plot.figure.marks:
