@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Unpack
 
 import numpy as np
-from bqplot import Lines
 from ipywidgets import HBox, Layout, SelectMultiple, Widget
 from ipywidgets import Text as SearchBox
 from traitlets import Bool, Float, Tuple, Unicode, validate
 
 from convviz_widgets.errors import InputError
-from convviz_widgets.record import Pair, Run, Series
+from convviz_widgets.record import Run, Series
 from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.state.examination import refuse_other_kinds
-from convviz_widgets.tensors import SMOOTHING, smooth, thin
-from convviz_widgets.widgets import View, close_tree
+from convviz_widgets.tensors import SMOOTHING, smooth
+from convviz_widgets.views.metric_plot import (
+    Curve,
+    MetricPlot,
+    ShownCurves,
+    level,
+    looks_of,
+    make_curve,
+    spacing,
+    whole_span,
+)
+from convviz_widgets.widgets import View
 from convviz_widgets.widgets.controls import (
     choice,
     icon_button,
-    legend_entry,
     line,
     move_clock,
     named,
@@ -29,32 +36,13 @@ from convviz_widgets.widgets.controls import (
 )
 from convviz_widgets.widgets.plot import (
     Plot,
-    colour_of,
-    draw_line,
     empty_frame,
-    make_plot,
-    send,
-    with_room,
 )
 from convviz_widgets.widgets.raster import Overlay
-from convviz_widgets.widgets.text import QUIET, Text
+from convviz_widgets.widgets.text import Text
 from convviz_widgets.widgets.view import ViewOptions
 
 SMOOTHINGS = (0.0, 0.6, SMOOTHING, 0.99)
-
-CLICK = 4
-"""Pixels that the pointer may move between press and release, and still it was a click."""
-
-
-@dataclass(frozen=True)
-class ShownCurves:
-    """All curves, the part of the axis that is shown, and the cursor."""
-
-    curves: tuple[Curve, ...]
-    span: tuple[float, float]
-    step: int
-    marked: int | None
-    """The step of a finding."""
 
 
 class TrainingCurvesOptions(ViewOptions, total=False):
@@ -285,195 +273,3 @@ def _caption(drawing: ShownCurves, smoothing: float, zoomed: bool) -> str:
         f"over as many steps in all) · cursor: step {drawing.step:,}"
         f"{'' if drawing.marked is None else f', grey: step {drawing.marked:,} of the finding'}"
     )
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One metric as it is drawn: thinned to the pixels, raw and smoothed."""
-
-    tag: str
-    colour: str
-    dashed: bool
-    """Whether it was measured on held-out data, and its partner on training data is solid."""
-    steps: np.ndarray
-    raw: np.ndarray
-    smoothed_steps: np.ndarray
-    smoothed: np.ndarray
-    points: int | None
-    """How many points it was drawn from; None for a threshold."""
-    not_drawn: str
-    """How many of them have no place in the plot, in brackets, and why; empty if all have."""
-
-    @property
-    def line_style(self) -> str:
-        """Style of its lines: solid or dashed."""
-        return "dashed" if self.dashed else "solid"
-
-
-def level(value: float | None, span: tuple[float, float]) -> list[Curve]:
-    """Return a threshold as a dashed line across, without points; none for None."""
-    if value is None:
-        return []
-    ends, values = np.array(span), np.full(2, value)
-    return [Curve(f"threshold {value:g}", QUIET, True, ends, values, ends, values, None, "")]
-
-
-def whole_span(
-    metrics: Mapping[str, Series], tags: Sequence[str], steps: Sequence[int]
-) -> tuple[float, float]:
-    """Return the first and the last step of the curves and of the checkpoints."""
-    ends = [end for tag in tags for end in (metrics[tag].steps[:1], metrics[tag].steps[-1:])]
-    known = np.concatenate([*ends, np.asarray(steps, dtype=np.int64)])
-    return float(known.min()), float(known.max())
-
-
-def looks_of(metrics: Mapping[str, Series], pairs: Sequence[Pair]) -> dict[str, tuple[str, bool]]:
-    """Return colour and dashes of each metric: partners share a colour, held-out data is dashed.
-
-    They depend on all metrics, not on those shown, so that no curve changes its colour.
-    """
-    partners = {pair.validation: pair.training for pair in pairs}
-    first = [pair.training for pair in pairs]
-    solid = [*first, *(tag for tag in metrics if tag not in partners and tag not in first)]
-    return {tag: (colour_of(partners.get(tag, tag), solid), tag in partners) for tag in metrics}
-
-
-def spacing(series: Series) -> float:
-    """Return the steps between two points of a metric, in the middle; endless for a single one."""
-    gaps = np.diff(series.steps)
-    return float(np.median(gaps[gaps > 0])) if bool((gaps > 0).any()) else np.inf
-
-
-def make_curve(
-    tag: str,
-    look: tuple[str, bool],
-    series: Series,
-    smoothing: float,
-    span: tuple[float, float],
-    columns: int,
-    densest: float,
-    logarithmic: bool = False,
-) -> Curve:
-    """Return the part of a metric within ``span``, thinned to ``columns`` pixels.
-
-    ``densest`` is the spacing of the metric with the most points: all of them are smoothed over as
-    many steps as that one. Over as many points, a loss that is evaluated now and then would lag
-    behind that of the training, and the gap would look like overfitting.
-    """
-    ratio = spacing(series) / densest
-    averaged = smooth(series.values, smoothing**ratio if np.isfinite(ratio) else 0.0)
-    start, end = np.searchsorted(series.steps, span)
-    # One point on either side, so that the line reaches the edges of the plot.
-    part = slice(max(0, start - 1), end + 1)
-    steps, values = series.steps[part], series.values[part]
-    raw, smoothed = (thin(steps, each, columns) for each in (values, averaged[part]))
-    return Curve(
-        tag,
-        *look,
-        steps[raw],
-        values[raw],
-        steps[smoothed],
-        averaged[part][smoothed],
-        len(steps),
-        _not_drawn(values, logarithmic),
-    )
-
-
-def _not_drawn(values: np.ndarray, logarithmic: bool) -> str:
-    finite = values[np.isfinite(values)]
-    odd, low = len(values) - len(finite), int((finite <= 0).sum()) * logarithmic
-    reasons = [f"{odd:,} not finite"] * (odd > 0)
-    reasons += [f"{low:,} not positive on a log scale"] * (low > 0)
-    return f" ({' and '.join(reasons)}, so not drawn)" if reasons else ""
-
-
-class MetricPlot:
-    """The plot of some `Curve`s over the steps of a run, with the clock's step as cursor.
-
-    Parameters
-    ----------
-    width, height
-        Size of the whole plot in pixels.
-    logarithmic
-        Whether the axis of values is logarithmic.
-    legend
-        The row to write the entries of the curves into.
-    zoomed
-        Called with the first and the last step that the pointer is dragged over.
-    picked
-        Called with the step that is clicked.
-
-    Attributes
-    ----------
-    plot : the axes with their lines.
-    overlay : the widget that stands in the page.
-    """
-
-    def __init__(
-        self,
-        width: int,
-        height: int,
-        logarithmic: bool,
-        legend: HBox,
-        *,
-        zoomed: Callable[[tuple[float, float]], Any],
-        picked: Callable[[float], Any],
-    ) -> None:
-        self.plot = make_plot(width, height, "step", "value", logarithmic=logarithmic)
-        self.overlay = Overlay(self.plot.figure)
-        self.overlay.resize(width, height)
-        self.overlay.on_click(self._pressed)
-        self.overlay.on_release(self._released)
-        self._logarithmic, self._legend = logarithmic, legend
-        self._zoomed, self._picked = zoomed, picked
-        self._looks: tuple[tuple[str, str, bool], ...] = ()
-        self._marks: list[tuple[Lines, Lines]] = []
-        self._from = 0
-
-    def show(self, curves: tuple[Curve, ...], span: tuple[float, float]) -> None:
-        """Send the curves, and their legend if it is another one."""
-        looks = tuple((curve.tag, curve.colour, curve.dashed) for curve in curves)
-        if looks != self._looks:
-            self._looks = looks
-            self._make_lines(curves)
-        for (faint, strong), curve in zip(self._marks, curves, strict=True):
-            send(faint, curve.steps, curve.raw)
-            send(strong, curve.smoothed_steps, curve.smoothed)
-        values = np.concatenate([np.empty(0), *(curve.raw for curve in curves)])
-        self.plot.show(span, with_room(values, self._logarithmic))
-
-    def mark(self, shown: ShownCurves) -> None:
-        """Draw the cursor, and the step of a finding."""
-
-        def draw(canvas: Any) -> None:
-            if shown.marked is not None:
-                draw_line(canvas, self.plot, shown.marked, QUIET)
-            draw_line(canvas, self.plot, shown.step)
-
-        self.overlay.paint(draw)
-
-    def _make_lines(self, curves: tuple[Curve, ...]) -> None:
-        for mark in self.plot.figure.marks:
-            mark.close()  # alone: its scales are those of the axes
-        for entry in self._legend.children:
-            close_tree(entry)
-        self._marks = [self._lines_of(curve) for curve in curves]
-        self.plot.figure.marks = [mark for marks in self._marks for mark in marks]
-        self._legend.children = [
-            legend_entry(each.tag, each.colour, each.line_style) for each in curves
-        ]
-
-    def _lines_of(self, curve: Curve) -> tuple[Lines, Lines]:
-        """Return the lines of a curve: faint as recorded, strong smoothed; without their points."""
-        line, look = self.plot.new_line, {"colors": [curve.colour], "line_style": curve.line_style}
-        return line(opacities=[0.3], stroke_width=1, **look), line(stroke_width=2, **look)
-
-    def _pressed(self, x: int, _y: int) -> None:
-        self._from = x
-
-    def _released(self, x: int, _y: int) -> None:
-        low, high = sorted((self._from, x))
-        if high - low > CLICK:
-            self._zoomed((self.plot.to_value(low), self.plot.to_value(high)))
-        else:
-            self._picked(self.plot.to_value(x))

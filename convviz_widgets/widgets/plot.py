@@ -9,11 +9,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 from bqplot import Axis, Figure, LinearScale, Lines, LogScale, Mark
-from ipywidgets import Box, Layout, VBox, Widget
+from ipywidgets import Layout, VBox
 
 from convviz_widgets.widgets.raster import Overlay
 from convviz_widgets.widgets.text import ACCENT, QUIET
-from convviz_widgets.widgets.widget_tree import close_tree
 
 MARGIN = {"top": 10, "bottom": 44, "left": 62, "right": 14}
 """Pixels around the plotting area: room for ticks and labels."""
@@ -410,44 +409,3 @@ def label_ticks(axis: Axis, values: Sequence[int], labels: dict[str, str]) -> No
     if axis.tick_labels != labels:
         axis.tick_labels = labels
         axis.tick_values = values
-
-
-class FigureFrames:
-    """The frames of a view's figures, each of which stands in its own only while it is seen.
-
-    A figure of bqplot that is updated while the page is still making it fails there; so does one
-    that is made in a hidden tab, where it has no size, when the page is reloaded.
-    """
-
-    def __init__(self) -> None:
-        self._figures: dict[Box, Widget] = {}
-        self._emptied: set[Box] = set()
-
-    def place(self, frame: Box, figure: Widget) -> None:
-        """Put a figure that has been drawn into its frame."""
-        self._figures[frame] = figure
-        self._emptied.discard(frame)
-        frame.add_class("cvw-frame")  # the focus shows
-        self.fill()
-
-    def empty(self, frame: Box) -> None:
-        """Take the figure out of its frame until it is placed again."""
-        self._emptied.add(frame)
-        frame.children = ()
-
-    def fill(self) -> None:
-        """Put back what `clear` has taken out."""
-        for frame, figure in self._figures.items():
-            if frame not in self._emptied and frame.children != (figure,):
-                frame.children = (figure,)
-
-    def clear(self) -> None:
-        """Take all figures out of their frames: they are no longer seen."""
-        for frame in self._figures:
-            frame.children = ()
-
-    def close(self) -> None:
-        """Close the figures: what is in no frame is not below the view."""
-        for figure in self._figures.values():
-            close_tree(figure)
-        self._figures.clear()

@@ -14,9 +14,9 @@ from traitlets import Bool, DefaultHandler, Enum, HasTraits, Int, TraitError, Tr
 from convviz_widgets.errors import ConvVizError, InputError, in_one_line, unknown
 from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.widgets.page_reload import serve_reloads
-from convviz_widgets.widgets.plot import FigureFrames
 from convviz_widgets.widgets.text import Style, Text
 from convviz_widgets.widgets.widget_tree import (
+    FigureFrames,
     close_tree,
     controls_below,
     listen,

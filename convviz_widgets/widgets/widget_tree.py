@@ -1,11 +1,14 @@
-"""Walks a tree of widgets: finds controls by name, closes it, keeps it awake in a cell."""
+"""Walks a tree of widgets: finds controls by name, closes it, keeps it awake in a cell.
+
+Figures stand in it only while they are seen.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from ipywidgets import Widget
+from ipywidgets import Box, Widget
 
 SHARED = "_canvas_manager"
 """The trait by which every canvas refers to the one manager that draws for all of them."""
@@ -70,3 +73,44 @@ def controls_below(box: Widget) -> Iterator[Widget]:
 def name_of(control: Widget) -> str:
     """Return what a control is called on the page; empty for what only shows something."""
     return str(getattr(control, "description", "") or getattr(control, "tooltip", "") or "")
+
+
+class FigureFrames:
+    """The frames of a view's figures, each of which stands in its own only while it is seen.
+
+    A figure of bqplot that is updated while the page is still making it fails there; so does one
+    that is made in a hidden tab, where it has no size, when the page is reloaded.
+    """
+
+    def __init__(self) -> None:
+        self._figures: dict[Box, Widget] = {}
+        self._emptied: set[Box] = set()
+
+    def place(self, frame: Box, figure: Widget) -> None:
+        """Put a figure that has been drawn into its frame."""
+        self._figures[frame] = figure
+        self._emptied.discard(frame)
+        frame.add_class("cvw-frame")  # the focus shows
+        self.fill()
+
+    def empty(self, frame: Box) -> None:
+        """Take the figure out of its frame until it is placed again."""
+        self._emptied.add(frame)
+        frame.children = ()
+
+    def fill(self) -> None:
+        """Put back what `clear` has taken out."""
+        for frame, figure in self._figures.items():
+            if frame not in self._emptied and frame.children != (figure,):
+                frame.children = (figure,)
+
+    def clear(self) -> None:
+        """Take all figures out of their frames: they are no longer seen."""
+        for frame in self._figures:
+            frame.children = ()
+
+    def close(self) -> None:
+        """Close the figures: what is in no frame is not below the view."""
+        for figure in self._figures.values():
+            close_tree(figure)
+        self._figures.clear()

@@ -94,7 +94,7 @@ def test_a_logarithmic_plot_leaves_out_what_has_no_logarithm(state, run, writer)
 def test_a_million_points_are_drawn_by_a_few_thousand(state, run):
     view = TrainingCurves(state, run=run)
     from convviz_widgets.record import Series
-    from convviz_widgets.views.training_curves import make_curve
+    from convviz_widgets.views.metric_plot import make_curve
 
     count = 1_000_000
     values = np.zeros(count)
