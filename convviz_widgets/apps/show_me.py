@@ -71,7 +71,8 @@ class ExplorerPlace:
                 setattr(view, name, value)
             if isinstance(view, TrainingCurves):
                 view.show_all_steps()
-                view.point_out(finding.step, finding.threshold if self.has_threshold else None)
+                view.marked = finding.step, finding.threshold if self.has_threshold else None
+                view.redraw()
         checkpoint = state.selection.checkpoint
         if self.needs_sweep and state.sweeps.at(checkpoint) is None:
             state.sweeps.ask(checkpoint)

@@ -65,6 +65,7 @@ class TrainingCurves(View):
     Attributes
     ----------
     curves : what is drawn; None before the first time.
+    marked : step, between checkpoints too, and threshold of a finding; none for other metrics.
     plot, overlay : made when there is something to draw: the axes with their lines, and the canvas
         above them, to be clicked on or dragged over in code.
 
@@ -102,7 +103,7 @@ class TrainingCurves(View):
         refuse_other_kinds(None, run, None)
         self.run = run
         self._span: tuple[float, float] | None = None
-        self._marked: tuple[int | None, float | None] = None, None
+        self.marked: tuple[int | None, float | None] = None, None
         if run is not None:
             state.attach(run)
         super().__init__(state, **options)
@@ -155,7 +156,7 @@ class TrainingCurves(View):
         metrics = self._metrics()
         chosen = self.shown_tags()
         span = self._span or whole_span(metrics, chosen, self.state.steps)
-        step, threshold = self._marked
+        step, threshold = self.marked
         wanted = (selection.revision, chosen, span, threshold, self.smoothing, self.logarithmic)
         if self._prepared is None or self._prepared[0] != wanted:
             looks = looks_of(metrics, self.run.pairs if self.run else ())
@@ -217,7 +218,7 @@ class TrainingCurves(View):
 
     def _option_changed(self, change: Any) -> None:
         if change.name == "tags":
-            self._marked = None, None
+            self.marked = None, None
         if change.name == "logarithmic" and self._metric_plot is not None:
             self._figure_frames.close()  # another kind of scale needs another figure
             self._metric_plot = self.plot = self.overlay = self.curves = None
@@ -227,11 +228,6 @@ class TrainingCurves(View):
         """Leave the part of the run that was zoomed to."""
         if self._span is not None:
             self._zoom(None)
-
-    def point_out(self, step: int | None, threshold: float | None = None) -> None:
-        """Mark a step, between checkpoints too, and a value, until other metrics are shown."""
-        self._marked = step, threshold
-        self.redraw()
 
     # -- what the user does -------------------------------------------------------------------
 
