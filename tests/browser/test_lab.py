@@ -179,6 +179,7 @@ def test_the_dark_theme_can_be_looked_at(explorer, opened):
     opened.wear("dark")
     for tab in ("Filters", "Outputs", "Activations"):
         explorer.open_tab(tab)
+        explorer.root.locator(".cvw-tabs .bqplot:visible .tick").last.wait_for()
         opened.screenshot(f"lab-dark-{tab.lower()}", height=1500)
     opened.wear("light")
 
