@@ -16,7 +16,10 @@ SLICE = 0.25
 """Seconds of searching after which those who look on are told."""
 
 SHORT = 20.0
-"""Seconds up to which a search goes on unasked, as the first slice went."""
+"""Seconds up to which a search goes on unasked, at the best pace of the first reads."""
+
+READS = 4
+"""Reads before that is judged: any one of them may have been held up, the first one above all."""
 
 
 class DuplicateSearches:
@@ -59,6 +62,7 @@ class DuplicateSearch(Client):
         self._sets = sets
         self._steps = comparing(*sets, lock=background.model.lock)
         self._done, self._seconds = 0, 0.0
+        self._paces: list[float] = []  # seconds a sample in each of the first reads
         self._is_judged = False  # whether `is_wanted` is settled
         self._onlookers: set[int] = set()
 
@@ -118,7 +122,7 @@ class DuplicateSearch(Client):
         """Compare one more block; return whether any is left. For a task of the background."""
         if self.is_over:
             return False
-        begun = perf_counter()
+        begun, before = perf_counter(), self._done
         try:
             self._done, _ = next(self._steps)
         except StopIteration as end:
@@ -126,7 +130,10 @@ class DuplicateSearch(Client):
             self.notify()  # also when it was another client that needed it
         except Exception as error:  # out of memory, say; the view goes on without
             self._fail(error)
-        self._seconds += perf_counter() - begun
+        seconds = perf_counter() - begun
+        self._seconds += seconds
+        if len(self._paces) < READS and self._done > before:
+            self._paces.append(seconds / (self._done - before))
         return not self.is_over
 
     def _work(self) -> None:
@@ -134,8 +141,12 @@ class DuplicateSearch(Client):
         while self.go_on() and perf_counter() < ends:
             self._background.pause()
         with self._lock:
-            if not self._is_judged:
-                self.is_wanted, self._is_judged = self.seconds_left < SHORT, True
+            if not self._is_judged and len(self._paces) == READS:
+                self.is_wanted, self._is_judged = self._is_short(), True
+
+    def _is_short(self) -> bool:
+        progress = self.progress
+        return min(self._paces) * (progress.total - progress.done) < SHORT
 
     def _fail(self, error: Exception) -> None:
         self.problem = in_one_line(error)
