@@ -39,7 +39,9 @@ class ImageBatch:
 
     @property
     def expected(self) -> Tensor | None:
-        """What a loss compares with, as `ImageSet.expected` says it of these images."""
+        """What a loss compares with, as `ImageSet.expected` says it; None without any image."""
+        if not self.targets:
+            return None
         pictures = [target for target in self.targets if target is not None]
         if len(pictures) == len(self.targets):
             return torch.stack(pictures)

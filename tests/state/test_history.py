@@ -24,6 +24,7 @@ from convviz_widgets.state import (
     ModelState,
     coarse_to_fine,
     measurements,
+    model_copy,
 )
 
 PATIENCE = 60
@@ -219,6 +220,17 @@ def test_of_the_image_set_what_cannot_be_read_is_left_out(series, make_net):
     assert (found.images, found.answers.images) == (5, 5)
     assert state.history.progress(IMAGE_SET).failures == ()
     state.close()
+
+
+def test_a_batch_of_the_image_set_that_cannot_be_read_is_left_out_and_the_rest_kept(
+    reopened, monkeypatch
+):
+    monkeypatch.setattr(model_copy, "BATCH", 1)  # so image 4 is a batch by itself
+    found = measured(reopened(ImageSet(OnFire()), probe=[0, 1, 2]), IMAGE_SET)[-1]
+    assert (found.images, found.answers.images) == (5, 5)
+    state = reopened(ImageSet(OnFire()), probe=[0, 1, 2])
+    assert measured(state, IMAGE_SET)[-1].images == 5
+    assert state.history.measured_count == 0  # read from the disk
 
 
 def test_an_image_of_the_probe_batch_that_cannot_be_read_is_told_once(series, make_net):
