@@ -105,9 +105,8 @@ def measure_image_set(
     """Count where each channel of every activation is not zero, and what the model answers.
 
     One forward pass for each batch; nothing but counts outlives it. Images that could not be read
-    do not count. The noise of the filters is
-    measured as well, against the ``initial`` weights where those are known, with a pause before
-    each layer.
+    do not count. The noise of the filters is measured as well, against the ``initial`` weights
+    where those are known, with a pause before each layer.
     """
     fired: dict[str, np.ndarray] = {}
     answers = Answers(images)

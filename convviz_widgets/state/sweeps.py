@@ -306,7 +306,7 @@ class _OneAtATime:
 
 
 def _along(plan: Plan, direction: Direction) -> Plan:
-    """Return the plan that jobs at one layer, along one direction."""
+    """Return the plan that sweeps one layer, along one direction."""
     layer = next((layer for layer in plan.layers if layer.name == direction.layer), None)
     if layer is None:
         raise InputError(f"layer {direction.layer!r} cannot be swept: it mixes images of a batch")

@@ -11,7 +11,7 @@ from ipywidgets import Button, Layout, Select, Textarea, Widget
 from traitlets import Bool, Unicode
 
 from convviz_widgets.diagnosis import ERROR, REMARK, RULES, WARNING, Finding, Report
-from convviz_widgets.errors import InputError, unknown
+from convviz_widgets.errors import InputError, number_of, unknown
 from convviz_widgets.record import Run
 from convviz_widgets.state import Examination, ModelState, Progress, Selection
 from convviz_widgets.state.examination import said_of_failures
@@ -378,7 +378,7 @@ def _summary(found: DiagnosisSoFar) -> str:
 
 def _caption(found: DiagnosisSoFar) -> str:
     severities = [each.severity for each in found.report.findings]
-    counts = [f"{(n := severities.count(each))} {each}{'s' * (n != 1)}" for each in SIGNS]
+    counts = [number_of(severities.count(each), each) for each in SIGNS]
     return f"{' · '.join(counts)} · a remark is worth knowing, and no alarm"
 
 

@@ -13,16 +13,8 @@ from ipywidgets import HBox
 from convviz_widgets.record import Pair, Series
 from convviz_widgets.tensors import smooth, thin
 from convviz_widgets.widgets import close_tree
-from convviz_widgets.widgets.controls import (
-    legend_entry,
-)
-from convviz_widgets.widgets.plot import (
-    colour_of,
-    draw_line,
-    make_plot,
-    send,
-    with_room,
-)
+from convviz_widgets.widgets.controls import legend_entry
+from convviz_widgets.widgets.plot import colour_of, draw_line, make_plot, send, with_room
 from convviz_widgets.widgets.raster import Overlay
 from convviz_widgets.widgets.text import QUIET
 
