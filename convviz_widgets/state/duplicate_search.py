@@ -127,9 +127,10 @@ class DuplicateSearch(Client):
             self._done, _ = next(self._steps)
         except StopIteration as end:
             self.found = end.value
-            self.notify()  # also when it was another client that needed it
         except Exception as error:  # out of memory, say; the view goes on without
             self._fail(error)
+        if self.is_over:
+            self.notify()  # also when it was another client that needed it
         seconds = perf_counter() - begun
         self._seconds += seconds
         if len(self._paces) < READS and self._done > before:

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from convviz_widgets.images import ImageSet
-from convviz_widgets.state import ModelState
+from convviz_widgets.state import ModelState, duplicate_search
 
 
 class Late:
@@ -28,4 +28,18 @@ def test_a_first_read_that_is_held_up_does_not_make_a_search_too_long():
     assert search.wait(60)
     assert search.is_wanted
     assert search.found.duplicates().count == 2000
+    state.close()
+
+
+def test_whoever_looks_on_is_told_of_the_end_that_another_brings_about(monkeypatch):
+    def failing(*_sets, **_options):
+        yield 1, 2
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(duplicate_search, "comparing", failing)
+    state = ModelState(nn.Sequential(nn.Conv2d(1, 2, 2)), ImageSet(torch.rand(2, 1, 2, 2)))
+    search, told = state.duplicate_searches.among(state.image_set), []
+    search.observe(lambda: told.append(search.problem))
+    assert (search.go_on(), told) == (True, [])  # as a diagnosis does
+    assert (search.go_on(), told) == (False, ["MemoryError: no room"])
     state.close()
