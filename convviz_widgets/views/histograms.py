@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Unpack
 
 import numpy as np
 from bqplot import Bars, Figure
-from ipywidgets import Box, Layout, Widget
+from ipywidgets import Widget
 from torch import Tensor
 from traitlets import Enum, Int, Unicode, validate
 
@@ -27,7 +27,7 @@ from convviz_widgets.tensors import (
 from convviz_widgets.views.filter_layers import as_filters, filter_layer, shown_as
 from convviz_widgets.widgets import View
 from convviz_widgets.widgets.controls import SIDES, choice, line, named, side_choice
-from convviz_widgets.widgets.plot import Plot, count_end, make_plot
+from convviz_widgets.widgets.plot import Plot, count_end, empty_frame, make_plot
 from convviz_widgets.widgets.text import ACCENT
 from convviz_widgets.widgets.view import ViewOptions
 
@@ -59,9 +59,7 @@ class HistogramView(View):
     def build(self) -> Sequence[Widget]:
         """Return the controls and the frame that the figure will stand in."""
         self._plot: Plot | None = None
-        width, height = self.frame
-        size = {"width": f"{width}px", "height": f"{height}px"}
-        self._frame = Box(layout=Layout(**size, flex="0 0 auto", overflow="hidden"))
+        self._frame = empty_frame(*self.frame)
         return [*self.controls(), self._frame]
 
     @property

@@ -26,18 +26,8 @@ from convviz_widgets.views.metric_plot import (
     whole_span,
 )
 from convviz_widgets.widgets import View
-from convviz_widgets.widgets.controls import (
-    choice,
-    icon_button,
-    line,
-    move_clock,
-    named,
-    switch,
-)
-from convviz_widgets.widgets.plot import (
-    Plot,
-    empty_frame,
-)
+from convviz_widgets.widgets.controls import choice, icon_button, line, move_clock, named, switch
+from convviz_widgets.widgets.plot import Plot, empty_frame
 from convviz_widgets.widgets.raster import Overlay
 from convviz_widgets.widgets.text import Text
 from convviz_widgets.widgets.view import ViewOptions
