@@ -104,7 +104,8 @@ def _check_column(shape: tuple[int, ...]) -> None:
         return
     hint = "one class index an image"
     if len(shape) == 2:
-        hint = "labels.squeeze(1)" if shape[1] == 1 else "labels.argmax(1) where they are one-hot"
+        one_hot = "labels.argmax(1) where they are one-hot, targets= for several labels an image"
+        hint = "labels.squeeze(1)" if shape[1] == 1 else one_hot
     raise InputError(f"labels have shape {shape}, expected (N,): {hint}")
 
 
@@ -117,8 +118,9 @@ def _label_described(value: Any) -> str:
 
 def _label_hint(value: Any) -> str:
     if isinstance(value, Tensor | np.ndarray):
-        one_hot = value.ndim == 1 and len(value) > 1
-        return "argmax() gives the class of a one-hot row" if one_hot else "item() gives a number"
+        if value.ndim == 1 and len(value) > 1:
+            return "argmax() gives the class of a one-hot row, targets= takes several labels"
+        return "item() gives a number"
     if isinstance(value, float):
         return "labels.long() gives whole numbers"
     return "labels= stands in for it, None means no label"

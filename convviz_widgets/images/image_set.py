@@ -44,7 +44,8 @@ class ImageSet:
     inputs : floating tensor (N, C, H, W), which is not copied, or a map-style dataset of images
         (C, H, W), of (image, label), or of (image, target picture), without random transforms.
     labels : N class indices from zero up (None: unknown); they stand in for a dataset's own.
-    targets : N target pictures (N, C', H', W'); they stand in for a dataset's own.
+    targets : N target pictures (N, C', H', W'), masks of class indices (N, H', W') or (N, 1, H',
+        W'), or rows (N, K) of several labels each, 0 or 1; they stand in for a dataset's own.
     class_names : one name for each class.
     mean, std : what the preprocessing subtracted and divided by, one number or one per channel,
         for pictures in [0, 1]. Without both the range is read off the first 64 images that can
@@ -123,12 +124,19 @@ class ImageSet:
         if self._labels is not None:
             return self._labels[index]
         _, beside = self._inputs.item(index)
-        return None if is_picture(beside) else checked_label(beside, self._classes, index)
+        has_targets = self._targets is not None and isinstance(beside, Tensor) and beside.ndim
+        return (
+            None
+            if has_targets or is_picture(beside)
+            else checked_label(beside, self._classes, index)
+        )
 
     def target(self, index: int) -> Tensor | None:
-        """Return the target picture (C', H', W') of an image, None without one."""
+        """Return the target picture (C', H', W'), mask or row of labels of an image, or None."""
         index = self._checked(index)
-        beside = self._targets[index] if self._targets is not None else self._inputs.item(index)[1]
+        if self._targets is not None:
+            return self._targets[index].detach().clone()
+        beside = self._inputs.item(index)[1]
         return beside.detach().clone() if is_picture(beside) else None
 
     def name(self, index: int) -> str:
@@ -137,7 +145,7 @@ class ImageSet:
         return self._names[index] if self._names is not None else f"image {index}"
 
     def expected(self, indices: Iterable[int]) -> Tensor | None:
-        """Return what a loss compares with: target pictures (B, C', H', W'), else labels (B,).
+        """Return what a loss compares with: targets (B, ...), else labels (B,).
 
         None when one of these images has neither.
         """
@@ -239,9 +247,10 @@ def _texts(name: str, texts: Any) -> tuple[str, ...]:
 
 
 def _pictures(targets: Any) -> Tensor:
-    if not isinstance(targets, Tensor) or targets.ndim < 3:
+    is_rows = isinstance(targets, Tensor) and targets.ndim == 2 and targets.shape[1] > 1
+    if not is_rows and (not isinstance(targets, Tensor) or targets.ndim < 3):
         raise InputError(
-            f"targets: expected pictures (N, C, H, W) as a tensor, got {described(targets)}; "
-            "class indices go into labels="
+            "targets: expected pictures (N, C, H, W), masks (N, H, W) or several labels an image "
+            f"(N, K) as a tensor, got {described(targets)}; class indices go into labels="
         )
     return targets

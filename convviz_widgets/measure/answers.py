@@ -14,6 +14,7 @@ from torch import Tensor
 
 from convviz_widgets.images import ImageSet
 from convviz_widgets.measure.drift import LEAST, Drift, picture_drift
+from convviz_widgets.probe.output_kinds import PICTURE, OutputKind, kind_by_shape
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,16 @@ class AnswerFacts:
 
 
 class Answers:
-    """Counts the classes that a model answers, or compares its pictures with their targets."""
+    """Counts the classes that a model answers, or compares its pictures with their targets.
 
-    def __init__(self, images: ImageSet) -> None:
-        self._set = images
+    Parameters
+    ----------
+    images : those that it is shown.
+    kind : what it puts out; None: what the shape of the first answer suggests.
+    """
+
+    def __init__(self, images: ImageSet, kind: OutputKind | None = None) -> None:
+        self._set, self._kind = images, kind
         self._images = 0
         self._classes: Counter[int] = Counter()
         self._labels: Counter[int] = Counter()
@@ -56,13 +63,15 @@ class Answers:
     def add(self, indices: Sequence[int], result: Any, expected: Tensor | None) -> None:
         """Take the answers to some images, with their labels (B,) or target pictures."""
         self._images += len(indices)
-        if not isinstance(result, Tensor) or not torch.isfinite(result).all():
+        kind = self._kind or kind_by_shape(result)
+        values = None if kind.why else kind.values(result, len(indices))
+        if values is None or not torch.isfinite(values).all():
             return
-        if result.ndim == 2 and result.shape[1] > 1 and (expected is None or expected.ndim == 1):
-            self._classes.update(result.argmax(dim=1).tolist())
+        if kind.answers and (expected is None or expected.ndim == 1):
+            self._classes.update(kind.predicted(values).tolist())
             self._labels.update([] if expected is None else expected.tolist())
-        if result.ndim == 4 and expected is not None and expected.shape == result.shape:
-            drift = picture_drift(result.cpu(), list(expected), self._set)
+        if kind.name == PICTURE and expected is not None and expected.shape == values.shape:
+            drift = picture_drift(values.cpu(), list(expected), self._set)
             self._pictures.append(np.column_stack([indices, drift]))
 
     @property

@@ -28,6 +28,7 @@ from convviz_widgets.measure.measurement import (
 from convviz_widgets.measure.responses import ImageBatch
 from convviz_widgets.probe import Probe, Recording
 from convviz_widgets.probe.gradients import image_gradient_of
+from convviz_widgets.probe.output_kinds import OutputKind
 from convviz_widgets.probe.recording import storage_of
 from convviz_widgets.tensors import (
     Distribution,
@@ -101,15 +102,17 @@ def measure_image_set(
     batches: Iterable[ImageBatch],
     initial: Mapping[str, Tensor] | None = None,
     pause: Pause = _go_on,
+    kind: OutputKind | None = None,
 ) -> Measurement:
     """Count where each channel of every activation is not zero, and what the model answers.
 
     One forward pass for each batch; nothing but counts outlives it. Images that could not be read
     do not count. The noise of the filters is measured as well, against the ``initial`` weights
-    where those are known, with a pause before each layer.
+    where those are known, with a pause before each layer. ``kind`` is what the model puts out;
+    None: what its shape suggests.
     """
     fired: dict[str, np.ndarray] = {}
-    answers = Answers(images)
+    answers = Answers(images, kind)
     for batch in batches:
         if batch.inputs is not None:
             recording = probe.record(batch.inputs)

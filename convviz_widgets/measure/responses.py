@@ -11,10 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convviz_widgets.errors import InputError, error_text
+from convviz_widgets.errors import error_text
 from convviz_widgets.images import ImageSet
 from convviz_widgets.measure.drift import DRIFT, picture_drift
+from convviz_widgets.measure.segmentation import MaskCounts, count_masks
 from convviz_widgets.probe import Probe
+from convviz_widgets.probe.output_kinds import SEGMENTATION, OutputKind
 
 UNKNOWN = -1
 """Stands for a label that is not known, or for a class where the scores are not finite."""
@@ -65,11 +67,13 @@ class Responses:
     labels : int64 (N,), the true classes, `UNKNOWN` without one.
     predicted : int64 (N,), the most probable class, `UNKNOWN` where scores are not finite; (0,) for
         pictures.
-    probability : float32 (N,), the softmax of that class.
+    probability : float32 (N,), that of this class.
     drift : float64 (N, 4), `DRIFT` of each picture, NaN without a target of its shape; (0, 4) for
         class scores.
     classes : K, 0 for pictures.
-    outputs : float32 (N, K) or (N, C, H, W); None where they were not to be kept.
+    outputs : as the model puts them out, float32 (N, K) or (N, C, H, W); of a map of scores the
+        predicted classes, int16 (N, H, W); None where they were not to be kept.
+    masks : how the predicted classes compare with the target masks; None for another kind.
     failures : one line for each image that could not be read.
     """
 
@@ -80,6 +84,7 @@ class Responses:
     drift: np.ndarray = field(default_factory=lambda: np.zeros((0, len(DRIFT))))
     classes: int = 0
     outputs: Tensor | None = None
+    masks: MaskCounts | None = None
     failures: tuple[str, ...] = ()
 
     @property
@@ -127,59 +132,57 @@ def read_batch(
     )
 
 
-def respond(probe: Probe, images: ImageSet, batch: ImageBatch) -> Responses:
+def respond(probe: Probe, images: ImageSet, batch: ImageBatch, kind: OutputKind) -> Responses:
     """Return what the model in the probe puts out for a batch, from one forward pass.
 
-    Raises InputError if that is neither class scores (N, K) nor pictures (N, C, H, W).
+    Raises InputError if that cannot be read as its kind.
     """
     found = Responses(batch.indices, batch.labels, failures=batch.failures)
     if batch.inputs is None:
         return found
-    outputs = checked_output(probe.record(batch.inputs, layers=()).result)  # (N, ...)
+    result = probe.record(batch.inputs, layers=()).result
+    outputs = read_values(kind, result, len(batch.indices))  # (N, ...)
+    if kind.name == SEGMENTATION:
+        masks = count_masks(outputs, batch.targets, kind)
+        shown = _masks(outputs, kind)
+        return replace(found, outputs=shown, masks=masks, classes=kind.classes or 0)
     if outputs.ndim == 4:
         return replace(found, outputs=outputs, drift=picture_drift(outputs, batch.targets, images))
-    probabilities = torch.softmax(outputs, dim=1)
+    probabilities = kind.probabilities(outputs)
     best = probabilities.max(dim=1)
     is_known = torch.isfinite(probabilities).all(dim=1)
     return replace(
         found,
         outputs=outputs,
-        classes=outputs.shape[1],
+        classes=probabilities.shape[1],
         predicted=torch.where(is_known, best.indices, UNKNOWN).numpy(),
         probability=best.values.numpy(),
     )
+
+
+def _masks(values: Tensor, kind: OutputKind) -> Tensor:
+    """Return the predicted class of each position, int16 (N, H, W); -1 where it is not known."""
+    known = values.isfinite().flatten(1).all(1)[:, None, None]  # (N, 1, 1)
+    return torch.where(known, kind.masks(values), UNKNOWN).to(torch.int16)
 
 
 def joined(parts: Sequence[Responses]) -> Responses:
     """Return the responses to several batches as one; at least one part."""
     full = [part for part in parts if len(part.indices)] or list(parts[:1])
     outputs = [part.outputs for part in full if part.outputs is not None]
+    masks = [part.masks for part in full if part.masks is not None]
     return Responses(
         **{name: np.concatenate([getattr(part, name) for part in full]) for name in _COLUMNS},
         classes=full[0].classes,
+        masks=sum(masks[1:], masks[0]) if masks else None,
         outputs=torch.cat(outputs) if len(outputs) == len(full) else None,
         failures=tuple(line for part in parts for line in part.failures),
     )
 
 
-def checked_output(result: Any) -> Tensor:
-    """Return class scores (N, K) or pictures (N, C, H, W), float32 on the CPU.
+def read_values(kind: OutputKind, result: Any, count: int) -> Tensor:
+    """Return the values (N, *shape) of what a model returned, float32 on the CPU, one's own.
 
-    Raises InputError for anything else.
+    Raises InputError where they cannot be read.
     """
-    if not isinstance(result, Tensor) or result.ndim not in (2, 4):
-        raise InputError(
-            f"the model puts out {_described(result)}; "
-            "expected class scores (N, K) or pictures (N, C, H, W)"
-        )
-    return result.detach().to("cpu", torch.float32).clone()
-
-
-def _described(result: Any) -> str:
-    if isinstance(result, Tensor):
-        return f"a tensor {tuple(result.shape)}"
-    if isinstance(result, dict):
-        return f"a dict of {', '.join(map(repr, list(result)[:4])) or 'nothing'}"
-    if isinstance(result, tuple | list):
-        return f"a {type(result).__name__} of {len(result)}"
-    return f"a {type(result).__name__}"
+    return kind.values(result, count).detach().to("cpu", torch.float32).clone()

@@ -18,8 +18,10 @@ from convviz_widgets.errors import (
     checked_index,
     unknown,
 )
+from convviz_widgets.probe.output_choice import Choice
+from convviz_widgets.probe.output_kinds import SEGMENTATION, OutputKind
+from convviz_widgets.probe.outputs import check_choice, output_kind
 from convviz_widgets.probe.probe import Probe
-from convviz_widgets.probe.recording import first_tensor
 from convviz_widgets.probe.relu_rules import RULES, LocalResponsePasses, ReluRule
 from convviz_widgets.probe.replica import device_of
 
@@ -149,6 +151,7 @@ def attribute(
     target: int | None = None,
     unit: tuple[Any, ...] | Unit | None = None,
     method: str = "gradient",
+    output: Choice = None,
 ) -> Tensor:
     """Return a map of the pixels that a class score, or one unit, answers to.
 
@@ -165,9 +168,12 @@ def attribute(
     ----------
     model : is only read; a private copy in eval mode runs, on the model's device.
     input : one image (C, H, W) or (1, C, H, W), floating, as the model takes it.
-    target : class index; by default, without a unit, the predicted class.
+    target : class index; by default, without a unit, the predicted class. Of one logit, class 1
+        is the logit and class 0 its negative. Of a map of scores, the sum over the positions at
+        which the class is predicted [Kokhlikyan et al., Captum]; by default the class of most.
     unit : (layer, channel, (row, col)), or None for the position: the strongest one.
     method : "gradient", "guided" or "deconvnet".
+    output : what the model puts out, where it cannot be known, as for `ModelState`.
 
     Returns
     -------
@@ -176,8 +182,9 @@ def attribute(
     Raises
     ------
     InputError
-        Both target and unit, an unknown method, an image that does not fit, or, for guided and
-        deconvnet, a unit whose value is not above zero: there is nothing to reconstruct.
+        Both target and unit, an unknown method, an image that does not fit, a model whose output
+        has no classes, or, for guided and deconvnet, a unit whose value is not above zero: there
+        is nothing to reconstruct.
     SelectionError
         A layer, channel, position or class that the model does not have.
     ModelError
@@ -193,8 +200,10 @@ def attribute(
              [0., 0.]]])
     """
     images = _one_image(input)
+    check_choice(output)
     probe = Probe(model, images, device=device_of(model), keep_original=False)
-    found = attributions(probe, images, target=target, unit=unit, method=method)
+    kind = output_kind(probe, images, choice=output) if unit is None else None
+    found = attributions(probe, images, target=target, unit=unit, method=method, kind=kind)
     if unit is not None and method in RULES and not found.values[0] > 0:
         raise InputError(
             f"nothing to reconstruct: the unit {_named(unit, found)} is {found.values[0]:.4g} on "
@@ -210,6 +219,7 @@ def attributions(
     target: int | None = None,
     unit: tuple[Any, ...] | Unit | None = None,
     method: str = "gradient",
+    kind: OutputKind | None = None,
 ) -> Attributions:
     """Return what `attribute` does, for several images at once and with a probe's weights.
 
@@ -217,6 +227,7 @@ def attributions(
     ----------
     images : (N, C, H, W), floating.
     unit : as for `attribute`, or a `Unit`, which may have a position for each image.
+    kind : what the model puts out, for a target; None: what its first image says.
 
     Raises
     ------
@@ -227,7 +238,9 @@ def attributions(
     if target is not None and unit is not None:
         raise InputError("got both target= and unit=; expected one of them")
     seed: _UnitSeed | _ClassSeed = (
-        _ClassSeed(target) if unit is None else _UnitSeed(Unit.parse(unit), probe)
+        _ClassSeed(target, kind or output_kind(probe, images[:1]), len(images))
+        if unit is None
+        else _UnitSeed(Unit.parse(unit), probe)
     )
     rule = ReluRule(RULES[method]) if method in RULES else None
     with LocalResponsePasses() if method == "deconvnet" else nullcontext():
@@ -259,27 +272,50 @@ class _ClassSeed:
 
     positions: None = None
 
-    def __init__(self, target: int | None) -> None:
-        self._target = target
+    def __init__(self, target: int | None, kind: OutputKind, count: int) -> None:
+        self._target, self._kind, self._count = target, kind, count
 
     def __call__(self, outputs: Mapping[str, Tensor], result: Any) -> Tensor:
-        scores = first_tensor(result)
-        if scores is None or scores.ndim != 2:
-            got = "no tensor" if scores is None else f"{tuple(scores.shape)}"
+        kind = self._kind
+        scores = kind.values(result, self._count)  # (N, K, ...)
+        if kind.classes is None:
             raise InputError(
-                f"the model has no class scores (N, K): its output is {got}; give "
-                "unit=(layer, channel, position)"
+                f"the model has no class scores (N, K): its output is {tuple(scores.shape)}; give "
+                "unit=(layer, channel, position), or output= where they are among what it puts out"
             )
-        values = scores.gather(1, self._classes(scores)).flatten()
+        values = self._of_map(scores) if kind.name == SEGMENTATION else self._of_row(scores)
         self.values = values.detach()
         return values.sum()
 
-    def _classes(self, scores: Tensor) -> Tensor:
+    def _of_row(self, scores: Tensor) -> Tensor:
+        values = self._kind.class_values(scores)  # (N, K)
+        best = values.detach().argmax(1, keepdim=True)
+        index = self._checked()
+        return values.gather(1, best if index is None else torch.full_like(best, index)).flatten()
+
+    def _of_map(self, scores: Tensor) -> Tensor:
+        """Return the sum of each image's scores over the positions that the class has."""
+        values = self._kind.class_values(scores)  # (N, K, H, W)
+        predicted = values.detach().argmax(1).flatten(1)  # (N, H·W)
+        index = self._checked()
+        if index is None:
+            wanted = predicted.mode(1, keepdim=True).values
+        else:
+            wanted = torch.full_like(predicted[:, :1], index)
+        here = predicted == wanted
+        if not here.any(1).all():
+            raise InputError(
+                f"class {index} is predicted at no position of this image: there is nothing to "
+                "explain; give the target of one that is, or unit=(layer, channel, (row, col))"
+            )
+        flat = values.flatten(2)
+        chosen = flat.gather(1, wanted[:, None].expand(-1, 1, flat.shape[2]))[:, 0]
+        return (chosen * here).sum(1)
+
+    def _checked(self) -> int | None:
         if self._target is None:
-            return scores.detach().argmax(1, keepdim=True)
-        count = scores.shape[1]
-        index = checked_index("class", self._target, count, "this model")
-        return torch.full((len(scores), 1), index, device=scores.device)
+            return None
+        return checked_index("class", self._target, self._kind.classes or 0, "this model")
 
 
 def _one_image(image: Any) -> Tensor:

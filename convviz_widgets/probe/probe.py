@@ -22,6 +22,7 @@ from convviz_widgets.probe.recording import Recording
 from convviz_widgets.probe.replica import (
     Replica,
     memory_of,
+    other_weights,
     refuse_if_weights_are_ignored,
     unwrapped,
 )
@@ -48,7 +49,7 @@ class Probe:
     Attributes
     ----------
     layers : what runs, in execution order.
-    classes : number of class scores, where the model puts out one row (N, K) of them, else None.
+    example_output : what the model puts out for the example; only to be read.
     doubt : why the layers or the output may not be the model's; empty but for an observing probe.
     forward_count : passes run by `record`. The passes with which a new probe learns the layers and
         checks the model are not counted, nor those inside `backward`.
@@ -80,7 +81,7 @@ class Probe:
         with self._replica.plain_mode():
             self._learned = _LearnedLayers(self._replica, self._hooks, example, model)
         self.layers: tuple[LayerInfo, ...] = self._learned.infos
-        self.classes: int | None = self._learned.classes
+        self.example_output: Any = self._learned.result
         self.doubt = ""
         try:
             _refuse_if_unfit(self._replica, self._run, self._learned, example)
@@ -230,6 +231,25 @@ class Probe:
         with self._replica.plain_mode(), Tape(self._hooks.names):
             return function(self._replica.module, self._replica.own_copy(values))
 
+    def answer(self, images: Tensor, *, weights: float | None = None) -> Any:
+        """Return the model's own output, without counting the pass.
+
+        Parameters
+        ----------
+        images : (N, C, H, W).
+        weights : the largest magnitude of other weights, which the model has for this pass; None:
+            its own.
+        """
+        module = self._replica.module
+        others = nullcontext() if weights is None else other_weights(module, weights)
+        with self._replica.plain_mode(), others:
+            return self._run(self._learned.tape(()), images)
+
+    def answer_with_graph(self, images: Tensor) -> Any:
+        """Return the model's own output with the graph that led to it, without counting."""
+        with self._replica.plain_mode(), torch.enable_grad():
+            return self._run_with_gradients(images)[2]
+
     def _run(self, tape: Tape, images: Tensor) -> Any:
         """Return the model's output for a copy of the images, written down on a tape."""
         shape = self._learned.checked_shape(images)
@@ -257,7 +277,7 @@ class _LearnedLayers:
     Attributes
     ----------
     infos : what runs, in execution order.
-    classes : number of class scores, where the model puts out one row (N, K) of them, else None.
+    result : what the model put out.
     origins : layer → where it comes from.
     safe : the places whose tensors no pass has overwritten so far.
     """
@@ -268,7 +288,7 @@ class _LearnedLayers:
         images = replica.own_copy(example)
         tape = LearningTape(self._modules, images=images, original=memory_of(unwrapped(model)))
         result = hooks.run(tape, images)
-        self.classes = _class_count(result)
+        self.result = result
         self.safe: set[Site] = tape.safe_sites(memory_of(replica.module, attributes=True))
         _keep_freed_memory(Recording(tape.outputs, tape.inputs, result).nbytes)
         self.origins: dict[str, Origin] = {name: tape.origins[name] for name in tape.outputs}
@@ -367,10 +387,6 @@ def _keep_freed_memory(nbytes: int) -> None:
     never touched, so it costs nothing.
     """
     torch.empty(min(nbytes, 31 * 2**20), dtype=torch.uint8)
-
-
-def _class_count(result: Any) -> int | None:
-    return result.shape[1] if isinstance(result, Tensor) and result.ndim == 2 else None
 
 
 def _got(value: Any) -> str:

@@ -245,7 +245,7 @@ def refuse_if_weights_are_ignored(
         return
     for attempt in (images, images + _texture(images) if images.is_floating_point() else images):
         before = forward(attempt)
-        with _other_weights(model):
+        with other_weights(model):
             if _differs(before, forward, attempt):
                 return
     raise ModelError(
@@ -270,12 +270,13 @@ def _scores(result: Any) -> list[Tensor]:
 
 
 @contextmanager
-def _other_weights(model: nn.Module) -> Iterator[None]:
+def other_weights(model: nn.Module, size: float = 0.1) -> Iterator[None]:
+    """Give the model other weights for a while, of this largest magnitude, and its own back."""
     parameters = [parameter for parameter in model.parameters() if parameter.is_floating_point()]
     kept = [parameter.clone() for parameter in parameters]
     try:
         for parameter in parameters:
-            parameter.copy_(_texture(parameter) * 0.1)
+            parameter.copy_(_texture(parameter) * size)
         yield
     finally:
         for parameter, values in zip(parameters, kept, strict=True):

@@ -41,6 +41,7 @@ from convviz_widgets.measure import (
     Measurement,
 )
 from convviz_widgets.probe import can_die
+from convviz_widgets.probe.default_loss import NO_LOSS
 from convviz_widgets.record import Run
 from convviz_widgets.state.duplicate_search import DuplicateSearches
 from convviz_widgets.state.measurements import (
@@ -53,7 +54,6 @@ from convviz_widgets.state.measurements import (
 )
 from convviz_widgets.state.model_copy import Stopped
 from convviz_widgets.state.model_state import ModelState
-from convviz_widgets.state.recordings import NO_LOSS
 from convviz_widgets.state.timeline import at_or_before
 from convviz_widgets.sweeps import SweepResult
 from convviz_widgets.tensors.filter_quality import has_full_power
@@ -152,7 +152,7 @@ class StateEvidence:
         tensors = self.tensors()
         return replace(
             found,
-            classes=self.state.classes,
+            classes=self.state.output_kind.loss_classes,
             firing=with_most_images([*self.firing(), *found.firing]),
             gradients=self.gradients(),
             unmeasured={**self.unmeasured(), **found.unmeasured},

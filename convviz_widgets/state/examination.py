@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 from convviz_widgets.diagnosis import Finding, Report, has_update_ratios
 from convviz_widgets.errors import ConvVizError, InputError, in_one_line
 from convviz_widgets.images import ImageSet
+from convviz_widgets.probe.default_loss import NO_LOSS
 from convviz_widgets.record import Run
 from convviz_widgets.state.background import Background, Client
 from convviz_widgets.state.duplicate_search import DuplicateSearches
@@ -24,7 +25,7 @@ from convviz_widgets.state.measurements import (
     UPDATES,
 )
 from convviz_widgets.state.model_state import ModelState
-from convviz_widgets.state.recordings import CLOSED, NO_LOSS
+from convviz_widgets.state.recordings import CLOSED
 from convviz_widgets.state.task import Progress, Task
 from convviz_widgets.sweeps import SweepResult
 

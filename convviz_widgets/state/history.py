@@ -24,6 +24,8 @@ from convviz_widgets.measure import (
 )
 from convviz_widgets.measure.responses import ImageBatch
 from convviz_widgets.probe import Probe
+from convviz_widgets.probe.default_loss import NO_LOSS
+from convviz_widgets.probe.output_kinds import OutputKind
 from convviz_widgets.state.background import Background, SharedClient
 from convviz_widgets.state.measurements import (
     ACTIVATIONS,
@@ -41,9 +43,7 @@ from convviz_widgets.state.model_copy import Stopped
 from convviz_widgets.state.recordings import (
     BACKWARD_BYTES,
     BACKWARD_COPIES,
-    NO_LOSS,
     Loss,
-    cross_entropy,
     images_at_once,
 )
 from convviz_widgets.state.task import Priority, Progress, Task
@@ -204,7 +204,9 @@ class Measurer:
     images, indices
         The state's, and which of them are the probe batch.
     loss
-        Loss for gradients; None: cross-entropy with the labels.
+        Loss for gradients.
+    kind
+        What the model puts out.
     """
 
     def __init__(
@@ -212,11 +214,12 @@ class Measurer:
         background: Background,
         images: ImageSet,
         indices: tuple[int, ...],
-        loss: Loss | None,
+        loss: Loss,
+        kind: OutputKind,
     ) -> None:
         self._background = background
         self._images, self._indices = images, indices
-        self._loss = loss or cross_entropy
+        self._loss, self._kind = loss, kind
         self._batch: ImageBatch | None = None
         self._fingerprints: dict[str, str] = {}
         self._known_answers: str | None = None
@@ -240,7 +243,9 @@ class Measurer:
             if wanted.part == FILTERS:
                 return measure_filters(load(entry), initial, pause)
             samples = self._samples(entry)
-            return measure_image_set(load(entry), self._images, samples, initial, pause)
+            return measure_image_set(
+                load(entry), self._images, samples, initial, pause, kind=self._kind
+            )
         if wanted.part == PARAMETERS:
             return measure_parameters(load(entry), pause)
         if wanted.part == ACTIVATIONS:
@@ -354,6 +359,7 @@ class Measurer:
     def _taken(self, wanted: Measurable) -> str:
         digest = hashlib.sha256(repr(self._background.model.probe().layers).encode())
         if wanted.part == IMAGE_SET:
+            digest.update(repr(self._kind).encode())
             for batch in self._samples():
                 digest.update(_bytes(batch.inputs))
                 digest.update(_bytes(batch.expected))

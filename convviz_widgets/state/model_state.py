@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,6 +23,10 @@ from convviz_widgets.images import ImageSet
 from convviz_widgets.probe import Attributions, LayerInfo, Probe
 from convviz_widgets.probe.attribution import Position
 from convviz_widgets.probe.decoder import Decode, Decoder
+from convviz_widgets.probe.default_loss import default_loss
+from convviz_widgets.probe.output_choice import Choice
+from convviz_widgets.probe.output_kinds import OutputKind
+from convviz_widgets.probe.outputs import check_choice, output_kind
 from convviz_widgets.state.arguments import (
     check_checkpoints,
     check_device,
@@ -64,7 +69,8 @@ class ModelState(HasTraits):
     checkpoints
         A `CheckpointSeries`; without one there is one entry, the model as it is now.
     loss
-        ``loss(output, target) -> scalar`` for gradients; default cross-entropy with the labels.
+        ``loss(output, target) -> scalar`` for gradients, of what the model returns and the labels
+        or targets; default the loss usual for what it puts out: cross-entropy of class scores.
     probe
         Indices of the images that distributions and gradients use; default the first 64.
     layer, channel, image, checkpoint, target
@@ -73,6 +79,11 @@ class ModelState(HasTraits):
         Bytes that recordings and captured weights may hold together.
     device
         Where the private copy of the model runs.
+    output
+        What the model puts out, where it cannot be known or is guessed wrong: "logits",
+        "probabilities", "binary" (one logit), "multilabel", "segmentation" or "picture"; a key or
+        an index into what it returns; a function of that; or some of them, the kind last, such as
+        ``("heads", 0, "multilabel")``. `output_kind` says what was decided.
 
     Raises
     ------
@@ -118,11 +129,13 @@ class ModelState(HasTraits):
         target: int | None = None,
         memory_budget: int = 256 * 2**20,
         device: str | torch.device = "cpu",
+        output: Choice = None,
     ) -> None:
         check_model(model)
         check_checkpoints(checkpoints)
         check_loss(loss)
         check_device(device)
+        check_choice(output)
         budget = checked_budget(memory_budget)
         shown = images if isinstance(images, ImageSet) else ImageSet(images)
         if not len(shown):
@@ -139,16 +152,18 @@ class ModelState(HasTraits):
         self._timeline = timeline
         self._publisher = Publisher(self._publish)
         lock = self._publisher.lock
-        self._readings = Readings(shown, timeline, recordings, loss, indices, lock)
+        kind = self._output_kind = output_kind(made, shown.input(0), shown, output)
+        measured_loss = loss or partial(default_loss, kind)
+        self._readings = Readings(shown, timeline, recordings, kind, measured_loss, indices, lock)
         background = Background(made, shown, lock)
         self.background = background
         """Does what takes long beside the page."""
-        measurer = Measurer(background, shown, indices, loss)
+        measurer = Measurer(background, shown, indices, measured_loss, kind)
         self.history = History(background, timeline, measurer, lambda: self.selection.key)
         """What every checkpoint holds on the probe batch, measured when a view asks for it."""
         self.sweeps = Sweeps(background, timeline, self.layers, shown)
         """What all images do at every checkpoint, swept when a view asks for it."""
-        self.output_history = OutputHistory(background, timeline, shown, made.classes)
+        self.output_history = OutputHistory(background, timeline, shown, kind)
         """What every checkpoint puts out, answered when a view asks for it."""
         self.embeddings = Embeddings(background, timeline, shown)
         """Where the images lie at every checkpoint, laid out when a view asks for it."""
@@ -237,9 +252,14 @@ class ModelState(HasTraits):
         return self._probe_indices
 
     @property
+    def output_kind(self) -> OutputKind:
+        """What the model puts out, as it was decided when the state was made."""
+        return self._output_kind
+
+    @property
     def classes(self) -> int | None:
-        """Number of class scores that the model puts out, None where it puts out anything else."""
-        return self._recordings.probe.classes
+        """Number of classes that the output tells apart, 2 for one logit; None: it tells none."""
+        return self._output_kind.classes
 
     @property
     def forward_count(self) -> int:
@@ -350,7 +370,10 @@ class ModelState(HasTraits):
         return self._readings.output(selection or self.selection)
 
     def logits(self, *, selection: Selection | None = None) -> Tensor:
-        """Return the class scores ``(K,)`` of the selected image.
+        """Return the class scores ``(K,)`` of the selected image; one logit as ``(1,)``.
+
+        Of a model that puts out probabilities they are the logarithms: their softmax is what it
+        puts out.
 
         Raises
         ------
@@ -358,6 +381,18 @@ class ModelState(HasTraits):
             If the model does not put out one row of scores an image.
         """
         return self._readings.logits(selection or self.selection)
+
+    def probabilities(self, *, selection: Selection | None = None) -> Tensor:
+        """Return the probability of each class ``(K,)`` for the selected image.
+
+        They sum to 1, but for independent labels. Of one logit they are those of class 0 and 1.
+
+        Raises
+        ------
+        InputError
+            If the model does not put out one row of scores an image.
+        """
+        return self._readings.probabilities(selection or self.selection)
 
     def weight(
         self, layer: str | None = None, *, selection: Selection | None = None

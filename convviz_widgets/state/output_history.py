@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+from math import prod
 
 from convviz_widgets.images import ImageSet
 from convviz_widgets.measure.responses import Responses, joined, respond
+from convviz_widgets.probe.output_kinds import OutputKind
 from convviz_widgets.state.background import Background, SharedClient
 from convviz_widgets.state.recordings import ByteCache
 from convviz_widgets.state.task import Priority, Progress, Task
@@ -46,17 +48,17 @@ class OutputHistory(SharedClient[Question]):
         The checkpoints, captures among them.
     images
         What the questions are about.
-    classes
-        How many classes the model scores; None where it scores none.
+    kind
+        What the model puts out.
     """
 
     problem = ""
 
     def __init__(
-        self, background: Background, timeline: Timeline, images: ImageSet, classes: int | None
+        self, background: Background, timeline: Timeline, images: ImageSet, kind: OutputKind
     ) -> None:
         super().__init__(background)
-        self._timeline, self._images, self._classes = timeline, images, classes
+        self._timeline, self._images, self._kind = timeline, images, kind
         self._numbers: dict[Question, Responses] = {}
         self._whole: ByteCache[Responses] = ByteCache(OUTPUT_BYTES)
         self._sets: dict[Hashable, list[Question]] = {}
@@ -67,7 +69,7 @@ class OutputHistory(SharedClient[Question]):
 
     def question(self, index: int, images: tuple[int, ...], whole: bool = False) -> Question:
         """Return the question to a checkpoint; few class scores are kept whole in any case."""
-        few = self._classes is not None and len(images) * self._classes <= WHOLE_VALUES
+        few = self._kind.answers and len(images) * prod(self._kind.shape) <= WHOLE_VALUES
         return Question(self._timeline.keys[index], images, whole or few)
 
     def close(self) -> None:
@@ -139,7 +141,8 @@ class OutputHistory(SharedClient[Question]):
             while len(self._begun) > BEGUN:
                 self._begun.pop(next(iter(self._begun)))
         for batch in self._background.batches(question.images[_count(parts) :]):
-            part = respond(self._background.model.loaded(entry), self._images, batch)
+            probe = self._background.model.loaded(entry)
+            part = respond(probe, self._images, batch, self._kind)
             with self._lock:
                 parts.append(part if question.whole else part.without_outputs())
             if _count(parts) < len(question.images):

@@ -11,7 +11,6 @@ from time import perf_counter
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from convviz_widgets.errors import CheckpointError, InputError
@@ -256,15 +255,14 @@ class Recordings:
         """Return the model's own output."""
         return self._kept(entry, shown, None).recording.result
 
-    def gradients(self, entry: Entry, images: tuple[Shown, ...], loss: Loss | None) -> Gradients:
+    def gradients(self, entry: Entry, images: tuple[Shown, ...], loss: Loss) -> Gradients:
         """Return the gradients of the loss on these images."""
         key = ("gradients", entry.key, *images)
         kept = self._cache.get(key)
         if not isinstance(kept, Gradients):
             target = self._images.expected(map(image_of, images))
-            measure = loss or cross_entropy
             inputs = torch.cat([self._input(shown) for shown in images])  # (N, C, H, W)
-            kept = self.load(entry).backward(inputs, lambda output: measure(output, target))
+            kept = self.load(entry).backward(inputs, lambda output: loss(output, target))
             self._keep(key, kept, images)
             over = kept.nbytes > self._cache.room
             note = f"over budget: the gradients alone take {kept.nbytes:,} bytes"
@@ -357,18 +355,3 @@ def _joined(parts: list[Attributions]) -> Attributions:
 def _lacks(kept: KeptPass, layer: str) -> bool:
     """Tell whether a layer ran but was not kept, for want of memory."""
     return layer in kept.ran and layer not in kept.recording.outputs
-
-
-NO_LOSS = "gradients need a loss: give the images labels, or the state loss="
-
-
-def cross_entropy(output: Any, target: Tensor | None) -> Tensor:
-    """Return the default loss, of class scores (N, K) and labels (N,)."""
-    if target is None or target.ndim != 1:
-        raise InputError(NO_LOSS)
-    highest = int(target.max())
-    if isinstance(output, Tensor) and output.ndim == 2 and highest >= output.shape[1]:
-        raise InputError(
-            f"label {highest} has no class score: the model puts out {output.shape[1]}"
-        )
-    return F.cross_entropy(output, target)

@@ -7,6 +7,7 @@ from torch import nn
 
 from convviz_widgets.errors import UnknownLayerError
 from convviz_widgets.probe import LayerInfo, Probe, list_layers
+from convviz_widgets.probe.outputs import output_kind
 from convviz_widgets.probe.tape import CallNames
 
 from .nets import Residual, Structured, Twice, images, plain, residual
@@ -94,7 +95,8 @@ def test_unused_modules_do_not_appear_and_nested_outputs_do():
     assert names(Structured(), 1) == ["lstm", "head"]
     probe = Probe(Structured(), images(1))
     assert probe.record(images(1)).outputs["lstm"].shape == (2, 6, 5)
-    assert probe.classes is None
+    kind = output_kind(probe, images(1))
+    assert (kind.classes, kind.place) == (3, ("scores",))
 
 
 def test_parametrized_weights_are_read_as_they_are_used():

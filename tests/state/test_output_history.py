@@ -84,7 +84,7 @@ class Twice(nn.Module):
 @pytest.mark.parametrize(
     ("wrap", "words"),
     [
-        (lambda maps: {"maps": maps}, "a dict of 'maps'"),
+        (lambda maps: {"maps": maps, "more": maps}, "a dict of 'maps', 'more'"),
         (lambda maps: (maps, maps), "a tuple of 2"),
         (lambda maps: maps[:, 0], "a tensor (1, 6, 6)"),
     ],

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from convviz_widgets.errors import InputError
@@ -51,14 +52,14 @@ def test_memory_stays_within_the_budget_and_the_entry_in_use(images, entry, make
     for image in range(5):
         for layer in ("0", "1", "2", "3"):
             kept.activation(entry, image, layer, "out")
-            in_use = kept.gradients(entry, (image,), None)
+            in_use = kept.gradients(entry, (image,), F.cross_entropy)
             assert kept.nbytes <= budget + in_use.nbytes
 
 
 def test_gradients_beyond_the_budget_are_kept_alone_and_say_so(images, entry, make_net):
     kept = recordings(make_net(9), images, budget=2000)
     kept.activation(entry, 0, "0", "out")
-    gradients = kept.gradients(entry, tuple(range(5)), None)
+    gradients = kept.gradients(entry, tuple(range(5)), F.cross_entropy)
     assert kept.nbytes == gradients.nbytes
     assert "the gradients alone take" in kept.status
 

@@ -118,6 +118,6 @@ def _code(applied: AppliedRule, step: int, images: int) -> str:
     return code(
         applied,
         f"[AnswersAt({step}, answers.facts)]",
-        lines=f"answers = Answers(state.image_set)\n{loop}",
+        lines=f"answers = Answers(state.image_set, state.output_kind)\n{loop}",
         uses=[Answers, AnswersAt, evenly_spread],
     )

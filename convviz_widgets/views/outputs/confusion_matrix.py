@@ -8,12 +8,20 @@ from typing import Any, ClassVar, Literal, Unpack
 
 import numpy as np
 from ipywidgets import Box, Dropdown, VBox, Widget
+from torch import Tensor
 from traitlets import Enum, Int
 
 from convviz_widgets.errors import InputError, number_of
 from convviz_widgets.images import ImageSet
 from convviz_widgets.measure.confusion import Cell, Confusion
-from convviz_widgets.measure.responses import checked_output
+from convviz_widgets.probe.output_kinds import (
+    BINARY,
+    MULTILABEL,
+    NUMBER,
+    PICTURE,
+    SEGMENTATION,
+    OutputKind,
+)
 from convviz_widgets.state import ModelState, Question, Selection
 from convviz_widgets.tensors import evenly_spread
 from convviz_widgets.views.outputs.confusion_picture import (
@@ -33,6 +41,17 @@ from convviz_widgets.widgets.thumbnails import (
     class_name,
     tiles_of,
 )
+
+NO_ANSWERS = {
+    NUMBER: "this model puts out one number, and no classes to choose from; output='binary' says "
+    "that it is the logit of class 1",
+    PICTURE: "this model puts out pictures, and no classes that could be confused",
+    SEGMENTATION: "this model puts out a class at every position: OutputGallery shows the masks, "
+    "with the intersection over union of each class",
+    MULTILABEL: "each image has several labels, and none of them is the answer that could be "
+    "confused; output='logits' says that one is, with labels= of class indices",
+}
+"""Why there is no matrix of a kind of output."""
 
 SHARES, ERRORS = "share of each class", "errors only"
 
@@ -162,13 +181,12 @@ class ConfusionMatrix(HistoryView):
         InputError
             The model puts out no class scores.
         """
-        if self.state.classes is None or self.state.classes < 2:
-            checked_output(self.state.output(selection=selection))  # of another kind: says which
-            raise InputError(
-                "this model puts out one number, and no classes to choose from"
-                if self.state.classes
-                else "this model puts out pictures, and no classes that could be confused"
-            )
+        kind = self.state.output_kind
+        if not kind.answers:
+            kind.values(self.state.output(selection=selection), 1)  # what cannot be read says why
+            raise InputError(NO_ANSWERS.get(kind.name, kind.why))
+        if kind.name == MULTILABEL and has_rows_of_labels(self.state.image_set):
+            raise InputError(NO_ANSWERS[MULTILABEL])
         return super().compute(selection)
 
     def picture(self, selection: Selection) -> ConfusionPicture | str | None:
@@ -199,7 +217,8 @@ class ConfusionMatrix(HistoryView):
             f"{cell_in_words(cell, len(inside), images)}{shown}",
             confusion_caption(
                 found, grid, selection.step, asked_of(question, images), self.colour, high
-            ),
+            )
+            + said_of(self.state.output_kind),
         )
 
     # -- draw ---------------------------------------------------------------------------------
@@ -314,6 +333,26 @@ def confusion_caption(
         f"left out: {out}" if out else "",
     )
     return " · ".join(filter(None, parts))
+
+
+def said_of(kind: OutputKind) -> str:
+    """Return what has to be said of the answers of a kind, after the rest of a caption."""
+    how = {BINARY: "class 1 from a probability of 0.5", MULTILABEL: "the most probable label"}
+    return "".join(f" · {part}" for part in (how.get(kind.name, ""), kind.note) if part)
+
+
+def has_rows_of_labels(images: ImageSet) -> bool:
+    """Tell whether the images have several labels each, in place of a class."""
+    target = readable_target(images)
+    return target is not None and target.ndim == 1
+
+
+def readable_target(images: ImageSet) -> Tensor | None:
+    """Return the target of the first image, None without one, or where it cannot be read."""
+    try:
+        return images.target(0)
+    except Exception:  # whatever a data set raises
+        return None
 
 
 def cell_in_words(cell: Cell, count: int, images: ImageSet) -> str:

@@ -13,7 +13,8 @@ from torch import Tensor
 from convviz_widgets.errors import InputError
 from convviz_widgets.images import ImageSet
 from convviz_widgets.measure.drift import as_pictures
-from convviz_widgets.measure.responses import checked_output
+from convviz_widgets.measure.responses import read_values
+from convviz_widgets.probe.output_kinds import PICTURE
 from convviz_widgets.state import ModelState, Question, Selection
 from convviz_widgets.tensors import (
     DIVERGING,
@@ -182,8 +183,9 @@ class PicturePages:
 
     def _output(self, selection: Selection) -> Tensor:
         """Return what is put out for the selected image, (C, H, W)."""
-        output = checked_output(self._state.output(selection=selection))
-        if output.ndim != 4:
+        kind = self._state.output_kind
+        output = read_values(kind, self._state.output(selection=selection), 1)
+        if kind.name != PICTURE:
             raise InputError("this model puts out one number an image: there is nothing to see")
         return output[0]
 

@@ -12,9 +12,18 @@ import numpy as np
 import torch
 from bqplot import Mark
 from ipywidgets import HTML, Layout, Widget
+from torch import Tensor
 from traitlets import Int
 
 from convviz_widgets.errors import InputError
+from convviz_widgets.probe.output_kinds import (
+    BINARY,
+    MULTILABEL,
+    NUMBER,
+    PICTURE,
+    SEGMENTATION,
+    OutputKind,
+)
 from convviz_widgets.state import ModelState, Question, Selection, coarse_to_fine
 from convviz_widgets.widgets.background_view import HistoryOptions, HistoryView, ResultSoFar
 from convviz_widgets.widgets.plot import (
@@ -40,8 +49,8 @@ class Answer:
     indices: tuple[int, ...]
     names: tuple[str, ...]
     probabilities: tuple[float, ...]
-    truth: int | None
-    """Index of the true class."""
+    truths: tuple[int, ...]
+    """Indices of the true classes, more than one of several labels."""
     true_name: str
     kind: str
     """Where the probabilities come from."""
@@ -56,6 +65,21 @@ class PredictionsSoFar(ResultSoFar):
 
     answer: Answer
 
+    @property
+    def probabilities(self) -> tuple[float, ...]:
+        """Those of the most probable classes, the best first."""
+        return self.answer.probabilities
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of these classes."""
+        return self.answer.names
+
+    @property
+    def indices(self) -> tuple[int, ...]:
+        """The indices of these classes."""
+        return self.answer.indices
+
 
 class PredictionsOptions(HistoryOptions, total=False):
     """Options of `Predictions`."""
@@ -64,13 +88,17 @@ class PredictionsOptions(HistoryOptions, total=False):
 
 
 class Predictions(HistoryView):
-    """The top classes with their softmax probabilities; the true class is marked.
+    """The top classes with their probabilities; the true class is marked.
+
+    Probabilities are the softmax of class scores, or what a model puts out that ends in one; of one
+    logit the sigmoid and what it leaves to class 0; of several labels the sigmoid of each, which do
+    not sum to 1; of a map of scores the share of the positions that each class has.
 
     Below them the same over all checkpoints, as ribbons of the most probable classes and the true
     one; a click moves the clock. They take one forward pass for each checkpoint, run in the
     background when an image is looked at first.
 
-    Of a model with one output, which has no classes to choose from: the output and its sigmoid.
+    Of a model with one output that is not known to be of two classes: its sigmoid.
 
     `table` and `names` are what is written, `ribbons` the plot, once there is something to see.
 
@@ -140,50 +168,79 @@ class Predictions(HistoryView):
         classes = max(map(len, known))
         unknown = np.full(classes, np.nan)
         shares = np.stack([unknown if each is None else each for each in found], axis=1)  # (K, T)
-        label = self.state.image_set.label(selection.image)
-        truth = [] if label is None or label >= classes or classes == 1 else [label]
+        truths = self._truths(selection.image) if self._named else ()
+        truth = [label for label in truths if label < classes]
         here = shares[:, selection.checkpoint]
         best = [int(here.argmax())] if np.isfinite(here).all() else []
         chosen = chosen_classes(shares, [*truth, *best])
-        names = ("the output",) if classes == 1 else tuple(map(self._name, chosen))
+        is_alone = not self._named or self._kind.name == MULTILABEL
+        if is_alone:  # what does not sum to 1 is not stacked
+            chosen = chosen[:1]
+        names = tuple(map(self._name, chosen)) if self._named else ("the output",)
         return Ribbons(
-            self.state.steps, names, shares[chosen], 0 if truth else None, selection.checkpoint
+            self.state.steps,
+            names,
+            shares[chosen],
+            0 if truth else None,
+            selection.checkpoint,
+            "what is missing from 100%:" if is_alone else "all other classes",
         )
 
+    @property
+    def _kind(self) -> OutputKind:
+        return self.state.output_kind
+
+    @property
+    def _named(self) -> bool:
+        """Whether there are classes: one number that may be anything has none."""
+        kind = self._kind
+        return kind.name != NUMBER and (kind.name != BINARY or kind.is_certain)
+
     def _answer(self, selection: Selection) -> Answer:
-        scores = self.state.logits(selection=selection).float()  # (K,)
-        label = self.state.image_set.label(selection.image)
-        true_name = "not known" if label is None else self._name(label)
-        if len(scores) == 1:
-            shares, indices = torch.sigmoid(scores), [0]
-            kind = (
-                f"one output: {scores.item():.4g}, the bar is its sigmoid: a probability only if "
-                "trained as one"
-            )
-            label = None
-        else:
-            shares, best = torch.topk(torch.softmax(scores, dim=0), min(self.top, len(scores)))
-            indices = best.tolist()
-            kind = f"softmax of {len(scores)} classes"
-            if label is not None and label >= len(scores):
-                true_name += f", WHICH HAS NO SCORE AMONG {len(scores)}"
-        if not shares.isfinite().all():
-            odd = int((~scores.isfinite()).sum())
+        kind = self._kind
+        values = kind.values(self.state.output(selection=selection), 1).float()  # (1, K, ...)
+        if kind.name == PICTURE:
             raise InputError(
-                f"{odd} of {len(scores)} outputs are NaN or infinite at step {selection.step:,}: "
-                "there are no probabilities"
+                f"the model puts out {tuple(values.shape)}; class scores have the shape (N, K); "
+                "OutputGallery shows pictures"
             )
-        drawn = selection.drawing.how if selection.drawing else ""
+        is_map = kind.name == SEGMENTATION
+        shares = self._shares_of(kind.masks(values) if is_map else values)
+        if not shares.isfinite().all() or (is_map and not values.isfinite().all()):
+            odd = int((~values.isfinite()).sum())
+            raise InputError(
+                f"{odd} of {values.numel()} outputs are NaN or infinite at step "
+                f"{selection.step:,}: there are no probabilities"
+            )
+        best, indices = torch.topk(shares, min(self.top, len(shares)))
+        truths = self._truths(selection.image) if self._named else ()
+        names = tuple(map(self._name, indices.tolist())) if self._named else ("the output",)
         return Answer(
-            tuple(indices),
-            ("the output",) if len(scores) == 1 else tuple(map(self._name, indices)),
-            tuple(shares.tolist()),
-            label,
-            true_name,
-            kind,
+            tuple(indices.tolist()),
+            names,
+            tuple(best.tolist()),
+            truths,
+            self._true_name(selection.image, len(shares)),
+            how_in_words(kind, values, self._named, self._name(1)),
             selection.step,
-            drawn,
+            selection.drawing.how if selection.drawing else "",
         )
+
+    def _truths(self, image: int) -> tuple[int, ...]:
+        """Return the true classes of an image: its label, or those of its row of labels."""
+        images = self.state.image_set
+        label, target = images.label(image), images.target(image)
+        if target is not None and target.ndim == 1 and target.shape == self._kind.shape:
+            return tuple(torch.nonzero(target > 0.5).flatten().tolist())
+        return () if label is None or self._kind.name == SEGMENTATION else (label,)
+
+    def _true_name(self, image: int, classes: int) -> str:
+        truths = self._truths(image)
+        if not truths:
+            return "" if self._kind.name == SEGMENTATION else "not known"
+        names = ", ".join(map(self._name, truths))
+        beyond = self._named and max(truths) >= classes
+        return f"{names}, WHICH HAS NO SCORE AMONG {classes}" if beyond else names
 
     def _question(self, index: int, image: int) -> Question:
         return self.state.output_history.question(index, (image,), whole=True)
@@ -191,11 +248,19 @@ class Predictions(HistoryView):
     def _shares(self, index: int, image: int) -> np.ndarray | None:
         """Return the probabilities (K,) of an image at a checkpoint, None where not known."""
         answer = self.history.get(self._question(index, image))
-        scores = None if answer is None else answer.output(image)
-        if scores is None or scores.ndim != 1:
-            return None
-        shares = torch.sigmoid(scores) if len(scores) == 1 else torch.softmax(scores, dim=0)
-        return shares.numpy()
+        found = None if answer is None else answer.output(image)
+        return None if found is None else self._shares_of(found[None]).numpy()
+
+    def _shares_of(self, found: Tensor) -> Tensor:
+        """Return the probabilities (K,), or for a mask (1, H, W) the share of each class."""
+        kind = self._kind
+        if kind.name == SEGMENTATION:
+            known = found[found >= 0].long()
+            if not len(known):
+                return torch.full((kind.classes or 0,), torch.nan)
+            return torch.bincount(known, minlength=kind.classes or 0) / len(known)
+        shares = kind.probabilities(found)[0]
+        return shares if self._named else shares[-1:]
 
     # -- draw ---------------------------------------------------------------------------------
 
@@ -204,14 +269,13 @@ class Predictions(HistoryView):
         assert isinstance(result, PredictionsSoFar)
         answer = result.answer
         classes = zip(answer.indices, answer.names, answer.probabilities, strict=True)
-        rows = "".join(_row(name, share, index == answer.truth) for index, name, share in classes)
+        rows = "".join(_row(name, share, index in answer.truths) for index, name, share in classes)
         self.table.value = f'<table style="width:100%;border-spacing:0">{rows}</table>'
         super().draw(result)
         drawn = f", {answer.drawn} (the ribbons: as it was)" if answer.drawn else ""
-        self.say(
-            f"{answer.kind} · step {answer.step:,} · n = 1 image{drawn} · "
-            f"true class: {answer.true_name}"
-        )
+        true = f"true class: {answer.true_name}" if answer.true_name else ""
+        said = (answer.kind, f"step {answer.step:,}", f"n = 1 image{drawn}", true, self._kind.note)
+        self.say(" · ".join(filter(None, said)))
 
     def draw_picture(self, picture: Ribbons) -> None:
         """Send the ribbons and their names."""
@@ -224,6 +288,33 @@ class Predictions(HistoryView):
 
     def _name(self, index: int) -> str:
         return class_name(self.state.image_set, index)
+
+
+def how_in_words(kind: OutputKind, values: Tensor, is_named: bool, positive: str) -> str:
+    """Return where the probabilities come from.
+
+    Parameters
+    ----------
+    values : (1, ...), of one image.
+    is_named : whether one number is known to be of two classes.
+    positive : the name of class 1.
+    """
+    count = kind.shape[0]
+    if not is_named:
+        what = "itself" if kind.squashed else "its sigmoid"
+        return (
+            f"one output: {values.item():.4g}, the bar is {what}: a probability only if "
+            "trained as one"
+        )
+    if kind.name == SEGMENTATION:
+        size = "×".join(map(str, kind.mask_size or kind.shape[1:]))
+        return f"share of the {size} positions at which each of {kind.classes} classes is predicted"
+    if kind.name == BINARY:
+        said = "one probability" if kind.squashed else f"sigmoid of one logit, {values.item():.4g}"
+        return f"{said}, that of {positive}"
+    if kind.name == MULTILABEL:
+        return f"{'' if kind.squashed else 'sigmoid of '}{count} labels, which do not sum to 1"
+    return f"{count} probabilities" if kind.squashed else f"softmax of {count} classes"
 
 
 def _row(name: str, share: float, true: bool) -> str:
@@ -250,6 +341,7 @@ class Ribbons:
     shares : (classes, T); NaN where they are not known.
     truth : which of them is the true class; None: none, or it is not known.
     index : the checkpoint of the clock.
+    rest : what is above them.
     """
 
     steps: tuple[int, ...]
@@ -257,6 +349,7 @@ class Ribbons:
     shares: np.ndarray
     truth: int | None
     index: int
+    rest: str = "all other classes"
 
     @property
     def colours(self) -> list[str]:
@@ -278,7 +371,7 @@ class Ribbons:
             return f"{step}: not known"
         place = int(np.searchsorted(np.cumsum(shares), height))
         if place == len(shares):
-            return f"{step} · all other classes {max(0.0, 1 - shares.sum()):.1%}"
+            return f"{step} · {self.rest} {max(0.0, 1 - shares.sum()):.1%}"
         return f"{step} · {self.names[place]} {shares[place]:.1%}"
 
 

@@ -120,13 +120,16 @@ class Named(nn.Module):
         self.conv = nn.Conv2d(1, 2, 1)
 
     def forward(self, images):
-        return {"scores": self.conv(images).mean((2, 3))}
+        scores = self.conv(images).mean((2, 3))
+        return {"first": scores, "second": 2 * self.conv(images).mean((2, 3))}
 
 
 def test_a_model_that_puts_out_a_dict_says_so_in_one_line():
     state = ModelState(Named(), torch.rand(2, 1, 6, 6))
     view = Predictions(state)
-    assert "the model puts out dict; class scores have the shape (N, K)" in view.problem
+    said = "the model puts out a dict of 'first', 'second'; expected class scores (N, K)"
+    assert said in view.problem
+    assert "output=" in view.problem
     assert state.output_history.forward_count == 0
     state.close()
 

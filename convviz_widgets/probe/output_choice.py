@@ -1,0 +1,230 @@
+"""Which part of what a model returns is meant: the user's choice, or a guess that is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from convviz_widgets.errors import InputError
+from convviz_widgets.probe.output_parts import (
+    Place,
+    members,
+    named,
+    part_at,
+    place_in_words,
+    tensors_by_place,
+)
+from convviz_widgets.probe.probe import Probe
+
+Choice = Any
+"""A kind by its name, a key, an index, a function of what the model returns, or a tuple of them:
+keys and indices from the outside in, and a kind at the end."""
+
+NAMES = (
+    "logits",
+    "out",
+    "output",
+    "outputs",
+    "scores",
+    "class_logits",
+    "cls_logits",
+    "pred",
+    "preds",
+    "prediction",
+    "predictions",
+    "y_hat",
+    "y_pred",
+    "probabilities",
+    "probs",
+    "reconstruction",
+    "recon",
+    "x_recon",
+    "x_hat",
+    "sample",
+)
+"""What a model's answer is called among other outputs; the first of them that there is."""
+
+
+class KnownBeside(Protocol):
+    """What is known beside the model: see `OutputHints`."""
+
+    shape: tuple[int, ...]
+
+    @property
+    def names(self) -> int:
+        """How many classes have a name."""
+        ...
+
+    @property
+    def target(self) -> Tensor | None:
+        """The first target."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class ChosenPart:
+    """A part of what a model returns.
+
+    Attributes
+    ----------
+    place : where it is.
+    choose : the user's function in place of a place.
+    word : the kind that the user says it is.
+    note : one line where it was guessed.
+    why : one line where it can be neither found nor guessed.
+    """
+
+    place: Place = ()
+    choose: Callable[[Any], Any] | None = None
+    word: str | None = None
+    note: str = ""
+    why: str = ""
+
+
+def chosen_part(result: Any, choice: Choice, kinds: Sequence[str]) -> ChosenPart:
+    """Return the part that a user has chosen.
+
+    A word that is a key of the result picks that member; else it names a kind.
+
+    Raises
+    ------
+    InputError
+        The result has no such part.
+    """
+    steps = list(choice) if isinstance(choice, tuple | list) else [choice]
+    if steps and callable(steps[0]):
+        word = steps[1] if len(steps) > 1 else None
+        if len(steps) > 2 or (word is not None and word not in kinds):
+            raise InputError(f"output: expected (function, kind), a kind being one of {kinds}")
+        return ChosenPart(choose=steps[0], word=word)
+    place: Place = ()
+    for index, step in enumerate(steps):
+        is_last = index == len(steps) - 1
+        keys = [key for key, _ in members(part_at(result, place))]
+        if is_last and step in kinds and step not in keys:
+            if place or not keys:
+                return ChosenPart(place, word=step)
+            return ChosenPart(_only(result, step), word=step)
+        part_at(result, (*place, step))
+        place = (*place, step)
+    if not isinstance(part_at(result, place), Tensor):
+        place = (*place, *_only(part_at(result, place), "kind"))
+    return ChosenPart(place)
+
+
+def _only(result: Any, word: str) -> Place:
+    """Return the place of what has to be meant by a kind alone."""
+    found = _floating(result)
+    by_name = _by_name(found)
+    if len(found) == 1 or by_name is not None:
+        return by_name or next(iter(found))
+    raise InputError(f"the model puts out {named(result)}: say which, such as output=(0, {word!r})")
+
+
+def guessed_part(result: Any, probe: Probe, example: Tensor, hints: KnownBeside) -> ChosenPart:
+    """Return the part that has to be meant, or is most likely; `note` says what was guessed."""
+    if isinstance(result, Tensor):
+        return ChosenPart()
+    found = _floating(result)
+    if len(found) == 1:
+        return ChosenPart(next(iter(found)))
+    if not found:
+        return ChosenPart(why=_why(result, "there is no row or map of numbers in it"))
+    guesses = (
+        _by_name,
+        lambda each: _by_hints(each, hints),
+        lambda each: _like_the_image(each, hints.shape),
+        lambda each: _made_last(each, probe, example),
+        _largest,
+    )
+    for guess in guesses:
+        place = guess(found)
+        if place is not None:
+            said = f"the model puts out {named(result)}: {place_in_words(place)} taken"
+            return ChosenPart(place, note=f"{said}; output= picks another")
+    return ChosenPart(why=_why(result, "output= says which, such as output=0 or a key"))
+
+
+def _why(result: Any, remedy: str) -> str:
+    expected = "expected class scores (N, K), a map of them (N, K, H, W) or pictures (N, C, H, W)"
+    return f"the model puts out {named(result)}; {expected}; {remedy}"
+
+
+Parts = dict[Place, Tensor]
+
+
+def _floating(result: Any) -> Parts:
+    """Return what may be an answer to one image: floating, with a row at least."""
+    return {
+        place: part
+        for place, part in tensors_by_place(result)
+        if part.is_floating_point() and part.ndim >= 1 and part.shape[0] == 1 and part.numel()
+    }
+
+
+def _one(found: Iterable[Place]) -> Place | None:
+    places = list(found)
+    return places[0] if len(places) == 1 else None
+
+
+def _by_name(found: Parts) -> Place | None:
+    for name in NAMES:
+        places = [place for place in found if place and place[-1] == name]
+        if places:
+            return _one(places)
+    return None
+
+
+def _by_hints(found: Parts, hints: KnownBeside) -> Place | None:
+    """Return the only one that has as many scores as there are classes, or the target's shape."""
+    target = hints.target
+    if target is not None and target.ndim > 1:
+        shape = tuple(target.shape)
+        if target.is_floating_point():
+            return _one(place for place, part in found.items() if tuple(part.shape[1:]) == shape)
+        return _one(place for place, part in found.items() if part.ndim == 4 and part.shape[1] > 1)
+    if hints.names:
+        return _one(at for at, part in found.items() if part.shape[1:2] == (hints.names,))
+    return None
+
+
+def _like_the_image(found: Parts, shape: tuple[int, ...]) -> Place | None:
+    same = [place for place, part in found.items() if tuple(part.shape[1:]) == shape]
+    if same or any(part.ndim == 4 for part in found.values()):
+        return _one(same)
+    return _one(place for place, part in found.items() if part.numel() == prod(shape) >= 64)
+
+
+def _made_last(found: Parts, probe: Probe, example: Tensor) -> Place | None:
+    """Return the only one that was made of all the others, as scores are of features."""
+    result = probe.answer_with_graph(example)
+    roots = {place: part_at(result, place).grad_fn for place in found}
+    if None in roots.values():
+        return None
+    others = {place: set(roots.values()) - {root} for place, root in roots.items()}
+    return _one(place for place, root in roots.items() if others[place] <= _made_of(root))
+
+
+def _made_of(root: Any) -> set[Any]:
+    """Return every step of the calculation before this one."""
+    seen: set[Any] = set()
+    waiting = [root]
+    while waiting:
+        for step, _ in waiting.pop().next_functions:
+            if step is not None and step not in seen:
+                seen.add(step)
+                waiting.append(step)
+    return seen
+
+
+def _largest(found: Parts) -> Place | None:
+    """Return the largest of several maps of the same classes, beside smaller ones."""
+    parts = list(found.values())
+    if any(part.ndim != 4 or part.shape[1] != parts[0].shape[1] for part in parts):
+        return None
+    most = max(part.numel() for part in parts)
+    return _one(place for place, part in found.items() if part.numel() == most)

@@ -1,0 +1,421 @@
+"""Decides once what a model puts out: class scores, probabilities, masks, pictures, or other.
+
+Everything that reads outputs asks the `OutputKind` that `output_kind` returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from convviz_widgets.errors import ConvVizError, InputError, unknown
+from convviz_widgets.images import ImageSet
+from convviz_widgets.probe.masks import (
+    is_binary_mask,
+    is_black_and_white,
+    is_mask,
+    is_one_hot,
+)
+from convviz_widgets.probe.output_choice import Choice, chosen_part, guessed_part
+from convviz_widgets.probe.output_kinds import (
+    BINARY,
+    KINDS,
+    LOGITS,
+    MULTILABEL,
+    NUMBER,
+    OTHER,
+    PICTURE,
+    PROBABILITIES,
+    SEGMENTATION,
+    OutputKind,
+    unreadable,
+)
+from convviz_widgets.probe.output_parts import Place, named, part_at
+from convviz_widgets.probe.probe import Probe
+from convviz_widgets.tensors import evenly_spread
+
+SUM_TOLERANCE = 0.01
+"""How far from 1 a row of probabilities may sum up, for the rounding of half precision."""
+
+COLOURS = (1, 3)
+"""Channels of a picture."""
+
+LEAST_FLAT = 64
+"""Values from which a row as long as the image has pixels is taken for a picture."""
+
+LOOKED_AT = 64
+"""Images whose labels tell whether one number is of two classes."""
+
+
+def output_kind(
+    probe: Probe, example: Tensor, images: ImageSet | None = None, choice: Choice = None
+) -> OutputKind:
+    """Return what the model in a probe puts out.
+
+    What the values alone cannot tell is told by the labels and targets of the images. Whether they
+    are probabilities is looked at on several images and with other weights: what holds for all of
+    them is no chance.
+
+    Parameters
+    ----------
+    example : (1, C, H, W), an image as the model takes it.
+    images : what the model is shown; None: the example alone.
+    choice : as ``ModelState(output=)``.
+
+    Raises
+    ------
+    InputError
+        The choice does not fit what the model puts out.
+    """
+    hints = OutputHints(example, images)
+    result = probe.example_output
+    if choice is None:
+        part = guessed_part(result, probe, example, hints)
+    else:
+        part = chosen_part(result, choice, KINDS)
+    if part.why:
+        return OutputKind(OTHER, why=part.why)
+    seen = _Seen(probe, hints, part.place, part.choose)
+    try:
+        first = seen.first(result)
+    except InputError as error:
+        if choice is not None:
+            raise
+        return OutputKind(OTHER, why=str(error))
+    kind = _Judge(first, hints, seen, part.word).kind()
+    if kind.name == OTHER and choice is not None:
+        raise InputError(f"output={choice!r}: {kind.why}")
+    note = "; ".join(filter(None, (part.note, kind.note)))
+    return replace(kind, place=part.place, choose=part.choose, note=note)
+
+
+class OutputHints:
+    """What is known beside a model, and read when it is needed.
+
+    Parameters
+    ----------
+    example : (1, C, H, W).
+    images : None: nothing is known but the example.
+    """
+
+    def __init__(self, example: Tensor, images: ImageSet | None) -> None:
+        self.example, self._images = example, images
+        self.shape: tuple[int, ...] = tuple(example.shape[1:])
+
+    @cached_property
+    def inputs(self) -> list[Tensor]:
+        """Some images (1, C, H, W) beside the example."""
+        places = self._places(4)[1:]
+        found = [self._read(lambda index: self._set.input(index), place) for place in places]
+        return [each for each in found if each is not None]
+
+    @cached_property
+    def labels(self) -> set[int]:
+        """The labels of some images, those without one left out."""
+        places = self._places(LOOKED_AT)
+        found = {self._read(lambda index: self._set.label(index), place) for place in places}
+        return {label for label in found if label is not None}
+
+    @cached_property
+    def targets(self) -> list[Tensor]:
+        """The targets of some images, empty where there are none."""
+        if self._read(lambda index: self._set.target(index), 0) is None:
+            return []
+        places = self._places(8)
+        found = [self._read(lambda index: self._set.target(index), place) for place in places]
+        return [each for each in found if each is not None]
+
+    @property
+    def target(self) -> Tensor | None:
+        """The first target, None without one."""
+        return self.targets[0] if self.targets else None
+
+    @property
+    def names(self) -> int:
+        """How many classes have a name, 0 for none."""
+        return len(self._images.class_names or ()) if self._images is not None else 0
+
+    @property
+    def _set(self) -> ImageSet:
+        assert self._images is not None
+        return self._images
+
+    def _places(self, count: int) -> tuple[int, ...]:
+        return () if self._images is None else evenly_spread(len(self._images), count)
+
+    def _read(self, read: Callable[[int], Any], index: int) -> Any:
+        if self._images is None:
+            return None
+        try:
+            return read(index)
+        except Exception:  # whatever a data set raises: the others tell as well
+            return None
+
+
+OTHER_WEIGHTS = (0.1, -0.1, 3.0, -3.0)
+"""Sizes of the other weights that are tried: of both signs, so that no logit stays in [0, 1]."""
+
+
+class _Seen:
+    """The values that come out for several images, and of other weights."""
+
+    def __init__(
+        self, probe: Probe, hints: OutputHints, place: Place, choose: Callable[[Any], Any] | None
+    ) -> None:
+        self._probe, self._hints, self._place, self._choose = probe, hints, place, choose
+        self._more: list[Tensor] | None = None
+        self._example: Tensor | None = None
+
+    def first(self, result: Any) -> Tensor:
+        """Return the values of the example as the model returns them."""
+        self._example = self._picked(result)
+        return self._example
+
+    def always(self, holds: Callable[[Tensor], Tensor]) -> bool:
+        """Tell whether something holds of every row (M, K) that comes out, NaN left aside.
+
+        Parameters
+        ----------
+        holds : takes rows (M, K), returns bool (M,).
+        """
+        assert self._example is not None
+        counted = 0
+        for found in (self._example, *self._others(self._example, holds)):
+            rows = _rows(found)
+            finite = rows[torch.isfinite(rows).all(1)]
+            if not bool(holds(finite).all()):
+                return False
+            counted += len(finite)
+        return counted > 0
+
+    def _others(self, example: Tensor, holds: Callable[[Tensor], Tensor]) -> list[Tensor]:
+        """Return more values, unless the first ones say already that it does not hold."""
+        rows = _rows(example)
+        if not bool(holds(rows[torch.isfinite(rows).all(1)]).all()):
+            return []
+        if self._more is None:
+            asked: list[tuple[Tensor, float | None]] = [(each, None) for each in self._hints.inputs]
+            asked += [(self._hints.example, size) for size in OTHER_WEIGHTS]
+            self._more = []
+            for image, size in asked:
+                try:
+                    self._more.append(self._picked(self._probe.answer(image, weights=size)))
+                except ConvVizError:  # other weights, or images, may break a model
+                    continue
+        return self._more
+
+    def _picked(self, result: Any) -> Tensor:
+        if self._choose is None:
+            found = part_at(result, self._place)
+        else:
+            try:
+                found = self._choose(result)
+            except Exception as error:
+                raise InputError(
+                    f"output= raised on {named(result)}: {type(error).__name__}: {error}"
+                ) from error
+        if not isinstance(found, Tensor):
+            raise InputError(unreadable(found).why)
+        return found.detach().to("cpu", torch.float64 if found.is_floating_point() else found.dtype)
+
+
+def _rows(values: Tensor) -> Tensor:
+    """Return the values of each position as a row (M, K); one value an image is a row of one."""
+    values = values.double()
+    if values.ndim < 2:
+        return values.reshape(1, -1)
+    return values.movedim(1, -1).reshape(-1, values.shape[1])
+
+
+def _sums_to_one(rows: Tensor) -> Tensor:
+    return (rows >= 0).all(1) & ((rows.sum(1) - 1).abs() < SUM_TOLERANCE)
+
+
+def _is_within(rows: Tensor) -> Tensor:
+    return ((rows >= 0) & (rows <= 1)).all(1)
+
+
+def _has_length_one(rows: Tensor) -> Tensor:
+    return (rows.norm(dim=1) - 1).abs() < SUM_TOLERANCE
+
+
+class _Judge:
+    """Judges the values (1, ...) of one image.
+
+    Parameters
+    ----------
+    word : the user's, one of `KINDS`; None: none.
+    """
+
+    def __init__(self, values: Tensor, hints: OutputHints, seen: _Seen, word: str | None) -> None:
+        self._values, self._hints, self._seen, self._word = values, hints, seen, word
+
+    def kind(self) -> OutputKind:
+        """Return what they are."""
+        values, shape = self._values, tuple(self._values.shape)
+        if not values.is_floating_point():
+            return unreadable(values, "it is of whole numbers: put out the scores behind them")
+        is_map = values.ndim == 4 or (values.ndim == 3 and self._is_flat_map())
+        if values.ndim < 3 or (shape[2:] == (1, 1) and self._hints.shape[1:] != (1, 1)):
+            return self._of_row(values.numel())
+        if not is_map or shape[0] != 1:
+            return unreadable(values)
+        return self._of_map(shape[1:] if values.ndim == 4 else (1, *shape[1:]))
+
+    def _is_flat_map(self) -> bool:
+        """Tell whether (1, H, W) is known to be a map of one value a position."""
+        target = self._hints.target
+        is_target = target is not None and target.shape[-2:] == self._values.shape[1:]
+        return self._word in (SEGMENTATION, PICTURE) or is_target
+
+    # -- one row an image ---------------------------------------------------------------------
+
+    def _of_row(self, count: int) -> OutputKind:
+        if self._word == SEGMENTATION:
+            return unreadable(self._values, "segmentation is a map of scores (N, K, H, W)")
+        if self._word == PICTURE or (self._word is None and self._is_flat_picture(count)):
+            return self._flat_picture(count)
+        return self._of_one(count) if count == 1 else self._of_many(count)
+
+    def _is_flat_picture(self, count: int) -> bool:
+        hints = self._hints
+        is_as_long = count == prod(hints.shape) and count >= LEAST_FLAT
+        return is_as_long and not hints.labels and not hints.names
+
+    def _flat_picture(self, count: int) -> OutputKind:
+        if count != prod(self._hints.shape):
+            return unreadable(self._values, f"a picture has {prod(self._hints.shape)} values here")
+        note = f"{count} values, as many as the image has: taken for a picture"
+        guessed = "" if self._word else f"{note}; output='logits' if they are scores"
+        return OutputKind(PICTURE, self._hints.shape, note=guessed, is_certain=bool(self._word))
+
+    def _of_one(self, count: int) -> OutputKind:
+        hints = self._hints
+        squashed = self._word != LOGITS and self._seen.always(_is_within)
+        binary = OutputKind(BINARY, (1,), 2, squashed)
+        if self._word == PROBABILITIES and not squashed:
+            return unreadable(self._values, "it is no probability: output='binary' takes a logit")
+        if self._word is not None:
+            return binary
+        if hints.labels - {0, 1} or hints.names > 2:
+            return OutputKind(NUMBER, (1,), squashed=squashed)
+        if squashed or hints.labels == {0, 1} or hints.names == 2:
+            return binary
+        return replace(binary, is_certain=False)
+
+    def _of_many(self, count: int) -> OutputKind:
+        word = self._word
+        if word == LOGITS:
+            return OutputKind(LOGITS, (count,), count)
+        if word == BINARY and count != 2:
+            return unreadable(self._values, "binary is one value an image, or two")
+        sums_to_one = self._seen.always(_sums_to_one)
+        within = not sums_to_one and self._seen.always(_is_within)
+        several = OutputKind(MULTILABEL, (count,), count, within)
+        if word == MULTILABEL or (word is None and self._has_several_labels(count)):
+            return replace(several, squashed=within or sums_to_one)
+        if sums_to_one:
+            return OutputKind(PROBABILITIES, (count,), count, True)
+        if within:
+            said = f"{count} values from 0 to 1 that do not sum to 1: taken for independent labels"
+            return replace(several, note=f"{said}; output='logits' if they are scores")
+        if word == PROBABILITIES:
+            return unreadable(self._values, "these are no probabilities: output='logits' takes any")
+        if word is None and self._seen.always(_has_length_one):
+            return unreadable(
+                self._values,
+                "its rows have the length 1, as embeddings: output='logits' if they are scores",
+            )
+        return OutputKind(LOGITS, (count,), count)
+
+    def _has_several_labels(self, count: int) -> bool:
+        targets = [each for each in self._hints.targets if each.shape == (count,)]
+        if not targets:
+            return False
+        rows = torch.stack(targets)
+        return bool(((rows == 0) | (rows == 1)).all()) and not is_one_hot(rows)
+
+    # -- a map --------------------------------------------------------------------------------
+
+    def _of_map(self, shape: tuple[int, ...]) -> OutputKind:
+        channels, size, word, target = shape[0], shape[1:], self._word, self._hints.target
+        if word == MULTILABEL:
+            return unreadable(self._values, "several labels are one row (N, K) an image")
+        if word == PICTURE:
+            return OutputKind(PICTURE, shape)
+        if word is not None or self._is_of_masks(shape):
+            return self._segmentation(shape)
+        if target is not None and target.is_floating_point() and target.ndim == 3:
+            same = tuple(target.shape) == shape
+            if same or channels in COLOURS:
+                return OutputKind(PICTURE, shape)
+        if channels in COLOURS:
+            return OutputKind(PICTURE, shape, is_certain=channels == self._hints.shape[0])
+        if size == self._hints.shape[1:]:
+            said = f"{channels} maps of the image's size: taken for the scores of as many classes"
+            note = f"{said}; output='picture' if they are none"
+            return replace(self._segmentation(shape), is_certain=False, note=note)
+        return unreadable(
+            self._values,
+            f"no class scores are known to be among its {channels} maps: output='segmentation' "
+            "says that each is the score of a class at every position",
+        )
+
+    def _is_of_masks(self, shape: tuple[int, ...]) -> bool:
+        channels, hints = shape[0], self._hints
+        if hints.target is not None:
+            if channels > 1:
+                return is_mask(hints.target, channels)
+            return self._is_of_one_class()
+        if channels > 1 and not hints.labels and hints.names == channels:
+            return True
+        return channels > 1 and self._seen.always(_sums_to_one)
+
+    def _is_of_one_class(self) -> bool:
+        """Tell whether one score a position belongs to masks of 0 and 1, and not to pictures."""
+        targets = self._hints.targets
+        whole = not targets[0].is_floating_point()
+        if whole and all(map(is_black_and_white, targets)):
+            return True
+        if not all(map(is_binary_mask, targets)):
+            return False
+        is_picture_like = self._hints.shape[0] == 1 and self._seen.always(_is_within)
+        return whole or not is_picture_like
+
+    def _segmentation(self, shape: tuple[int, ...]) -> OutputKind:
+        channels, target = shape[0], self._hints.target
+        targets = self._hints.targets
+        if targets and channels <= 2 and all(map(is_black_and_white, targets)):
+            return OutputKind(
+                OTHER,
+                why="the target masks hold 0 and 255 alone, and 255 stands for what is ignored: "
+                "divide them by 255 where it is the class",
+            )
+        if self._word == LOGITS:
+            squashed = False
+        else:
+            squashed = self._seen.always(_is_within if channels == 1 else _sums_to_one)
+        size = () if target is None else tuple(target.shape[-2:])
+        note = ""
+        if size and size != shape[1:]:
+            at = "×".join(map(str, shape[1:]))
+            note = f"scores of {at} resized to the masks' {'×'.join(map(str, size))}, bilinear"
+        return OutputKind(
+            SEGMENTATION, shape, max(2, channels), squashed, mask_size=size, note=note
+        )
+
+
+def check_choice(choice: Any) -> None:
+    """Raise `InputError` for a choice of the user's that can be none."""
+    parts = choice if isinstance(choice, tuple | list) and choice else (choice,)
+    for part in parts:
+        is_step = isinstance(part, str | int) and not isinstance(part, bool)
+        if part is not None and not is_step and not callable(part):
+            takes = "a key, an index, a function, or a kind:"
+            raise InputError(unknown("output", part, KINDS, takes))
