@@ -125,11 +125,9 @@ class ImageSet:
             return self._labels[index]
         _, beside = self._inputs.item(index)
         has_targets = self._targets is not None and isinstance(beside, Tensor) and beside.ndim
-        return (
-            None
-            if has_targets or is_picture(beside)
-            else checked_label(beside, self._classes, index)
-        )
+        if has_targets or is_picture(beside):
+            return None
+        return checked_label(beside, self._classes, index)
 
     def target(self, index: int) -> Tensor | None:
         """Return the target picture (C', H', W'), mask or row of labels of an image, or None."""

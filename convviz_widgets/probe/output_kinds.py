@@ -65,6 +65,12 @@ class OutputKind:
         return self.name in (LOGITS, PROBABILITIES, BINARY, MULTILABEL)
 
     @property
+    def remark(self) -> str:
+        """How the answer is taken, and what was guessed, in words; empty for plain scores."""
+        how = {BINARY: "class 1 from a probability of 0.5", MULTILABEL: "the most probable label"}
+        return " · ".join(part for part in (how.get(self.name, ""), self.note) if part)
+
+    @property
     def loss_classes(self) -> int | None:
         """K where the default loss is the cross-entropy of K classes: it starts at ln K."""
         is_one_of = self.name in (LOGITS, PROBABILITIES, BINARY, SEGMENTATION)

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.colors import Colormap, LinearSegmentedColormap
+from matplotlib.colors import Colormap, LinearSegmentedColormap, to_rgb
 
 from convviz_widgets.errors import InputError, unknown
 
@@ -31,6 +31,15 @@ SPECIAL_COLORS = {
     NOT_A_NUMBER: (255, 0, 255, 255),
     BACKGROUND: (0, 0, 0, 0),
 }
+
+CLASSES = (
+    *("#000000", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"),
+    *("#88ccee", "#882255", "#117733", "#ddcc77", "#332288", "#aa4499", "#44aa99", "#999933"),
+)
+"""Colours of classes, which the colour-blind can tell apart: first those of Okabe and Ito, with
+black for class 0, which is mostly the background; then Tol's. Later classes have them darker."""
+
+_DARKER = 0.6
 
 _BUILT: dict[str, Colormap] = {
     "blue-orange": LinearSegmentedColormap.from_list(
@@ -61,6 +70,14 @@ def palette(name: str) -> np.ndarray:
         colors[slot] = color
     colors.flags.writeable = False
     return colors
+
+
+def class_colours(count: int) -> np.ndarray:
+    """Return a colour for each of so many classes: uint8 (count, 3)."""
+    colours = np.array([to_rgb(colour) for colour in CLASSES])
+    index = np.arange(count)
+    shades = colours[index % len(CLASSES)] * _DARKER ** (index // len(CLASSES))[:, np.newaxis]
+    return np.rint(shades * 255).astype(np.uint8)
 
 
 def quantize(normalized: np.ndarray) -> np.ndarray:

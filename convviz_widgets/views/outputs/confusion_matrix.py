@@ -15,12 +15,10 @@ from convviz_widgets.errors import InputError, number_of
 from convviz_widgets.images import ImageSet
 from convviz_widgets.measure.confusion import Cell, Confusion
 from convviz_widgets.probe.output_kinds import (
-    BINARY,
     MULTILABEL,
     NUMBER,
     PICTURE,
     SEGMENTATION,
-    OutputKind,
 )
 from convviz_widgets.state import ModelState, Question, Selection
 from convviz_widgets.tensors import evenly_spread
@@ -216,9 +214,14 @@ class ConfusionMatrix(HistoryView):
             _tiles(found, listed, images),
             f"{cell_in_words(cell, len(inside), images)}{shown}",
             confusion_caption(
-                found, grid, selection.step, asked_of(question, images), self.colour, high
-            )
-            + said_of(self.state.output_kind),
+                found,
+                grid,
+                selection.step,
+                asked_of(question, images),
+                self.colour,
+                high,
+                self.state.output_kind.remark,
+            ),
         )
 
     # -- draw ---------------------------------------------------------------------------------
@@ -308,7 +311,13 @@ def cells_to_choose(picture: ConfusionPicture, names: Sequence[str]) -> list[tup
 
 
 def confusion_caption(
-    found: Confusion, grid: CellGrid, step: int, of: str, colour: str, high: float
+    found: Confusion,
+    grid: CellGrid,
+    step: int,
+    of: str,
+    colour: str,
+    high: float,
+    remark: str = "",
 ) -> str:
     """Return the line under the matrix.
 
@@ -316,6 +325,7 @@ def confusion_caption(
     ----------
     of : in words, how many of all images were asked about; see `asked_of`.
     colour, high : what the colours show, and the upper end of their scale.
+    remark : what else is to be said of the answers.
     """
     left = (
         (found.unlabelled, "without a label"),
@@ -331,14 +341,9 @@ def confusion_caption(
         f"colour: {colour}, 0 to {high:.2g}",
         f"each pixel the largest of {block}×{block} cells" if block > 1 else "",
         f"left out: {out}" if out else "",
+        remark,
     )
     return " · ".join(filter(None, parts))
-
-
-def said_of(kind: OutputKind) -> str:
-    """Return what has to be said of the answers of a kind, after the rest of a caption."""
-    how = {BINARY: "class 1 from a probability of 0.5", MULTILABEL: "the most probable label"}
-    return "".join(f" · {part}" for part in (how.get(kind.name, ""), kind.note) if part)
 
 
 def has_rows_of_labels(images: ImageSet) -> bool:

@@ -10,11 +10,13 @@ import numpy as np
 from ipywidgets import Widget
 
 from convviz_widgets.measure.responses import Responses
+from convviz_widgets.probe.output_kinds import BINARY, SEGMENTATION
 from convviz_widgets.record import Run
 from convviz_widgets.state import ModelState, Question, Selection
 from convviz_widgets.state.examination import refuse_other_kinds
 from convviz_widgets.tensors import evenly_spread
 from convviz_widgets.views.outputs.drift import RecordedOutputs
+from convviz_widgets.views.outputs.mask_pages import MaskPages
 from convviz_widgets.views.outputs.picture_pages import PicturePages
 from convviz_widgets.widgets.background_view import HistoryOptions, HistoryView, ResultSoFar
 from convviz_widgets.widgets.controls import PointerLine
@@ -34,12 +36,16 @@ from convviz_widgets.widgets.thumbnails import (
 
 
 class OutputGallery(HistoryView):
-    """What the model puts out: pictures beside their targets, or the answers of a classifier.
+    """What the model puts out: pictures or masks beside their targets, or a classifier's answers.
 
     Pictures: those of the selected image, large, and of a page of others. Below them chroma and
     contrast of the outputs over all checkpoints, as shares of the targets', with the limits below
     which pictures look washed out [Hui]. Chroma is √Σ_c(x_c − grey)², contrast the standard
     deviation of the luminance.
+
+    Masks: the class at every position of the image, in colours that the colour-blind can tell apart
+    beside those of the target, and where the two differ. The caption has the intersection over
+    union of each class over the images, with what is ignored: negative numbers and 255.
 
     Answers: thumbnails with the class that the model finds most probable, wrong ones first and
     framed; the most certain first.
@@ -89,8 +95,11 @@ class OutputGallery(HistoryView):
 
     def controls(self) -> Sequence[Widget]:
         """Return the controls of the pages."""
-        if (self.state.classes or 0) > 1:
+        kind = self.state.output_kind
+        if kind.answers and (kind.is_certain or kind.name != BINARY):
             self.pages = AnswerPages(self)
+        elif kind.name == SEGMENTATION:
+            self.pages = MaskPages(self, None)
         else:
             images = self.state.image_set
             recorded = None if self._run is None else RecordedOutputs(self._run, images)
@@ -213,7 +222,13 @@ class AnswerPages:
                 int(answered.indices[place]): self._in_words(answered, int(place))
                 for place in places
             },
-            _caption(answered, wrong, selection, asked_of(question, self._state.image_set)),
+            _caption(
+                answered,
+                wrong,
+                selection,
+                asked_of(question, self._state.image_set),
+                self._state.output_kind.remark,
+            ),
         )
 
     def draw(self, page: AnswerPage) -> str:
@@ -272,7 +287,9 @@ def _wrong_first(answered: Responses) -> tuple[np.ndarray, np.ndarray]:
     return np.lexsort((answered.indices, -certain, kind)), wrong
 
 
-def _caption(answered: Responses, wrong: np.ndarray, selection: Selection, of: str) -> str:
+def _caption(
+    answered: Responses, wrong: np.ndarray, selection: Selection, of: str, remark: str
+) -> str:
     labelled = int((answered.labels >= 0).sum())
     kinds = (
         f"{int(wrong.sum()):,} of {labelled:,} labelled images answered wrong: first, and framed"
@@ -282,4 +299,4 @@ def _caption(answered: Responses, wrong: np.ndarray, selection: Selection, of: s
     unread = f"{len(answered.failures):,} cannot be read" if answered.failures else ""
     n = f"step {selection.step:,} · n = {len(answered.indices):,} images{of}"
     most = "the most certain answers first, below each its answer"
-    return " · ".join(filter(None, [n, kinds, most, unread]))
+    return " · ".join(filter(None, [n, kinds, most, unread, remark]))

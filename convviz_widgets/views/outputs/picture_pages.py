@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -62,22 +62,24 @@ class PicturePage:
     """Pictures of all images of the page: their inputs, targets, outputs, differences."""
     images: tuple[int, ...]
     image: int
-    strip: np.ndarray
-    """Recorded outputs of the selected image, uint8 (n, side, side, 4); n may be 0."""
-    strip_steps: tuple[int, ...]
-    drift: DriftCurves
     caption: str
+    names: tuple[str, ...] = NAMES
+    """What the four pictures of an image are."""
+    strip: np.ndarray = field(default_factory=lambda: np.zeros((0, SMALL, SMALL, 4), np.uint8))
+    """Recorded outputs of the selected image, uint8 (n, side, side, 4); n may be 0."""
+    strip_steps: tuple[int, ...] = ()
+    drift: DriftCurves = field(default_factory=DriftCurves)
 
     @property
     def mosaic(self) -> Mosaic:
-        """Where the pictures of the page lie, a row of images for each of `NAMES`."""
+        """Where the pictures of the page lie, a row of images for each of the names."""
         return Mosaic(len(self.page), SMALL, SMALL, columns=len(self.images))
 
     @property
     def boxes(self) -> list[Any]:
         """Where the pictures of the selected image lie."""
         place = self.images.index(self.image)
-        return [self.mosaic.box(row * len(self.images) + place) for row in range(len(NAMES))]
+        return [self.mosaic.box(row * len(self.images) + place) for row in range(len(self.names))]
 
     def picture_at(self, x: int, y: int) -> tuple[int, str] | None:
         """Return the image at a pixel of the page, and which of its pictures it is."""
@@ -85,7 +87,7 @@ class PicturePage:
         if tile is None:
             return None
         row, place = divmod(tile, len(self.images))
-        return self.images[place], NAMES[row]
+        return self.images[place], self.names[row]
 
 
 class PicturePages:
@@ -130,12 +132,16 @@ class PicturePages:
         self.raster.on_move(self._moved, lambda: pointed.show(""))
         self.raster.on_arrow(lambda dx, _dy: self.step(dx))
         self._names = StripLabels()
-        self._strip = RecordedStrip(pointed, hold)
-        self._strip.box.layout.display = "none" if self._recorded is None else "flex"
-        self.drift = DriftOverTraining(self._view, self._recorded, pointed, FRAME)
         page = _side_by_side(self._names, self.raster)
-        parts = [self._titles, self._large, page, self._strip.box, self.drift.box]
+        parts = [self._titles, self._large, page, *self.below()]
         return [VBox(parts, layout=Layout(flex="0 0 auto", overflow="hidden"))]
+
+    def below(self) -> Sequence[Widget]:
+        """Return the strip, if there is one, and the drift."""
+        self._strip = RecordedStrip(self._pointed, self._state.hold)
+        self._strip.box.layout.display = "none" if self._recorded is None else "flex"
+        self.drift = DriftOverTraining(self._view, self._recorded, self._pointed, FRAME)
+        return [self._strip.box, self.drift.box]
 
     # -- compute ------------------------------------------------------------------------------
 
@@ -171,10 +177,11 @@ class PicturePages:
             tiles_of_rows(rows, SMALL, limit),
             self._images,
             selection.image,
+            self._caption(own, limit, selection, drift),
+            NAMES,
             np.array([_square(output, images) for _, output in strip], np.uint8),
             tuple(step for step, _ in strip),
             drift,
-            self._caption(own, limit, selection, drift),
         )
 
     def prepare(self, selection: Selection) -> None:
@@ -186,7 +193,10 @@ class PicturePages:
         kind = self._state.output_kind
         output = read_values(kind, self._state.output(selection=selection), 1)
         if kind.name != PICTURE:
-            raise InputError("this model puts out one number an image: there is nothing to see")
+            raise InputError(
+                "this model puts out one number an image: there is nothing to see; output='binary' "
+                "says that it is the logit of a class"
+            )
         return output[0]
 
     def _select_page(self, image: int, output: Tensor | None = None) -> None:
@@ -216,6 +226,7 @@ class PicturePages:
             compared,
             missing if own.not_finite else "",
             f"by the targets': {drift_in_words(drift.here)}" if drift.here else no_targets,
+            self._state.output_kind.note,
             "THE RUN WATCHED OTHER IMAGES: its outputs are not shown" if foreign else "",
         )
         return " · ".join(filter(None, parts))
@@ -226,16 +237,20 @@ class PicturePages:
         """Send the pictures; return the line under them."""
         self.shown = page
         pitch = LARGE + GAP
-        titles = [Label(name, GAP + i * pitch, 0, LARGE) for i, name in enumerate(NAMES)]
+        titles = [Label(name, GAP + i * pitch, 0, LARGE) for i, name in enumerate(page.names)]
         self._titles.show(titles, FRAME, 18)
-        large = Mosaic(len(NAMES), LARGE, LARGE, columns=len(NAMES))
+        large = Mosaic(len(page.names), LARGE, LARGE, columns=len(page.names))
         self._large.show(rgb_png(large.paint(page.selected)), large.width, large.height)
-        self._names.show([(name, "") for name in NAMES], SMALL + GAP)
+        self._names.show([(name, "") for name in page.names], SMALL + GAP)
         mosaic = page.mosaic
         self.raster.show(rgb_png(mosaic.paint(page.page)), mosaic.width, mosaic.height, page.boxes)
+        self.draw_below(page)
+        return page.caption
+
+    def draw_below(self, page: PicturePage) -> None:
+        """Send the strip and the drift."""
         self._strip.show(page.strip, page.strip_steps, self._state.image_set.name(page.image))
         self.drift.show(page.drift)
-        return page.caption
 
     def clear(self) -> None:
         """Leave everything as it is: the pictures of the selected image are always known."""
