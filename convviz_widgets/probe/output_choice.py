@@ -133,7 +133,12 @@ def guessed_part(result: Any, probe: Probe, example: Tensor, hints: KnownBeside)
     if len(found) == 1:
         return ChosenPart(next(iter(found)))
     if not found:
-        return ChosenPart(why=_why(result, "there is no row or map of numbers in it"))
+        return ChosenPart(
+            why=_why(
+                result,
+                "it holds no row or map: output= takes a function that makes one of it",
+            )
+        )
     guesses = (
         _by_name,
         lambda each: _by_hints(each, hints),
