@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from convviz_widgets.errors import InputError
+from convviz_widgets.errors import InputError, unknown
 from convviz_widgets.probe.output_parts import (
     Place,
     members,
@@ -57,6 +57,11 @@ class KnownBeside(Protocol):
     @property
     def names(self) -> int:
         """How many classes have a name."""
+        ...
+
+    @property
+    def has_label(self) -> bool:
+        """Whether the first image has one."""
         ...
 
     @property
@@ -109,6 +114,9 @@ def chosen_part(result: Any, choice: Choice, kinds: Sequence[str]) -> ChosenPart
             if place or not keys:
                 return ChosenPart(place, word=step)
             return ChosenPart(_only(result, step), word=step)
+        if not keys:
+            owner = f"the model puts out {named(part_at(result, place))}, and the kinds are"
+            raise InputError(unknown("output", step, kinds, owner))
         part_at(result, (*place, step))
         place = (*place, step)
     if not isinstance(part_at(result, place), Tensor):
@@ -142,9 +150,9 @@ def guessed_part(result: Any, probe: Probe, example: Tensor, hints: KnownBeside)
     guesses = (
         _by_name,
         lambda each: _by_hints(each, hints),
-        lambda each: _like_the_image(each, hints.shape),
         lambda each: _made_last(each, probe, example),
-        _largest,
+        lambda each: _by_look(each, hints),
+        lambda each: _largest(each, hints),
     )
     for guess in guesses:
         place = guess(found)
@@ -197,6 +205,17 @@ def _by_hints(found: Parts, hints: KnownBeside) -> Place | None:
     return None
 
 
+def _by_look(found: Parts, hints: KnownBeside) -> Place | None:
+    """Return the picture like the image, or the row of scores beside maps for labelled images.
+
+    Where there is one of each, it cannot be known.
+    """
+    picture = _like_the_image(found, hints.shape)
+    rows = (at for at, part in found.items() if part.ndim == 2 and part.shape[1] > 1)
+    row = _one(rows) if hints.has_label else None
+    return None if picture and row else picture or row
+
+
 def _like_the_image(found: Parts, shape: tuple[int, ...]) -> Place | None:
     same = [place for place, part in found.items() if tuple(part.shape[1:]) == shape]
     if same or any(part.ndim == 4 for part in found.values()):
@@ -226,9 +245,11 @@ def _made_of(root: Any) -> set[Any]:
     return seen
 
 
-def _largest(found: Parts) -> Place | None:
-    """Return the largest of several maps of the same classes, beside smaller ones."""
+def _largest(found: Parts, hints: KnownBeside) -> Place | None:
+    """Return the largest of several maps of the same classes, for images with masks."""
     parts = list(found.values())
+    if hints.target is None or hints.target.ndim < 2:
+        return None
     if any(part.ndim != 4 or part.shape[1] != parts[0].shape[1] for part in parts):
         return None
     most = max(part.numel() for part in parts)

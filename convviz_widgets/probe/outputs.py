@@ -123,6 +123,11 @@ class OutputHints:
         return {label for label in found if label is not None}
 
     @cached_property
+    def has_label(self) -> bool:
+        """Whether the first image has a label."""
+        return self._read(lambda index: self._set.label(index), 0) is not None
+
+    @cached_property
     def targets(self) -> list[Tensor]:
         """The targets of some images, empty where there are none."""
         if self._read(lambda index: self._set.target(index), 0) is None:
@@ -157,6 +162,11 @@ class OutputHints:
         except Exception:  # whatever a data set raises: the others tell as well
             return None
 
+
+OVERLAPPING = (
+    "the targets hold 0 and 1 for several classes at a position: masks that overlap are not "
+    "compared; give loss= for gradients, and output= a function that picks one class"
+)
 
 OTHER_WEIGHTS = (0.1, -0.1, 3.0, -3.0)
 """Sizes of the other weights that are tried: of both signs, so that no logit stays in [0, 1]."""
@@ -353,11 +363,13 @@ class _Judge:
             return self._segmentation(shape)
         if target is not None and target.is_floating_point() and target.ndim == 3:
             same = tuple(target.shape) == shape
+            if channels not in COLOURS and same and self._has_overlapping_masks():
+                return OutputKind(OTHER, why=OVERLAPPING)
             if same or channels in COLOURS:
                 return OutputKind(PICTURE, shape)
         if channels in COLOURS:
             return OutputKind(PICTURE, shape, is_certain=channels == self._hints.shape[0])
-        if size == self._hints.shape[1:]:
+        if size == self._hints.shape[1:] and not self._hints.has_label:
             said = f"{channels} maps of the image's size: taken for the scores of as many classes"
             note = f"{said}; output='picture' if they are none"
             return replace(self._segmentation(shape), is_certain=False, note=note)
@@ -366,6 +378,13 @@ class _Judge:
             f"no class scores are known to be among its {channels} maps: output='segmentation' "
             "says that each is the score of a class at every position",
         )
+
+    def _has_overlapping_masks(self) -> bool:
+        """Tell whether the targets hold 0 and 1 alone, at some positions more than one 1, or none.
+
+        Those of one class at each position are `_is_of_masks`.
+        """
+        return all(bool(((each == 0) | (each == 1)).all()) for each in self._hints.targets)
 
     def _is_of_masks(self, shape: tuple[int, ...]) -> bool:
         channels, hints = shape[0], self._hints
@@ -395,7 +414,7 @@ class _Judge:
             return OutputKind(
                 OTHER,
                 why="the target masks hold 0 and 255 alone, and 255 stands for what is ignored: "
-                "divide them by 255 where it is the class",
+                "targets // 255 where it is the class",
             )
         if self._word == LOGITS:
             squashed = False

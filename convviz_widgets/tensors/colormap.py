@@ -37,9 +37,9 @@ CLASSES = (
     *("#88ccee", "#882255", "#117733", "#ddcc77", "#332288", "#aa4499", "#44aa99", "#999933"),
 )
 """Colours of classes, which the colour-blind can tell apart: first those of Okabe and Ito, with
-black for class 0, which is mostly the background; then Tol's. Later classes have them darker."""
+black for class 0, which is mostly the background; then Tol's. Later classes have them paler."""
 
-_DARKER = 0.6
+_PALER = 0.6
 
 _BUILT: dict[str, Colormap] = {
     "blue-orange": LinearSegmentedColormap.from_list(
@@ -76,7 +76,8 @@ def class_colours(count: int) -> np.ndarray:
     """Return a colour for each of so many classes: uint8 (count, 3)."""
     colours = np.array([to_rgb(colour) for colour in CLASSES])
     index = np.arange(count)
-    shades = colours[index % len(CLASSES)] * _DARKER ** (index // len(CLASSES))[:, np.newaxis]
+    strength = _PALER ** (index // len(CLASSES))[:, np.newaxis]
+    shades = 1 - strength * (1 - colours[index % len(CLASSES)])
     return np.rint(shades * 255).astype(np.uint8)
 
 

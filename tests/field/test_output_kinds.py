@@ -6,6 +6,9 @@ wrapped as people wrap them; else the refusal has to name its remedy.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import random
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -226,7 +229,8 @@ KINDS = {
         MASK[:, None],
     ),
     "dict of maps": Kind(two_maps, MASKS, MASK),
-    "maps of two sizes": Kind(small_and_large, MASKS, MASK),
+    "maps of two sizes": Kind(small_and_large, MASKS._replace(score=None), MASK),
+    "maps of two sizes, chosen": Kind(small_and_large, MASKS, MASK, -1),
     "softmax of maps": Kind(
         lambda net, x: net.pixels(net.maps(x)).softmax(1),
         MASKS._replace(
@@ -274,6 +278,28 @@ def case(request):
     belongs = {"labels" if kind.targets.ndim == 1 else "targets": kind.targets}
     state = cvw.ModelState(net, cvw.ImageSet(images, **belongs), output=kind.output)
     yield Case(request.param, net, kind.told, images, kind.targets, kind.output, state)
+    state.close()
+
+
+def noticed(net: Net) -> str:
+    """Return one hash over weights, their versions, and the random generators."""
+    sha = hashlib.sha256(torch.get_rng_state().numpy().tobytes())
+    for name, tensor in net.state_dict().items():
+        sha.update(repr((name, tensor.tolist(), tensor._version, tensor.requires_grad)).encode())
+    sha.update(repr((random.getstate(), np.random.get_state(), net.training)).encode())  # noqa: NPY002
+    return sha.hexdigest()
+
+
+def test_deciding_and_looking_change_nothing(case):
+    before = noticed(case.net)
+    with contextlib.suppress(cvw.ConvVizError):
+        cvw.attribute(case.net, case.images[0], output=case.output)
+    state = cvw.ModelState(case.net, case.state.image_set, output=case.output)
+    for ask in (state.logits, state.probabilities, state.gradient, state.output):
+        with contextlib.suppress(cvw.ConvVizError):
+            ask()
+    assert noticed(case.net) == before
+    assert all(tensor.grad is None for tensor in case.net.parameters())
     state.close()
 
 

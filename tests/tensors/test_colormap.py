@@ -12,6 +12,7 @@ from convviz_widgets.tensors import (
     HATCH_LIGHT,
     NOT_A_NUMBER,
     SEQUENTIAL,
+    class_colours,
     palette,
     quantize,
     to_rgba,
@@ -104,3 +105,11 @@ def test_an_unknown_name_is_refused_with_the_choices():
 def test_colours_become_opaque_pixels():
     shown = to_rgba(np.array([[[0, 0.5, 1], [np.nan, 0, 0]]], np.float32))
     assert shown.tolist() == [[[0, 128, 255, 255], [255, 0, 255, 255]]]
+
+
+def test_classes_have_colours_of_their_own_however_many():
+    colours = class_colours(48)
+    assert len(np.unique(colours, axis=0)) == 48
+    assert colours[0].tolist() == [0, 0, 0]
+    assert colours[1].tolist() == [230, 159, 0]
+    assert (colours[17] > colours[1]).any()

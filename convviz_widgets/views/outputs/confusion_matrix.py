@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Literal, Unpack
 
 import numpy as np
 from ipywidgets import Box, Dropdown, VBox, Widget
-from torch import Tensor
 from traitlets import Enum, Int
 
 from convviz_widgets.errors import InputError, number_of
@@ -50,6 +49,11 @@ NO_ANSWERS = {
     "confused; output='logits' says that one is, with labels= of class indices",
 }
 """Why there is no matrix of a kind of output."""
+
+NO_LABELS = (
+    "the images have a row of targets each, and no class: ImageSet(inputs, "
+    "labels=targets.argmax(1)) where the rows are one-hot"
+)
 
 SHARES, ERRORS = "share of each class", "errors only"
 
@@ -183,8 +187,8 @@ class ConfusionMatrix(HistoryView):
         if not kind.answers:
             kind.values(self.state.output(selection=selection), 1)  # what cannot be read says why
             raise InputError(NO_ANSWERS.get(kind.name, kind.why))
-        if kind.name == MULTILABEL and has_rows_of_labels(self.state.image_set):
-            raise InputError(NO_ANSWERS[MULTILABEL])
+        if has_rows_of_labels(self.state.image_set):
+            raise InputError(NO_ANSWERS.get(kind.name, NO_LABELS))
         return super().compute(selection)
 
     def picture(self, selection: Selection) -> ConfusionPicture | str | None:
@@ -347,17 +351,12 @@ def confusion_caption(
 
 
 def has_rows_of_labels(images: ImageSet) -> bool:
-    """Tell whether the images have several labels each, in place of a class."""
-    target = readable_target(images)
-    return target is not None and target.ndim == 1
-
-
-def readable_target(images: ImageSet) -> Tensor | None:
-    """Return the target of the first image, None without one, or where it cannot be read."""
+    """Tell whether the images have a row of targets each, in place of a class."""
     try:
-        return images.target(0)
-    except Exception:  # whatever a data set raises
-        return None
+        target = images.target(0)
+        return target is not None and target.ndim == 1 and images.label(0) is None
+    except Exception:  # whatever a data set raises: the others have labels, or none
+        return False
 
 
 def cell_in_words(cell: Cell, count: int, images: ImageSet) -> str:

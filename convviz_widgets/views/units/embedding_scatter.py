@@ -350,7 +350,8 @@ NO_GROUP, AROUND = -2, -1
 def group_choice(state: ModelState) -> Dropdown:
     """Return a list of groups of images: those around the selected one, and the classes."""
     images = state.image_set
-    count = len(images.class_names) if images.class_names else state.classes or 0
+    answered = state.classes if state.output_kind.answers else None
+    count = len(images.class_names) if images.class_names else answered or 0
     classes = [(label_name(images, label), label) for label in range(min(LISTED, count))]
     groups = [("…", NO_GROUP), (f"the {NEAREST} nearest", AROUND), *classes]
     return labelled(Dropdown, "Choose", 176, options=groups)
