@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, Protocol
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from convviz_widgets.errors import InputError, unknown
 from convviz_widgets.probe.output_parts import (
@@ -225,12 +226,17 @@ def _like_the_image(found: Parts, shape: tuple[int, ...]) -> Place | None:
 
 def _made_last(found: Parts, probe: Probe, example: Tensor) -> Place | None:
     """Return the only one that was made of all the others, as scores are of features."""
-    result = probe.answer_with_graph(example)
+    result = probe.call(_with_graph, example)
     roots = {place: part_at(result, place).grad_fn for place in found}
     if None in roots.values():
         return None
     others = {place: set(roots.values()) - {root} for place, root in roots.items()}
     return _one(place for place, root in roots.items() if others[place] <= _made_of(root))
+
+
+def _with_graph(module: nn.Module, images: Tensor) -> Any:
+    with torch.enable_grad():  # a clone, because an in-place operation must not write into a leaf
+        return module(images.requires_grad_().clone())
 
 
 def _made_of(root: Any) -> set[Any]:

@@ -97,6 +97,20 @@ class OutputKind:
             raise InputError(f"the model puts out {named(found)}, first it was ({wanted})")
         return found.reshape(count, *self.shape)
 
+    def row(self, result: Any) -> Tensor:
+        """Return the values (1, K) of what the model returned for one image.
+
+        Raises
+        ------
+        InputError
+            It puts out something else than one row of scores an image.
+        """
+        values = self.values(result, 1)
+        if values.ndim != 2:
+            shape = tuple(values.shape)
+            raise InputError(f"the model puts out {shape}; class scores have the shape (N, K)")
+        return values
+
     def probabilities(self, values: Tensor) -> Tensor:
         """Return those of all classes (N, K, ...): both of one logit, those of labels as they are.
 

@@ -6,15 +6,16 @@ Everything that reads outputs asks the `OutputKind` that `output_kind` returns.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from math import prod
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from convviz_widgets.errors import ConvVizError, InputError, unknown
+from convviz_widgets.errors import InputError, unknown
 from convviz_widgets.images import ImageSet
 from convviz_widgets.probe.masks import (
     is_binary_mask,
@@ -38,6 +39,7 @@ from convviz_widgets.probe.output_kinds import (
 )
 from convviz_widgets.probe.output_parts import Place, named, part_at
 from convviz_widgets.probe.probe import Probe
+from convviz_widgets.probe.replica import other_weights
 from convviz_widgets.tensors import evenly_spread
 
 SUM_TOLERANCE = 0.01
@@ -215,8 +217,9 @@ class _Seen:
             self._more = []
             for image, size in asked:
                 try:
-                    self._more.append(self._picked(self._probe.answer(image, weights=size)))
-                except ConvVizError:  # other weights, or images, may break a model
+                    result = self._probe.call(partial(_with_weights, size), image)
+                    self._more.append(self._picked(result))
+                except Exception:  # other weights, or images, may break a model
                     continue
         return self._more
 
@@ -233,6 +236,12 @@ class _Seen:
         if not isinstance(found, Tensor):
             raise InputError(unreadable(found).why)
         return found.detach().to("cpu", torch.float64 if found.is_floating_point() else found.dtype)
+
+
+def _with_weights(size: float | None, module: nn.Module, images: Tensor) -> Any:
+    """Return what a model puts out with other weights of this size, or its own."""
+    with nullcontext() if size is None else other_weights(module, size):
+        return module(images)
 
 
 def _rows(values: Tensor) -> Tensor:

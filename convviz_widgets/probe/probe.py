@@ -22,7 +22,6 @@ from convviz_widgets.probe.recording import Recording
 from convviz_widgets.probe.replica import (
     Replica,
     memory_of,
-    other_weights,
     refuse_if_weights_are_ignored,
     unwrapped,
 )
@@ -230,25 +229,6 @@ class Probe:
         """
         with self._replica.plain_mode(), Tape(self._hooks.names):
             return function(self._replica.module, self._replica.own_copy(values))
-
-    def answer(self, images: Tensor, *, weights: float | None = None) -> Any:
-        """Return the model's own output, without counting the pass.
-
-        Parameters
-        ----------
-        images : (N, C, H, W).
-        weights : the largest magnitude of other weights, which the model has for this pass; None:
-            its own.
-        """
-        module = self._replica.module
-        others = nullcontext() if weights is None else other_weights(module, weights)
-        with self._replica.plain_mode(), others:
-            return self._run(self._learned.tape(()), images)
-
-    def answer_with_graph(self, images: Tensor) -> Any:
-        """Return the model's own output with the graph that led to it, without counting."""
-        with self._replica.plain_mode(), torch.enable_grad():
-            return self._run_with_gradients(images)[2]
 
     def _run(self, tape: Tape, images: Tensor) -> Any:
         """Return the model's output for a copy of the images, written down on a tape."""

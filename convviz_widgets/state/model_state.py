@@ -154,7 +154,7 @@ class ModelState(HasTraits):
         lock = self._publisher.lock
         kind = self._output_kind = output_kind(made, shown.input(0), shown, output)
         measured_loss = loss or partial(default_loss, kind)
-        self._readings = Readings(shown, timeline, recordings, kind, measured_loss, indices, lock)
+        self._readings = Readings(shown, timeline, recordings, measured_loss, indices, lock)
         background = Background(made, shown, lock)
         self.background = background
         """Does what takes long beside the page."""
@@ -380,7 +380,8 @@ class ModelState(HasTraits):
         InputError
             If the model does not put out one row of scores an image.
         """
-        return self._readings.logits(selection or self.selection)
+        kind = self._output_kind
+        return kind.scores(kind.row(self.output(selection=selection)))[0]
 
     def probabilities(self, *, selection: Selection | None = None) -> Tensor:
         """Return the probability of each class ``(K,)`` for the selected image.
@@ -392,7 +393,8 @@ class ModelState(HasTraits):
         InputError
             If the model does not put out one row of scores an image.
         """
-        return self._readings.probabilities(selection or self.selection)
+        kind = self._output_kind
+        return kind.probabilities(kind.row(self.output(selection=selection)))[0]
 
     def weight(
         self, layer: str | None = None, *, selection: Selection | None = None

@@ -14,7 +14,6 @@ from convviz_widgets.images import ImageSet
 from convviz_widgets.probe import Attributions, LayerInfo
 from convviz_widgets.probe.attribution import Position
 from convviz_widgets.probe.decoder import Decoder
-from convviz_widgets.probe.output_kinds import OutputKind
 from convviz_widgets.probe.output_parts import copied
 from convviz_widgets.state.recordings import Loss, NamedUnit, Recordings
 from convviz_widgets.state.selection import Drawing, Selection, Shown
@@ -35,8 +34,6 @@ class Readings:
         Its checkpoints.
     recordings
         What was computed, and the probe that computes the rest.
-    kind
-        What the model puts out.
     loss
         Loss for gradients.
     probe_indices
@@ -50,14 +47,12 @@ class Readings:
         images: ImageSet,
         timeline: Timeline,
         recordings: Recordings,
-        kind: OutputKind,
         loss: Loss,
         probe_indices: tuple[int, ...],
         lock: AbstractContextManager[Any],
     ) -> None:
         self._images, self._timeline, self._recordings = images, timeline, recordings
-        self._kind, self._loss = kind, loss
-        self._probe_indices, self._lock = probe_indices, lock
+        self._loss, self._probe_indices, self._lock = loss, probe_indices, lock
         self.layers = {info.name: info for info in recordings.probe.layers}
         """The layers by name, in execution order."""
 
@@ -108,21 +103,6 @@ class Readings:
         """Return the model's own output, the caller's to change."""
         with self._lock:
             return copied(self._recordings.result(*self._place(chosen)))
-
-    def logits(self, chosen: Selection) -> Tensor:
-        """Return the class scores (K,); `InputError` where the model puts out something else."""
-        return self._kind.scores(self._row(chosen))[0]
-
-    def probabilities(self, chosen: Selection) -> Tensor:
-        """Return the probabilities (K,); `InputError` where the model puts out something else."""
-        return self._kind.probabilities(self._row(chosen))[0]
-
-    def _row(self, chosen: Selection) -> Tensor:
-        values = self._kind.values(self.output(chosen), 1)
-        if values.ndim != 2:
-            shape = tuple(values.shape)
-            raise InputError(f"the model puts out {shape}; class scores have the shape (N, K)")
-        return values
 
     def parameter(self, chosen: Selection, layer: str | None, kind: str) -> Tensor | None:
         """Return a copy of the "weight" or "bias" of a layer; None: it has none."""

@@ -25,6 +25,7 @@ from convviz_widgets.views.outputs.picture_pages import (
     SMALL,
     PicturePage,
     PicturePages,
+    page_question,
 )
 from convviz_widgets.widgets.thumbnails import asked_of, class_name, in_square
 
@@ -71,7 +72,10 @@ class MaskPages(PicturePages):
 
     def questions(self, checkpoint: int) -> tuple[Question, ...]:
         """Return the question about the page, then that about all images."""
-        return (self._page_question(checkpoint), self._count_question(checkpoint))
+        return (
+            page_question(self._state, checkpoint, self._images),
+            self._count_question(checkpoint),
+        )
 
     def picture(self, selection: Selection) -> PicturePage:
         """Return what is known by now.
@@ -84,7 +88,7 @@ class MaskPages(PicturePages):
         own = self._output(selection)
         self._select_page(selection.image, own)
         history, images = self._state.output_history, self._state.image_set
-        answered = history.get(self._page_question(selection.checkpoint))
+        answered = history.get(page_question(self._state, selection.checkpoint, self._images))
         drawn = selection.drawing.input if selection.drawing else None
         first = mask_row(images, selection.image, own, self._kind, drawn, strict=True)
         rows = [

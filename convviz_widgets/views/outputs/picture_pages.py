@@ -147,7 +147,10 @@ class PicturePages:
 
     def questions(self, checkpoint: int) -> tuple[Question, ...]:
         """Return the question about the page, then those about the drift."""
-        return (self._page_question(checkpoint), *self.drift.questions(checkpoint))
+        return (
+            page_question(self._state, checkpoint, self._images),
+            *self.drift.questions(checkpoint),
+        )
 
     def picture(self, selection: Selection) -> PicturePage:
         """Return what is known by now.
@@ -159,7 +162,9 @@ class PicturePages:
         """
         output = self._output(selection)
         self._select_page(selection.image, output)
-        answered = self._state.output_history.get(self._page_question(selection.checkpoint))
+        answered = self._state.output_history.get(
+            page_question(self._state, selection.checkpoint, self._images)
+        )
         images, recorded, drawing = self._state.image_set, self._recorded, selection.drawing
         own = picture_row(images, selection.image, output, drawing.input if drawing else None)
         rows = [
@@ -177,7 +182,9 @@ class PicturePages:
             tiles_of_rows(rows, SMALL, limit),
             self._images,
             selection.image,
-            self._caption(own, limit, selection, drift),
+            picture_caption(
+                self._state, own, limit, selection, drift, self.drift.has_targets, recorded
+            ),
             NAMES,
             np.array([_square(output, images) for _, output in strip], np.uint8),
             tuple(step for step, _ in strip),
@@ -206,30 +213,6 @@ class PicturePages:
         first = image // self._size * self._size
         last = min(first + self._size, len(self._state.image_set))
         self._images = tuple(range(first, last))
-
-    def _page_question(self, checkpoint: int) -> Question:
-        return self._state.output_history.question(checkpoint, self._images, whole=True)
-
-    def _caption(
-        self, own: PictureRow, limit: float, selection: Selection, drift: DriftCurves
-    ) -> str:
-        target = "target" if own.target is not None else "input"
-        compared = f"difference: output − {target}, {-limit:.2g} to {limit:.2g}"
-        if own.output is not None and own.difference is None:
-            compared = f"no difference: output and {target} are of different sizes"
-        missing = f"{own.not_finite:,} values of the output NaN or infinite (magenta)"
-        foreign = self._recorded is not None and self._recorded.foreign
-        drawn = f", {selection.drawing.how}" if selection.drawing else ""
-        no_targets = "" if self.drift.has_targets else "no target pictures: no drift"
-        parts = (
-            f"step {selection.step:,} · {self._state.image_set.name(own.image)}{drawn}",
-            compared,
-            missing if own.not_finite else "",
-            f"by the targets': {drift_in_words(drift.here)}" if drift.here else no_targets,
-            self._state.output_kind.note,
-            "THE RUN WATCHED OTHER IMAGES: its outputs are not shown" if foreign else "",
-        )
-        return " · ".join(filter(None, parts))
 
     # -- draw ---------------------------------------------------------------------------------
 
@@ -272,6 +255,40 @@ class PicturePages:
         found = self.shown.picture_at(x, y) if self.shown else None
         if found is not None:
             self._pointed.show(f"{self._state.image_set.name(found[0])} · {found[1]}")
+
+
+def page_question(state: ModelState, checkpoint: int, images: tuple[int, ...]) -> Question:
+    """Return the question to a checkpoint about the images of a page."""
+    return state.output_history.question(checkpoint, images, whole=True)
+
+
+def picture_caption(
+    state: ModelState,
+    own: PictureRow,
+    limit: float,
+    selection: Selection,
+    drift: DriftCurves,
+    has_targets: bool,
+    recorded: RecordedOutputs | None,
+) -> str:
+    """Return the line under a page; ``limit`` is the end of the differences' scale."""
+    target = "target" if own.target is not None else "input"
+    compared = f"difference: output − {target}, {-limit:.2g} to {limit:.2g}"
+    if own.output is not None and own.difference is None:
+        compared = f"no difference: output and {target} are of different sizes"
+    missing = f"{own.not_finite:,} values of the output NaN or infinite (magenta)"
+    foreign = recorded is not None and recorded.foreign
+    drawn = f", {selection.drawing.how}" if selection.drawing else ""
+    no_targets = "" if has_targets else "no target pictures: no drift"
+    parts = (
+        f"step {selection.step:,} · {state.image_set.name(own.image)}{drawn}",
+        compared,
+        missing if own.not_finite else "",
+        f"by the targets': {drift_in_words(drift.here)}" if drift.here else no_targets,
+        state.output_kind.note,
+        "THE RUN WATCHED OTHER IMAGES: its outputs are not shown" if foreign else "",
+    )
+    return " · ".join(filter(None, parts))
 
 
 class RecordedStrip:

@@ -12,19 +12,16 @@ import numpy as np
 import torch
 from bqplot import Mark
 from ipywidgets import HTML, Layout, Widget
-from torch import Tensor
 from traitlets import Int
 
 from convviz_widgets.errors import InputError
 from convviz_widgets.probe.output_kinds import (
-    BINARY,
     MULTILABEL,
-    NUMBER,
     PICTURE,
     SEGMENTATION,
-    OutputKind,
 )
 from convviz_widgets.state import ModelState, Question, Selection, coarse_to_fine
+from convviz_widgets.views.outputs.classes_shown import ClassesShown, how_in_words
 from convviz_widgets.widgets.background_view import HistoryOptions, HistoryView, ResultSoFar
 from convviz_widgets.widgets.plot import (
     CURVES,
@@ -36,7 +33,6 @@ from convviz_widgets.widgets.plot import (
     send,
 )
 from convviz_widgets.widgets.text import ACCENT
-from convviz_widgets.widgets.thumbnails import class_name
 
 MOST_RIBBONS = 6
 """Classes that have a ribbon: they can be told apart, and their names fit."""
@@ -122,6 +118,7 @@ class Predictions(HistoryView):
     top = Int(5, min=1, help="How many classes to show.").tag(option=True)
 
     def __init__(self, state: ModelState, **options: Unpack[PredictionsOptions]) -> None:
+        self._classes = ClassesShown(state.output_kind, state.image_set)
         super().__init__(state, **options)
 
     def source(self, state: ModelState) -> Any:
@@ -168,15 +165,15 @@ class Predictions(HistoryView):
         classes = max(map(len, known))
         unknown = np.full(classes, np.nan)
         shares = np.stack([unknown if each is None else each for each in found], axis=1)  # (K, T)
-        truths = self._truths(selection.image) if self._named else ()
+        truths = self._classes.truths(selection.image) if self._classes.named else ()
         truth = [label for label in truths if label < classes]
         here = shares[:, selection.checkpoint]
         best = [int(here.argmax())] if np.isfinite(here).all() else []
         chosen = chosen_classes(shares, [*truth, *best])
-        is_alone = not self._named or self._kind.name == MULTILABEL
+        is_alone = not self._classes.named or self.state.output_kind.name == MULTILABEL
         if is_alone:  # what does not sum to 1 is not stacked
             chosen = chosen[:1]
-        names = tuple(map(self._name, chosen)) if self._named else ("the output",)
+        names = tuple(map(self._classes.name, chosen)) if self._classes.named else ("the output",)
         return Ribbons(
             self.state.steps,
             names,
@@ -186,18 +183,8 @@ class Predictions(HistoryView):
             "what is missing from 100%:" if is_alone else "all other classes",
         )
 
-    @property
-    def _kind(self) -> OutputKind:
-        return self.state.output_kind
-
-    @property
-    def _named(self) -> bool:
-        """Whether there are classes: one number that may be anything has none."""
-        kind = self._kind
-        return kind.name != NUMBER and (kind.name != BINARY or kind.is_certain)
-
     def _answer(self, selection: Selection) -> Answer:
-        kind = self._kind
+        kind = self.state.output_kind
         values = kind.values(self.state.output(selection=selection), 1).float()  # (1, K, ...)
         if kind.name == PICTURE:
             raise InputError(
@@ -205,7 +192,7 @@ class Predictions(HistoryView):
                 "OutputGallery shows pictures"
             )
         is_map = kind.name == SEGMENTATION
-        shares = self._shares_of(kind.masks(values) if is_map else values)
+        shares = self._classes.shares(kind.masks(values) if is_map else values)
         if not shares.isfinite().all() or (is_map and not values.isfinite().all()):
             odd = int((~values.isfinite()).sum())
             raise InputError(
@@ -213,34 +200,22 @@ class Predictions(HistoryView):
                 f"{selection.step:,}: there are no probabilities"
             )
         best, indices = torch.topk(shares, min(self.top, len(shares)))
-        truths = self._truths(selection.image) if self._named else ()
-        names = tuple(map(self._name, indices.tolist())) if self._named else ("the output",)
+        truths = self._classes.truths(selection.image) if self._classes.named else ()
+        names = (
+            tuple(map(self._classes.name, indices.tolist()))
+            if self._classes.named
+            else ("the output",)
+        )
         return Answer(
             tuple(indices.tolist()),
-            names,
+            tuple(names) if self._classes.named else ("the output",),
             tuple(best.tolist()),
             truths,
-            self._true_name(selection.image, len(shares)),
-            how_in_words(kind, values, self._named, self._name(1)),
+            self._classes.true_name(selection.image, len(shares)),
+            how_in_words(kind, values, self._classes.named, self._classes.name(1)),
             selection.step,
             selection.drawing.how if selection.drawing else "",
         )
-
-    def _truths(self, image: int) -> tuple[int, ...]:
-        """Return the true classes of an image: its label, or those of its row of labels."""
-        images = self.state.image_set
-        label, target = images.label(image), images.target(image)
-        if target is not None and target.ndim == 1 and target.shape == self._kind.shape:
-            return tuple(torch.nonzero(target > 0.5).flatten().tolist())
-        return () if label is None or self._kind.name == SEGMENTATION else (label,)
-
-    def _true_name(self, image: int, classes: int) -> str:
-        truths = self._truths(image)
-        if not truths:
-            return "" if self._kind.name == SEGMENTATION else "not known"
-        names = ", ".join(map(self._name, truths))
-        beyond = self._named and max(truths) >= classes
-        return f"{names}, WHICH HAS NO SCORE AMONG {classes}" if beyond else names
 
     def _question(self, index: int, image: int) -> Question:
         return self.state.output_history.question(index, (image,), whole=True)
@@ -249,18 +224,7 @@ class Predictions(HistoryView):
         """Return the probabilities (K,) of an image at a checkpoint, None where not known."""
         answer = self.history.get(self._question(index, image))
         found = None if answer is None else answer.output(image)
-        return None if found is None else self._shares_of(found[None]).numpy()
-
-    def _shares_of(self, found: Tensor) -> Tensor:
-        """Return the probabilities (K,), or for a mask (1, H, W) the share of each class."""
-        kind = self._kind
-        if kind.name == SEGMENTATION:
-            known = found[found >= 0].long()
-            if not len(known):
-                return torch.full((kind.classes or 0,), torch.nan)
-            return torch.bincount(known, minlength=kind.classes or 0) / len(known)
-        shares = kind.probabilities(found)[0]
-        return shares if self._named else shares[-1:]
+        return None if found is None else self._classes.shares(found[None]).numpy()
 
     # -- draw ---------------------------------------------------------------------------------
 
@@ -274,7 +238,13 @@ class Predictions(HistoryView):
         super().draw(result)
         drawn = f", {answer.drawn} (the ribbons: as it was)" if answer.drawn else ""
         true = f"true class: {answer.true_name}" if answer.true_name else ""
-        said = (answer.kind, f"step {answer.step:,}", f"n = 1 image{drawn}", true, self._kind.note)
+        said = (
+            answer.kind,
+            f"step {answer.step:,}",
+            f"n = 1 image{drawn}",
+            true,
+            self.state.output_kind.note,
+        )
         self.say(" · ".join(filter(None, said)))
 
     def draw_picture(self, picture: Ribbons) -> None:
@@ -285,36 +255,6 @@ class Predictions(HistoryView):
         self.ribbons.show(picture)
         self.names.show(picture)
         self.reveal(self._frame, self.ribbons.overlay)
-
-    def _name(self, index: int) -> str:
-        return class_name(self.state.image_set, index)
-
-
-def how_in_words(kind: OutputKind, values: Tensor, is_named: bool, positive: str) -> str:
-    """Return where the probabilities come from.
-
-    Parameters
-    ----------
-    values : (1, ...), of one image.
-    is_named : whether one number is known to be of two classes.
-    positive : the name of class 1.
-    """
-    count = kind.shape[0]
-    if not is_named:
-        what = "itself" if kind.squashed else "its sigmoid"
-        return (
-            f"one output: {values.item():.4g}, the bar is {what}: a probability only if "
-            "trained as one"
-        )
-    if kind.name == SEGMENTATION:
-        size = "×".join(map(str, kind.mask_size or kind.shape[1:]))
-        return f"share of the {size} positions at which each of {kind.classes} classes is predicted"
-    if kind.name == BINARY:
-        said = "one probability" if kind.squashed else f"sigmoid of one logit, {values.item():.4g}"
-        return f"{said}, that of {positive}"
-    if kind.name == MULTILABEL:
-        return f"{'' if kind.squashed else 'sigmoid of '}{count} labels, which do not sum to 1"
-    return f"{count} probabilities" if kind.squashed else f"softmax of {count} classes"
 
 
 def _row(name: str, share: float, true: bool) -> str:
