@@ -58,6 +58,11 @@ def default_loss(kind: OutputKind, result: Any, target: Tensor | None) -> Tensor
 def _of_classes(kind: OutputKind, values: Tensor, target: Tensor) -> Tensor:
     if target.shape == values.shape:  # soft labels, or one-hot ones
         return -(target * _logarithm(kind, values)).sum(1).mean()
+    if target.ndim == 2:
+        raise InputError(
+            f"targets {tuple(target.shape)} do not fit {kind.classes} class scores: give the "
+            "images labels, or the state loss="
+        )
     if target.ndim != 1:
         raise InputError(NO_LOSS)
     _check_highest(kind, target)

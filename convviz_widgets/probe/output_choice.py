@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from convviz_widgets.errors import InputError, unknown
+from convviz_widgets.probe.output_hints import OutputHints
 from convviz_widgets.probe.output_parts import (
     Place,
     members,
@@ -48,27 +49,6 @@ NAMES = (
     "sample",
 )
 """What a model's answer is called among other outputs; the first of them that there is."""
-
-
-class KnownBeside(Protocol):
-    """What is known beside the model: see `OutputHints`."""
-
-    shape: tuple[int, ...]
-
-    @property
-    def names(self) -> int:
-        """How many classes have a name."""
-        ...
-
-    @property
-    def has_label(self) -> bool:
-        """Whether the first image has one."""
-        ...
-
-    @property
-    def target(self) -> Tensor | None:
-        """The first target."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +114,7 @@ def _only(result: Any, word: str) -> Place:
     raise InputError(f"the model puts out {named(result)}: say which, such as output=(0, {word!r})")
 
 
-def guessed_part(result: Any, probe: Probe, example: Tensor, hints: KnownBeside) -> ChosenPart:
+def guessed_part(result: Any, probe: Probe, example: Tensor, hints: OutputHints) -> ChosenPart:
     """Return the part that has to be meant, or is most likely; `note` says what was guessed."""
     if isinstance(result, Tensor):
         return ChosenPart()
@@ -193,7 +173,7 @@ def _by_name(found: Parts) -> Place | None:
     return None
 
 
-def _by_hints(found: Parts, hints: KnownBeside) -> Place | None:
+def _by_hints(found: Parts, hints: OutputHints) -> Place | None:
     """Return the only one that has as many scores as there are classes, or the target's shape."""
     target = hints.target
     if target is not None and target.ndim > 1:
@@ -206,7 +186,7 @@ def _by_hints(found: Parts, hints: KnownBeside) -> Place | None:
     return None
 
 
-def _by_look(found: Parts, hints: KnownBeside) -> Place | None:
+def _by_look(found: Parts, hints: OutputHints) -> Place | None:
     """Return the picture like the image, or the row of scores beside maps for labelled images.
 
     Where there is one of each, it cannot be known.
@@ -251,7 +231,7 @@ def _made_of(root: Any) -> set[Any]:
     return seen
 
 
-def _largest(found: Parts, hints: KnownBeside) -> Place | None:
+def _largest(found: Parts, hints: OutputHints) -> Place | None:
     """Return the largest of several maps of the same classes, for images with masks."""
     parts = list(found.values())
     if hints.target is None or hints.target.ndim < 2:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -24,6 +24,7 @@ from convviz_widgets.probe.masks import (
     is_one_hot,
 )
 from convviz_widgets.probe.output_choice import Choice, chosen_part, guessed_part
+from convviz_widgets.probe.output_hints import OutputHints
 from convviz_widgets.probe.output_kinds import (
     BINARY,
     KINDS,
@@ -40,7 +41,6 @@ from convviz_widgets.probe.output_kinds import (
 from convviz_widgets.probe.output_parts import Place, named, part_at
 from convviz_widgets.probe.probe import Probe
 from convviz_widgets.probe.replica import other_weights
-from convviz_widgets.tensors import evenly_spread
 
 SUM_TOLERANCE = 0.01
 """How far from 1 a row of probabilities may sum up, for the rounding of half precision."""
@@ -50,9 +50,6 @@ COLOURS = (1, 3)
 
 LEAST_FLAT = 64
 """Values from which a row as long as the image has pixels is taken for a picture."""
-
-LOOKED_AT = 64
-"""Images whose labels tell whether one number is of two classes."""
 
 
 def output_kind(
@@ -97,73 +94,10 @@ def output_kind(
     return replace(kind, place=part.place, choose=part.choose, note=note)
 
 
-class OutputHints:
-    """What is known beside a model, and read when it is needed.
-
-    Parameters
-    ----------
-    example : (1, C, H, W).
-    images : None: nothing is known but the example.
-    """
-
-    def __init__(self, example: Tensor, images: ImageSet | None) -> None:
-        self.example, self._images = example, images
-        self.shape: tuple[int, ...] = tuple(example.shape[1:])
-
-    @cached_property
-    def inputs(self) -> list[Tensor]:
-        """Some images (1, C, H, W) beside the example."""
-        places = self._places(4)[1:]
-        found = [self._read(lambda index: self._set.input(index), place) for place in places]
-        return [each for each in found if each is not None]
-
-    @cached_property
-    def labels(self) -> set[int]:
-        """The labels of some images, those without one left out."""
-        places = self._places(LOOKED_AT)
-        found = {self._read(lambda index: self._set.label(index), place) for place in places}
-        return {label for label in found if label is not None}
-
-    @cached_property
-    def has_label(self) -> bool:
-        """Whether the first image has a label."""
-        return self._read(lambda index: self._set.label(index), 0) is not None
-
-    @cached_property
-    def targets(self) -> list[Tensor]:
-        """The targets of some images, empty where there are none."""
-        if self._read(lambda index: self._set.target(index), 0) is None:
-            return []
-        places = self._places(8)
-        found = [self._read(lambda index: self._set.target(index), place) for place in places]
-        return [each for each in found if each is not None]
-
-    @property
-    def target(self) -> Tensor | None:
-        """The first target, None without one."""
-        return self.targets[0] if self.targets else None
-
-    @property
-    def names(self) -> int:
-        """How many classes have a name, 0 for none."""
-        return len(self._images.class_names or ()) if self._images is not None else 0
-
-    @property
-    def _set(self) -> ImageSet:
-        assert self._images is not None
-        return self._images
-
-    def _places(self, count: int) -> tuple[int, ...]:
-        return () if self._images is None else evenly_spread(len(self._images), count)
-
-    def _read(self, read: Callable[[int], Any], index: int) -> Any:
-        if self._images is None:
-            return None
-        try:
-            return read(index)
-        except Exception:  # whatever a data set raises: the others tell as well
-            return None
-
+NUMBERS = (
+    "the targets are rows of numbers, neither 0 and 1 nor shares that sum to 1, so the model puts "
+    "out no class scores: give loss= for gradients; output='logits' if it does"
+)
 
 OVERLAPPING = (
     "the targets hold 0 and 1 for several classes at a position: masks that overlap are not "
@@ -264,6 +198,10 @@ def _has_length_one(rows: Tensor) -> Tensor:
     return (rows.norm(dim=1) - 1).abs() < SUM_TOLERANCE
 
 
+def _has_several_labels(rows: Tensor) -> bool:
+    return bool(((rows == 0) | (rows == 1)).all()) and not is_one_hot(rows)
+
+
 class _Judge:
     """Judges the values (1, ...) of one image.
 
@@ -304,8 +242,9 @@ class _Judge:
 
     def _is_flat_picture(self, count: int) -> bool:
         hints = self._hints
-        is_as_long = count == prod(hints.shape) and count >= LEAST_FLAT
-        return is_as_long and not hints.labels and not hints.names
+        if count != prod(hints.shape) or count < LEAST_FLAT or hints.names == count:
+            return False
+        return max(hints.labels, default=0) < count // 4  # else there are about as many classes
 
     def _flat_picture(self, count: int) -> OutputKind:
         if count != prod(self._hints.shape):
@@ -337,8 +276,11 @@ class _Judge:
         sums_to_one = self._seen.always(_sums_to_one)
         within = not sums_to_one and self._seen.always(_is_within)
         several = OutputKind(MULTILABEL, (count,), count, within)
-        if word == MULTILABEL or (word is None and self._has_several_labels(count)):
+        rows = self._rows_of_targets(count) if word is None else None
+        if word == MULTILABEL or (rows is not None and _has_several_labels(rows)):
             return replace(several, squashed=within or sums_to_one)
+        if rows is not None and not _sums_to_one(rows).all():
+            return OutputKind(OTHER, why=NUMBERS)
         if sums_to_one:
             return OutputKind(PROBABILITIES, (count,), count, True)
         if within:
@@ -353,12 +295,10 @@ class _Judge:
             )
         return OutputKind(LOGITS, (count,), count)
 
-    def _has_several_labels(self, count: int) -> bool:
+    def _rows_of_targets(self, count: int) -> Tensor | None:
+        """Return some targets (n, K) where they are rows as long as the output."""
         targets = [each for each in self._hints.targets if each.shape == (count,)]
-        if not targets:
-            return False
-        rows = torch.stack(targets)
-        return bool(((rows == 0) | (rows == 1)).all()) and not is_one_hot(rows)
+        return torch.stack(targets).double() if targets else None
 
     # -- a map --------------------------------------------------------------------------------
 

@@ -177,3 +177,13 @@ def test_reading_a_data_set_draws_nothing():
     images.display(0)
     images.batch(range(4))
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_targets_may_be_masks_or_rows_of_labels():
+    masks = torch.zeros(4, 2, 2, dtype=torch.uint8)
+    assert ImageSet(Pairs(), targets=masks).target(1).shape == (2, 2)
+    rows = torch.tensor([[1, 0, 1]] * 4)
+    images = ImageSet(Pairs(lambda _: rows[0]), targets=rows)
+    assert images.target(3).tolist() == [1, 0, 1]
+    assert images.label(3) is None
+    assert images.expected([0, 1]).tolist() == [[1, 0, 1]] * 2

@@ -115,6 +115,16 @@ FINISHED = {
     "picture with target": (lambda m, fc: m, {"targets": torch.rand(6, 4, 8, 8)}, PICTURE, None),
     "larger picture": (lambda m, fc: F.interpolate(m[:, :3], scale_factor=2.0), {}, PICTURE, None),
     "flat picture": (lambda m, fc: m[:, :3].flatten(1), {}, PICTURE, None),
+    "boxes": (row, {"targets": torch.rand(6, 4)}, OTHER, None),
+    "signed labels": (row, {"targets": torch.ones(6, 4).long() * -1}, OTHER, None),
+    "shares": (row, {"targets": torch.rand(6, 4).softmax(1)}, LOGITS, 4),
+    "flat picture with labels": (
+        lambda m, fc: m[:, :3].flatten(1),
+        {"labels": [3] * 6},
+        PICTURE,
+        None,
+    ),
+    "many classes": (lambda m, fc: m[:, :3].flatten(1), {"labels": [191] * 6}, LOGITS, 192),
     "overlapping masks": (lambda m, fc: m, {"targets": torch.ones(6, 4, 8, 8)}, OTHER, None),
 }
 
@@ -287,6 +297,7 @@ def test_the_loss_of_probabilities_stays_finite_where_one_is_zero():
     [
         (OutputKind(LOGITS, (2,), 2), torch.zeros(1, 2), None, NO_LOSS),
         (OutputKind(LOGITS, (2,), 2), torch.zeros(1, 2), torch.tensor([5]), "label 5 has no class"),
+        (OutputKind(LOGITS, (2,), 2), torch.zeros(1, 2), torch.ones(1, 3), "do not fit 2 class"),
         (OutputKind(NUMBER, (1,)), torch.zeros(1, 1), torch.tensor([5]), "give the state loss="),
         (OutputKind(MULTILABEL, (3,), 3), torch.zeros(1, 3), torch.ones(1, 2), r"targets \(N, 3\)"),
         (

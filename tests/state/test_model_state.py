@@ -2,6 +2,7 @@ import gc
 import itertools
 import threading
 from time import sleep
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -344,3 +345,45 @@ def test_a_slow_load_is_told_of_before_the_next_one(images, series, make_net, mo
     state.select(checkpoint=0)
     assert state.is_slow_to_load()
     assert state.is_slow()
+
+
+def test_the_softmax_of_the_logits_is_what_a_model_that_ends_in_one_puts_out(images, make_net):
+    state = ModelState(torch.nn.Sequential(make_net(1), torch.nn.Softmax(1)), images)
+    assert torch.allclose(state.logits().softmax(0), state.output()[0])
+    assert torch.equal(state.probabilities(), state.output()[0])
+    state.close()
+
+
+def test_a_choice_of_the_output_is_checked_when_the_state_is_made(images, make_net):
+    with pytest.raises(InputError, match="unknown output 'logit'; did you mean 'logits'"):
+        ModelState(make_net(1), images, output="logit")
+    state = ModelState(make_net(1), images, output="multilabel")
+    assert state.probabilities().tolist() == pytest.approx(state.logits().sigmoid().tolist())
+    state.close()
+
+
+def test_an_output_in_an_object_is_the_callers_to_change(images, make_net):
+    class Wrapped(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = make_net(1)
+
+        def forward(self, x):
+            return SimpleNamespace(scores=self.net(x), hidden=None)
+
+    state = ModelState(Wrapped(), images)
+    before = state.logits()
+    state.output().scores.zero_()
+    assert torch.equal(state.logits(), before)
+    state.close()
+
+
+def test_one_logit_has_two_classes_to_select(images, make_net):
+    labels = ImageSet(images.batch(range(4)), labels=[0, 1, 0, 1])
+    net = torch.nn.Sequential(make_net(1), torch.nn.Linear(3, 1))
+    state = ModelState(net, labels)
+    assert state.classes == 2
+    assert state.select(target=1).target == 1
+    with pytest.raises(SelectionError, match="2 classes"):
+        state.select(target=2)
+    state.close()

@@ -159,19 +159,17 @@ def counts_in_words(counts: MaskCounts, images: ImageSet, of: str) -> str:
     more = f", {len(known) - NAMED} more below" if len(known) > NAMED else ""
     nowhere = len(iou) - len(known)
     left = (
-        (counts.ignored, "positions below zero or 255"),
-        (counts.unmasked, "images without a mask"),
-        (counts.not_finite, "images with scores that are NaN or infinite"),
+        (counts.ignored, "position", "below zero or 255"),
+        (counts.unmasked, "image", "without a mask"),
+        (counts.not_finite, "image", "with scores that are NaN or infinite"),
     )
-    ignored = ", ".join(f"{count:,} {what}" for count, what in left if count) or "nothing"
+    said = [f"{number_of(count, noun)} {what}" for count, noun, what in left if count]
+    ignored = ", ".join(said) or "nothing"
     parts = (
         f"mean IoU {counts.mean_iou:.3f} ({named}{more})",
         f"n = {number_of(counts.images, 'image')}{of}, {counts.n:,} positions",
         f"ignored: {ignored}",
-        f"{number_of(nowhere, 'class') if nowhere == 1 else f'{nowhere:,} classes'} nowhere, "
-        "not in the mean"
-        if nowhere
-        else "",
+        f"{nowhere:,} of {len(iou):,} classes nowhere, not in the mean" if nowhere else "",
     )
     return " · ".join(filter(None, parts))
 
