@@ -240,11 +240,12 @@ class _Judge:
             return self._flat_picture(count)
         return self._of_one(count) if count == 1 else self._of_many(count)
 
+    def _is_as_long_as_the_image(self, count: int) -> bool:
+        return count == prod(self._hints.shape) and count >= LEAST_FLAT
+
     def _is_flat_picture(self, count: int) -> bool:
         hints = self._hints
-        if count != prod(hints.shape) or count < LEAST_FLAT or hints.names == count:
-            return False
-        return max(hints.labels, default=0) < count // 4  # else there are about as many classes
+        return self._is_as_long_as_the_image(count) and not hints.has_label and not hints.names
 
     def _flat_picture(self, count: int) -> OutputKind:
         if count != prod(self._hints.shape):
@@ -293,7 +294,13 @@ class _Judge:
                 self._values,
                 "its rows have the length 1, as embeddings: output='logits' if they are scores",
             )
-        return OutputKind(LOGITS, (count,), count)
+        note = ""
+        if word is None and self._is_as_long_as_the_image(count) and not self._has_many_classes():
+            note = "as many scores as the image has values: output='picture' if they are one"
+        return OutputKind(LOGITS, (count,), count, note=note)
+
+    def _has_many_classes(self) -> bool:
+        return self._hints.names >= LEAST_FLAT or max(self._hints.labels, default=0) >= LEAST_FLAT
 
     def _rows_of_targets(self, count: int) -> Tensor | None:
         """Return some targets (n, K) where they are rows as long as the output."""

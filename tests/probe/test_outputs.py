@@ -118,12 +118,6 @@ FINISHED = {
     "boxes": (row, {"targets": torch.rand(6, 4)}, OTHER, None),
     "signed labels": (row, {"targets": torch.ones(6, 4).long() * -1}, OTHER, None),
     "shares": (row, {"targets": torch.rand(6, 4).softmax(1)}, LOGITS, 4),
-    "flat picture with labels": (
-        lambda m, fc: m[:, :3].flatten(1),
-        {"labels": [3] * 6},
-        PICTURE,
-        None,
-    ),
     "many classes": (lambda m, fc: m[:, :3].flatten(1), {"labels": [191] * 6}, LOGITS, 192),
     "overlapping masks": (lambda m, fc: m, {"targets": torch.ones(6, 4, 8, 8)}, OTHER, None),
 }
@@ -136,6 +130,13 @@ def test_the_kind_is_told_from_the_values_and_what_is_beside_them(name):
     assert (found.name, found.classes) == (kind, classes)
     assert bool(found.why) == (kind == OTHER)
     assert "\n" not in found.why + found.note
+
+
+def test_as_many_scores_as_values_of_labelled_images_are_said_to_be_a_picture_perhaps():
+    found = decided(lambda m, fc: m[:, :3].flatten(1), labels=[3] * 6)
+    assert (found.name, found.classes) == (LOGITS, 192)
+    assert "output='picture' if they are one" in found.note
+    assert decided(lambda m, fc: m[:, :3].flatten(1), labels=[191] * 6).note == ""
 
 
 def test_one_image_whose_scores_sum_to_one_has_no_probabilities():

@@ -92,3 +92,12 @@ def how_in_words(kind: OutputKind, values: Tensor, is_named: bool, positive: str
     if kind.name == MULTILABEL:
         return f"{'' if kind.squashed else 'sigmoid of '}{count} labels, which do not sum to 1"
     return f"{count} probabilities" if kind.squashed else f"softmax of {count} classes"
+
+
+def has_rows_of_labels(images: ImageSet) -> bool:
+    """Tell whether the images have a row of targets each, in place of a class."""
+    try:
+        target = images.target(0)
+        return target is not None and target.ndim == 1 and images.label(0) is None
+    except Exception:  # whatever a data set raises: the others have labels, or none
+        return False

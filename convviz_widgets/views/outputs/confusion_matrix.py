@@ -21,6 +21,7 @@ from convviz_widgets.probe.output_kinds import (
 )
 from convviz_widgets.state import ModelState, Question, Selection
 from convviz_widgets.tensors import evenly_spread
+from convviz_widgets.views.outputs.classes_shown import has_rows_of_labels
 from convviz_widgets.views.outputs.confusion_picture import (
     ABOVE,
     SIDE,
@@ -348,15 +349,6 @@ def confusion_caption(
         remark,
     )
     return " · ".join(filter(None, parts))
-
-
-def has_rows_of_labels(images: ImageSet) -> bool:
-    """Tell whether the images have a row of targets each, in place of a class."""
-    try:
-        target = images.target(0)
-        return target is not None and target.ndim == 1 and images.label(0) is None
-    except Exception:  # whatever a data set raises: the others have labels, or none
-        return False
 
 
 def cell_in_words(cell: Cell, count: int, images: ImageSet) -> str:

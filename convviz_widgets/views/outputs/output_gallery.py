@@ -15,6 +15,7 @@ from convviz_widgets.record import Run
 from convviz_widgets.state import ModelState, Question, Selection
 from convviz_widgets.state.examination import refuse_other_kinds
 from convviz_widgets.tensors import evenly_spread
+from convviz_widgets.views.outputs.classes_shown import has_rows_of_labels
 from convviz_widgets.views.outputs.drift import RecordedOutputs
 from convviz_widgets.views.outputs.mask_pages import MaskPages
 from convviz_widgets.views.outputs.picture_pages import PicturePages
@@ -228,6 +229,7 @@ class AnswerPages:
                 selection,
                 asked_of(question, self._state.image_set),
                 self._state.output_kind.remark,
+                has_rows_of_labels(self._state.image_set),
             ),
         )
 
@@ -288,13 +290,19 @@ def _wrong_first(answered: Responses) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _caption(
-    answered: Responses, wrong: np.ndarray, selection: Selection, of: str, remark: str
+    answered: Responses,
+    wrong: np.ndarray,
+    selection: Selection,
+    of: str,
+    remark: str,
+    has_rows: bool,
 ) -> str:
     labelled = int((answered.labels >= 0).sum())
+    none = "each image has a row of labels" if has_rows else "no image has a label"
     kinds = (
         f"{int(wrong.sum()):,} of {labelled:,} labelled images answered wrong: first, and framed"
         if labelled
-        else "no image has a label, so none is known to be wrong"
+        else f"{none}, so none is known to be wrong"
     )
     unread = f"{len(answered.failures):,} cannot be read" if answered.failures else ""
     n = f"step {selection.step:,} · n = {len(answered.indices):,} images{of}"
