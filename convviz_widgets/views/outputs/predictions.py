@@ -118,7 +118,6 @@ class Predictions(HistoryView):
     top = Int(5, min=1, help="How many classes to show.").tag(option=True)
 
     def __init__(self, state: ModelState, **options: Unpack[PredictionsOptions]) -> None:
-        self._classes = ClassesShown(state.output_kind, state.image_set)
         super().__init__(state, **options)
 
     def source(self, state: ModelState) -> Any:
@@ -132,6 +131,7 @@ class Predictions(HistoryView):
 
     def controls(self) -> Sequence[Widget]:
         """Return the table, tall enough for all its rows."""
+        self._classes = ClassesShown(self.state.output_kind, self.state.image_set)
         self.table = HTML(layout=Layout(min_height=f"{26 * self.top}px", width="100%"))
         return [self.table]
 
