@@ -5,6 +5,7 @@ from convviz_widgets.checkpoints.names import step_of
 from convviz_widgets.checkpoints.reader import read_checkpoint
 from convviz_widgets.checkpoints.series import CheckpointSeries
 from convviz_widgets.checkpoints.state_dicts import find_state_dict, strip_prefixes
+from convviz_widgets.checkpoints.training_time import TrainingTime
 from convviz_widgets.checkpoints.writer import (
     checkpoint_digest,
     sweep_temporaries,
@@ -14,6 +15,7 @@ from convviz_widgets.checkpoints.writer import (
 __all__ = [
     "CheckpointSeries",
     "ReadLimits",
+    "TrainingTime",
     "checkpoint_digest",
     "find_state_dict",
     "read_checkpoint",

@@ -13,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from convviz_widgets.checkpoints.bounds import check_regular
 from convviz_widgets.checkpoints.names import SUFFIXES, has_suffix, is_temporary, natural, step_of
+from convviz_widgets.checkpoints.training_time import STEP, TrainingTime
 from convviz_widgets.errors import CheckpointError, InputError, printable, strerror
 
 _LISTED = 5  # names of what a directory holds instead
@@ -226,12 +227,27 @@ class Listing:
 
     Parameters
     ----------
-    items : pairs of step and item.
+    items : pairs of step and item; the step is the number of ``unit``, or counted on from the last.
     problems : name to one line: what looks like a checkpoint but cannot be one.
+    unit : what the steps count: "step", "epoch", or "checkpoint" where that is not known.
+    known : what is known of when the items were saved; empty: each at its step.
     """
 
     items: tuple[tuple[int, Item], ...]
     problems: dict[str, str] = field(default_factory=dict)
+    unit: str = STEP
+    known: tuple[TrainingTime, ...] = ()
+
+    @cached_property
+    def times(self) -> tuple[TrainingTime, ...]:
+        """What is known of when each item was saved."""
+        return self.known or tuple(TrainingTime(step=step) for step, _ in self.items)
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """What each item is called: "step 450", "epoch 9", or the file's name."""
+        pairs = zip(self.times, self.items, strict=True)
+        return tuple(time.label(self.unit) or item.name for time, (_, item) in pairs)
 
     @cached_property
     def by_name(self) -> dict[str, Item]:

@@ -15,6 +15,7 @@ from torch import Tensor
 from convviz_widgets.checkpoints.directory import CheckpointDirectory, CheckpointFile, Item, Listing
 from convviz_widgets.checkpoints.reader import read_checkpoint
 from convviz_widgets.checkpoints.state_dicts import find_state_dict
+from convviz_widgets.checkpoints.training_time import TrainingTime
 from convviz_widgets.errors import CheckpointError, InputError
 
 _serial = itertools.count()
@@ -51,7 +52,10 @@ class CheckpointSeries:
         look: Callable[[], Listing],
         read: Callable[[Any], dict[str, Tensor]],
         first: Listing,
+        *,
+        steps_per_epoch: int | None = None,
     ) -> None:
+        self._steps_per_epoch = steps_per_epoch
         self._look = look
         self._read = read
         self._listing = first
@@ -134,6 +138,26 @@ class CheckpointSeries:
     def steps(self) -> tuple[int, ...]:
         """Training steps, ascending, none twice."""
         return tuple(step for step, _ in self._listing.items)
+
+    @property
+    def times(self) -> tuple[TrainingTime, ...]:
+        """What is known of when each was saved: step, epoch, a number of unknown unit."""
+        return self._listing.times
+
+    @property
+    def unit(self) -> str:
+        """What `steps` counts: "step", "epoch", or "checkpoint" where that is not known."""
+        return self._listing.unit
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What each is called: "step 450", "epoch 9", or its file name where that is not known."""
+        return self._listing.labels
+
+    @property
+    def steps_per_epoch(self) -> int | None:
+        """Training steps of one epoch, if `from_directory` was told."""
+        return self._steps_per_epoch
 
     @property
     def names(self) -> tuple[str, ...]:
