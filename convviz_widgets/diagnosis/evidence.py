@@ -21,8 +21,8 @@ class Metric:
     """One number over the steps of a run, by its name there."""
 
     name: str
-    steps: NDArray[np.int64]
-    """(n,), ascending."""
+    steps: NDArray[np.int64] | NDArray[np.float64]
+    """(n,), ascending; on the axis of wall times float64, in seconds."""
     values: NDArray[np.float64]
     """(n,); may hold NaN and infinities."""
 
@@ -53,7 +53,7 @@ class Metric:
         known = self.steps <= step
         return Metric(self.name, self.steps[known], self.values[known])
 
-    def means_until(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+    def means_until(self, steps: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the mean of the finite points since the step before, up to each of ``steps``.
 
         Where a metric is recorded at these very steps, that is its value there; where it is

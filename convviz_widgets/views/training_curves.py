@@ -11,7 +11,7 @@ from ipywidgets import Text as SearchBox
 from traitlets import Bool, Float, Tuple, Unicode, validate
 
 from convviz_widgets.errors import InputError
-from convviz_widgets.record import Run, Series
+from convviz_widgets.record import AXES, Run, Series
 from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.state.examination import refuse_other_kinds
 from convviz_widgets.tensors import SMOOTHING, smooth
@@ -145,7 +145,8 @@ class TrainingCurves(View):
         """
         metrics = self._metrics()
         chosen = self.shown_tags()
-        span = self._span or whole_span(metrics, chosen, self.state.steps)
+        cursor = self._cursor(selection)
+        span = self._span or whole_span(metrics, chosen, [] if cursor is None else self.state.steps)
         step, threshold = self.marked
         wanted = (selection.revision, chosen, span, threshold, self.smoothing, self.logarithmic)
         if self._prepared is None or self._prepared[0] != wanted:
@@ -154,7 +155,10 @@ class TrainingCurves(View):
             alike = (self.smoothing, span, self.frame[0], densest, self.logarithmic)
             curves = tuple(make_curve(tag, looks[tag], metrics[tag], *alike) for tag in chosen)
             self._prepared = wanted, (*curves, *level(threshold, span))
-        return ShownCurves(self._prepared[1], span, selection.step, step)
+        return ShownCurves(self._prepared[1], span, cursor, step)
+
+    def _cursor(self, selection: Selection) -> float | None:
+        return selection.step if self.run is not None and self.run.axis == "step" else None
 
     def shown_tags(self) -> tuple[str, ...]:
         """Return the metrics that are shown: those chosen, else those named after the quantity."""
@@ -192,7 +196,12 @@ class TrainingCurves(View):
 
     def _make_plot(self) -> MetricPlot:
         plot = MetricPlot(
-            *self.frame, self.logarithmic, self._legend, zoomed=self._zoom, picked=self._go_to
+            *self.frame,
+            self.logarithmic,
+            self._legend,
+            axis=AXES[self.run.axis if self.run else "step"],
+            zoomed=self._zoom,
+            picked=self._go_to,
         )
         self.plot, self.overlay = plot.plot, (overlay := plot.overlay)
         overlay.before, overlay.after, overlay.hold = self._reset, self._filter, self.state.hold
@@ -256,6 +265,6 @@ def _caption(drawing: ShownCurves, smoothing: float, zoomed: bool) -> str:
     return (
         f"{part}steps {low:,.0f} to {high:,.0f} · {counts} · faint: as recorded, strong: smoothed "
         f"{smoothing:g} (debiased exponential, "
-        f"over as many steps in all) · cursor: step {drawing.step:,}"
+        f"over as many steps in all) · cursor: step {drawing.cursor:,}"
         f"{'' if drawing.marked is None else f', grey: step {drawing.marked:,} of the finding'}"
     )

@@ -347,7 +347,7 @@ def draw_frame(canvas: Any, plot: Plot, index: int) -> None:
     canvas.stroke_rect(low, top, high - low, bottom - top)
 
 
-def draw_line(canvas: Any, plot: Plot, index: int, colour: str = ACCENT) -> None:
+def draw_line(canvas: Any, plot: Plot, index: float, colour: str = ACCENT) -> None:
     """Draw a line through the place of a checkpoint, or of anything else on the axis."""
     x = plot.to_pixel(index)
     if x is not None:
