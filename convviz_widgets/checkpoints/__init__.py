@@ -5,6 +5,14 @@ from convviz_widgets.checkpoints.names import step_of
 from convviz_widgets.checkpoints.reader import read_checkpoint
 from convviz_widgets.checkpoints.series import CheckpointSeries
 from convviz_widgets.checkpoints.state_dicts import find_state_dict, strip_prefixes
+from convviz_widgets.checkpoints.steps import (
+    Steps,
+    apart_in_words,
+    label_at,
+    label_of,
+    number_at,
+    unit_of,
+)
 from convviz_widgets.checkpoints.training_time import TrainingTime
 from convviz_widgets.checkpoints.writer import (
     checkpoint_digest,
@@ -15,12 +23,18 @@ from convviz_widgets.checkpoints.writer import (
 __all__ = [
     "CheckpointSeries",
     "ReadLimits",
+    "Steps",
     "TrainingTime",
+    "apart_in_words",
     "checkpoint_digest",
     "find_state_dict",
+    "label_at",
+    "label_of",
+    "number_at",
     "read_checkpoint",
     "step_of",
     "strip_prefixes",
     "sweep_temporaries",
+    "unit_of",
     "write_checkpoint",
 ]

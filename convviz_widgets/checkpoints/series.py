@@ -15,6 +15,7 @@ from torch import Tensor
 from convviz_widgets.checkpoints.directory import CheckpointDirectory, CheckpointFile, Item, Listing
 from convviz_widgets.checkpoints.reader import read_checkpoint
 from convviz_widgets.checkpoints.state_dicts import find_state_dict
+from convviz_widgets.checkpoints.steps import Steps
 from convviz_widgets.checkpoints.training_time import TrainingTime
 from convviz_widgets.errors import CheckpointError, InputError
 
@@ -135,9 +136,11 @@ class CheckpointSeries:
         return f"<CheckpointSeries of {len(steps)}{span}>"
 
     @property
-    def steps(self) -> tuple[int, ...]:
-        """Training steps, ascending, none twice."""
-        return tuple(step for step, _ in self._listing.items)
+    def steps(self) -> Steps:
+        """Numbers of `unit`, ascending, none twice: a tuple of int that knows what they count."""
+        listing = self._listing
+        known = listing.unit, listing.labels, listing.times
+        return Steps((step for step, _ in listing.items), *known, self._steps_per_epoch)
 
     @property
     def times(self) -> tuple[TrainingTime, ...]:

@@ -7,6 +7,7 @@ from convviz_widgets.diagnosis.evidence import (
     Firing,
     GradientDepth,
     Metric,
+    Moment,
     RunCurves,
     TensorFacts,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "Firing",
     "GradientDepth",
     "Metric",
+    "Moment",
     "Report",
     "RunCurves",
     "TensorFacts",

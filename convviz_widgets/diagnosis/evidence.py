@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,56 @@ from convviz_widgets.record.norms import GRADIENT_NORM
 from convviz_widgets.tensors import DepthSlope, Distribution, depth_slope
 
 
+@dataclass(frozen=True)
+class Moment:
+    """When in a training a checkpoint was saved, for rules that ask; see `OfCheckpoint`."""
+
+    label: str
+    """What the checkpoint is called, such as "epoch 9"."""
+    may_be_initial: bool = False
+    """Whether it may hold the weights that the training began with."""
+    place: float | None = None
+    """The step of the run's log that it belongs to; None where that is not known."""
+
+
+class OfCheckpoint:
+    """What all evidence of a checkpoint has: its number, and when that was.
+
+    Without a moment the number is a training step.
+    """
+
+    step: int
+    moment: Moment | None
+
+    @property
+    def label(self) -> str:
+        """What the checkpoint is called: "step 1,500"."""
+        return f"step {self.step:,}" if self.moment is None else self.moment.label
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether training had surely begun."""
+        return self.step > 0 if self.moment is None else not self.moment.may_be_initial
+
+    @property
+    def place(self) -> float | None:
+        """The step of the run's log that it belongs to; None where that is not known."""
+        return self.step if self.moment is None else self.moment.place
+
+    @property
+    def at(self) -> dict[str, Any]:
+        """The fields of a `Finding` that say when."""
+        when = "" if self.moment is None else self.moment.label
+        return {"step": self.step, "when": when, "place": self.place}
+
+    @property
+    def moment_in_code(self) -> str:
+        """The last argument of the evidence in code; none where the number alone says as much."""
+        if self.is_trained == (self.step > 0):
+            return ""
+        return f", moment={Moment(self.label, not self.is_trained)}"
+
+
 @dataclass(frozen=True, eq=False)
 class Metric:
     """One number over the steps of a run, by its name there."""
@@ -25,19 +76,35 @@ class Metric:
     """(n,), ascending; on the axis of wall times float64, in seconds."""
     values: NDArray[np.float64]
     """(n,); may hold NaN and infinities."""
+    moments: tuple[Moment, ...] = ()
+    """When each point was, of a curve over checkpoints; of one of a run none."""
 
     @classmethod
-    def of_updates(cls, name: str, steps: Sequence[int], ratios: Sequence[float]) -> Metric:
+    def of_updates(
+        cls,
+        name: str,
+        steps: Sequence[int],
+        ratios: Sequence[float],
+        between: Sequence[float] | None = None,
+        moments: Sequence[Moment] = (),
+    ) -> Metric:
         """Return ‖ΔW‖/‖W‖ between checkpoints, each divided by the steps between the two.
 
         Parameters
         ----------
         steps
-            Training steps of the checkpoints, (n + 1,).
+            Numbers of the checkpoints, (n + 1,).
         ratios
             Ratio from each checkpoint but the last to the next, (n,).
+        between
+            Training steps from each to the next, (n,); NaN where they are not known. Default: the
+            numbers are training steps.
+        moments
+            When the second of each pair was, (n,).
         """
-        return cls(name, np.array(steps[1:]), np.asarray(ratios, np.float64) / np.diff(steps))
+        gaps = np.diff(steps) if between is None else np.asarray(between, np.float64)
+        values = np.asarray(ratios, np.float64) / gaps
+        return cls(name, np.array(steps[1:]), values, tuple(moments))
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -45,13 +112,16 @@ class Metric:
     @property
     def finite(self) -> Metric:
         """The curve without the points that are NaN or infinite."""
-        known = np.isfinite(self.values)
-        return Metric(self.name, self.steps[known], self.values[known])
+        return self.only(np.isfinite(self.values))
 
     def until(self, step: int) -> Metric:
         """Return the curve up to a step, that one included."""
-        known = self.steps <= step
-        return Metric(self.name, self.steps[known], self.values[known])
+        return self.only(self.steps <= step)
+
+    def only(self, kept: NDArray[np.bool_]) -> Metric:
+        """Return the points that are to be kept, (n,) of them True or False."""
+        moments = tuple(compress(self.moments, kept))
+        return Metric(self.name, self.steps[kept], self.values[kept], moments)
 
     def means_until(self, steps: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the mean of the finite points since the step before, up to each of ``steps``.
@@ -107,7 +177,7 @@ def _until(found: Any, step: int) -> Any:
 
 
 @dataclass(frozen=True, eq=False)
-class Firing:
+class Firing(OfCheckpoint):
     """The number of images on which each channel of a layer fires (is not zero everywhere)."""
 
     layer: str
@@ -117,6 +187,7 @@ class Firing:
     images: int
     of_sweep: bool = False
     """Whether they are those of the sweep that `diagnose` was given, which may be of others."""
+    moment: Moment | None = None
 
     @property
     def dead_share(self) -> float:
@@ -130,7 +201,7 @@ class Firing:
 
 
 @dataclass(frozen=True)
-class GradientDepth:
+class GradientDepth(OfCheckpoint):
     """Norms of ∂loss/∂output at one checkpoint, over the layers with weights, input first."""
 
     step: int
@@ -138,11 +209,19 @@ class GradientDepth:
     norms: tuple[float, ...]
     """Infinite where a value of the gradient is not finite."""
     images: int
+    moment: Moment | None = None
 
     @classmethod
-    def of(cls, step: int, gradients: Mapping[str, Distribution], images: int) -> GradientDepth:
+    def of(
+        cls,
+        step: int,
+        gradients: Mapping[str, Distribution],
+        images: int,
+        moment: Moment | None = None,
+    ) -> GradientDepth:
         """Return the norms of the gradients by the outputs of layers, input first."""
-        return cls(step, tuple(gradients), tuple(map(gradient_norm, gradients.values())), images)
+        norms = tuple(map(gradient_norm, gradients.values()))
+        return cls(step, tuple(gradients), norms, images, moment)
 
     @property
     def line(self) -> DepthSlope:
@@ -151,7 +230,7 @@ class GradientDepth:
 
 
 @dataclass(frozen=True)
-class TensorFacts:
+class TensorFacts(OfCheckpoint):
     """What a layer's weights, biases, outputs or pre-activations are like at one checkpoint."""
 
     layer: str
@@ -167,9 +246,12 @@ class TensorFacts:
     """NaN for what is neither weights nor biases."""
     low: float
     high: float
+    moment: Moment | None = None
 
     @classmethod
-    def of(cls, layer: str, what: str, step: int, counted: Distribution) -> TensorFacts:
+    def of(
+        cls, layer: str, what: str, step: int, counted: Distribution, moment: Moment | None = None
+    ) -> TensorFacts:
         """Return the facts of what was counted."""
         moments = counted.moments
         is_parameter = what in (WEIGHTS, BIASES)
@@ -185,6 +267,7 @@ class TensorFacts:
             median=float(counted.percentiles([50.0])[0]) if is_parameter else math.nan,
             low=counted.low,
             high=counted.high,
+            moment=moment,
         )
 
     @property
@@ -205,7 +288,7 @@ class TensorFacts:
 
 
 @dataclass(frozen=True)
-class FiltersAt:
+class FiltersAt(OfCheckpoint):
     """How noisy the filters of a layer are at one checkpoint.
 
     Only of kernels from 4×4 up: smaller ones have too few positions for percentiles to mean much.
@@ -214,14 +297,16 @@ class FiltersAt:
     layer: str
     step: int
     facts: FilterFacts
+    moment: Moment | None = None
 
 
 @dataclass(frozen=True)
-class AnswersAt:
+class AnswersAt(OfCheckpoint):
     """What the model answers to many images at one checkpoint."""
 
     step: int
     facts: AnswerFacts
+    moment: Moment | None = None
 
 
 @dataclass(frozen=True, eq=False)

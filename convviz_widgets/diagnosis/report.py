@@ -116,7 +116,8 @@ def _is_among(
 
 def _is_after(finding: Finding, cause: Finding) -> bool:
     """Tell whether it is seen from the step before ``cause`` on, whose update caused both."""
-    return finding.step is not None and cause.step is not None and finding.step >= cause.step - 1
+    at, since = finding.log_step, cause.log_step
+    return at is not None and since is not None and at >= since - 1
 
 
 def _rule(finding: Finding) -> Rule:

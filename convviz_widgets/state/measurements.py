@@ -93,7 +93,7 @@ def measurables(part: str, entries: tuple[Entry, ...]) -> list[Measurable | None
 
 def _initial(entries: tuple[Entry, ...]) -> Entry | None:
     """Return the checkpoint of step 0, where there is one and another behind it."""
-    return entries[0] if len(entries) > 1 and entries[0].step == 0 else None
+    return entries[0] if len(entries) > 1 and entries[0].time.step == 0 else None
 
 
 class MeasurementStore:

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from traitlets import HasTraits, Instance
 
-from convviz_widgets.checkpoints import CheckpointSeries
-from convviz_widgets.errors import InputError, number_of
+from convviz_widgets.checkpoints import CheckpointSeries, Steps
+from convviz_widgets.errors import InputError, at_least_or_none, number_of
 from convviz_widgets.images import ImageSet
 from convviz_widgets.probe import Attributions, LayerInfo, Probe
 from convviz_widgets.probe.attribution import Position
@@ -38,7 +38,7 @@ from convviz_widgets.state.output_history import OutputHistory
 from convviz_widgets.state.publisher import Locked, Publisher, Selected, publish
 from convviz_widgets.state.readings import Readings
 from convviz_widgets.state.recordings import CLOSED, Loss, Recordings
-from convviz_widgets.state.selection import Selection, resolve
+from convviz_widgets.state.selection import Selection, at, resolve
 from convviz_widgets.state.sweeps import Sweeps
 from convviz_widgets.state.timeline import Timeline
 
@@ -63,6 +63,8 @@ class ModelState(HasTraits):
         An `ImageSet`, or a float tensor ``(N, C, H, W)`` as the model takes it.
     checkpoints
         A `CheckpointSeries`; without one there is one entry, the model as it is now.
+    steps_per_epoch
+        Training steps of one epoch, where the checkpoints count epochs and a log counts steps.
     loss
         ``loss(output, target) -> scalar`` for gradients; default cross-entropy with the labels.
     probe
@@ -109,6 +111,7 @@ class ModelState(HasTraits):
         images: ImageSet | Tensor,
         *,
         checkpoints: CheckpointSeries | None = None,
+        steps_per_epoch: int | None = None,
         loss: Loss | None = None,
         probe: Sequence[int] | None = None,
         layer: str | None = None,
@@ -124,6 +127,7 @@ class ModelState(HasTraits):
         check_loss(loss)
         check_device(device)
         budget = checked_budget(memory_budget)
+        per_epoch = at_least_or_none(1, "steps_per_epoch", steps_per_epoch)
         shown = images if isinstance(images, ImageSet) else ImageSet(images)
         if not len(shown):
             raise InputError("the image set is empty; a state needs at least one image")
@@ -135,7 +139,7 @@ class ModelState(HasTraits):
         self._sources: list[Refreshable] = []
         made = Probe(model, shown.input(0), device=device, keep_original=not checkpoints)
         recordings = self._recordings = Recordings(made, shown, budget)
-        timeline = Timeline(checkpoints, lambda: recordings.probe.original or {})
+        timeline = Timeline(checkpoints, lambda: recordings.probe.original or {}, per_epoch)
         self._timeline = timeline
         self._publisher = Publisher(self._publish)
         lock = self._publisher.lock
@@ -257,13 +261,16 @@ class ModelState(HasTraits):
         return self._checkpoints is None
 
     @property
-    def steps(self) -> tuple[int, ...]:
-        """Training steps of the checkpoints, ascending."""
+    def steps(self) -> Steps:
+        """Training steps of the checkpoints, ascending; epochs, where their names count those.
+
+        A tuple of int that knows its ``unit``, the ``labels`` of all, and their ``times``.
+        """
         return self._timeline.steps
 
     @property
     def checkpoint_name(self) -> str:
-        """How the selected checkpoint is called: "step 1,500", or "best.pt" by its file."""
+        """What the checkpoint is called: "epoch 3 · step 400", or "best.pt" by its file."""
         return self._timeline[self.selection.checkpoint].name
 
     @property
@@ -480,9 +487,7 @@ class ModelState(HasTraits):
         """Return the same checkpoint at its new place in the list, or the newest one."""
         last = len(self._timeline) - 1
         index = last if newest else self._timeline.index_of(now.key, now.step)
-        entry = self._timeline[index]
-        revision = now.revision + 1
-        return replace(now, checkpoint=index, step=entry.step, key=entry.key, revision=revision)
+        return replace(now, revision=now.revision + 1, **at(self._timeline, index))
 
     # -- the end ------------------------------------------------------------------------------
 

@@ -54,21 +54,21 @@ def non_finite(
         for each in tensors
         if each.non_finite
     ]
-    of_layers = min(broken, key=lambda each: each.step, default=None)
+    of_layers = min(broken, key=_place, default=None)
     if loss is not None and not np.isfinite(loss.values).all():
         broken.append(_NonFinite(_first(loss), loss.name, ""))
     if not broken:
         return []
-    first = min(broken, key=lambda each: each.step)
+    first = min(broken, key=_place)
     layer = of_layers.layer if of_layers else None
     where = f"the first layer: {layer}" if layer else "no layer was recorded"
     return [
         Finding(
             "non-finite",
             ERROR,
-            f"{first.what} is not finite at step {first.step:,}; {where}",
+            f"{first.what} is not finite at {first.label}; {where}",
             layer=layer,
-            step=first.step,
+            **({"step": first.step} if first.facts is None else first.facts.at),
             value=float(first.step),
             n=len(tensors) + len(norms) + (loss is not None),
             code=_non_finite_code(first),
@@ -84,6 +84,16 @@ class _NonFinite(NamedTuple):
     layer: str
     facts: TensorFacts | None = None
     """None for a curve."""
+
+    @property
+    def label(self) -> str:
+        return f"step {self.step:,}" if self.facts is None else self.facts.label
+
+
+def _place(broken: _NonFinite) -> tuple[bool, float]:
+    """Return what to compare by: what has no place in the log comes after all that has one."""
+    place = broken.step if broken.facts is None else broken.facts.place
+    return place is None, broken.step if place is None else place
 
 
 def _non_finite_code(first: _NonFinite) -> str:

@@ -148,8 +148,8 @@ def _before_the_tail(curve: Metric, rate: Metric | None, decayed: float) -> Metr
     """Return the points before the learning rate has decayed; the first half without a rate."""
     if rate is None or not len(rate.finite):
         half = -(-len(curve) // 2)
-        return Metric(curve.name, curve.steps[:half], curve.values[:half])
+        return curve.only(np.arange(len(curve)) < half)
     known = rate.finite
     place = np.clip(np.searchsorted(known.steps, curve.steps, side="right") - 1, 0, None)
     kept = known.values[place] >= decayed * known.values.max()
-    return Metric(curve.name, curve.steps[kept], curve.values[kept])
+    return curve.only(kept)

@@ -233,7 +233,7 @@ class StatusLine(View):
         return " · ".join(
             part
             for part in (
-                f"step {selection.step:,}",
+                selection.label,
                 f"forward passes: {self.state.forward_count:,}",
                 f"last redraw {milliseconds:.0f} ms",
                 self.state.status,

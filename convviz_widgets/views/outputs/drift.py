@@ -15,6 +15,7 @@ from bqplot import Mark
 from ipywidgets import Layout, VBox
 from torch import Tensor
 
+from convviz_widgets.checkpoints import label_at
 from convviz_widgets.diagnosis.rules.outputs import LEAST_CHROMA, LEAST_CONTRAST
 from convviz_widgets.errors import ConvVizError
 from convviz_widgets.images import ImageSet
@@ -199,7 +200,7 @@ class DriftPlot(CheckpointPlot):
         """Say which step it is, with its chroma and contrast."""
         drift = self._drifts[index]
         known = "not known" if drift is None else drift_in_words(drift)
-        return f"step {self.steps[index]:,}: {known}"
+        return f"{label_at(self.steps, index)}: {known}"
 
 
 def drift_in_words(drift: Drift) -> str:

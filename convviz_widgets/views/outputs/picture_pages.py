@@ -210,7 +210,7 @@ class PicturePages:
         drawn = f", {selection.drawing.how}" if selection.drawing else ""
         no_targets = "" if self.drift.has_targets else "no target pictures: no drift"
         parts = (
-            f"step {selection.step:,} · {self._state.image_set.name(own.image)}{drawn}",
+            f"{selection.label} · {self._state.image_set.name(own.image)}{drawn}",
             compared,
             missing if own.not_finite else "",
             f"by the targets': {drift_in_words(drift.here)}" if drift.here else no_targets,

@@ -14,6 +14,7 @@ from bqplot import Mark
 from ipywidgets import HTML, Layout, Widget
 from traitlets import Int
 
+from convviz_widgets.checkpoints import label_at
 from convviz_widgets.errors import InputError
 from convviz_widgets.state import ModelState, Question, Selection, coarse_to_fine
 from convviz_widgets.widgets.background_view import HistoryOptions, HistoryView, ResultSoFar
@@ -46,6 +47,8 @@ class Answer:
     kind: str
     """Where the probabilities come from."""
     step: int
+    label: str
+    """What the checkpoint is called."""
     drawn: str
     """What was done to the image, which the ribbons show as it was; empty for nothing."""
 
@@ -170,7 +173,7 @@ class Predictions(HistoryView):
         if not shares.isfinite().all():
             odd = int((~scores.isfinite()).sum())
             raise InputError(
-                f"{odd} of {len(scores)} outputs are NaN or infinite at step {selection.step:,}: "
+                f"{odd} of {len(scores)} outputs are NaN or infinite at {selection.label}: "
                 "there are no probabilities"
             )
         drawn = selection.drawing.how if selection.drawing else ""
@@ -182,6 +185,7 @@ class Predictions(HistoryView):
             true_name,
             kind,
             selection.step,
+            selection.label,
             drawn,
         )
 
@@ -209,8 +213,7 @@ class Predictions(HistoryView):
         super().draw(result)
         drawn = f", {answer.drawn} (the ribbons: as it was)" if answer.drawn else ""
         self.say(
-            f"{answer.kind} · step {answer.step:,} · n = 1 image{drawn} · "
-            f"true class: {answer.true_name}"
+            f"{answer.kind} · {answer.label} · n = 1 image{drawn} · true class: {answer.true_name}"
         )
 
     def draw_picture(self, picture: Ribbons) -> None:
@@ -273,7 +276,7 @@ class Ribbons:
 
     def at(self, index: int, height: float) -> str:
         """Say what lies at a checkpoint and a probability from 0 to 1, counted from below."""
-        step, shares = f"step {self.steps[index]:,}", self.shares[:, index]
+        step, shares = label_at(self.steps, index), self.shares[:, index]
         if not np.isfinite(shares).all():
             return f"{step}: not known"
         place = int(np.searchsorted(np.cumsum(shares), height))
