@@ -10,6 +10,7 @@ from convviz_widgets.diagnosis.evidence import (
     Moment,
     RunCurves,
     TensorFacts,
+    UpdateCurve,
 )
 from convviz_widgets.diagnosis.finding import ERROR, REMARK, WARNING, Finding
 from convviz_widgets.diagnosis.report import RULES, Report, examine
@@ -31,6 +32,7 @@ __all__ = [
     "Report",
     "RunCurves",
     "TensorFacts",
+    "UpdateCurve",
     "examine",
     "has_update_ratios",
     "run_curves",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import compress
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,52 +76,22 @@ class Metric:
     """(n,), ascending; on the axis of wall times float64, in seconds."""
     values: NDArray[np.float64]
     """(n,); may hold NaN and infinities."""
-    moments: tuple[Moment, ...] = ()
-    """When each point was, of a curve over checkpoints; of one of a run none."""
-
-    @classmethod
-    def of_updates(
-        cls,
-        name: str,
-        steps: Sequence[int],
-        ratios: Sequence[float],
-        between: Sequence[float] | None = None,
-        moments: Sequence[Moment] = (),
-    ) -> Metric:
-        """Return ‖ΔW‖/‖W‖ between checkpoints, each divided by the steps between the two.
-
-        Parameters
-        ----------
-        steps
-            Numbers of the checkpoints, (n + 1,).
-        ratios
-            Ratio from each checkpoint but the last to the next, (n,).
-        between
-            Training steps from each to the next, (n,); NaN where they are not known. Default: the
-            numbers are training steps.
-        moments
-            When the second of each pair was, (n,).
-        """
-        gaps = np.diff(steps) if between is None else np.asarray(between, np.float64)
-        values = np.asarray(ratios, np.float64) / gaps
-        return cls(name, np.array(steps[1:]), values, tuple(moments))
 
     def __len__(self) -> int:
         return len(self.steps)
 
     @property
-    def finite(self) -> Metric:
+    def finite(self) -> Self:
         """The curve without the points that are NaN or infinite."""
         return self.only(np.isfinite(self.values))
 
-    def until(self, step: int) -> Metric:
+    def until(self, step: float) -> Self:
         """Return the curve up to a step, that one included."""
         return self.only(self.steps <= step)
 
-    def only(self, kept: NDArray[np.bool_]) -> Metric:
+    def only(self, kept: NDArray[np.bool_]) -> Self:
         """Return the points that are to be kept, (n,) of them True or False."""
-        moments = tuple(compress(self.moments, kept))
-        return Metric(self.name, self.steps[kept], self.values[kept], moments)
+        return replace(self, steps=self.steps[kept], values=self.values[kept])
 
     def means_until(self, steps: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the mean of the finite points since the step before, up to each of ``steps``.
@@ -137,6 +107,54 @@ class Metric:
         counts = ends - starts
         total = sums[ends] - sums[starts]
         return np.divide(total, counts, out=np.full(len(steps), np.nan), where=counts > 0)
+
+
+@dataclass(frozen=True, eq=False)
+class UpdateCurve(Metric):
+    """‖ΔW‖/‖W‖ between neighbouring checkpoints, divided by the steps between the two."""
+
+    moments: tuple[Moment, ...] = ()
+    """When the second of each pair was; none where the numbers are training steps."""
+    between: tuple[float, ...] = ()
+    """What each was divided by; none where it is the difference of the numbers."""
+    per: str = "step"
+    """What a value is the movement of; "epoch" or "checkpoint" where steps are not known."""
+    how: str = ""
+    """How the steps between checkpoints are known that do not count them."""
+
+    @classmethod
+    def of_updates(
+        cls,
+        name: str,
+        steps: Sequence[int],
+        ratios: Sequence[float],
+        between: Sequence[float] = (),
+        **known: Any,
+    ) -> UpdateCurve:
+        """Return the ratios, each divided by the steps between the two checkpoints.
+
+        Parameters
+        ----------
+        steps
+            Numbers of the checkpoints, (n + 1,).
+        ratios
+            Ratio from each checkpoint but the last to the next, (n,).
+        between
+            Training steps from each to the next, (n,); NaN where they are not known. Default: the
+            numbers are training steps.
+        known
+            The other attributes.
+        """
+        gaps = np.asarray(between, np.float64) if len(between) else np.diff(steps)
+        values = np.asarray(ratios, np.float64) / gaps
+        return cls(name, np.array(steps[1:]), values, between=tuple(between), **known)
+
+    def only(self, kept: NDArray[np.bool_]) -> Self:
+        """Return the points that are to be kept, (n,) of them True or False."""
+        moments = tuple(compress(self.moments, kept))
+        between = tuple(compress(self.between, kept))
+        fewer = replace(self, moments=moments, between=between)
+        return replace(fewer, steps=self.steps[kept], values=self.values[kept])
 
 
 @dataclass(frozen=True, eq=False)
@@ -326,7 +344,7 @@ class Evidence:
     """Facts of weights of at least two dimensions: no norm scales."""
     biases: tuple[TensorFacts, ...] = ()
     pre_activations: tuple[TensorFacts, ...] = ()
-    checkpoint_ratios: Mapping[str, Metric] = field(default_factory=dict)
+    checkpoint_ratios: Mapping[str, UpdateCurve] = field(default_factory=dict)
     """Layer → ‖W − W₀‖/‖W₀‖ from the checkpoint before, divided by the steps between them."""
     filters: tuple[FiltersAt, ...] = ()
     answers: tuple[AnswersAt, ...] = ()
@@ -339,6 +357,8 @@ class Evidence:
     """Digests of the samples of each batch of a loader; none of one that could not be read."""
     unmeasured: Mapping[str, str] = field(default_factory=dict)
     """Name of another field → one line on why it could not be measured, at least in part."""
+    in_part: Mapping[str, str] = field(default_factory=dict)
+    """Name of a rule → one line on what of it cannot be judged, where the rest can."""
 
 
 def layer_of(parameter: str) -> str:

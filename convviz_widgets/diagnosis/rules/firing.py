@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from convviz_widgets.diagnosis.evidence import Evidence, Firing, Moment
+from convviz_widgets.diagnosis.evidence import Evidence, Firing
 from convviz_widgets.diagnosis.finding import ERROR, REMARK, WARNING, Finding
 from convviz_widgets.diagnosis.rule import AppliedRule, rule
 from convviz_widgets.diagnosis.rules.code import code, evenly_spread_images, for_each_image
@@ -164,13 +164,9 @@ def _code(applied: AppliedRule, each: Firing, where: str = "") -> str:
         lines = f"fired = 0\n{loop}"
     return code(
         applied,
-        f"[Firing({each.layer!r}, {each.step}, fired, {each.images}{each.moment_in_code})]",
+        f"[Firing({each.layer!r}, {each.step}, fired, {each.images})]",
         lines=lines,
-        uses=[
-            Firing,
-            *([Moment] * bool(each.moment_in_code)),
-            *([] if each.of_sweep else [fired_images, evenly_spread]),
-        ],
+        uses=[Firing, *([] if each.of_sweep else [fired_images, evenly_spread])],
         where=where,
     )
 
