@@ -273,9 +273,10 @@ def _of_pairs(pairs: list[tuple[int, int]], own: _Span) -> _Epochs:
 
 def _of_length(length: int, own: _Span, log: _Span | None) -> _Epochs:
     """Go by a number of steps an epoch: the user's."""
-    # A log that is as long as the last epoch says that no further one was trained.
-    complete = log is not None and abs(log.last - own.last * length) <= max(1, length // 4)
-    ahead = int(own.first == 0 and not complete)
+    # A log that ends with the last checkpoint says from where its epochs are counted.
+    over = 0 if log is None else log.last / length - own.last  # epochs of the log beyond its number
+    is_end = log is not None and min(abs(over), abs(over - 1)) <= 0.25
+    ahead = round(over) if is_end else int(own.first == 0)
     start = "from 0" if ahead else "from 1" if own.first else "from the untrained model"
     return _Epochs(
         lambda epoch: (epoch + ahead) * length,

@@ -22,6 +22,7 @@ from convviz_widgets.images import ImageSet
 from convviz_widgets.probe import Attributions, LayerInfo, Probe
 from convviz_widgets.probe.attribution import Position
 from convviz_widgets.probe.decoder import Decode, Decoder
+from convviz_widgets.record import Run
 from convviz_widgets.state.arguments import (
     check_checkpoints,
     check_device,
@@ -34,6 +35,7 @@ from convviz_widgets.state.background import Background
 from convviz_widgets.state.duplicate_search import DuplicateSearches
 from convviz_widgets.state.embeddings import Embeddings
 from convviz_widgets.state.history import History, Measurer
+from convviz_widgets.state.log_steps import log_steps
 from convviz_widgets.state.output_history import OutputHistory
 from convviz_widgets.state.publisher import Locked, Publisher, Selected, publish
 from convviz_widgets.state.readings import Readings
@@ -280,8 +282,23 @@ class ModelState(HasTraits):
 
     @property
     def problems(self) -> dict[str, str]:
+        """One line for each checkpoint file that cannot be read, and for each of the `misfits`."""
+        return {**self.unreadable, **self.misfits}
+
+    @property
+    def unreadable(self) -> dict[str, str]:
         """One line for each checkpoint file that cannot be read."""
         return {} if self._checkpoints is None else dict(self._checkpoints.problems)
+
+    @property
+    def misfits(self) -> dict[str, str]:
+        """One line for each attached run whose log counts otherwise than the checkpoints do.
+
+        By the name of the run's directory.
+        """
+        runs = [source for source in self._sources if isinstance(source, Run)]
+        found = {run.directory.name: log_steps(self.steps, run).problem for run in runs}
+        return {name: line for name, line in found.items() if line}
 
     def __repr__(self) -> str:
         images = number_of(len(self._images), "image")
@@ -463,8 +480,11 @@ class ModelState(HasTraits):
 
     def attach(self, source: Refreshable) -> None:
         """Refresh ``source`` whenever the state is refreshed, so that views show both as one."""
-        if source not in self._sources:
-            self._sources.append(source)
+        if source in self._sources:
+            return
+        self._sources.append(source)
+        if self.misfits:  # the clock says so
+            self._submit(lambda now: replace(now, revision=now.revision + 1))
 
     def refresh(self) -> int:
         """Take up captures, new checkpoint files and new metrics; return how many checkpoints.

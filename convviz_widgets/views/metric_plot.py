@@ -226,5 +226,9 @@ class ShownCurves:
     span: tuple[float, float]
     cursor: float | None
     """Where the checkpoint stands on the axis; None where that is not known."""
-    marked: int | None
+    marked: float | None
     """The step of a finding."""
+    about_cursor: str = ""
+    """Which checkpoint the cursor stands at, or why there is none."""
+    left_out: Sequence[str] = ()
+    """One line for each metric of which points are missing."""

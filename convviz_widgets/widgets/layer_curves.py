@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from bqplot import Mark
 
-from convviz_widgets.checkpoints import label_at
+from convviz_widgets.state import label_at
 from convviz_widgets.widgets.plot import (
     CheckpointPlot,
     as_lines,

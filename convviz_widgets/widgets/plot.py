@@ -11,7 +11,7 @@ import numpy as np
 from bqplot import Axis, Figure, LinearScale, Lines, LogScale, Mark
 from ipywidgets import Layout, VBox
 
-from convviz_widgets.checkpoints import number_at, unit_of
+from convviz_widgets.state import number_at, unit_of
 from convviz_widgets.widgets.raster import Overlay
 from convviz_widgets.widgets.text import ACCENT, QUIET
 

@@ -64,23 +64,32 @@ class CheckpointClock(View):
         )
         self._start = icon_button(self, "play", "play the checkpoints", self._start_or_stop)
         self._step_line = Text()
+        self._problem = Text(kind="quiet wrap", display="none", width="206px")
         for control in (self.play, self._slider):
             self.when_chosen(control, lambda checkpoint: self.select(checkpoint=checkpoint))
         buttons = line(self._first, self._previous, self._start, self._next, self.play)
-        return [buttons, named(self._slider, "Checkpoint"), self._step_line]
+        return [buttons, named(self._slider, "Checkpoint"), self._step_line, self._problem]
 
     @property
     def place(self) -> str:
         """Which checkpoint is shown, of how many: "step 1,500 · 4 of 10"."""
         return self._step_line.text
 
-    def compute(self, selection: Selection) -> tuple[Selection, int]:
-        """Return the selection and how many checkpoints there are."""
-        return selection, len(self.state.steps)
+    @property
+    def problem_line(self) -> str:
+        """Why the checkpoints do not fit the log of a run; empty where they do."""
+        return self._problem.text
 
-    def draw(self, result: tuple[Selection, int]) -> None:
+    def compute(self, selection: Selection) -> tuple[Selection, int, str]:
+        """Return the selection, how many checkpoints there are, and how they misfit a run."""
+        misfits = self.state.misfits.values()
+        return selection, len(self.state.steps), next(iter(misfits), "")
+
+    def draw(self, result: tuple[Selection, int, str]) -> None:
         """Move the controls."""
-        selection, count = result
+        selection, count, misfit = result
+        self._problem.show(misfit)
+        self._problem.layout.display = "" if misfit else "none"
         for control in (self.play, self._slider):
             control.max = count - 1
             control.value = selection.checkpoint
@@ -238,7 +247,8 @@ class StatusLine(View):
                 f"last redraw {milliseconds:.0f} ms",
                 self.state.status,
                 *(f"{view.title}: {view.problem}" for view in self._views if self._fails(view)),
-                _problems(self.state.problems),
+                *self.state.misfits.values(),
+                _problems(self.state.unreadable),
             )
             if part
         )
