@@ -63,7 +63,10 @@ def test_epochs_in_a_log_of_steps_need_to_be_told_how_long_they_are(log, ends):
         (range(10), range(100, 1001, 100), "from 0"),
         (range(1, 11), range(100, 1001, 100), "from 1"),
         (range(11), range(0, 1001, 100), "from the untrained model"),
-        ((4, 9), (400, 900), "from 1"),  # nothing says more: said, to be looked at
+        ((4, 9), (500, 1000), "from 0"),
+        ((5, 10), (500, 1000), "from 1"),
+        ((0, 5), (100, 600), "from 0"),
+        ((2, 5), (200, 500), "from 1"),  # nothing says more
     ],
 )
 def test_a_number_of_steps_an_epoch_maps_them(log, ends, done, counted):
