@@ -1,7 +1,7 @@
 """Checkpoint files: a reader for what strangers wrote, an atomic writer, the series of a run."""
 
 from convviz_widgets.checkpoints.bounds import ReadLimits
-from convviz_widgets.checkpoints.names import step_of
+from convviz_widgets.checkpoints.name_times import time_in_name
 from convviz_widgets.checkpoints.reader import read_checkpoint
 from convviz_widgets.checkpoints.series import CheckpointSeries
 from convviz_widgets.checkpoints.state_dicts import find_state_dict, strip_prefixes
@@ -19,8 +19,8 @@ __all__ = [
     "checkpoint_digest",
     "find_state_dict",
     "read_checkpoint",
-    "step_of",
     "strip_prefixes",
     "sweep_temporaries",
+    "time_in_name",
     "write_checkpoint",
 ]

@@ -125,9 +125,9 @@ class Run:
         shows. Without a manifest it does not, and `integrity` says so.
         """
         fresh = Run(self._directory, checkpoints=self._checkpoints if self._given else None)
-        for index in range(len(fresh.checkpoints)):
+        for key in fresh.checkpoints.keys:
             with suppress(CheckpointError):  # the series notes it
-                fresh.checkpoints.load(index)
+                fresh.checkpoints.load_key(key)
         return {**fresh.problems, **fresh._outputs.damages()}
 
     def __repr__(self) -> str:

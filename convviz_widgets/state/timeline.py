@@ -11,8 +11,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from convviz_widgets.checkpoints import CheckpointSeries, step_of
-from convviz_widgets.errors import CheckpointError, InputError, in_one_line, whole_number
+from convviz_widgets.checkpoints import CheckpointSeries
+from convviz_widgets.errors import InputError, in_one_line, whole_number
 
 Weights = Mapping[str, Any]
 
@@ -25,14 +25,13 @@ class Entry:
     key: Hashable
     load: Callable[[], Weights]
     nbytes: int = 0
-    file: str = ""
-    """Name of the file, if it is one."""
+    label: str = ""
+    """How a series calls it."""
 
     @property
     def name(self) -> str:
-        """How it is called: "step 1,500", or the file ("best.pt") whose name has no step."""
-        stepless = self.file and step_of(self.file) is None
-        return self.file if stepless else f"step {self.step:,}"
+        """How it is called: "step 1,500", "epoch 9", or the file ("best.pt") that has neither."""
+        return self.label or f"step {self.step:,}"
 
     def failure(self, error: Exception) -> str:
         """Return one line on what cannot be done at this checkpoint."""
@@ -144,14 +143,12 @@ class Timeline:
         if series is None:
             return []
 
-        def loader(index: int, key: Hashable) -> Callable[[], Weights]:
-            return lambda: series.load(_position(series, index, key))
+        def loader(key: Hashable) -> Callable[[], Weights]:
+            return lambda: series.load_key(key)
 
-        listed = zip(series.steps, series.keys, series.names, strict=True)
-        return [
-            Entry(step, key, loader(i, key), file=name)
-            for i, (step, key, name) in enumerate(listed)
-        ]
+        now = series.listing
+        listed = zip(now.items, now.labels, strict=True)
+        return [Entry(step, key, loader(key), label=label) for (step, key), label in listed]
 
 
 def at_or_before(steps: tuple[int, ...], step: int) -> int:
@@ -162,13 +159,3 @@ def at_or_before(steps: tuple[int, ...], step: int) -> int:
 def _copied(value: Any) -> Any:
     """Return a copy of a state_dict's value; what ``get_extra_state`` gives may be anything."""
     return value.detach().clone() if isinstance(value, Tensor) else copy.deepcopy(value)
-
-
-def _position(series: CheckpointSeries, index: int, key: Hashable) -> int:
-    """Return where ``key`` is now: its caller may have refreshed the series since."""
-    if index < len(series) and series.key(index) == key:
-        return index
-    for i in range(len(series)):
-        if series.key(i) == key:
-            return i
-    raise CheckpointError(f"the checkpoint {key} has been replaced or removed; refresh the state")
