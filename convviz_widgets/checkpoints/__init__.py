@@ -1,7 +1,7 @@
 """Checkpoint files: a reader for what strangers wrote, an atomic writer, the series of a run."""
 
 from convviz_widgets.checkpoints.bounds import ReadLimits
-from convviz_widgets.checkpoints.names import step_of
+from convviz_widgets.checkpoints.name_times import time_in_name
 from convviz_widgets.checkpoints.reader import read_checkpoint
 from convviz_widgets.checkpoints.series import CheckpointSeries
 from convviz_widgets.checkpoints.state_dicts import find_state_dict, strip_prefixes
@@ -32,9 +32,9 @@ __all__ = [
     "label_of",
     "number_at",
     "read_checkpoint",
-    "step_of",
     "strip_prefixes",
     "sweep_temporaries",
+    "time_in_name",
     "unit_of",
     "write_checkpoint",
 ]

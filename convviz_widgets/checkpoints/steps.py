@@ -64,6 +64,10 @@ class Steps(tuple[int, ...]):
         part = super().__getitem__(index), self.unit, self.labels[index], self.times[index]
         return Steps(*part, self.steps_per_epoch)
 
+    def with_length(self, steps_per_epoch: int | None) -> Steps:
+        """Return the same with how many training steps an epoch has."""
+        return Steps(self, self.unit, self.labels, self.times, steps_per_epoch)
+
     def __getnewargs__(self) -> tuple[Any, ...]:
         """Return what a copy is made of."""
         return tuple(self), self.unit, self.labels, self.times, self.steps_per_epoch

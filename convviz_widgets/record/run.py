@@ -148,9 +148,9 @@ class Run:
         """
         given = self._checkpoints if self._given else None
         fresh = Run(self._directory, checkpoints=given, axis=self._axis)
-        for index in range(len(fresh.checkpoints)):
+        for key in fresh.checkpoints.keys:
             with suppress(CheckpointError):  # the series notes it
-                fresh.checkpoints.load(index)
+                fresh.checkpoints.load_key(key)
         return {**fresh.problems, **fresh._outputs.damages()}
 
     def __repr__(self) -> str:

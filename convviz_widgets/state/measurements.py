@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from convviz_widgets.checkpoints.bounds import read_regular
-from convviz_widgets.checkpoints.directory import StoredItem
+from convviz_widgets.checkpoints.listing import StoredItem
 from convviz_widgets.errors import CheckpointError
 from convviz_widgets.measure import AnswerFacts, FilterFacts, Measurement
 from convviz_widgets.state.recordings import ByteCache

@@ -235,7 +235,7 @@ class Recordings:
             try:
                 probe.load(entry.load(), entry.key)
             except CheckpointError as error:
-                raise CheckpointError(f"{entry.label}: {error}") from error
+                raise CheckpointError(f"{entry.name}: {error}") from error
             self.load_seconds = perf_counter() - started
         return probe
 

@@ -12,8 +12,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from convviz_widgets.checkpoints import CheckpointSeries, Steps, TrainingTime
+from convviz_widgets.checkpoints.listing import Listing
 from convviz_widgets.checkpoints.training_time import STEP
-from convviz_widgets.errors import CheckpointError, InputError, in_one_line, whole_number
+from convviz_widgets.errors import InputError, in_one_line, whole_number
 
 Weights = Mapping[str, Any]
 
@@ -139,7 +140,8 @@ class Timeline:
         self._entries = tuple(replace(entry, load=dict) for entry in self._entries)
 
     def _merge(self) -> None:
-        files = self._file_entries()
+        listing = None if self._series is None else self._series.listing
+        files = [] if listing is None else self._file_entries(listing)
         for entry in files:
             self._captures.pop(entry.step, None)
         first = [] if files or self._original.step in self._captures else [self._original]
@@ -147,26 +149,24 @@ class Timeline:
         self._entries = tuple(entries)
         self._steps = Steps(
             (entry.step for entry in entries),
-            self._series.unit if files and self._series else STEP,
+            listing.unit if files and listing else STEP,
             (entry.label for entry in entries),
             (entry.time for entry in entries),
             self._steps_per_epoch
             or (None if self._series is None else self._series.steps_per_epoch),
         )
 
-    def _file_entries(self) -> list[Entry]:
+    def _file_entries(self, listing: Listing) -> list[Entry]:
         series = self._series
-        if series is None:
-            return []
+        assert series is not None, "there is no listing without a series"
 
-        def loader(index: int, key: Hashable) -> Callable[[], Weights]:
-            return lambda: series.load(_position(series, index, key))
+        def loader(key: Hashable) -> Callable[[], Weights]:
+            return lambda: series.load_key(key)
 
-        steps = series.steps
-        listed = zip(steps, series.keys, steps.labels, steps.times, strict=True)
+        listed = zip(listing.items, listing.labels, listing.times, strict=True)
         return [
-            Entry(step, key, loader(i, key), label=label, time=time)
-            for i, (step, key, label, time) in enumerate(listed)
+            Entry(step, key, loader(key), label=label, time=time)
+            for (step, key), label, time in listed
         ]
 
 
@@ -183,13 +183,3 @@ def at_or_before(steps: tuple[int, ...], step: int) -> int:
 def _copied(value: Any) -> Any:
     """Return a copy of a state_dict's value; what ``get_extra_state`` gives may be anything."""
     return value.detach().clone() if isinstance(value, Tensor) else copy.deepcopy(value)
-
-
-def _position(series: CheckpointSeries, index: int, key: Hashable) -> int:
-    """Return where ``key`` is now: its caller may have refreshed the series since."""
-    if index < len(series) and series.key(index) == key:
-        return index
-    for i in range(len(series)):
-        if series.key(i) == key:
-            return i
-    raise CheckpointError(f"the checkpoint {key} has been replaced or removed; refresh the state")

@@ -12,7 +12,7 @@ from ipywidgets import Checkbox, HBox, IntSlider, Layout, Play, SelectionSlider,
 from traitlets import Bool
 
 from convviz_widgets.errors import number_of
-from convviz_widgets.state import ModelState, Selection
+from convviz_widgets.state import ModelState, Selection, unit_of
 from convviz_widgets.state.link import Link
 from convviz_widgets.state.timeline import at_or_before
 from convviz_widgets.widgets import View, close_tree, listen
@@ -315,4 +315,6 @@ class StepClock(HBox):
             self.slider.value = steps[at_or_before(steps, step)]
         finally:
             self._busy = False
-        self._line.show(f"step {step:,} · {number_of(len(steps), 'step')}")
+        unit, misfit = unit_of(steps), self.link.misfit
+        at = f"{unit} {step:,} · {number_of(len(steps), unit)}"
+        self._line.show(f"{at} · {misfit}" if misfit else at)

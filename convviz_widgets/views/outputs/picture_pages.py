@@ -162,7 +162,8 @@ class PicturePages:
             for image in self._images
         ]
         if recorded is not None and drawing is None:
-            recorded.check(selection.step, selection.image, output)
+            step = recorded.step_of(self._state, selection.checkpoint)
+            recorded.check(step, selection.image, output)
         strip = recorded.strip(selection.image, COLUMNS) if recorded else []
         drift, limit = self.drift.at(selection), limit_of(rows)
         return PicturePage(
