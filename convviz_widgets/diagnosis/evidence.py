@@ -76,6 +76,26 @@ class Metric:
     """(n,), ascending; on the axis of wall times float64, in seconds."""
     values: NDArray[np.float64]
     """(n,); may hold NaN and infinities."""
+    axis: str = field(default="step", kw_only=True)
+    """What ``steps`` are: "step", "order" or "wall-time", as in `Series`."""
+
+    def label(self, step: float) -> str:
+        """Return what a place on the curve is called: "step 1,500"."""
+        if self.axis == "order":
+            return f"point {step:,} in the order of writing"
+        return f"step {step:,}" if self.axis == "step" else f"{step:,.3f} s"
+
+    def at(self, step: float) -> dict[str, Any]:
+        """Return the fields of a `Finding` that say when."""
+        if self.axis == "step":
+            return {"step": int(step)}
+        return {"step": int(step), "when": self.label(step), "place": float(step)}
+
+    @property
+    def last(self) -> float:
+        """The last step."""
+        end: float = self.steps[-1].item()
+        return end
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -180,14 +200,14 @@ class RunCurves:
         if not curves or any(not np.array_equal(each.steps, curves[0].steps) for each in curves):
             return None
         squares = np.sum([each.values**2 for each in curves], axis=0)
-        return Metric(GRADIENT_NORM, curves[0].steps, np.sqrt(squares))
+        return replace(curves[0], name=GRADIENT_NORM, values=np.sqrt(squares))
 
-    def until(self, step: int) -> RunCurves:
+    def until(self, step: float) -> RunCurves:
         """Return what was known at a step."""
         return RunCurves(**{name: _until(each, step) for name, each in vars(self).items()})
 
 
-def _until(found: Any, step: int) -> Any:
+def _until(found: Any, step: float) -> Any:
     """Return one curve, or all of a mapping, up to a step; None stays None."""
     if isinstance(found, Mapping):
         return {name: curve.until(step) for name, curve in found.items()}

@@ -53,9 +53,10 @@ class Finding:
     """Lines that compute ``value`` again, from what ``cvw.diagnose`` was given."""
     when: str = ""
     """What the checkpoint is called that the evidence is from, such as "epoch 9"; empty for a step
-    of a run's log."""
+    of a run's log, but for a log without steps what the point is called."""
     place: float | None = None
-    """The step of the log that such a checkpoint belongs to; None where that is not known."""
+    """The step of the log, or the place on its other axis, that it belongs to; None where that is
+    not known."""
     given: tuple[str, ...] = ()
     """Which of "images" and "training" the code takes: a rule cannot know where they come from, so
     ``cvw.diagnose`` says so in the first lines of the code."""

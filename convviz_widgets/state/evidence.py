@@ -96,17 +96,22 @@ class Diagnosis:
         return replace(finding, select=select, code=code)
 
 
+def _checkpoint_of(state: ModelState, finding: Finding, run: Run | None) -> int | None:
+    is_point = run is not None and run.axis != "step" and finding.place is not None
+    if finding.step is None or is_point:  # no checkpoint has a place on such an axis
+        return None
+    if finding.when or run is None:
+        return at_or_before(state.steps, finding.step)
+    return log_steps(state.steps, run).at_or_before(finding.step)
+
+
 def place_in(state: ModelState, finding: Finding, run: Run | None = None) -> dict[str, Any]:
     """Return what to select in a state to see a finding, as far as the state has it.
 
     A step of the run's log leads to the last checkpoint at or before it, if that is known.
     """
     select: dict[str, Any] = {}
-    checkpoint = None
-    if finding.step is not None and (finding.when or run is None):
-        checkpoint = at_or_before(state.steps, finding.step)
-    elif finding.step is not None and run is not None:
-        checkpoint = log_steps(state.steps, run).at_or_before(finding.step)
+    checkpoint = _checkpoint_of(state, finding, run)
     if checkpoint is not None:
         select["checkpoint"] = checkpoint
     if finding.layer in {info.name for info in state.layers}:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -33,6 +33,7 @@ class LogSteps:
     places : of each checkpoint its place on the axis of the log; None where that is not known.
     done : of each checkpoint how many training steps had been done; None where that is not known.
     how : how the places are known, where the log counts in another unit than the checkpoints.
+    lengths : how ``done`` is known, where the checkpoints do not count steps.
     problem : one line where the two do not fit: why there are no places, or which ranges disagree.
     """
 
@@ -40,6 +41,7 @@ class LogSteps:
     done: tuple[int | None, ...]
     how: str = ""
     problem: str = ""
+    lengths: str = ""
 
     def nearest(self, place: float) -> int | None:
         """Return the index of the checkpoint that is nearest to a place; None where none is."""
@@ -79,16 +81,21 @@ def log_steps(steps: Sequence[int], run: Run | None = None) -> LogSteps:
     if run is not None and run.axis != "step":
         where = {"order": "in the order of writing", "wall-time": "in seconds"}[run.axis]
         line = f"the log is shown {where}: where checkpoints stand there is not known"
-        return LogSteps((None,) * len(known), _done(known, _epochs(known, {})), problem=line)
+        nowhere = LogSteps((None,) * len(known), _done(known, _epochs(known, {})), problem=line)
+        return _with_lengths(nowhere, _epochs(known, {}))
     metrics = {} if run is None else run.metrics
     log = _log_span(metrics)
     own = _Span.of([n for time in known.times if (n := time.value(known.unit)) is not None])
     epochs = _epochs(known, metrics)
     done = _done(known, epochs)
     if log is None or own is None:
-        return LogSteps((None,) * len(known), done)
+        return _with_lengths(LogSteps((None,) * len(known), done), epochs)
     match = {STEP: _steps_in, EPOCH: _epochs_in}.get(known.unit, _numbers_in)
-    return match(known, done, own, log, epochs)
+    return _with_lengths(match(known, done, own, log, epochs), epochs)
+
+
+def _with_lengths(found: LogSteps, epochs: _Epochs | None) -> LogSteps:
+    return found if epochs is None else replace(found, lengths=epochs.how)
 
 
 class _Span(NamedTuple):

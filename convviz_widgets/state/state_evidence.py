@@ -142,7 +142,7 @@ class StateEvidence:
         facts: dict[str, Any] = {
             "between": between if is_known else (1.0,) * len(between),
             "per": "step" if is_known else "epoch" if steps.unit == EPOCH else "checkpoint",
-            "how": "" if steps.unit == STEP else known.how,
+            "how": "" if steps.unit == STEP else known.lengths,
             "moments": [*self.moments().values()][1 : len(steps)],
         }
         ratios = [{} if each is None else each.update_ratios for each in measured[1 : len(steps)]]

@@ -136,14 +136,14 @@ def _leaping(norm: Metric | None, times: float, window: int, least: int) -> list
         Finding(
             "exploding-gradient",
             WARNING,
-            f"the gradient norm is {known.values[first]:.3g} at step {known.steps[first]:,}, "
+            f"the gradient norm is {known.values[first]:.3g} at {known.label(known.steps[first])}, "
             f"{leaps[first]:.0f} times its running median (threshold {times:g}): too large steps "
             "or initial weights",
-            step=int(known.steps[first]),
+            **known.at(known.steps[first]),
             value=float(leaps[first]),
             threshold=times,
             n=min(first, window),
-            code=curve_code(applied, int(norm.steps[-1]), *given),
+            code=curve_code(applied, norm.last, *given),
         )
     ]
 

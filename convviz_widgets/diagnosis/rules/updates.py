@@ -98,7 +98,7 @@ def _too_high(name: str, curve: Metric, first: int, high: float) -> Finding:
         WARNING,
         f"{name} moves by more than {high:g} of itself a step at {above:,} of {len(curve):,} "
         f"points (up to {curve.values.max():.2g}; {TYPICAL}): steps too large",
-        step=int(curve.steps[first]),
+        **curve.at(curve.steps[first]),
         value=float(curve.values.max()),
         threshold=high,
         n=len(curve),
@@ -112,7 +112,7 @@ def _too_low(name: str, curve: Metric, median: float, low: float) -> Finding:
         f"{name} moves by {median:.1e} of itself {_a(_per(curve))} (median; threshold {low:g}, "
         f"{TYPICAL}{'' if _per(curve) == 'step' else ' a step'}): "
         "it is frozen, gets no gradient, or the learning rate is too low: cannot tell",
-        step=int(curve.steps[-1]),
+        **curve.at(curve.last),
         value=median,
         threshold=low,
         n=len(curve),
@@ -120,7 +120,7 @@ def _too_low(name: str, curve: Metric, median: float, low: float) -> Finding:
 
 
 def _recorded_code(applied: AppliedRule, name: str, ratio: Metric, rate: Metric | None) -> str:
-    last = max(int(each.steps[-1]) for each in (ratio, rate) if each)
+    last = max(each.last for each in (ratio, rate) if each)
     given = f"{{{name!r}: curves.update_ratios[{name!r}]}}", "curves.learning_rate"
     return curve_code(applied, last, *given)
 

@@ -64,11 +64,11 @@ class CheckpointClock(View):
         )
         self._start = icon_button(self, "play", "play the checkpoints", self._start_or_stop)
         self._step_line = Text()
-        self._problem = Text(kind="quiet wrap", display="none", width="206px")
+        self._misfit = Text(kind="quiet wrap", display="none", width="206px")
         for control in (self.play, self._slider):
             self.when_chosen(control, lambda checkpoint: self.select(checkpoint=checkpoint))
         buttons = line(self._first, self._previous, self._start, self._next, self.play)
-        return [buttons, named(self._slider, "Checkpoint"), self._step_line, self._problem]
+        return [buttons, named(self._slider, "Checkpoint"), self._step_line, self._misfit]
 
     @property
     def place(self) -> str:
@@ -76,9 +76,9 @@ class CheckpointClock(View):
         return self._step_line.text
 
     @property
-    def problem_line(self) -> str:
+    def misfit(self) -> str:
         """Why the checkpoints do not fit the log of a run; empty where they do."""
-        return self._problem.text
+        return self._misfit.text
 
     def compute(self, selection: Selection) -> tuple[Selection, int, str]:
         """Return the selection, how many checkpoints there are, and how they misfit a run."""
@@ -88,8 +88,8 @@ class CheckpointClock(View):
     def draw(self, result: tuple[Selection, int, str]) -> None:
         """Move the controls."""
         selection, count, misfit = result
-        self._problem.show(misfit)
-        self._problem.layout.display = "" if misfit else "none"
+        self._misfit.show(misfit)
+        self._misfit.layout.display = "" if misfit else "none"
         for control in (self.play, self._slider):
             control.max = count - 1
             control.value = selection.checkpoint
