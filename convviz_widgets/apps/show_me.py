@@ -202,7 +202,8 @@ def _ends(curve: Metric, step: int | None) -> bool:
 
 def _quantity_not_finite(finding: Finding, state: ModelState) -> str | None:
     """Return which values of the layer are not finite at the finding's step, if that is known."""
-    if not finding.when or finding.step not in state.steps:
+    is_counted = finding.when or state.steps.unit == "step"
+    if not is_counted or finding.step not in state.steps:
         return None
     index = state.steps.index(finding.step)
     measured = [state.history.get(part, index) for part in (PARAMETERS, ACTIVATIONS)]

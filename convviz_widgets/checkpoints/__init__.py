@@ -9,7 +9,6 @@ from convviz_widgets.checkpoints.steps import (
     Steps,
     apart_in_words,
     label_at,
-    label_of,
     number_at,
     unit_of,
 )
@@ -29,7 +28,6 @@ __all__ = [
     "checkpoint_digest",
     "find_state_dict",
     "label_at",
-    "label_of",
     "number_at",
     "read_checkpoint",
     "strip_prefixes",

@@ -114,13 +114,3 @@ def apart_in_words(steps: Sequence[int], first: int, second: int) -> str:
     if times and None in (times[first].value(unit), times[second].value(unit)):
         return "nobody knows how far"
     return number_of(steps[second] - steps[first], unit)
-
-
-def label_of(steps: Sequence[int], number: int) -> str:
-    """Return what the checkpoint of a number is called, or would be called if there were one.
-
-    >>> label_of(Steps((0, 1), "epoch", ("epoch 0", "last.pt")), 1), label_of((0, 1), 7)
-    ('last.pt', 'step 7')
-    """
-    known = number in steps
-    return label_at(steps, steps.index(number)) if known else f"{unit_of(steps)} {number:,}"

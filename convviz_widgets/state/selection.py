@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from torch import Tensor
 
+from convviz_widgets.checkpoints import Steps, number_at
 from convviz_widgets.errors import (
     InputError,
     SelectionError,
@@ -179,7 +180,7 @@ def _checkpoint(value: Any, timeline: Timeline) -> dict[str, Any]:
     if value is None:
         index = last
     else:
-        span = f"checkpoints ({_span(timeline.steps.labels)})"
+        span = f"checkpoints ({_span(timeline.steps)})"
         index = _within("checkpoint", value, len(timeline), span)
     return at(timeline, index)
 
@@ -190,8 +191,9 @@ def at(timeline: Timeline, index: int) -> dict[str, Any]:
     return {"checkpoint": index, "step": entry.step, "key": entry.key, "label": entry.label}
 
 
-def _span(labels: Sequence[str]) -> str:
-    return f"{labels[0]} to {labels[-1]}" if len(labels) > 1 else labels[0]
+def _span(steps: Steps) -> str:
+    ends = dict.fromkeys([number_at(steps, 0), number_at(steps, -1)])
+    return f"{steps.unit}s {' to '.join(ends)}"
 
 
 def _layer(name: Any, layers: Mapping[str, LayerInfo]) -> LayerInfo:

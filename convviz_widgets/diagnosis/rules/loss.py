@@ -69,8 +69,8 @@ def loss_jump(
             "loss-jump",
             WARNING,
             f"{curve.name} jumped at {curve.label(curve.steps[places[0]])} and stayed above its "
-            f"minimum for {lasting} recorded steps, by {heights[places].max():.1f} robust σ (threshold "
-            f"{sigmas:g}): the learning rate is too high there",
+            f"minimum for {lasting} recorded steps, by {heights[places].max():.1f} robust σ "
+            f"(threshold {sigmas:g}): the learning rate is too high there",
             **curve.at(curve.steps[places[0]]),
             value=float(heights[places].max()),
             threshold=sigmas,
@@ -145,7 +145,8 @@ def loss_surge(
                 "loss-surge",
                 WARNING,
                 f"{curve.name} surged at {curve.label(step)} to {curve.values[first]:.3g}, "
-                f"{worst:.1f} robust σ above the {window} recorded steps before (threshold {sigmas:g}): "
+                f"{worst:.1f} robust σ above the {window} recorded steps before "
+                f"(threshold {sigmas:g}): "
                 f"{_surge_cause(rose, curve, bool(update_ratios), is_back, recovery)}"
                 f"{_norm_beside(gradient_norm, step, window)}",
                 layer=None if rose is None else layer_of(rose[0]),
