@@ -6,6 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from convviz_widgets.checkpoints.name_times import time_in_name
@@ -156,6 +157,7 @@ class _Folder:
         return Candidate(shown, os.path.join(self._path, name), paths)
 
 
+@lru_cache(maxsize=2**15)  # a live run lists the same thousands of names every second
 def _may_be_weights(name: str) -> bool:
     ends_so = has_suffix(name) or has_doubtful_suffix(name) or name.endswith(INDEX)
     return ends_so and not is_temporary(name) and not is_beside_weights(name)
@@ -178,9 +180,8 @@ def pattern_elsewhere(directory: Path) -> str | None:
     first = found[0]
     if len(first.parts) == 1:
         return f"*{first.suffix}" if first.suffix else first.name
-    namesakes = {path.parent for path in found if path.name == first.name}
-    same_depth = all(len(path.parts) == len(first.parts) for path in namesakes)
-    if len(namesakes) > 1 and same_depth:
+    namesakes = [path for path in found if path.name == first.name]
+    if len(namesakes) > 1 and len({len(path.parts) for path in namesakes}) == 1:
         return "/".join(["*"] * (len(first.parts) - 1) + [first.name])
     return f"{first.parent.as_posix()}/*{first.suffix}"
 

@@ -60,7 +60,8 @@ class CheckpointDirectory:
         self._given = given
         self._settled = SettledFiles()
         self._known: dict[CheckpointFile, bool] = {}
-        self._last: tuple[list[CheckpointFile], Listing] = [], Listing(())
+        self._last = Listing(())
+        self._last_seen: tuple[list[CheckpointFile], dict[str, str]] = [], {}
 
     def listing(self, *, wait: bool = False) -> Listing:
         """Return what there is now; with ``wait``, once what was just written has settled.
@@ -78,12 +79,10 @@ class CheckpointDirectory:
             files, problems = self._look()
         if not files:
             raise CheckpointError(self._nothing(problems))
-        before, listing = self._last
-        given = listing.found.problems if listing.found else {}
-        if files != before or problems != given:
-            listing = in_order(self._dated(files, problems))
-            self._last = files, listing
-        return listing
+        if (files, problems) != self._last_seen:
+            self._last = in_order(self._dated(files, problems))
+            self._last_seen = files, problems
+        return self._last
 
     def _dated(self, files: list[CheckpointFile], problems: dict[str, str]) -> Found:
         times = times_in_names([file.name for file in files])
@@ -133,7 +132,7 @@ class CheckpointDirectory:
         more = "; some are still being written" if self._settled.waiting else ""
         first = next(iter(problems.values()), None)
         more += f"; {first}" if first else f"; {self._inventory()}"
-        pattern = pattern_elsewhere(self._path)
+        pattern = None if problems or self._settled.waiting else pattern_elsewhere(self._path)
         hint = f"; pattern={pattern!r} finds some" if pattern not in (None, self._pattern) else ""
         return f"no checkpoints in {str(self._path)!r}: looked for {looked_for}{more}{hint}"
 

@@ -53,6 +53,7 @@ class GivenSteps:
         InputError
             When the first files and the steps do not fit each other.
         """
+        dated = sorted(dated, key=lambda each: natural(each.item.name))
         if self._is_first:
             self._check_names([each.item.name for each in dated])
         lines: dict[str, str] = {}
@@ -65,7 +66,6 @@ class GivenSteps:
         return Found(given, {**problems, **lines}, "step")
 
     def _check_names(self, names: list[str]) -> None:
-        names = sorted(names, key=natural)
         if self._listed is not None:
             if len(self._listed) != len(names):
                 raise InputError(

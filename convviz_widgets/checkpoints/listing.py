@@ -62,11 +62,13 @@ class Found:
     dated : the items.
     problems : name to one line, for what cannot be one.
     unit : "step", where that is known; None: their names tell.
+    meaning : "step", where bare numbers in names are known to be steps.
     """
 
     dated: tuple[Dated, ...] = ()
     problems: dict[str, str] = field(default_factory=dict)
     unit: str | None = None
+    meaning: str | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,12 @@ class Listing:
         """The items by their names."""
         return {item.name: item for _, item in self.items}
 
+    @cached_property
+    def found_by_name(self) -> dict[str, Item]:
+        """What was found by its name, what was left out among it."""
+        found = self.found.dated if self.found else ()
+        return {each.item.name: each.item for each in found} or self.by_name
+
     def __contains__(self, item: Item) -> bool:
         return self.by_name.get(item.name) == item
 
@@ -137,32 +145,32 @@ class Listed:
 
         Entries without such a number come last, counted on; `labels` has their names.
         """
-        return self._listing.steps
+        return self.listing.steps
 
     @property
     def unit(self) -> str:
         """What `steps` counts: "step", "epoch", or "checkpoint" where that is not known."""
-        return self._listing.unit
+        return self.listing.unit
 
     @property
     def times(self) -> tuple[TrainingTime, ...]:
         """What is known of when each was saved: its step, its epoch, a number of unknown unit."""
-        return self._listing.times
+        return self.listing.times
 
     @property
     def labels(self) -> tuple[str, ...]:
         """What each is called: "step 450", "epoch 9", or its file name where that is not known."""
-        return self._listing.labels
+        return self.listing.labels
 
     @property
     def names(self) -> tuple[str, ...]:
         """File names in the order of the steps, fit to be shown on one line."""
-        return tuple(item.name for _, item in self._listing.items)
+        return tuple(item.name for _, item in self.listing.items)
 
     @property
     def keys(self) -> tuple[Hashable, ...]:
         """What `CheckpointSeries.key` returns, for all entries at one moment."""
-        return tuple(item for _, item in self._listing.items)
+        return tuple(item for _, item in self.listing.items)
 
     def __len__(self) -> int:
-        return len(self._listing.items)
+        return len(self.listing.items)

@@ -58,7 +58,12 @@ _FAMILIES = (
 _DEPTHS = {11, 13, 16, 18, 19, 20, 32, 34, 44, 50, 56, 101, 110, 121, 152, 161, 169, 200, 201}
 _IMAGE_SIZES = {224, 256, 288, 299, 320, 336, 384, 448, 480, 512, 640}
 
-_NEVER_BARE = " ".join((*_TIME_WORDS.values(), _OTHERS))
+_RANKED = {
+    word: (unit, rank)
+    for unit, words in _TIME_WORDS.items()
+    for rank, word in enumerate(words.split())
+}
+_NEVER_BARE = f"{_OTHERS} {' '.join(_RANKED)}"
 _NO_TIME = 2**53  # a hash: a browser cannot even hold it as a number
 _UNITS = {"k": 1_000, "K": 1_000, "M": 1_000_000}
 _TOKEN = re.compile(
@@ -85,6 +90,7 @@ _NO_COUNT = re.compile(
 )
 _HASH = re.compile(r"(?<![0-9A-Za-z])[0-9a-f]{7,64}(?![0-9A-Za-z])", re.IGNORECASE)
 _DATE = re.compile(rf"{_YEAR}{_MONTH}{_DAY}|1[3-9][0-9]{{8}}(?:[0-9]{{3}})?")  # or seconds of Unix
+_NOTHING = TrainingTime()
 _FAIRSEQ = re.compile(r"checkpoint_([0-9]+)_([0-9]+)")
 _SAVED_BY_STEP = re.compile(r"checkpoint-([0-9]+)")  # a folder of Hugging Face's Trainer
 
@@ -114,7 +120,7 @@ def times_in_names(names: Iterable[str]) -> list[TrainingTime]:
     counted = {_read(name).frame for name in names} - {""}
     return [
         _read(name, sizes_count=True).time
-        if _read(name).time == TrainingTime() and _read(name, sizes_count=True).frame in counted
+        if _read(name).time == _NOTHING and _read(name, sizes_count=True).frame in counted
         else _read(name).time
         for name in names
     ]
@@ -132,7 +138,7 @@ class _Reading:
 def _read(name: str, *, sizes_count: bool = False) -> _Reading:
     *folders, stem = without_suffix(name).split("/")
     reading = _of_part(stem, sizes_count)
-    if reading.time == TrainingTime() and folders:
+    if reading.time == _NOTHING and folders:
         saved_by_step = _SAVED_BY_STEP.fullmatch(folders[-1])
         if saved_by_step:
             return _Reading(TrainingTime(step=int(saved_by_step[1])))
@@ -154,11 +160,11 @@ def _of_part(text: str, sizes_count: bool) -> _Reading:
     plain = _NO_COUNT.sub(" ", _HASH.sub(blank, text))
     tokens = list(_tokens(plain))
     named = _named(tokens)
-    if named != TrainingTime() or has_hash:  # a file with a hash is a release, not one of a row
+    if named != _NOTHING or has_hash:  # a file with a hash is a release, not one of a row
         return _Reading(named)
     found = [token for token in tokens if _is_bare(token, tokens, sizes_count)]
     if not found:
-        return _Reading(TrainingTime())
+        return _Reading(_NOTHING)
     last = found[-1]
     frame = f"{plain[: last.start]}#{plain[last.start + len(last.text) :]}"
     return _Reading(TrainingTime(number=last.count), frame)
@@ -197,7 +203,12 @@ class _Token:
         return self.place > 0 and not self.gap
 
     def is_one_of(self, words: str) -> bool:
-        return any(word in words.split() for word in self.words)
+        return not _set_of(words).isdisjoint(self.words)
+
+
+@lru_cache(maxsize=64)
+def _set_of(words: str) -> frozenset[str]:
+    return frozenset(words.split())
 
 
 def _tokens(text: str) -> Iterator[_Token]:
@@ -205,20 +216,22 @@ def _tokens(text: str) -> Iterator[_Token]:
     for place, match in enumerate(_TOKEN.finditer(text)):
         word = match["word"]
         goes_on = text[match.end() : match.end() + 1].isalnum()
-        words = tuple(_words(word)) if word else ()
+        words = _words(word) if word else ()
         count = None if word else _count(match["number"])
         gap = text[end : match.start()]
         yield _Token(place, match.start(), match[0], words, count, goes_on, gap)
         end = match.end()
 
 
-def _words(text: str) -> Iterator[str]:
-    yield text.lower()
-    *before, last = _CAMEL.findall(text)
-    yield last.lower() if before and len(last) > 1 else text.lower()
-    for ending in ("epoch", "step", "steps", "iter"):  # "modelepoch", but no "timestep"
-        if text.lower().endswith(ending) and not text.lower().startswith("time"):
-            yield ending
+@lru_cache(maxsize=2**12)
+def _words(text: str) -> tuple[str, ...]:
+    lower, parts = text.lower(), _CAMEL.findall(text)
+    found = [lower]
+    if len(parts) > 1 and len(parts[-1]) > 1:
+        found.append(parts[-1].lower())
+    endings = ("epoch", "step", "steps", "iter")  # "modelepoch", but no "timestep"
+    found += [each for each in endings if lower.endswith(each) and not lower.startswith("time")]
+    return tuple(found)
 
 
 def _count(number: str) -> int | None:
@@ -233,6 +246,8 @@ def _count(number: str) -> int | None:
 def _named(tokens: list[_Token]) -> TrainingTime:
     """Return the numbers that belong to a time word."""
     places = [place for place in range(len(tokens)) if _meaning(tokens, place)]
+    if not places:
+        return _NOTHING
     numbers_first = bool(places) and _behind(tokens, places[-1]) is None
     if any(_before(tokens, place) is None for place in places):
         numbers_first = False
@@ -250,15 +265,11 @@ def _named(tokens: list[_Token]) -> TrainingTime:
 def _meaning(tokens: list[_Token], place: int) -> list[tuple[str, int]]:
     """Return the unit that a time word names, and its rank; nothing for any other token."""
     token = tokens[place]
+    found = [_RANKED[word] for word in token.words if word in _RANKED][:1]
     if place and (tokens[place - 1].is_one_of(_LIMITS) or _is_averaged(tokens, place)):
         return []
-    for unit, words in _TIME_WORDS.items():
-        ranked = words.split()
-        for word in token.words:
-            if word in ranked:
-                return [(unit, ranked.index(word))]
     is_epoch = token.words[:1] == ("e",) and not token.is_glued and token.goes_on  # "e12"
-    return [(EPOCH, len(_TIME_WORDS[EPOCH]))] if is_epoch else []
+    return found or ([(EPOCH, len(_RANKED))] if is_epoch else [])
 
 
 def _is_averaged(tokens: list[_Token], place: int) -> bool:

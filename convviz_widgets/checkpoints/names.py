@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".pth.tar", ".pt.tar", ".ckpt.tar")
 """Endings of checkpoints."""
@@ -22,6 +23,7 @@ _BESIDE = re.compile(
 )
 
 
+@lru_cache(maxsize=2**15)  # a live run lists the same thousands of names every second
 def natural(name: str) -> tuple[tuple[int, str], ...]:
     """Return a sort key under which "part-9" comes before "part-10".
 
@@ -60,6 +62,7 @@ def is_temporary(name: str) -> bool:
     return base.startswith((".", "~")) or base.endswith(("~", ".tmp", ".part")) or ".tmp." in base
 
 
+@lru_cache(maxsize=2**15)
 def is_beside_weights(name: str) -> bool:
     """Tell whether a name is one of what trainers save beside weights: "optimizer.pt".
 

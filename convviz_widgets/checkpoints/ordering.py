@@ -32,10 +32,16 @@ def in_order(found: Found, inside: Mapping[Item, TrainingTime] | None = None) ->
     """
     dated = sorted(found.dated, key=lambda each: natural(each.item.name))
     lines: dict[str, str] = {}
-    meaning = found.unit or _meaning_of_numbers(dated, inside or {})
-    entries = _ranked(_corrected(dated, meaning, inside or {}, lines), lines)
+    inside = inside or {}
+    meaning = found.meaning or _meaning_of_numbers(dated, inside, lines)
+    entries = _named(dated, meaning, is_sure=found.meaning is not None)
+    for entry in entries:
+        if entry.item in inside:
+            _correct(entry, inside[entry.item], lines)
+    _rank(entries, lines)
     unit = found.unit or _telling(entries)
-    entries = _converted([_valued(entry, unit) for entry in entries], unit, lines)
+    _give_values(entries, unit)
+    _convert(entries, unit, lines)
     placed, behind = _placed(entries, unit, lines)
     after = placed[-1][0] + 1 if placed else 0
     everything = [*placed, *enumerate(behind, after)]
@@ -54,23 +60,25 @@ def corrected(listing: Listing, inside: Mapping[Item, TrainingTime]) -> Listing:
     return in_order(listing.found, inside) if listing.found and inside else listing
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Entry:
     """An item on its way to its place.
 
     Parameters
     ----------
-    dated : with what its name says.
+    dated : as it was found.
+    named : when it was saved, by its name.
     time : that, corrected.
     is_moved : whether its place is not the one that its name asks for.
-    rank : its place among files whose steps begin anew in each epoch.
+    is_ranked : whether its number is its rank among files whose steps begin anew with each epoch.
     value : its number of the unit that counts.
     """
 
     dated: Dated
+    named: TrainingTime
     time: TrainingTime
     is_moved: bool = False
-    rank: int | None = None
+    is_ranked: bool = False
     value: int | None = None
 
     @property
@@ -82,27 +90,36 @@ class _Entry:
         return self.dated.item.name
 
 
-def _corrected(
-    found: Sequence[Dated],
-    meaning: str | None,
-    inside: Mapping[Item, TrainingTime],
-    lines: dict[str, str],
-) -> list[_Entry]:
+def _named(found: Sequence[Dated], meaning: str | None, *, is_sure: bool) -> list[_Entry]:
+    """Return entries with what their names say, and the meaning of bare numbers.
+
+    Among names that do say what they count, a number that got its meaning elsewhere, if not for
+    sure, takes no other file's place.
+    """
+    is_mixed = any(not _is_bare(each.time) and each.time != _NOT_KNOWN for each in found)
     entries = []
     for each in found:
-        named = replace(each, time=_with_meaning(each.time, meaning))
-        entries.append(_merged(named, inside.get(each.item, _NOT_KNOWN), lines))
+        named = _with_meaning(each.time, meaning) if meaning else each.time
+        is_moved = is_mixed and not is_sure and named is not each.time
+        entries.append(_Entry(each, named, named, is_moved))
     return entries
 
 
-def _meaning_of_numbers(found: Sequence[Dated], inside: Mapping[Item, TrainingTime]) -> str | None:
+def _meaning_of_numbers(
+    found: Sequence[Dated], inside: Mapping[Item, TrainingTime], lines: dict[str, str]
+) -> str | None:
     """Return what the bare numbers count, if all files that were read and can tell agree."""
-    votes = {
-        _matching(each.time.number, inside[each.item])
-        for each in found
-        if each.item in inside and _is_bare(each.time)
-    } - {None}
-    return votes.pop() or None if len(votes) == 1 else None
+    votes: dict[str, str] = {}
+    for each in found:
+        if each.item in inside and _is_bare(each.time):
+            vote = _matching(each.time.number, inside[each.item])
+            if vote is not None:
+                votes.setdefault(vote, each.item.name)
+    if len(votes) > 1:
+        said = [f"{unit or 'neither epoch nor step'} in {name}" for unit, name in votes.items()]
+        first = next(iter(votes.values()))
+        lines[first] = f"{first}: numbers in names mean different things: {', '.join(said)}"
+    return next(iter(votes)) or None if len(votes) == 1 else None
 
 
 def _is_bare(time: TrainingTime) -> bool:
@@ -122,59 +139,55 @@ def _matching(number: int | None, inside: TrainingTime) -> str | None:
     return ""
 
 
-def _with_meaning(time: TrainingTime, meaning: str | None) -> TrainingTime:
-    if meaning is None or not _is_bare(time):
+def _with_meaning(time: TrainingTime, meaning: str) -> TrainingTime:
+    if not _is_bare(time):
         return time
     is_step = meaning == STEP
     return replace(time, step=time.number) if is_step else replace(time, epoch=time.number)
 
 
-def _merged(named: Dated, inside: TrainingTime, lines: dict[str, str]) -> _Entry:
-    """Return an entry with all that is known of its time; the file goes before its name."""
+def _correct(entry: _Entry, inside: TrainingTime, lines: dict[str, str]) -> None:
+    """Give an entry all that is known of its time; the file goes before its name."""
     known = {}
     contradicted = []
     for unit in (STEP, EPOCH):
-        said, is_so = named.time.value(unit), inside.value(unit)
+        said, is_so = entry.named.value(unit), inside.value(unit)
         is_same = said is None or is_so is None or abs(said - is_so) <= 1
-        known[unit] = is_so if said is None or not (is_same or named.source) else said
+        known[unit] = is_so if said is None or not (is_same or entry.dated.source) else said
         if known[unit] != said and said is not None:
             contradicted.append(f"{unit} {said:,}, but it holds {unit} {is_so:,}")
-    time = replace(named.time, step=known[STEP], epoch=known[EPOCH])
+    entry.time = replace(entry.named, step=known[STEP], epoch=known[EPOCH])
     if contradicted:
-        name = named.item.name
-        lines[name] = f"{name}: its name says {' and '.join(contradicted)}, which counts"
-    return _Entry(named, time, bool(contradicted))
+        entry.is_moved = True
+        says = " and ".join(contradicted)
+        lines[entry.name] = f"{entry.name}: its name says {says}, which counts"
 
 
-def _ranked(entries: list[_Entry], lines: dict[str, str]) -> list[_Entry]:
-    """Return entries without their steps, where these begin anew with each epoch.
+def _rank(entries: list[_Entry], lines: dict[str, str]) -> None:
+    """Take the steps from entries whose steps begin anew with each epoch.
 
-    Where several files share an epoch then, they are told apart by rank.
+    Where several of them share an epoch, they are told apart by their rank.
     """
     paired = [entry for entry in entries if _has_pair(entry)]
     if not _begins_anew((entry.time.epoch or 0, entry.time.step or 0) for entry in paired):
-        return entries
+        return
     first = paired[0].name
     lines[first] = (
         f"{first}: its step counts from the beginning of its epoch (or two runs share the folder): "
         "the order is that of epochs, then steps; steps= says when each was saved"
     )
-    in_epochs = [entry for entry in entries if entry.dated.time.epoch is not None]
+    in_epochs = [entry for entry in entries if entry.named.epoch is not None]
     pairs = sorted({_epoch_and_step(entry) for entry in in_epochs})
     is_shared = len({epoch for epoch, _ in pairs}) < len(pairs)
-    ranks = {pair: rank for rank, pair in enumerate(pairs)} if is_shared else {}
-    return [_without_step(entry, ranks) for entry in entries]
-
-
-def _without_step(entry: _Entry, ranks: Mapping[tuple[int, int], int]) -> _Entry:
-    if entry.dated.time.epoch is None:
-        return entry
-    rank = ranks.get(_epoch_and_step(entry))
-    return replace(entry, time=replace(entry.time, step=None), rank=rank)
+    ranks = {pair: rank for rank, pair in enumerate(pairs)}
+    for entry in in_epochs:
+        if is_shared:
+            entry.is_ranked, entry.value = True, ranks[_epoch_and_step(entry)]
+        entry.time = replace(entry.time, step=None)
 
 
 def _has_pair(entry: _Entry) -> bool:
-    named, time = entry.dated.time, entry.time
+    named, time = entry.named, entry.time
     is_dated = named.step is not None or named.epoch is not None
     return is_dated and not entry.dated.source and None not in (time.step, time.epoch)
 
@@ -194,47 +207,42 @@ def _epoch_and_step(entry: _Entry) -> tuple[int, int]:
 
 def _telling(entries: Sequence[_Entry]) -> str:
     """Return the unit in whose numbers most files can be told apart, by their names."""
-    if any(entry.rank is not None for entry in entries):
+    if any(entry.is_ranked for entry in entries):
         return UNKNOWN
 
     def told_apart(unit: str) -> int:
         known = (entry for entry in entries if entry.time.value(unit) is not None)
-        return len({entry.dated.time.value(unit) for entry in known} - {None})
+        return len({entry.named.value(unit) for entry in known} - {None})
 
     best = max(_UNITS, key=told_apart)
     return best if told_apart(best) else UNKNOWN
 
 
-def _valued(entry: _Entry, unit: str) -> _Entry:
-    """Return an entry with its number of the unit; none where its name has no number at all."""
-    if entry.rank is not None:
-        return replace(entry, value=entry.rank)
-    if entry.dated.time == _NOT_KNOWN:
-        return entry
-    is_moved = entry.is_moved or entry.dated.time.value(unit) is None
-    return replace(entry, value=entry.time.value(unit), is_moved=is_moved)
+def _give_values(entries: Iterable[_Entry], unit: str) -> None:
+    """Give entries their number of the unit; none to a file whose name has no number at all."""
+    for entry in entries:
+        if not entry.is_ranked and entry.named != _NOT_KNOWN:
+            entry.value = entry.time.value(unit)
+            entry.is_moved |= entry.named.value(unit) is None
 
 
-def _converted(entries: list[_Entry], unit: str, lines: dict[str, str]) -> list[_Entry]:
-    """Return entries with a number of the unit, too, where pairs of epoch and step tell it."""
-    lacking = [e for e in entries if e.value is None and e.dated.time != _NOT_KNOWN]
-    convert = _Conversion.of(entries, unit) if lacking and unit != UNKNOWN else None
-    values = {e.item: convert(e.time) for e in lacking} if convert else {}
-    left = [entry for entry in lacking if values.get(entry.item) is None]
+def _convert(entries: list[_Entry], unit: str, lines: dict[str, str]) -> None:
+    """Give entries of the other unit a number, where pairs of epoch and step tell it."""
+    lacking = [e for e in entries if e.value is None and e.named != _NOT_KNOWN]
+    conversion = _Conversion.of(entries, unit) if lacking and unit != UNKNOWN else None
+    for entry in lacking:
+        entry.value = None if conversion is None else conversion(entry.time)
+        if entry.value is not None:
+            entry.time = replace(entry.time, **{unit: entry.value})
+    left = [entry.name for entry in lacking if entry.value is None]
     if left:
         more = f" and {len(left) - 1:,} more" if left[1:] else ""
         others = "numbers of unknown unit" if unit == UNKNOWN else f"{unit}s"
-        lines.setdefault(
-            left[0].name,
-            f"{left[0].name}{more}: has no number that can be put among the {others} of the other "
-            "names; comes after the last, by name; steps= says when each was saved",
+        line = (
+            f"{left[0]}{more}: no number that can be put among the {others} of the other names; "
+            "after the last, by name; steps= says when each was saved"
         )
-    return [
-        replace(entry, value=value, time=replace(entry.time, **{unit: value}), is_moved=True)
-        if (value := values.get(entry.item)) is not None
-        else entry
-        for entry in entries
-    ]
+        lines.setdefault(left[0], line)
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,7 @@ class CheckpointSeries(Listed):
         self._read = read
         self._looked = first
         self._inside: dict[Item, TrainingTime] = {}
+        self._is_in_order = True
         self._steps_per_epoch = steps_per_epoch
         self._refreshing = threading.Lock()  # else the slower of two puts its older listing back
         self._replacing = threading.Lock()  # held for no file: a load need not wait for a look
@@ -165,6 +166,18 @@ class CheckpointSeries(Listed):
         weights = dict(kept.values())
         return cls(lambda: listing, lambda item: Contents(_copies(weights[item])), listing)
 
+    @property
+    def listing(self) -> Listing:
+        """All entries at one moment: what is read off it belongs together.
+
+        They are put in order again once for all files that were read since.
+        """
+        with self._replacing:
+            if not self._is_in_order:
+                self._listing = corrected(self._looked, self._inside)
+                self._is_in_order = True
+            return self._listing
+
     def __repr__(self) -> str:
         steps = self.steps
         what = {"step": "steps", "epoch": "epochs"}.get(self.unit, "numbers")
@@ -177,7 +190,7 @@ class CheckpointSeries(Listed):
 
         Entries without such a number come last, counted on; `labels` has their names.
         """
-        return self._listing.steps.with_length(self._steps_per_epoch)
+        return self.listing.steps.with_length(self._steps_per_epoch)
 
     @property
     def steps_per_epoch(self) -> int | None:
@@ -190,7 +203,7 @@ class CheckpointSeries(Listed):
 
         A file leaves it when it was rewritten or removed, or loads after all.
         """
-        listed, failures = self._listing, dict(self._failures)
+        listed, failures = self.listing, dict(self._failures)
         failed = {name: line for name, (item, line) in failures.items() if item in listed}
         return {**listed.problems, **failed}
 
@@ -222,12 +235,12 @@ class CheckpointSeries(Listed):
         CheckpointError
             When the file cannot be read, or has been replaced or removed.
         """
-        for _, item in self._listing.items:
-            if item == key:
-                return self._loaded(item)
-        raise CheckpointError(
-            f"the checkpoint {key} has been replaced or removed; refresh the state"
-        )
+        item = self._looked.found_by_name.get(getattr(key, "name", ""))
+        if item is None or item != key:
+            raise CheckpointError(
+                f"the checkpoint {key} has been replaced or removed; refresh the state"
+            )
+        return self._loaded(item)
 
     def refresh(self) -> int:
         """List the directory again and return how many entries are new or rewritten.
@@ -240,9 +253,10 @@ class CheckpointSeries(Listed):
         with self._refreshing:
             before, now = self._looked, self._look()
             with self._replacing:
-                here = {each.item for each in now.found.dated} if now.found else set()
+                self._is_in_order = False
+                here = set(now.found_by_name.values())
                 self._inside = {i: time for i, time in self._inside.items() if i in here}
-                self._looked, self._listing = now, corrected(now, self._inside)
+                self._looked = now
         return now.changes(before) if now is not before else 0
 
     def _loaded(self, item: Item) -> dict[str, Tensor]:
@@ -256,14 +270,13 @@ class CheckpointSeries(Listed):
         return contents.tensors
 
     def _take_up(self, item: Item, time: TrainingTime) -> None:
-        """Put the entries in the order that they have by what one file says itself."""
         with self._replacing:
             if self._inside.get(item, TrainingTime()) != time:
                 self._inside = {**self._inside, item: time}
-                self._listing = corrected(self._looked, self._inside)
+                self._is_in_order = False
 
     def _item(self, index: int) -> Item:
-        items = self._listing.items
+        items = self.listing.items
         position = operator.index(index)
         if not -len(items) <= position < len(items):
             known = f"are 0 to {len(items) - 1}" if items else "is none"

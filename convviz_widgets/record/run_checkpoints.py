@@ -85,7 +85,7 @@ class ManifestDirectory:
         pairs = zip(unlisted, times, strict=True)
         others = (Dated(file, time, file.changed) for file, time in pairs)
         written = (self._listed(e) for e in manifest.written.values() if e.name in names)
-        return in_order(Found((*written, *others), problems, STEP))
+        return in_order(Found((*written, *others), problems, STEP, STEP))
 
     def _listed(self, entry: ManifestEntry) -> Dated:
         path = str(self._directory / entry.name)
