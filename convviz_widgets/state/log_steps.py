@@ -152,7 +152,7 @@ def _steps_in(
         return LogSteps(
             (None,) * len(known), done, problem=f"{line}; if those are epochs, {REMEDY}"
         )
-    is_beyond = own.last > log.last + max(own.gap, log.last // 10)
+    is_beyond = own.last > log.last + max(2 * log.gap, log.last // 10)
     is_short = log.last > FAR * (own.last + own.gap)
     return LogSteps(done, done, problem=line if is_beyond or is_short else "")
 
@@ -232,9 +232,13 @@ def _epochs(known: Steps, metrics: Mapping[str, Series]) -> _Epochs | None:
 
 
 def _log_span(metrics: Mapping[str, Series]) -> _Span | None:
-    """Return the first and the last step of all metrics."""
-    ends = [each.steps[[0, -1]] for each in metrics.values() if len(each)]
-    return _Span.of([int(end) for pair in ends for end in pair])
+    """Return the first and the last step of all metrics, and the gaps of the densest."""
+    logged = [each for each in metrics.values() if len(each)]
+    ends = _Span.of([int(end) for each in logged for end in each.steps[[0, -1]]])
+    if ends is None:
+        return None
+    densest = max(logged, key=len)
+    return ends._replace(gap=int(densest.steps[-1] - densest.steps[0]) // max(1, len(densest) - 1))
 
 
 def _is_epoch(name: str, series: Series) -> bool:
@@ -252,8 +256,8 @@ def _of_metric(series: Series, own: _Span) -> _Epochs:
         shift = int(own.first >= 1 and values[0] == 0 and own.last > values[-1])
 
         def last_of(epoch: int) -> int | None:
-            found = np.flatnonzero(values == epoch - shift)
-            return int(steps[found[-1]]) if len(found) else None
+            place = int(np.searchsorted(values, epoch - shift, side="right")) - 1
+            return int(steps[place]) if place >= 0 and values[place] == epoch - shift else None
 
         return _Epochs(last_of, "an epoch ends where the log's epoch says so")
     ahead = int(own.first == 0 and own.last < round(values[-1]))

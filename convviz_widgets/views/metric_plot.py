@@ -56,9 +56,14 @@ def level(value: float | None, span: tuple[float, float]) -> list[Curve]:
 def whole_span(
     metrics: Mapping[str, Series], tags: Sequence[str], steps: Sequence[float]
 ) -> tuple[float, float]:
-    """Return the first and the last step of the curves and of the checkpoints on their axis."""
+    """Return the first and the last step of the curves and of the checkpoints on their axis.
+
+    Where there are none of either: 0 and 1.
+    """
     ends = [end for tag in tags for end in (metrics[tag].steps[:1], metrics[tag].steps[-1:])]
     known = np.concatenate([*ends, np.asarray(steps, dtype=np.float64)])
+    if not len(known):
+        return 0.0, 1.0
     return float(known.min()), float(known.max())
 
 

@@ -10,7 +10,6 @@ from ipywidgets import HBox, Layout, SelectMultiple, Widget
 from ipywidgets import Text as SearchBox
 from traitlets import Bool, Float, Tuple, Unicode, validate
 
-from convviz_widgets.checkpoints import Steps
 from convviz_widgets.errors import InputError
 from convviz_widgets.record import AXES, Run, Series
 from convviz_widgets.state import LogSteps, ModelState, Selection, log_steps
@@ -95,8 +94,6 @@ class TrainingCurves(View):
         refuse_other_kinds(None, run, None)
         self.run = run
         self._span: tuple[float, float] | None = None
-        self._known: tuple[int, Steps, LogSteps] | None = None
-        self._left_out: dict[str, str] = {}
         self.marked: tuple[float | None, float | None] = None, None
         if run is not None:
             state.attach(run)
@@ -149,7 +146,7 @@ class TrainingCurves(View):
         """
         metrics = self._metrics()
         chosen = self.shown_tags()
-        known = self._log_steps(selection.revision)
+        known = log_steps(self.state.steps, self.run)
         places = [place for place in known.places if place is not None]
         span = self._span or whole_span(metrics, chosen, places)
         step, threshold = self.marked
@@ -161,17 +158,11 @@ class TrainingCurves(View):
             curves = tuple(make_curve(tag, looks[tag], metrics[tag], *alike) for tag in chosen)
             self._prepared = wanted, (*curves, *level(threshold, span))
         cursor = known.places[selection.checkpoint]
-        left_out = [line for tag in chosen if (line := self._left_out.get(tag))]
+        lines = {} if self.run is None else self.run.left_out
+        left_out = [lines[tag] for tag in chosen if tag in lines]
         return ShownCurves(
             self._prepared[1], span, cursor, step, _about_cursor(known, selection, cursor), left_out
         )
-
-    def _log_steps(self, revision: int) -> LogSteps:
-        """Return where the checkpoints stand in the run, as of a revision of the state."""
-        if self._known is None or self._known[0] != revision or self._known[1] != self.state.steps:
-            self._known = revision, self.state.steps, log_steps(self.state.steps, self.run)
-            self._left_out = {} if self.run is None else self.run.left_out
-        return self._known[2]
 
     def shown_tags(self) -> tuple[str, ...]:
         """Return the metrics that are shown: those chosen, else those named after the quantity."""
@@ -250,7 +241,7 @@ class TrainingCurves(View):
             self.tags = (*hidden, *change.new)
 
     def _go_to(self, step: float) -> None:
-        nearest = self._log_steps(self.state.selection.revision).nearest(step)
+        nearest = log_steps(self.state.steps, self.run).nearest(step)
         if nearest is not None:
             self.state.select(checkpoint=nearest)
 

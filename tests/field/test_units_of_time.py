@@ -242,3 +242,13 @@ def test_a_finding_of_the_log_leads_to_the_checkpoint_of_its_time(healthy, opene
     log = cvw.Run(log.directory, axis="order")
     (found,) = [each for each in cvw.diagnose(unknown, run=log) if each.rule == "non-finite"]
     assert dict(found.select) == {}
+
+
+def test_the_explorer_draws_the_curves_of_any_log_beside_any_checkpoints(healthy, opened, run):
+    log = run(range(88))
+    for names in ("epochs", "letters", "numbers"):
+        explorer = cvw.Explorer(opened(healthy, names, only=slice(0, 2)), run=log)
+        explorer.tabs.selected_index = list(explorer.tabs.titles).index("Training")
+        shown = [view for view in explorer.views() if isinstance(view, cvw.TrainingCurves)]
+        assert [view.problem for view in shown if view.visible] == [""] * len(shown)
+        explorer.close()
