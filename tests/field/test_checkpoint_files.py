@@ -1,4 +1,4 @@
-"""Files and folders of weights as trainers leave them: what opens, what is passed over, what not."""
+"""Files and folders of weights as trainers leave them: what opens, and what is passed over."""
 
 import json
 import os
@@ -117,7 +117,7 @@ def test_optimizers_and_generators_are_no_checkpoints(tmp_path: Path) -> None:
 
 
 def hugging_face(folder):
-    """Make the output of a Trainer: a folder for each save, in three formats, and the last model."""
+    """Make the output of a Trainer: three saves in three formats, and the last model."""
     as_safetensors(folder / "checkpoint-500" / "model.safetensors", net(500).state_dict())
     in_parts(folder / "checkpoint-1000", net(1000).state_dict())
     in_parts(folder / "checkpoint-1500", net(1500).state_dict(), suffix="bin", stem="pytorch_model")
