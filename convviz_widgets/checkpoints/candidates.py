@@ -124,6 +124,8 @@ class _Folder:
             parts = parts_of(index, beside)
             if index in beside:
                 yield self._candidate(index, parts)
+            elif part.count == 1:  # then it is all of it
+                yield from map(self._candidate, parts)
             else:
                 first = printable(f"{self._place}{parts[0]}") if parts else index
                 problems[first] = (

@@ -61,6 +61,7 @@ class CheckpointDirectory:
         self._settled = SettledFiles()
         self._known: dict[CheckpointFile, bool] = {}
         self._last = Listing(())
+        self._told: dict[str, str] = {}
         self._last_seen: tuple[list[CheckpointFile], dict[str, str]] = [], {}
 
     def listing(self, *, wait: bool = False) -> Listing:
@@ -77,12 +78,27 @@ class CheckpointDirectory:
         if wait and self._settled.waiting:
             time.sleep(SETTLING_SECONDS)
             files, problems = self._look()
+        self._told = problems
         if not files:
             raise CheckpointError(self._nothing(problems))
         if (files, problems) != self._last_seen:
             self._last = in_order(self._dated(files, problems))
             self._last_seen = files, problems
         return self._last
+
+    def first_listing(self) -> Listing:
+        """Return what `listing` does, with ``wait``; the error says where else there are some.
+
+        Files are looked for in the folders below then, which takes a while.
+        """
+        try:
+            return self.listing(wait=True)
+        except CheckpointError as error:
+            is_all = self._path.is_dir() and not self._settled.waiting and not self._told
+            pattern = pattern_elsewhere(self._path) if is_all else None
+            if pattern in (None, self._pattern):
+                raise
+            raise CheckpointError(f"{error}; pattern={pattern!r} finds some") from error
 
     def _dated(self, files: list[CheckpointFile], problems: dict[str, str]) -> Found:
         times = times_in_names([file.name for file in files])
@@ -132,9 +148,7 @@ class CheckpointDirectory:
         more = "; some are still being written" if self._settled.waiting else ""
         first = next(iter(problems.values()), None)
         more += f"; {first}" if first else f"; {self._inventory()}"
-        pattern = None if problems or self._settled.waiting else pattern_elsewhere(self._path)
-        hint = f"; pattern={pattern!r} finds some" if pattern not in (None, self._pattern) else ""
-        return f"no checkpoints in {str(self._path)!r}: looked for {looked_for}{more}{hint}"
+        return f"no checkpoints in {str(self._path)!r}: looked for {looked_for}{more}"
 
     def _inventory(self) -> str:
         """Return the first names of what the directory holds."""

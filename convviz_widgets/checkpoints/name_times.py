@@ -141,7 +141,7 @@ def _read(name: str, *, sizes_count: bool = False) -> _Reading:
     if reading.time == _NOTHING and folders:
         saved_by_step = _SAVED_BY_STEP.fullmatch(folders[-1])
         if saved_by_step:
-            return _Reading(TrainingTime(step=int(saved_by_step[1])))
+            return _Reading(TrainingTime(step=_count(saved_by_step[1])))
         return _of_part(folders[-1], sizes_count)
     return reading
 
@@ -149,7 +149,7 @@ def _read(name: str, *, sizes_count: bool = False) -> _Reading:
 def _of_part(text: str, sizes_count: bool) -> _Reading:
     pair = _FAIRSEQ.fullmatch(text)
     if pair:
-        return _Reading(TrainingTime(step=int(pair[2]), epoch=int(pair[1])))
+        return _Reading(TrainingTime(step=_count(pair[2]), epoch=_count(pair[1])))
     has_hash = False
 
     def blank(match: re.Match[str]) -> str:

@@ -38,6 +38,8 @@ def in_order(found: Found, inside: Mapping[Item, TrainingTime] | None = None) ->
     for entry in entries:
         if entry.item in inside:
             _correct(entry, inside[entry.item], lines)
+    for counted in (STEP, EPOCH):
+        _carry_over(entries, counted, inside, lines)
     _rank(entries, lines)
     unit = found.unit or _telling(entries)
     _give_values(entries, unit)
@@ -161,6 +163,61 @@ def _correct(entry: _Entry, inside: TrainingTime, lines: dict[str, str]) -> None
         entry.is_moved = True
         says = " and ".join(contradicted)
         lines[entry.name] = f"{entry.name}: its name says {says}, which counts"
+
+
+def _carry_over(
+    entries: list[_Entry], unit: str, inside: Mapping[Item, TrainingTime], lines: dict[str, str]
+) -> None:
+    """Correct the names of files that nobody has read, where those that were read say how.
+
+    A training that was resumed counts on in its files and anew in their names: all differ by the
+    same number, or by the same factor. Two files that agree, and none that does not, are needed.
+    """
+    counted = [e for e in entries if e.named.value(unit) is not None and not e.dated.source]
+    read = {id(e) for e in counted if e.item in inside and inside[e.item].value(unit) is not None}
+    pairs = [(e.named.value(unit) or 0, e.time.value(unit) or 0) for e in counted if id(e) in read]
+    way = _same_way([pair for pair in pairs if pair[0]]) if pairs else None
+    if way is None or any(way.of(said) != is_so for said, is_so in pairs):
+        return
+    for entry in counted:
+        entry.is_moved = False
+        value = way.of(entry.named.value(unit) or 0)
+        entry.time = replace(entry.time, **{unit: value})
+        lines.pop(entry.name, None)
+    first = counted[0].name
+    lines[first] = (
+        f"{first}: all files that were read hold {unit}s {way} those of their names; "
+        "the other names are taken in the same way until their files are read"
+    )
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How the number in a name becomes the one in the file."""
+
+    offset: int
+    factor: int
+
+    def of(self, count: int) -> int:
+        return count * self.factor + self.offset
+
+    def __str__(self) -> str:
+        if self.offset == 0:
+            return f"{self.factor:,} times"
+        return f"{abs(self.offset):,} {'above' if self.offset > 0 else 'below'}"
+
+
+def _same_way(pairs: list[tuple[int, int]]) -> _Way | None:
+    """Return the one offset, or the one factor, of at least two pairs; None if there is none."""
+    offsets = {is_so - said for said, is_so in pairs}
+    factors = {Fraction(is_so, said) for said, is_so in pairs}
+    if len(pairs) < 2:
+        return None
+    if len(offsets) == 1 and abs(min(offsets)) > 1:
+        return _Way(offsets.pop(), 1)
+    factor = factors.pop()
+    is_factor = not factors and factor.denominator == 1 and factor > 1
+    return _Way(0, int(factor)) if is_factor else None
 
 
 def _rank(entries: list[_Entry], lines: dict[str, str]) -> None:

@@ -134,7 +134,7 @@ class CheckpointSeries(Listed):
         def read(file: CheckpointFile) -> Contents:
             return read_contents(file.path, state_dict_key=state_dict_key)
 
-        first = directory.listing(wait=True)
+        first = directory.first_listing()
         return cls(directory.listing, read, first, steps_per_epoch=in_epoch)
 
     @classmethod

@@ -16,7 +16,7 @@ from convviz_widgets.checkpoints.bounds import ReadLimits, read_regular
 from convviz_widgets.errors import CheckpointError
 
 INDEX = ".index.json"
-_PART = re.compile(r"(?P<stem>.+)-[0-9]{5}-of-(?P<count>[0-9]{5})(?P<suffix>\.[a-z]+)")
+_PART = re.compile(r"(?P<stem>.+)-[0-9]{5}-of-(?P<count>[0-9]{5})(?P<suffix>\.safetensors|\.bin)")
 
 
 @dataclass(frozen=True)

@@ -184,14 +184,15 @@ def _but_counts(keys: Iterable[str]) -> set[str]:
 
 def _with_counts_of_batches(plain: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``plain`` with just those counts of batches that the model's normalisations have."""
-    counts = {key: own[key] for key in own.keys() - _but_counts(own)}
-    normalised = {key.rpartition(".")[0] for key in own if key.endswith("running_mean")}
-    superfluous = {
-        key
-        for key in plain.keys() - _but_counts(plain) - counts.keys()
-        if key.rpartition(".")[0] in normalised
-    }
-    return counts | {key: value for key, value in plain.items() if key not in superfluous}
+
+    def of_normalisations(keys: Mapping[str, Any], where: Mapping[str, Any]) -> set[str]:
+        counts = keys.keys() - _but_counts(keys)
+        return {key for key in counts if f"{key.removesuffix(_BATCHES)}running_mean" in where}
+
+    lacking = of_normalisations(own, plain) - plain.keys()
+    superfluous = of_normalisations(plain, own) - own.keys()
+    kept = {key: value for key, value in plain.items() if key not in superfluous}
+    return {**kept, **{key: own[key] for key in lacking}}
 
 
 def _check_fits(state_dict: Mapping[str, Any], own: Mapping[str, Any]) -> None:

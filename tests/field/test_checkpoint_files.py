@@ -1,4 +1,4 @@
-"""Files and folders of weights as trainers leave them: what opens, what is passed over, what not."""
+"""Files and folders of weights as trainers leave them: what opens, and what is passed over."""
 
 import json
 import os
@@ -117,7 +117,7 @@ def test_optimizers_and_generators_are_no_checkpoints(tmp_path: Path) -> None:
 
 
 def hugging_face(folder):
-    """Make the output of a Trainer: a folder for each save, in three formats, and the last model."""
+    """Make the output of a Trainer: three saves in three formats, and the last model."""
     as_safetensors(folder / "checkpoint-500" / "model.safetensors", net(500).state_dict())
     in_parts(folder / "checkpoint-1000", net(1000).state_dict())
     in_parts(folder / "checkpoint-1500", net(1500).state_dict(), suffix="bin", stem="pytorch_model")
@@ -254,3 +254,32 @@ def test_steps_may_be_given(tmp_path: Path) -> None:
     assert (called.steps, called.names[0]) == ((4, 7, 8), "best.pt")
     assert opened(tmp_path, steps_per_epoch=90).steps_per_epoch == 90
     assert by_place.steps_per_epoch is None
+
+
+class FrozenNorm(nn.Module):
+    """A normalisation that never trains, as in torchvision's detectors; it counts no batches."""
+
+    def __init__(self):
+        super().__init__()
+        for name in ("weight", "bias", "running_mean", "running_var"):
+            self.register_buffer(name, torch.ones(2))
+
+    def forward(self, maps):
+        scale = self.weight * (self.running_var + 1e-5).rsqrt()
+        return maps * scale[:, None, None] + (self.bias - self.running_mean * scale)[:, None, None]
+
+
+def test_counts_of_batches_that_the_model_lacks_are_passed_over(tmp_path: Path) -> None:
+    saved(tmp_path / "epoch_1.pth", net(3).state_dict())
+    model, images = net(0), torch.rand(2, 1, 6, 6)
+    model.bn = FrozenNorm()
+    state = cvw.ModelState(model, images, checkpoints=opened(tmp_path), layer="conv")
+    assert torch.equal(state.weight("conv"), net(3).conv.weight)
+    state.close()
+
+
+def test_the_only_part_is_all_of_it(tmp_path: Path) -> None:
+    as_safetensors(tmp_path / "model-00001-of-00001.safetensors", net(3).state_dict())
+    series = opened(tmp_path)
+    assert series.labels == ("model-00001-of-00001.safetensors",)
+    assert torch.equal(shown(series, 0), net(3).conv.weight)

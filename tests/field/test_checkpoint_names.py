@@ -1,6 +1,7 @@
 """What the numbers in real projects' file names mean, and what a series makes of them."""
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -353,3 +354,46 @@ def test_a_state_stays_with_a_file_that_is_moved(tmp_path: Path) -> None:
     state.select(checkpoint=0)
     assert torch.equal(state.weight("0"), models[200][0].weight)
     state.close()
+
+
+@pytest.mark.parametrize(("offset", "factor"), [(10, 1), (0, 1000), (-5, 1)])
+def test_names_that_count_otherwise_than_their_files_are_taken_so(
+    tmp_path: Path, offset: int, factor: int
+) -> None:
+    counts = range(6, 11)
+    for count in counts:
+        saved(tmp_path, f"step_{count}.pt", global_step=offset + factor * count)
+    series = cvw.CheckpointSeries.from_directory(tmp_path)
+    names, keys = series.names, series.keys
+    series.load_key(keys[1])
+    assert series.steps[-1] == max(10, offset + factor * 7)  # one file may just have been renamed
+    series.load_key(keys[3])
+    assert series.names == names
+    assert series.steps == tuple(offset + factor * count for count in counts)
+    (line,) = series.problems.values()
+    assert "all files that were read hold steps" in line
+    assert_true_to_names(series)
+
+
+def test_threads_that_read_and_look_find_each_name_with_its_weights(tmp_path: Path) -> None:
+    for step in range(12):
+        saved(tmp_path, f"step_{step}.pt", global_step=(step * 7) % 13 * 100)
+    series = cvw.CheckpointSeries.from_directory(tmp_path)
+    wrong = []
+
+    def read(start: int) -> None:
+        for turn in range(12):
+            now = series.listing
+            _, item = now.items[(start + turn) % 12]
+            loaded = series.load_key(item)["a"].item()
+            if loaded != sum(map(ord, item.name)) or len(series.steps) != 12:
+                wrong.append(item.name)
+            series.refresh()
+
+    threads = [threading.Thread(target=read, args=(start,)) for start in range(0, 12, 3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert series.steps == tuple(sorted((step * 7) % 13 * 100 for step in range(12)))
