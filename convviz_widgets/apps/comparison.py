@@ -130,7 +130,7 @@ def _what_is_shown(shown: Selection, wanted: Selection) -> str:
         for field in ("layer", "channel", "image")
         if getattr(shown, field) != getattr(wanted, field)
     ]
-    return " · ".join([f"step {shown.step:,}", *(f"has {other} instead" for other in others)])
+    return " · ".join([shown.label, *(f"has {other} instead" for other in others)])
 
 
 def _spelled_out() -> Signature:

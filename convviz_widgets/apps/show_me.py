@@ -71,7 +71,7 @@ class ExplorerPlace:
                 setattr(view, name, value)
             if isinstance(view, TrainingCurves):
                 view.show_all_steps()
-                view.marked = finding.step, finding.threshold if self.has_threshold else None
+                view.marked = finding.log_step, finding.threshold if self.has_threshold else None
                 view.redraw()
         checkpoint = state.selection.checkpoint
         if self.needs_sweep and state.sweeps.at(checkpoint) is None:
@@ -184,11 +184,12 @@ def _ratios(finding: Finding, sources: ExplorerSources) -> ExplorerPlace:
 def _non_finite(finding: Finding, sources: ExplorerSources) -> ExplorerPlace:
     """Show what is not finite at the finding's step: a gradient, a tensor, or the loss."""
     curves = _curves(sources)
-    gradients = [each for each in curves.gradient_norms.values() if _ends(each, finding.step)]
+    step = None if finding.when else finding.step
+    gradients = [each for each in curves.gradient_norms.values() if _ends(each, step)]
     if gradients:
         return _metrics(gradients, smoothing=0.0)
     quantity = _quantity_not_finite(finding, sources.state)
-    if quantity is None and curves.loss is not None and _ends(curves.loss, finding.step):
+    if quantity is None and curves.loss is not None and _ends(curves.loss, step):
         return _metrics([curves.loss], smoothing=0.0)
     return _distribution(quantity or OUTPUTS)
 
@@ -201,7 +202,8 @@ def _ends(curve: Metric, step: int | None) -> bool:
 
 def _quantity_not_finite(finding: Finding, state: ModelState) -> str | None:
     """Return which values of the layer are not finite at the finding's step, if that is known."""
-    if finding.step not in state.steps:
+    is_counted = finding.when or state.steps.unit == "step"
+    if not is_counted or finding.step not in state.steps:
         return None
     index = state.steps.index(finding.step)
     measured = [state.history.get(part, index) for part in (PARAMETERS, ACTIVATIONS)]

@@ -5,14 +5,31 @@ from __future__ import annotations
 import heapq
 import os
 import time
-from collections.abc import Hashable, Iterable, Iterator
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Iterator
 from pathlib import Path, PurePath
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
-from convviz_widgets.checkpoints.bounds import check_regular
-from convviz_widgets.checkpoints.names import SUFFIXES, has_suffix, is_temporary, natural, step_of
+from convviz_widgets.checkpoints.candidates import (
+    LOOKED_FOR,
+    Candidate,
+    matching,
+    pattern_elsewhere,
+    usual,
+)
+from convviz_widgets.checkpoints.checkpoint_file import (
+    SETTLING_SECONDS,
+    CheckpointFile,
+    SettledFiles,
+)
+from convviz_widgets.checkpoints.given_steps import GivenSteps
+from convviz_widgets.checkpoints.listing import Dated, Found, Listing
+from convviz_widgets.checkpoints.name_times import times_in_names
+from convviz_widgets.checkpoints.names import (
+    has_doubtful_suffix,
+    natural,
+)
+from convviz_widgets.checkpoints.ordering import in_order
+from convviz_widgets.checkpoints.reader import begins_like_checkpoint
 from convviz_widgets.errors import CheckpointError, InputError, printable, strerror
 
 _LISTED = 5  # names of what a directory holds instead
@@ -21,20 +38,31 @@ _LISTED = 5  # names of what a directory holds instead
 class CheckpointDirectory:
     """The checkpoint files of a directory that somebody may be writing into.
 
-    Files that have not settled are left out; see `SettledFiles`.
+    Files that have not settled are left out; see `SettledFiles`. Of files whose names end like
+    those of other things, too (".bin", ".tar"), the first bytes are looked at; of the rest no byte.
 
     Parameters
     ----------
     path : the directory; a leading ``~`` is the user's home.
-    pattern : glob below it (``"*-ema.pt"``, ``"checkpoint-*/model.safetensors"``). None: every
-        .safetensors, .pt, .pth and .ckpt file in the directory itself.
+    pattern : glob below it (``"*-ema.pt"``, ``"*/weights.pt"``). None: the files of weights in the
+        directory itself, and in its folders that are named by step or epoch: ``checkpoint-500/``.
+    given : steps that go before what the names say.
     """
 
-    def __init__(self, path: str | os.PathLike[str], pattern: str | None = None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        pattern: str | None = None,
+        given: GivenSteps | None = None,
+    ) -> None:
         self._path = absolute(path)
         self._pattern = _checked(pattern)
+        self._given = given
         self._settled = SettledFiles()
-        self._last: tuple[list[CheckpointFile], Listing] = [], Listing(())
+        self._known: dict[CheckpointFile, bool] = {}
+        self._last = Listing(())
+        self._told: dict[str, str] = {}
+        self._last_seen: tuple[list[CheckpointFile], dict[str, str]] = [], {}
 
     def listing(self, *, wait: bool = False) -> Listing:
         """Return what there is now; with ``wait``, once what was just written has settled.
@@ -43,56 +71,80 @@ class CheckpointDirectory:
         ------
         CheckpointError
             When there is no such directory, or no checkpoint in it.
+        InputError
+            When the given steps do not fit the files, the first time.
         """
         files, problems = self._look()
         if wait and self._settled.waiting:
             time.sleep(SETTLING_SECONDS)
             files, problems = self._look()
+        self._told = problems
         if not files:
             raise CheckpointError(self._nothing(problems))
-        problems |= outdated(files)
-        before, listing = self._last
-        if files != before or problems != listing.problems:
-            listing = Listing(in_order(files), problems)
-            self._last = files, listing
-        return listing
+        if (files, problems) != self._last_seen:
+            self._last = in_order(self._dated(files, problems))
+            self._last_seen = files, problems
+        return self._last
+
+    def first_listing(self) -> Listing:
+        """Return what `listing` does, with ``wait``; the error says where else there are some.
+
+        Files are looked for in the folders below then, which takes a while.
+        """
+        try:
+            return self.listing(wait=True)
+        except CheckpointError as error:
+            is_all = self._path.is_dir() and not self._settled.waiting and not self._told
+            pattern = pattern_elsewhere(self._path) if is_all else None
+            if pattern in (None, self._pattern):
+                raise
+            raise CheckpointError(f"{error}; pattern={pattern!r} finds some") from error
+
+    def _dated(self, files: list[CheckpointFile], problems: dict[str, str]) -> Found:
+        times = times_in_names([file.name for file in files])
+        pairs = zip(files, times, strict=True)
+        dated = tuple(Dated(file, when, file.changed) for file, when in pairs)
+        given = self._given
+        return Found(dated, problems) if given is None else given.put_on(dated, problems)
 
     def _look(self) -> tuple[list[CheckpointFile], dict[str, str]]:
-        found, problems = [], {}
-        for name, path in self._candidates():
+        found = []
+        problems: dict[str, str] = {}
+        for candidate in self._candidates(problems):
+            name, path = candidate.name, candidate.path
             try:
-                status = os.stat(path)
-                check_regular(status)
+                file = CheckpointFile.seen(name, path, candidate.parts)
             except CheckpointError as error:
                 problems[name] = f"{name}: {error}"
             except OSError as error:
                 if os.path.lexists(path):  # else it went between listing and stat
                     problems[name] = f"{name}: cannot be read: {strerror(error)}"
             else:
-                stat = status.st_ino, status.st_mtime_ns, status.st_size
-                found.append(CheckpointFile(name, path, *stat))
-        return self._settled.among(found), problems
+                found.append(file)
+        settled = self._settled.among(found)
+        return [file for file in settled if self._is_one(file)], problems
 
-    def _candidates(self) -> Iterator[tuple[str, str]]:
-        """Yield name and path of what may be a checkpoint, by its name."""
+    def _candidates(self, problems: dict[str, str]) -> Iterator[Candidate]:
         try:
             os.scandir(self._path).close()  # a glob finds nothing where there is no directory
             pattern = self._pattern
-            paths = map(str, self._path.glob(pattern)) if pattern else self._with_suffix()
-            start = len(os.path.join(self._path, ""))
-            for path in paths:
-                if not is_temporary(path):
-                    yield printable(path[start:]), path
+            yield from (
+                matching(self._path, pattern, problems) if pattern else usual(self._path, problems)
+            )
         except OSError as error:
             reason = printable(strerror(error))
             raise CheckpointError(f"no checkpoints in {str(self._path)!r}: {reason}") from error
 
-    def _with_suffix(self) -> Iterator[str]:
-        with os.scandir(self._path) as entries:
-            yield from (entry.path for entry in entries if has_suffix(entry.name))
+    def _is_one(self, file: CheckpointFile) -> bool:
+        """Tell whether a file is a checkpoint, by its first bytes where its name leaves a doubt."""
+        if self._pattern is not None or not has_doubtful_suffix(file.name):
+            return True
+        if file not in self._known:
+            self._known[file] = begins_like_checkpoint(file.path)
+        return self._known[file]
 
     def _nothing(self, problems: dict[str, str]) -> str:
-        looked_for = self._pattern or ", ".join(f"*{suffix}" for suffix in SUFFIXES)
+        looked_for = self._pattern or LOOKED_FOR
         more = "; some are still being written" if self._settled.waiting else ""
         first = next(iter(problems.values()), None)
         more += f"; {first}" if first else f"; {self._inventory()}"
@@ -115,51 +167,6 @@ def _checked(pattern: str | None) -> str | None:
     return pattern
 
 
-def in_order(
-    files: Iterable[CheckpointFile], *, behind: int = -1
-) -> tuple[tuple[int, CheckpointFile], ...]:
-    """Return files with their training steps, ascending.
-
-    Of several files of one step the newest stays. Files without a number in their name follow in
-    natural order, their steps counted on from the last one, or from the step ``behind``.
-    """
-    files = list(files)
-    by_step = _newest(files)
-    unnumbered = [file for file in files if step_of(file.name) is None]
-    first = max([behind, *by_step]) + 1
-    unnumbered.sort(key=lambda file: natural(file.name))
-    return (*sorted(by_step.items()), *enumerate(unnumbered, first))
-
-
-def outdated(files: Iterable[CheckpointFile]) -> dict[str, str]:
-    """Return one line for each file that `in_order` leaves out for a newer one of its step."""
-    files = list(files)
-    by_step = _newest(files)
-    lines = {}
-    for file in files:
-        step = step_of(file.name)
-        if step is not None and by_step[step] is not file:
-            newer = by_step[step].name
-            lines[file.name] = (
-                f"{file.name}: left out, {newer} has step {step:,} too and is newer; "
-                "pattern= picks files"
-            )
-    return lines
-
-
-def _newest(files: Iterable[CheckpointFile]) -> dict[int, CheckpointFile]:
-    by_step: dict[int, CheckpointFile] = {}
-    for file in files:
-        step = step_of(file.name)
-        if step is not None and (step not in by_step or _age(by_step[step]) < _age(file)):
-            by_step[step] = file
-    return by_step
-
-
-def _age(file: CheckpointFile) -> tuple[int, object]:
-    return file.changed, natural(file.name)
-
-
 def absolute(directory: Any) -> Path:
     """Return the directory's absolute path: the working directory may change.
 
@@ -168,121 +175,3 @@ def absolute(directory: Any) -> Path:
     if not isinstance(directory, str | os.PathLike):
         raise InputError(f"expected the path of a directory, got {type(directory).__name__}")
     return Path(os.path.expanduser(directory)).absolute()
-
-
-class Item(Hashable, Protocol):
-    """Something to load; equal to another one only when the same weights come of it."""
-
-    @property
-    def name(self) -> str:
-        """How it is shown, on one line."""
-        ...
-
-
-@runtime_checkable
-class StoredItem(Item, Protocol):
-    """An item that is a file, beside which what is found out about it can be kept."""
-
-    @property
-    def path(self) -> str:
-        """Where it is."""
-        ...
-
-    @property
-    def identity(self) -> tuple[int | str, ...]:
-        """What another file of this name would not share, wherever the folder is moved to."""
-        ...
-
-
-@dataclass(frozen=True)
-class CheckpointFile:
-    """One file as it was when the directory was listed.
-
-    Parameters
-    ----------
-    name : path below the directory, fit to be shown.
-    path : where it is.
-    inode, changed, nbytes : from its stat; ``changed`` in nanoseconds.
-    """
-
-    name: str
-    path: str
-    inode: int
-    changed: int
-    nbytes: int
-
-    @property
-    def identity(self) -> tuple[int, int]:
-        """Size and time; the inode is left out, which a copy does not keep."""
-        return self.nbytes, self.changed
-
-    def __str__(self) -> str:
-        return self.name
-
-
-@dataclass(frozen=True)
-class Listing:
-    """Items with their training steps, ascending; never changed, so that threads may share it.
-
-    Parameters
-    ----------
-    items : pairs of step and item.
-    problems : name to one line: what looks like a checkpoint but cannot be one.
-    """
-
-    items: tuple[tuple[int, Item], ...]
-    problems: dict[str, str] = field(default_factory=dict)
-
-    @cached_property
-    def by_name(self) -> dict[str, Item]:
-        """The items by their names."""
-        return {item.name: item for _, item in self.items}
-
-    def __contains__(self, item: Item) -> bool:
-        return self.by_name.get(item.name) == item
-
-    def changes(self, before: Listing) -> int:
-        """Return how many items are new or others than before."""
-        return sum(before.by_name.get(name) != item for name, item in self.by_name.items())
-
-
-SETTLING_SECONDS = 0.25
-_NANOSECONDS = 1_000_000_000
-
-
-class SettledFiles:
-    """Tells which files have settled: their last change is 250 ms ago.
-
-    The change is read off the time stamp, or, where that lies in the future, seen between two
-    looks. While a known file is being rewritten, the one that was there before stands for it,
-    so that it does not vanish for a moment.
-    """
-
-    def __init__(self) -> None:
-        self._settled: dict[str, CheckpointFile] = {}
-        self._waiting: dict[str, tuple[CheckpointFile, float]] = {}
-
-    @property
-    def waiting(self) -> bool:
-        """Whether the last look kept files back."""
-        return bool(self._waiting)
-
-    def among(self, found: Iterable[CheckpointFile]) -> list[CheckpointFile]:
-        """Return those of the files found now that can be read."""
-        before, seen = self._settled, self._waiting
-        now, clock = time.time_ns(), time.monotonic()
-        settled: dict[str, CheckpointFile] = {}
-        waiting: dict[str, tuple[CheckpointFile, float]] = {}
-        for file in found:
-            path = file.path
-            old = now - file.changed >= SETTLING_SECONDS * _NANOSECONDS
-            same, since = seen.get(path, (file, clock))
-            unchanged = same == file and clock - since >= SETTLING_SECONDS
-            if old or unchanged or before.get(path) == file:
-                settled[path] = file
-                continue
-            waiting[path] = file, since if same == file else clock
-            if path in before:
-                settled[path] = before[path]
-        self._settled, self._waiting = settled, waiting
-        return list(settled.values())

@@ -67,6 +67,12 @@ def load_safetensors(data: bytes, limits: ReadLimits) -> dict[str, Tensor]:
         raise CheckpointError(f"is damaged ({error})") from error
 
 
+def safetensors_metadata(data: bytes) -> dict[str, str]:
+    """Return the texts in the header of a file that `load_safetensors` has read."""
+    length = int.from_bytes(data[:_LENGTH_BYTES], "little")
+    return json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + length]).get("__metadata__", {})
+
+
 def safetensors_parts(
     tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
 ) -> Iterator[memoryview]:

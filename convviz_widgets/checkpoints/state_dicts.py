@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import torch
@@ -16,6 +16,7 @@ _NESTED_KEYS = ("state_dict", "model_state_dict", "model", "model_state")
 _DEEPEST = 4
 _COMPILED = re.compile(r"(?:^|(?<=\.))_orig_mod\.")
 _PARALLEL = "module."
+_BATCHES = "num_batches_tracked"  # files of before PyTorch 0.4.1 have none, and frozen layers
 _AVERAGED = "n_averaged"  # what AveragedModel adds to the "module." of the model it averages
 
 Value = TypeVar("Value")
@@ -139,6 +140,7 @@ def load_checked(module: nn.Module, state_dict: Mapping[str, Any], own: Mapping[
     ----------
     state_dict : its keys may carry the prefixes of torch.compile and DataParallel, or any one
         prefix that all of them share ("model." of a LightningModule) and that leaves ``own``'s.
+        Counts of batches that it lacks stay the model's, as ``load_state_dict`` has it.
     own : the module's own ``state_dict()``, whose keys, shapes and kinds of number must be met.
 
     Raises
@@ -149,7 +151,7 @@ def load_checked(module: nn.Module, state_dict: Mapping[str, Any], own: Mapping[
     if not isinstance(state_dict, Mapping) or not all(isinstance(key, str) for key in state_dict):
         got = type(state_dict).__name__
         raise CheckpointError(f"expected a state_dict of names and tensors, got {got}")
-    plain = _plain_keys(state_dict, own)
+    plain = _with_counts_of_batches(_plain_keys(state_dict, own), own)
     _check_fits(plain, own)
     try:
         # assign=True would break weight tying, alias the caller's tensors and change the dtype.
@@ -173,7 +175,24 @@ def _without_shared_prefix(plain: dict[str, Any], own: Mapping[str, Any]) -> dic
     if not prefix.endswith(".") or not all(key.startswith(prefix) for key in plain):
         return plain
     inner = {key.removeprefix(prefix): value for key, value in plain.items()}
-    return inner if inner.keys() == own.keys() else plain
+    return inner if _but_counts(inner) == _but_counts(own) else plain
+
+
+def _but_counts(keys: Iterable[str]) -> set[str]:
+    return {key for key in keys if key.rpartition(".")[2] != _BATCHES}
+
+
+def _with_counts_of_batches(plain: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``plain`` with just those counts of batches that the model's normalisations have."""
+
+    def of_normalisations(keys: Mapping[str, Any], where: Mapping[str, Any]) -> set[str]:
+        counts = keys.keys() - _but_counts(keys)
+        return {key for key in counts if f"{key.removesuffix(_BATCHES)}running_mean" in where}
+
+    lacking = of_normalisations(own, plain) - plain.keys()
+    superfluous = of_normalisations(plain, own) - own.keys()
+    kept = {key: value for key, value in plain.items() if key not in superfluous}
+    return {**kept, **{key: own[key] for key in lacking}}
 
 
 def _check_fits(state_dict: Mapping[str, Any], own: Mapping[str, Any]) -> None:
@@ -199,11 +218,13 @@ def _check_fits(state_dict: Mapping[str, Any], own: Mapping[str, Any]) -> None:
 
 def _part_that_fits(state_dict: Mapping[str, Any], own: Mapping[str, Any]) -> str:
     """Return a hint for a state_dict that holds the model beside other things."""
+    fitting = []
     for first in dict.fromkeys(key.partition(".")[0] for key in state_dict):
-        inner = {key.partition(".")[2] for key in state_dict if key.partition(".")[0] == first}
-        if inner == own.keys():
-            return f"state_dict_key={first!r} takes the part that fits"
-    return ""
+        inner = (key.partition(".")[2] for key in state_dict if key.partition(".")[0] == first)
+        if _but_counts(inner) == _but_counts(own):
+            fitting.append(f"state_dict_key={first!r}")
+    parts = "the part that fits" if len(fitting) == 1 else "one of the parts that fit"
+    return f"{' or '.join(fitting)} takes {parts}" if fitting else ""
 
 
 def _listed(what: str, items: list[str]) -> str:

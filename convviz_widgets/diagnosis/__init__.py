@@ -7,8 +7,10 @@ from convviz_widgets.diagnosis.evidence import (
     Firing,
     GradientDepth,
     Metric,
+    Moment,
     RunCurves,
     TensorFacts,
+    UpdateCurve,
 )
 from convviz_widgets.diagnosis.finding import ERROR, REMARK, WARNING, Finding
 from convviz_widgets.diagnosis.report import RULES, Report, examine
@@ -26,9 +28,11 @@ __all__ = [
     "Firing",
     "GradientDepth",
     "Metric",
+    "Moment",
     "Report",
     "RunCurves",
     "TensorFacts",
+    "UpdateCurve",
     "examine",
     "has_update_ratios",
     "run_curves",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from itertools import compress
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,44 +17,103 @@ from convviz_widgets.record.norms import GRADIENT_NORM
 from convviz_widgets.tensors import DepthSlope, Distribution, depth_slope
 
 
+@dataclass(frozen=True)
+class Moment:
+    """When in a training a checkpoint was saved, for rules that ask; see `OfCheckpoint`."""
+
+    label: str
+    """What the checkpoint is called, such as "epoch 9"."""
+    may_be_initial: bool = False
+    """Whether it may hold the weights that the training began with."""
+    place: float | None = None
+    """The step of the run's log that it belongs to; None where that is not known."""
+
+
+class OfCheckpoint:
+    """What all evidence of a checkpoint has: its number, and when that was.
+
+    Without a moment the number is a training step.
+    """
+
+    step: int
+    moment: Moment | None
+
+    @property
+    def label(self) -> str:
+        """What the checkpoint is called: "step 1,500"."""
+        return f"step {self.step:,}" if self.moment is None else self.moment.label
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether training had surely begun."""
+        return self.step > 0 if self.moment is None else not self.moment.may_be_initial
+
+    @property
+    def place(self) -> float | None:
+        """The step of the run's log that it belongs to; None where that is not known."""
+        return self.step if self.moment is None else self.moment.place
+
+    @property
+    def at(self) -> dict[str, Any]:
+        """The fields of a `Finding` that say when."""
+        when = "" if self.moment is None else self.moment.label
+        return {"step": self.step, "when": when, "place": self.place}
+
+    @property
+    def moment_in_code(self) -> str:
+        """The last argument of the evidence in code; none where the number alone says as much."""
+        if self.is_trained == (self.step > 0):
+            return ""
+        return f", moment={Moment(self.label, not self.is_trained)}"
+
+
 @dataclass(frozen=True, eq=False)
 class Metric:
     """One number over the steps of a run, by its name there."""
 
     name: str
-    steps: NDArray[np.int64]
-    """(n,), ascending."""
+    steps: NDArray[np.int64] | NDArray[np.float64]
+    """(n,), ascending; on the axis of wall times float64, in seconds."""
     values: NDArray[np.float64]
     """(n,); may hold NaN and infinities."""
+    axis: str = field(default="step", kw_only=True)
+    """What ``steps`` are: "step", "order" or "wall-time", as in `Series`."""
 
-    @classmethod
-    def of_updates(cls, name: str, steps: Sequence[int], ratios: Sequence[float]) -> Metric:
-        """Return ‖ΔW‖/‖W‖ between checkpoints, each divided by the steps between the two.
+    def label(self, step: float) -> str:
+        """Return what a place on the curve is called: "step 1,500"."""
+        if self.axis == "order":
+            return f"point {step:,} in the order of writing"
+        return f"step {step:,}" if self.axis == "step" else f"{step:,.3f} s"
 
-        Parameters
-        ----------
-        steps
-            Training steps of the checkpoints, (n + 1,).
-        ratios
-            Ratio from each checkpoint but the last to the next, (n,).
-        """
-        return cls(name, np.array(steps[1:]), np.asarray(ratios, np.float64) / np.diff(steps))
+    def at(self, step: float) -> dict[str, Any]:
+        """Return the fields of a `Finding` that say when."""
+        if self.axis == "step":
+            return {"step": int(step)}
+        return {"step": int(step), "when": self.label(step), "place": float(step)}
+
+    @property
+    def last(self) -> float:
+        """The last step."""
+        end: float = self.steps[-1].item()
+        return end
 
     def __len__(self) -> int:
         return len(self.steps)
 
     @property
-    def finite(self) -> Metric:
+    def finite(self) -> Self:
         """The curve without the points that are NaN or infinite."""
-        known = np.isfinite(self.values)
-        return Metric(self.name, self.steps[known], self.values[known])
+        return self.only(np.isfinite(self.values))
 
-    def until(self, step: int) -> Metric:
+    def until(self, step: float) -> Self:
         """Return the curve up to a step, that one included."""
-        known = self.steps <= step
-        return Metric(self.name, self.steps[known], self.values[known])
+        return self.only(self.steps <= step)
 
-    def means_until(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+    def only(self, kept: NDArray[np.bool_]) -> Self:
+        """Return the points that are to be kept, (n,) of them True or False."""
+        return replace(self, steps=self.steps[kept], values=self.values[kept])
+
+    def means_until(self, steps: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the mean of the finite points since the step before, up to each of ``steps``.
 
         Where a metric is recorded at these very steps, that is its value there; where it is
@@ -67,6 +127,54 @@ class Metric:
         counts = ends - starts
         total = sums[ends] - sums[starts]
         return np.divide(total, counts, out=np.full(len(steps), np.nan), where=counts > 0)
+
+
+@dataclass(frozen=True, eq=False)
+class UpdateCurve(Metric):
+    """‖ΔW‖/‖W‖ between neighbouring checkpoints, divided by the steps between the two."""
+
+    moments: tuple[Moment, ...] = ()
+    """When the second of each pair was; none where the numbers are training steps."""
+    between: tuple[float, ...] = ()
+    """What each was divided by; none where it is the difference of the numbers."""
+    per: str = "step"
+    """What a value is the movement of; "epoch" or "checkpoint" where steps are not known."""
+    how: str = ""
+    """How the steps between checkpoints are known that do not count them."""
+
+    @classmethod
+    def of_updates(
+        cls,
+        name: str,
+        steps: Sequence[int],
+        ratios: Sequence[float],
+        between: Sequence[float] = (),
+        **known: Any,
+    ) -> UpdateCurve:
+        """Return the ratios, each divided by the steps between the two checkpoints.
+
+        Parameters
+        ----------
+        steps
+            Numbers of the checkpoints, (n + 1,).
+        ratios
+            Ratio from each checkpoint but the last to the next, (n,).
+        between
+            Training steps from each to the next, (n,); NaN where they are not known. Default: the
+            numbers are training steps.
+        known
+            The other attributes.
+        """
+        gaps = np.asarray(between, np.float64) if len(between) else np.diff(steps)
+        values = np.asarray(ratios, np.float64) / gaps
+        return cls(name, np.array(steps[1:]), values, between=tuple(between), **known)
+
+    def only(self, kept: NDArray[np.bool_]) -> Self:
+        """Return the points that are to be kept, (n,) of them True or False."""
+        moments = tuple(compress(self.moments, kept))
+        between = tuple(compress(self.between, kept))
+        fewer = replace(self, moments=moments, between=between)
+        return replace(fewer, steps=self.steps[kept], values=self.values[kept])
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,14 +200,14 @@ class RunCurves:
         if not curves or any(not np.array_equal(each.steps, curves[0].steps) for each in curves):
             return None
         squares = np.sum([each.values**2 for each in curves], axis=0)
-        return Metric(GRADIENT_NORM, curves[0].steps, np.sqrt(squares))
+        return replace(curves[0], name=GRADIENT_NORM, values=np.sqrt(squares))
 
-    def until(self, step: int) -> RunCurves:
+    def until(self, step: float) -> RunCurves:
         """Return what was known at a step."""
         return RunCurves(**{name: _until(each, step) for name, each in vars(self).items()})
 
 
-def _until(found: Any, step: int) -> Any:
+def _until(found: Any, step: float) -> Any:
     """Return one curve, or all of a mapping, up to a step; None stays None."""
     if isinstance(found, Mapping):
         return {name: curve.until(step) for name, curve in found.items()}
@@ -107,7 +215,7 @@ def _until(found: Any, step: int) -> Any:
 
 
 @dataclass(frozen=True, eq=False)
-class Firing:
+class Firing(OfCheckpoint):
     """The number of images on which each channel of a layer fires (is not zero everywhere)."""
 
     layer: str
@@ -117,6 +225,7 @@ class Firing:
     images: int
     of_sweep: bool = False
     """Whether they are those of the sweep that `diagnose` was given, which may be of others."""
+    moment: Moment | None = None
 
     @property
     def dead_share(self) -> float:
@@ -130,7 +239,7 @@ class Firing:
 
 
 @dataclass(frozen=True)
-class GradientDepth:
+class GradientDepth(OfCheckpoint):
     """Norms of ∂loss/∂output at one checkpoint, over the layers with weights, input first."""
 
     step: int
@@ -138,11 +247,19 @@ class GradientDepth:
     norms: tuple[float, ...]
     """Infinite where a value of the gradient is not finite."""
     images: int
+    moment: Moment | None = None
 
     @classmethod
-    def of(cls, step: int, gradients: Mapping[str, Distribution], images: int) -> GradientDepth:
+    def of(
+        cls,
+        step: int,
+        gradients: Mapping[str, Distribution],
+        images: int,
+        moment: Moment | None = None,
+    ) -> GradientDepth:
         """Return the norms of the gradients by the outputs of layers, input first."""
-        return cls(step, tuple(gradients), tuple(map(gradient_norm, gradients.values())), images)
+        norms = tuple(map(gradient_norm, gradients.values()))
+        return cls(step, tuple(gradients), norms, images, moment)
 
     @property
     def line(self) -> DepthSlope:
@@ -151,7 +268,7 @@ class GradientDepth:
 
 
 @dataclass(frozen=True)
-class TensorFacts:
+class TensorFacts(OfCheckpoint):
     """What a layer's weights, biases, outputs or pre-activations are like at one checkpoint."""
 
     layer: str
@@ -167,9 +284,12 @@ class TensorFacts:
     """NaN for what is neither weights nor biases."""
     low: float
     high: float
+    moment: Moment | None = None
 
     @classmethod
-    def of(cls, layer: str, what: str, step: int, counted: Distribution) -> TensorFacts:
+    def of(
+        cls, layer: str, what: str, step: int, counted: Distribution, moment: Moment | None = None
+    ) -> TensorFacts:
         """Return the facts of what was counted."""
         moments = counted.moments
         is_parameter = what in (WEIGHTS, BIASES)
@@ -185,6 +305,7 @@ class TensorFacts:
             median=float(counted.percentiles([50.0])[0]) if is_parameter else math.nan,
             low=counted.low,
             high=counted.high,
+            moment=moment,
         )
 
     @property
@@ -205,7 +326,7 @@ class TensorFacts:
 
 
 @dataclass(frozen=True)
-class FiltersAt:
+class FiltersAt(OfCheckpoint):
     """How noisy the filters of a layer are at one checkpoint.
 
     Only of kernels from 4×4 up: smaller ones have too few positions for percentiles to mean much.
@@ -214,14 +335,16 @@ class FiltersAt:
     layer: str
     step: int
     facts: FilterFacts
+    moment: Moment | None = None
 
 
 @dataclass(frozen=True)
-class AnswersAt:
+class AnswersAt(OfCheckpoint):
     """What the model answers to many images at one checkpoint."""
 
     step: int
     facts: AnswerFacts
+    moment: Moment | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,7 +364,7 @@ class Evidence:
     """Facts of weights of at least two dimensions: no norm scales."""
     biases: tuple[TensorFacts, ...] = ()
     pre_activations: tuple[TensorFacts, ...] = ()
-    checkpoint_ratios: Mapping[str, Metric] = field(default_factory=dict)
+    checkpoint_ratios: Mapping[str, UpdateCurve] = field(default_factory=dict)
     """Layer → ‖W − W₀‖/‖W₀‖ from the checkpoint before, divided by the steps between them."""
     filters: tuple[FiltersAt, ...] = ()
     answers: tuple[AnswersAt, ...] = ()
@@ -254,6 +377,8 @@ class Evidence:
     """Digests of the samples of each batch of a loader; none of one that could not be read."""
     unmeasured: Mapping[str, str] = field(default_factory=dict)
     """Name of another field → one line on why it could not be measured, at least in part."""
+    in_part: Mapping[str, str] = field(default_factory=dict)
+    """Name of a rule → one line on what of it cannot be judged, where the rest can."""
 
 
 def layer_of(parameter: str) -> str:

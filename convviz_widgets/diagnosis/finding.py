@@ -39,7 +39,8 @@ class Finding:
     """Layer, or parameter of a layer, that it is about."""
     channel: int | None = None
     step: int | None = None
-    """Training step of the evidence."""
+    """Training step of the evidence; of evidence from checkpoints their number in the state's
+    ``steps``, whatever those count."""
     value: float | None = None
     """The number that was measured."""
     threshold: float | None = None
@@ -50,6 +51,17 @@ class Finding:
     """Arguments for ``state.select``: they take the clock, layer, channel and image there."""
     code: str = ""
     """Lines that compute ``value`` again, from what ``cvw.diagnose`` was given."""
+    when: str = ""
+    """What the checkpoint is called that the evidence is from, such as "epoch 9"; empty for a step
+    of a run's log, but for a log without steps what the point is called."""
+    place: float | None = None
+    """The step of the log, or the place on its other axis, that it belongs to; None where that is
+    not known."""
     given: tuple[str, ...] = ()
     """Which of "images" and "training" the code takes: a rule cannot know where they come from, so
     ``cvw.diagnose`` says so in the first lines of the code."""
+
+    @property
+    def log_step(self) -> float | None:
+        """The step of a run's log that the evidence is from; None where that is not known."""
+        return self.place if self.when else self.step

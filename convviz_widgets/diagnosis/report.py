@@ -32,7 +32,8 @@ class Report:
     unchecked: tuple[tuple[str, str], ...] = ()
     """Rules that could not be applied, and what they need."""
     unmeasured: tuple[tuple[str, str], ...] = ()
-    """Rules that could not be applied because measuring failed, and one line on why."""
+    """Rules that could not be applied because measuring failed, or could be only in part and found
+    nothing there, and one line on why."""
 
 
 def examine(evidence: Evidence) -> Report:
@@ -40,9 +41,11 @@ def examine(evidence: Evidence) -> Report:
     applied = {rule.name: rule.apply(evidence) for rule in RULES}
     left = [rule for rule in RULES if applied[rule.name] is None]
     failed = {rule.name: why for rule in left if (why := _failure(rule, evidence)) is not None}
+    empty = [name for name, found in applied.items() if found == []]
+    failed |= {name: evidence.in_part[name] for name in empty if name in evidence.in_part}
     return Report(
         tuple(ranked(finding for found in applied.values() for finding in found or ())),
-        tuple(name for name, found in applied.items() if found == []),
+        tuple(name for name in empty if name not in failed),
         tuple((rule.name, rule.needs) for rule in left if rule.name not in failed),
         tuple(failed.items()),
     )
@@ -116,7 +119,8 @@ def _is_among(
 
 def _is_after(finding: Finding, cause: Finding) -> bool:
     """Tell whether it is seen from the step before ``cause`` on, whose update caused both."""
-    return finding.step is not None and cause.step is not None and finding.step >= cause.step - 1
+    at, since = finding.log_step, cause.log_step
+    return at is not None and since is not None and at >= since - 1
 
 
 def _rule(finding: Finding) -> Rule:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from convviz_widgets.diagnosis.evidence import Metric, RunCurves
 from convviz_widgets.record import Series, paired
@@ -54,12 +55,12 @@ def _curve(metrics: Mapping[str, Series], name: str | None = None) -> Metric | N
     if name is None:
         return None
     series = metrics[name]
-    return Metric(name, series.steps, series.values)
+    return Metric(name, series.steps, series.values, axis=series.axis)
 
 
 def _below(metrics: Mapping[str, Series], prefix: str) -> dict[str, Metric]:
     return {
-        name.removeprefix(prefix): Metric(name, series.steps, series.values)
+        name.removeprefix(prefix): Metric(name, series.steps, series.values, axis=series.axis)
         for name, series in metrics.items()
         if name.startswith(prefix)
     }
@@ -76,4 +77,4 @@ def _as_share(curve: Metric | None, other: Metric | None) -> Metric | None:
         return None
     both = [each.finite.values for each in (curve, other) if each is not None]
     largest = max((float(values.max()) for values in both if len(values)), default=0.0)
-    return Metric(curve.name, curve.steps, curve.values / 100) if largest > 1 else curve
+    return replace(curve, values=curve.values / 100) if largest > 1 else curve

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from convviz_widgets.errors import printable
+from convviz_widgets.errors import number_of, printable
 from convviz_widgets.record.appended_file import AppendedFile
+from convviz_widgets.record.log_axis import left_out, on_axis
 from convviz_widgets.record.record_stream import RecordStream
-from convviz_widgets.record.series import MetricPoints, Series, merged_series
+from convviz_widgets.record.series import MetricPoints, Series, WrittenPoints, written_points
 
 _START = 1  # event_pb2.SessionLog.START
 _SCALARS = "scalars"
@@ -34,35 +35,56 @@ class EventTree:
     Parameters
     ----------
     root : the directory.
+    axis : what points are put in order by; see `on_axis`.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, root: Path, axis: str = "step") -> None:
+        self._root, self._axis = root, axis
         self._folders: dict[str, EventFolder] = {}
+        self.series: dict[str, Series] = {}
+        """Name to series, as of the last `refresh`; of two that share a name the outer one."""
+        self.left_out: dict[str, str] = {}
+        """Name of a metric to one line, for those of which points are not in its series."""
 
     def refresh(self) -> int:
         """Read what is new and return how many points that was."""
         found = dict(_folders(self._root))
+        before = self._revision
         self._folders = {name: self._folders.get(name) or EventFolder() for name in found}
-        return sum(folder.refresh(found[name]) for name, folder in self._folders.items())
+        added = sum(folder.refresh(found[name]) for name, folder in self._folders.items())
+        if self._revision != before:
+            self._put_on_axis()
+        return added
 
     @property
-    def series(self) -> dict[str, Series]:
-        """Name to series, as of the last `refresh`; of two that share a name the outer one."""
-        merged: dict[str, Series] = {}
+    def _revision(self) -> list[tuple[str, int]]:
+        return [(name, folder.revision) for name, folder in self._folders.items()]
+
+    def _put_on_axis(self) -> None:
+        written: dict[str, WrittenPoints] = {}
+        lines: dict[str, str] = {}
         for prefix, folder in self._folders.items():
-            for tag, series in folder.series.items():
-                merged.setdefault(prefix + tag, series)
-        return merged
+            for tag, points in folder.written.items():
+                name = prefix + tag
+                if name in written:
+                    count = number_of(len(points.points), "point")
+                    lines[name] = f"{count} of the same name in {prefix} left out"
+                else:
+                    written[name] = points
+        if self._axis == "step":
+            lines |= {name: line for name, each in written.items() if (line := left_out(each))}
+        self.left_out = {printable(name): f"{printable(name)}: {lines[name]}" for name in lines}
+        self.series = on_axis(self._axis, written)
 
     @property
     def problems(self) -> dict[str, str]:
-        """Path of a file below the directory to one line."""
-        return {
+        """Path of a file below the directory, or name of a metric, to one line."""
+        unreadable = {
             printable(prefix + name): line
             for prefix, folder in self._folders.items()
             for name, line in folder.problems.items()
         }
+        return {**self.left_out, **unreadable}
 
 
 def _folders(root: Path) -> Iterator[tuple[str, list[Path]]]:
@@ -183,8 +205,10 @@ class EventFolder:
 
     def __init__(self) -> None:
         self._files: dict[str, EventFile] = {}
-        self.series: dict[str, Series] = {}
-        """Tag to series, as of the last `refresh`."""
+        self.written: dict[str, WrittenPoints] = {}
+        """Tag to points, as of the last `refresh`."""
+        self.revision = 0
+        """Counts the refreshes that found something new."""
 
     @property
     def problems(self) -> dict[str, str]:
@@ -199,11 +223,12 @@ class EventFolder:
         added = sum(file.refresh() for file in self._files.values())
         if before != [(name, file.position) for name, file in self._files.items()]:
             tags = {tag: None for file in self._files.values() for tag in file.points}
-            self.series = {tag: self._merged(tag) for tag in tags}
+            self.written = {tag: self._written(tag) for tag in tags}
+            self.revision += 1
         return added
 
-    def _merged(self, tag: str) -> Series:
-        return merged_series(
+    def _written(self, tag: str) -> WrittenPoints:
+        return written_points(
             (file.points.get(tag), file.void_from) for file in self._files.values()
         )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from convviz_widgets.checkpoints import read_checkpoint
-from convviz_widgets.checkpoints.directory import Listing
+from convviz_widgets.checkpoints.listing import Listing
 from convviz_widgets.errors import CheckpointError
 from convviz_widgets.record.checkpoint_folder import CheckpointFolder
 from convviz_widgets.record.manifest import has_manifest

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 from convviz_widgets.checkpoints import CheckpointSeries
 from convviz_widgets.checkpoints.directory import absolute
-from convviz_widgets.errors import CheckpointError, InputError, number_of
+from convviz_widgets.errors import CheckpointError, InputError, number_of, unknown
 from convviz_widgets.record.event_files import EventTree
 from convviz_widgets.record.outputs import OutputReader, Outputs
 from convviz_widgets.record.pairing import Pair, paired
 from convviz_widgets.record.run_checkpoints import RunCheckpoints
-from convviz_widgets.record.series import Series
+from convviz_widgets.record.series import AXES, Series
 
 
 class Run:
@@ -28,11 +29,15 @@ class Run:
     ----------
     directory : the run's directory; a leading ``~`` is the user's home. It may be empty still.
     checkpoints : the checkpoints, where they are somewhere else or their names need a pattern.
+    axis : what the points of a metric are put in order by: "step"; "order", all in the order of
+        writing, counted from 0, those of one moment with one number; or "wall-time", all in seconds
+        since the first. Steps that begin again in every epoch, or are missing, have no place for
+        all points: `problems` says of which metrics, and the other two keep them.
 
     Raises
     ------
     InputError
-        When there is no such directory.
+        When there is no such directory, or no such axis.
 
     Examples
     --------
@@ -52,11 +57,15 @@ class Run:
         directory: str | os.PathLike[str],
         *,
         checkpoints: CheckpointSeries | None = None,
+        axis: Literal["step", "order", "wall-time"] = "step",
     ) -> None:
         self._directory = absolute(directory)
+        if axis not in AXES:
+            raise InputError(unknown("axis", axis, AXES, "a run has"))
+        self._axis: Literal["step", "order", "wall-time"] = axis
         if not self._directory.is_dir():
             raise InputError(f"no run in {str(self._directory)!r}: there is no such directory")
-        self._events = EventTree(self._directory)
+        self._events = EventTree(self._directory, axis)
         self._places = RunCheckpoints(self._directory)
         self._checkpoints = self._places.series() if checkpoints is None else checkpoints
         self._given = checkpoints is not None
@@ -74,6 +83,11 @@ class Run:
     def checkpoints(self) -> CheckpointSeries:
         """The run's checkpoints; of length 0 as long as there are none."""
         return self._checkpoints
+
+    @property
+    def axis(self) -> str:
+        """What the points of a metric are put in order by: "step", "order" or "wall-time"."""
+        return self._axis
 
     @property
     def metrics(self) -> dict[str, Series]:
@@ -96,9 +110,17 @@ class Run:
 
     @property
     def problems(self) -> dict[str, str]:
-        """File name to one line, for what cannot be read; of checkpoints as they are read."""
+        """File name to one line, for what cannot be read; of checkpoints as they are read.
+
+        Name of a metric to one line, for points of the log that are not among its `metrics`.
+        """
         checkpoints, outputs = self._checkpoints.problems, self._outputs.problems
         return {**self._events.problems, **checkpoints, **outputs}
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Name of a metric to one line, for points of the log that are not among its `metrics`."""
+        return dict(self._events.left_out)
 
     @property
     def integrity(self) -> str:
@@ -124,16 +146,19 @@ class Run:
         Each event record has a checksum, and each file in a manifest its sha256: a changed bit
         shows. Without a manifest it does not, and `integrity` says so.
         """
-        fresh = Run(self._directory, checkpoints=self._checkpoints if self._given else None)
-        for index in range(len(fresh.checkpoints)):
+        given = self._checkpoints if self._given else None
+        fresh = Run(self._directory, checkpoints=given, axis=self._axis)
+        for key in fresh.checkpoints.keys:
             with suppress(CheckpointError):  # the series notes it
-                fresh.checkpoints.load(index)
+                fresh.checkpoints.load_key(key)
         return {**fresh.problems, **fresh._outputs.damages()}
 
     def __repr__(self) -> str:
         metrics = number_of(len(self._metrics), "metric")
         checkpoints = number_of(len(self._checkpoints), "checkpoint")
-        return f"<Run in {str(self._directory)!r}: {metrics}, {checkpoints}>"
+        wrong = f"; {number_of(len(problems), 'problem')}" if (problems := self.problems) else ""
+        first = f", the first: {next(iter(problems.values()))}" if problems else ""
+        return f"<Run in {str(self._directory)!r}: {metrics}, {checkpoints}{wrong}{first}>"
 
     def _read_events(self) -> int:
         added = self._events.refresh()

@@ -9,18 +9,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import Tensor
-
-from convviz_widgets.checkpoints import CheckpointSeries, read_checkpoint
-from convviz_widgets.checkpoints.directory import (
-    CheckpointDirectory,
-    CheckpointFile,
-    Item,
-    Listing,
-    in_order,
-    outdated,
-)
-from convviz_widgets.checkpoints.names import has_suffix, is_temporary
+from convviz_widgets.checkpoints import CheckpointSeries, TrainingTime
+from convviz_widgets.checkpoints.checkpoint_file import CheckpointFile
+from convviz_widgets.checkpoints.directory import CheckpointDirectory
+from convviz_widgets.checkpoints.listing import Dated, Found, Listing
+from convviz_widgets.checkpoints.name_times import times_in_names
+from convviz_widgets.checkpoints.names import has_suffix, is_beside_weights, is_temporary
+from convviz_widgets.checkpoints.ordering import in_order
+from convviz_widgets.checkpoints.reader import Contents, read_contents
+from convviz_widgets.checkpoints.training_time import STEP
 from convviz_widgets.errors import CheckpointError, printable
 from convviz_widgets.record.manifest import (
     FILE_NAME,
@@ -31,7 +28,6 @@ from convviz_widgets.record.manifest import (
 )
 
 CANNOT_TELL = "not in the manifest: cannot tell whether it is what was written"
-_NESTED = "checkpoint-*/model.safetensors"
 _SETTLED_SECONDS = 2.0
 
 
@@ -82,20 +78,19 @@ class ManifestDirectory:
         )
         unlisted = self._unlisted_files(self._unlisted)
         problems = {name: f"{name}: is gone" for name in gone}
-        written = {e.step: self._listed(e) for e in manifest.written.values() if e.name in names}
-        found = dict(in_order(unlisted, behind=max(written, default=-1)))
         problems |= {file.name: f"{file.name}: {CANNOT_TELL}" for file in unlisted}
-        problems |= outdated(unlisted)
-        for step in found.keys() & written.keys():
-            name, listed = found[step].name, written[step].name
-            problems[name] = f"{name}: left out, the manifest's {listed} has step {step:,}"
         if self._reader.problems:
             problems[FILE_NAME] = f"{FILE_NAME}: {'; '.join(self._reader.problems)}"
-        items: dict[int, Item] = {**found, **written}
-        return Listing(tuple(sorted(items.items(), key=lambda pair: pair[0])), problems)
+        times = times_in_names(file.name for file in unlisted)
+        pairs = zip(unlisted, times, strict=True)
+        others = (Dated(file, time, file.changed) for file, time in pairs)
+        written = (self._listed(e) for e in manifest.written.values() if e.name in names)
+        return in_order(Found((*written, *others), problems, STEP, STEP))
 
-    def _listed(self, entry: ManifestEntry) -> HashedCheckpoint:
-        return HashedCheckpoint(entry.name, str(self._directory / entry.name), entry.sha256)
+    def _listed(self, entry: ManifestEntry) -> Dated:
+        path = str(self._directory / entry.name)
+        item = HashedCheckpoint(entry.name, path, entry.sha256)
+        return Dated(item, TrainingTime(step=entry.step), source="the manifest's")
 
     def _unlisted_files(self, names: set[str]) -> list[CheckpointFile]:
         found = []
@@ -104,7 +99,8 @@ class ManifestDirectory:
                 status = (self._directory / name).stat()
                 file = status.st_ino, status.st_mtime_ns, status.st_size
                 old = time.time() - status.st_mtime > _SETTLED_SECONDS
-                if old and stat.S_ISREG(status.st_mode) and not is_temporary(name):
+                is_one = not is_temporary(name) and not is_beside_weights(name)
+                if old and stat.S_ISREG(status.st_mode) and is_one:
                     path = str(self._directory / name)
                     found.append(CheckpointFile(printable(name), path, *file))
         return found
@@ -114,7 +110,7 @@ class RunCheckpoints:
     """Looks for a run's checkpoints until there are some, then follows that directory.
 
     In this order: a recorder's, in ``checkpoints/`` or in the directory itself; any in
-    ``checkpoints/``; any in the directory itself; those in folders like ``checkpoint-500/``.
+    ``checkpoints/``; any in the directory itself, and in its folders like ``checkpoint-500/``.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -145,14 +141,14 @@ class RunCheckpoints:
         for folder in folders:
             if has_manifest(folder):
                 return ManifestDirectory(folder)
-        foreign = [CheckpointDirectory(folder) for folder in folders]
-        for place in (*foreign, CheckpointDirectory(self._directory, _NESTED)):
+        for folder in folders:
             with suppress(CheckpointError):
+                place = CheckpointDirectory(folder)
                 place.listing(wait=True)
                 return place
         return None
 
 
-def _read(item: HashedCheckpoint | CheckpointFile) -> dict[str, Tensor]:
+def _read(item: HashedCheckpoint | CheckpointFile) -> Contents:
     sha256 = item.sha256 if isinstance(item, HashedCheckpoint) else None
-    return read_checkpoint(item.path, sha256=sha256)
+    return read_contents(item.path, sha256=sha256)

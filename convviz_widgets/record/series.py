@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+AXES = {"step": "step", "order": "order of writing", "wall-time": "seconds"}
+"""What the points of a log can be put in order by, and how such an axis is labelled."""
+
 
 @dataclass(frozen=True, eq=False)
 class Series:
@@ -15,9 +18,12 @@ class Series:
 
     Parameters
     ----------
-    steps : training steps, int64 (n,), ascending, none twice.
+    steps : training steps, int64 (n,), ascending, none twice. On another axis than that of the
+        steps the places there: numbers in the order of writing, int64, none twice; or seconds
+        since the log's first point, float64.
     values : float64 (n,); what a log holds as float32 is widened, NaN and infinities are kept.
     wall_times : when each was recorded: seconds since 1970, float64 (n,).
+    axis : what ``steps`` are, one of "step", "order" and "wall-time".
 
     Examples
     --------
@@ -29,9 +35,10 @@ class Series:
     {0: 2.25, 100: 0.5}
     """
 
-    steps: NDArray[np.int64]
+    steps: NDArray[np.int64] | NDArray[np.float64]
     values: NDArray[np.float64]
     wall_times: NDArray[np.float64]
+    axis: str = "step"
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -39,7 +46,11 @@ class Series:
     def __repr__(self) -> str:
         if not len(self):
             return "<Series of 0 points>"
-        return f"<Series of {len(self)} points: steps {self.steps[0]} to {self.steps[-1]}>"
+        unit = "steps" if self.axis == "step" else AXES[self.axis]
+        first, last = (
+            f"{end:g}" if self.axis == "wall-time" else end for end in self.steps[[0, -1]]
+        )
+        return f"<Series of {len(self)} points: {unit} {first} to {last}>"
 
 
 class MetricPoints:
@@ -100,11 +111,32 @@ def _frozen(array: NDArray) -> NDArray:
     return view
 
 
-def merged_series(parts: Iterable[tuple[MetricPoints | None, int | None]]) -> Series:
-    """Return one metric's points from several event files, each step once, steps ascending.
+@dataclass(frozen=True, eq=False)
+class WrittenPoints:
+    """All points of one metric that no writer has declared void, in the order of writing.
 
-    A point is void when one of the same or an earlier step was written after it, as TensorBoard's
-    data server has it, or when a later file declares its step void.
+    Parameters
+    ----------
+    points : steps in any order.
+    files : int64 (n,), ascending: the number of the event file that each point is from.
+    ascending : whether every step is later than the one before.
+    """
+
+    points: Series
+    files: NDArray[np.int64]
+    ascending: bool
+
+    def series(self) -> Series:
+        """Return each step once, ascending.
+
+        A point is void when one of the same or an earlier step was written after it, as
+        TensorBoard's data server has it.
+        """
+        return self.points if self.ascending else only(self.points, counting(self.points.steps))
+
+
+def written_points(parts: Iterable[tuple[MetricPoints | None, int | None]]) -> WrittenPoints:
+    """Return one metric's points from several event files.
 
     Parameters
     ----------
@@ -115,16 +147,17 @@ def merged_series(parts: Iterable[tuple[MetricPoints | None, int | None]]) -> Se
     simple = True
     for points, void_from in parts:
         if void_from is not None:
-            kept = [_only(series, series.steps < void_from) for series in kept]
-        if points is not None and len(points):
-            simple = simple and points.ascending
-            kept.append(points.series())
-    if len(kept) == 1 and simple:
-        return kept[0]
-    return _without_void(_joined(kept))
+            kept = [only(series, series.steps < void_from) for series in kept]
+        simple = simple and (points is None or points.ascending)
+        kept.append(MetricPoints().series() if points is None else points.series())
+    found = [series for series in kept if len(series)]
+    files = np.repeat(np.arange(len(kept)), [len(series) for series in kept])
+    return WrittenPoints(_joined(found), files, simple and len(found) <= 1)
 
 
 def _joined(parts: list[Series]) -> Series:
+    if len(parts) == 1:
+        return parts[0]
     if not parts:
         return MetricPoints().series()
     return Series(
@@ -134,14 +167,16 @@ def _joined(parts: list[Series]) -> Series:
     )
 
 
-def _without_void(series: Series) -> Series:
-    earliest_behind = np.minimum.accumulate(series.steps[::-1])[::-1]
-    kept = np.ones(len(series), bool)
-    kept[:-1] = series.steps[:-1] < earliest_behind[1:]
-    return _only(series, kept)
+def counting(steps: np.ndarray) -> NDArray[np.bool_]:
+    """Tell which of some points count: those behind which no step comes that is not later."""
+    earliest_behind = np.minimum.accumulate(steps[::-1])[::-1]
+    kept = np.ones(len(steps), bool)
+    kept[:-1] = steps[:-1] < earliest_behind[1:]
+    return kept
 
 
-def _only(series: Series, kept: np.ndarray) -> Series:
+def only(series: Series, kept: np.ndarray) -> Series:
+    """Return those points of a series that are to be kept, in arrays of their own."""
     arrays = series.steps[kept], series.values[kept], series.wall_times[kept]
     for array in arrays:
         array.flags.writeable = False

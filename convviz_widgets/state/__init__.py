@@ -4,10 +4,12 @@ A state has two threads at most, and none while there is nothing to do: that of 
 while somebody paints on a sketchpad that of its ticker, which must not wait for a batch.
 """
 
+from convviz_widgets.checkpoints import Steps, label_at, number_at, unit_of
 from convviz_widgets.state.background import Background
 from convviz_widgets.state.duplicate_search import DuplicateSearch
 from convviz_widgets.state.examination import Examination, diagnose
 from convviz_widgets.state.history import coarse_to_fine
+from convviz_widgets.state.log_steps import LogSteps, log_steps
 from convviz_widgets.state.measurements import (
     ACTIVATIONS,
     FILTERS,
@@ -37,15 +39,21 @@ __all__ = [
     "Drawing",
     "DuplicateSearch",
     "Examination",
+    "LogSteps",
     "ModelState",
     "Progress",
     "Question",
     "Selection",
     "Shown",
+    "Steps",
     "Sweeps",
     "Ticker",
     "channel_count",
     "coarse_to_fine",
     "diagnose",
     "image_of",
+    "label_at",
+    "log_steps",
+    "number_at",
+    "unit_of",
 ]

@@ -6,20 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from torch.utils.data import IterableDataset
 
 from convviz_widgets.diagnosis import (
-    AnswersAt,
     Evidence,
-    FiltersAt,
     Finding,
     Firing,
-    GradientDepth,
-    Metric,
     Report,
     RunCurves,
-    TensorFacts,
     examine,
     run_curves,
 )
@@ -34,29 +28,14 @@ from convviz_widgets.images import (
     loader_batches,
     sample_digests,
 )
-from convviz_widgets.measure import (
-    BIASES,
-    PRE_ACTIVATIONS,
-    WEIGHTS,
-    Measurement,
-)
-from convviz_widgets.probe import can_die
-from convviz_widgets.probe.default_loss import NO_LOSS
 from convviz_widgets.record import Run
 from convviz_widgets.state.duplicate_search import DuplicateSearches
-from convviz_widgets.state.measurements import (
-    ACTIVATIONS,
-    FILTERS,
-    GRADIENTS,
-    IMAGE_SET,
-    PARAMETERS,
-    UPDATES,
-)
+from convviz_widgets.state.log_steps import log_steps
 from convviz_widgets.state.model_copy import Stopped
 from convviz_widgets.state.model_state import ModelState
+from convviz_widgets.state.state_evidence import StateEvidence, firing_of
 from convviz_widgets.state.timeline import at_or_before
 from convviz_widgets.sweeps import SweepResult
-from convviz_widgets.tensors.filter_quality import has_full_power
 
 
 class Diagnosis:
@@ -80,7 +59,7 @@ class Diagnosis:
     ) -> None:
         self._data, self._state = data, state
         self._run, self._sweep, self._validation = run, sweep, validation
-        self._of_state = None if state is None else StateEvidence(state)
+        self._of_state = None if state is None else StateEvidence(state, run)
 
     def report(self) -> Report:
         """Return what the rules say, with the place of each finding in the state."""
@@ -90,12 +69,11 @@ class Diagnosis:
     def evidence(self) -> Evidence:
         """Return everything that is known by now."""
         data, state, sweep = self._data, self._of_state, self._sweep
-        last = 0 if self._state is None else self._state.steps[-1]
         known = hasattr(self._validation, "__len__")
         found = Evidence(
             curves=RunCurves() if self._run is None else run_curves(self._run.metrics),
             validation_images=len(self._validation) if known else None,
-            firing=() if sweep is None else firing_of(sweep, last, is_given=True),
+            firing=() if sweep is None else self._firing_of(sweep),
             inputs=data.inputs,
             states_preprocessing=data.states_preprocessing,
             duplicates=data.duplicates,
@@ -105,18 +83,37 @@ class Diagnosis:
         )
         return found if state is None else state.added_to(found)
 
+    def _firing_of(self, sweep: SweepResult) -> tuple[Firing, ...]:
+        if self._of_state is None:
+            return firing_of(sweep, {}, 0, is_given=True)
+        moments = self._of_state.moments()
+        return firing_of(sweep, moments, [*moments][-1], is_given=True)
+
     def _placed(self, finding: Finding) -> Finding:
         """Return the finding with what leads to its evidence in this state, and its code whole."""
         code = self._data.introduction(finding.given) + finding.code
-        select = {} if self._state is None else place_in(self._state, finding)
+        select = {} if self._state is None else place_in(self._state, finding, self._run)
         return replace(finding, select=select, code=code)
 
 
-def place_in(state: ModelState, finding: Finding) -> dict[str, Any]:
-    """Return what to select in a state to see a finding, as far as the state has it."""
+def _checkpoint_of(state: ModelState, finding: Finding, run: Run | None) -> int | None:
+    is_point = run is not None and run.axis != "step" and finding.place is not None
+    if finding.step is None or is_point:  # no checkpoint has a place on such an axis
+        return None
+    if finding.when or run is None:
+        return at_or_before(state.steps, finding.step)
+    return log_steps(state.steps, run).at_or_before(finding.step)
+
+
+def place_in(state: ModelState, finding: Finding, run: Run | None = None) -> dict[str, Any]:
+    """Return what to select in a state to see a finding, as far as the state has it.
+
+    A step of the run's log leads to the last checkpoint at or before it, if that is known.
+    """
     select: dict[str, Any] = {}
-    if finding.step is not None:
-        select["checkpoint"] = at_or_before(state.steps, finding.step)
+    checkpoint = _checkpoint_of(state, finding, run)
+    if checkpoint is not None:
+        select["checkpoint"] = checkpoint
     if finding.layer in {info.name for info in state.layers}:
         select["layer"] = finding.layer
         if "channel" in finding.select:
@@ -124,147 +121,6 @@ def place_in(state: ModelState, finding: Finding) -> dict[str, Any]:
     if finding.select.get("image", len(state.image_set)) < len(state.image_set):
         select["image"] = finding.select["image"]
     return select
-
-
-# -- from a state --------------------------------------------------------------------------------
-
-
-FIELDS = {
-    PARAMETERS: ("tensors", "weights", "biases"),
-    ACTIVATIONS: ("firing", "tensors", "pre_activations"),
-    IMAGE_SET: ("firing", "filters", "answers"),
-    GRADIENTS: ("gradients",),
-    UPDATES: ("checkpoint_ratios",),
-}
-"""Which fields of the evidence are read from each part of the history."""
-
-
-class StateEvidence:
-    """Reads what has been measured of a state; nothing is measured here."""
-
-    def __init__(self, state: ModelState) -> None:
-        self.state = state
-        self._shapes = {info.name: info.weight_shape or () for info in state.layers}
-        self._can_die = {info.name for info in state.layers if can_die(info)}
-
-    def added_to(self, found: Evidence) -> Evidence:
-        """Return evidence with what has been measured of the state beside it."""
-        tensors = self.tensors()
-        return replace(
-            found,
-            classes=self.state.output_kind.loss_classes,
-            firing=with_most_images([*self.firing(), *found.firing]),
-            gradients=self.gradients(),
-            unmeasured={**self.unmeasured(), **found.unmeasured},
-            tensors=tensors,
-            weights=tuple(each for each in tensors if self.is_matrix(each)),
-            biases=tuple(each for each in tensors if each.what == BIASES),
-            pre_activations=tuple(each for each in tensors if each.what == PRE_ACTIVATIONS),
-            filters=self.filters(),
-            checkpoint_ratios=self.checkpoint_ratios(),
-            answers=self.answers(),
-        )
-
-    def unmeasured(self) -> dict[str, str]:
-        """Return which fields of the evidence could not be measured, and the first reason."""
-        failures = {
-            name: why
-            for part, names in FIELDS.items()
-            for why in self.state.history.progress(part).failures[:1]
-            for name in names
-        }
-        return {name: why for name, why in failures.items() if why != NO_LOSS}
-
-    def firing(self) -> tuple[Firing, ...]:
-        """Return the counts with the most images, by layer and step."""
-        found = [
-            Firing(layer, step, fired, each.images)
-            for part in (ACTIVATIONS, IMAGE_SET)
-            for step, each in self._measured(part)
-            for layer, fired in each.fired.items()
-            if layer in self._can_die
-        ]
-        for step, result in zip(self.state.steps, self.state.sweeps.all(), strict=False):
-            found += () if result is None else firing_of(result, step)
-        return with_most_images(found)
-
-    def gradients(self) -> tuple[GradientDepth, ...]:
-        """Return the norms over depth, at every checkpoint, of the layers with matrices."""
-        return tuple(
-            GradientDepth.of(step, each.gradients_over_depth(self.state.layers), each.images)
-            for step, each in self._measured(GRADIENTS)
-        )
-
-    def tensors(self) -> tuple[TensorFacts, ...]:
-        """Return the facts of every weight, bias, output and pre-activation."""
-        return tuple(
-            TensorFacts.of(layer, what, step, counted)
-            for part in (PARAMETERS, ACTIVATIONS)
-            for step, each in self._measured(part)
-            for (layer, what), counted in each.distributions.items()
-        )
-
-    def is_matrix(self, facts: TensorFacts) -> bool:
-        """Tell whether they are of a weight of at least two dimensions."""
-        return facts.what == WEIGHTS and len(self._shapes[facts.layer]) >= 2
-
-    def checkpoint_ratios(self) -> dict[str, Metric]:
-        """Return by layer how far weights have moved between checkpoints, a step."""
-        measured = self.state.history.all(UPDATES)
-        steps = self.state.steps[: len(measured)]
-        ratios = [{} if each is None else each.update_ratios for each in measured[1 : len(steps)]]
-        curves = {
-            layer: Metric.of_updates(layer, steps, [each.get(layer, np.nan) for each in ratios])
-            for layer in self._shapes
-        }
-        return {layer: curve for layer, curve in curves.items() if len(curve.finite)}
-
-    def filters(self) -> tuple[FiltersAt, ...]:
-        """Return how noisy the filters are, where that has been measured."""
-        found = {
-            (layer, step): FiltersAt(layer, step, facts)
-            for part in (FILTERS, IMAGE_SET)
-            for step, each in self._measured(part)
-            for layer, facts in each.filters.items()
-            if has_full_power(self._shapes[layer])
-        }
-        return tuple(sorted(found.values(), key=lambda each: each.step))
-
-    def answers(self) -> tuple[AnswersAt, ...]:
-        """Return what the model answers, where that has been measured."""
-        return tuple(
-            AnswersAt(step, each.answers)
-            for step, each in self._measured(IMAGE_SET)
-            if each.answers is not None
-        )
-
-    def _measured(self, part: str) -> Iterator[tuple[int, Measurement]]:
-        measured = self.state.history.all(part)
-        for step, found in zip(self.state.steps, measured, strict=False):
-            if found is not None:
-                yield step, found
-
-
-def firing_of(result: SweepResult, step: int, *, is_given: bool = False) -> tuple[Firing, ...]:
-    """Return the counts of a sweep: of each of its checkpoints, or of that of ``step``."""
-    parts = [result.at(i) for i in range(len(result.steps))] if result.series else [result]
-    return tuple(
-        Firing(
-            layer.name, (part.steps or (step,))[0], part.fired(layer).numpy(), part.count, is_given
-        )
-        for part in parts
-        for layer in filter(can_die, part.layers)
-    )
-
-
-def with_most_images(found: Sequence[Firing]) -> tuple[Firing, ...]:
-    """Return one count for each layer and step: of two, the one over more images."""
-    best: dict[tuple[str, int], Firing] = {}
-    for each in found:
-        known = best.get((each.layer, each.step))
-        if known is None or known.images < each.images:
-            best[each.layer, each.step] = each
-    return tuple(sorted(best.values(), key=lambda each: each.step))
 
 
 # -- from the data -------------------------------------------------------------------------------

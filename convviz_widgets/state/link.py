@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from convviz_widgets.checkpoints import Steps
+from convviz_widgets.checkpoints.training_time import STEP, UNKNOWN
+from convviz_widgets.state.log_steps import log_steps
 from convviz_widgets.state.model_state import ModelState
 from convviz_widgets.state.selection import channel_count
 from convviz_widgets.state.timeline import at_or_before
@@ -15,22 +18,51 @@ from convviz_widgets.state.timeline import at_or_before
 class Link:
     """Whatever is selected in one of two states is selected in the other, as far as it has it.
 
-    The clock goes by step: the other shows its last checkpoint at or before it. Where the
-    other lacks a layer or image its own stays selected; its channel is clamped.
+    The clock goes by step: the other shows its last checkpoint at or before it. Where one counts
+    epochs and the other steps it goes by the steps that they had done; where these are not known,
+    by the numbers as they are, and `misfit` says so. Where the other lacks a layer or image its own
+    stays selected; its channel is clamped.
     """
 
     def __init__(self, left: ModelState, right: ModelState) -> None:
         self.states = (left, right)
-        self._step = left.selection.step
+        self._step = self._now(left)
         self._here = threading.local()  # what one thread carries over, another may still change
         left.observe(self._left_moved, names="selection")
         right.observe(self._right_moved, names="selection")
         self._carry(left, right)
 
     @property
-    def steps(self) -> tuple[int, ...]:
-        """Every step that either of the two has, ascending."""
-        return tuple(sorted({step for state in self.states for step in state.steps}))
+    def steps(self) -> Steps:
+        """Every step that either of the two has, ascending; in the unit that they share."""
+        units = {state.steps.unit for state in self.states}
+        unit = STEP if self._in_steps else units.pop() if len(units) == 1 else UNKNOWN
+        return Steps(sorted({n for state in self.states for n in self.numbers(state)}), unit)
+
+    @property
+    def misfit(self) -> str:
+        """Why the two cannot be held against each other; empty where they can."""
+        units = [state.steps.unit for state in self.states]
+        if units[0] == units[1] or self._in_steps:
+            return ""
+        counts = " and ".join("numbers of unknown unit" if u == UNKNOWN else f"{u}s" for u in units)
+        return f"one clock for {counts} as if they were the same: steps_per_epoch= or steps= helps"
+
+    @property
+    def _in_steps(self) -> bool:
+        """Whether both are to go by training steps, for their checkpoints count otherwise."""
+        units = {state.steps.unit for state in self.states}
+        known = (None not in log_steps(state.steps).done for state in self.states)
+        return len(units) > 1 and all(known)
+
+    def numbers(self, state: ModelState) -> tuple[int, ...]:
+        """Return where the checkpoints of one of the two stand on the clock."""
+        if not self._in_steps:
+            return state.steps
+        return tuple(step for step in log_steps(state.steps).done if step is not None)
+
+    def _now(self, state: ModelState) -> int:
+        return self.numbers(state)[state.selection.checkpoint]
 
     @property
     def step(self) -> int:
@@ -42,7 +74,7 @@ class Link:
         self._step = step
         with self._carrying():
             for state in self.states:
-                state.select(checkpoint=at_or_before(state.steps, step))
+                state.select(checkpoint=at_or_before(self.numbers(state), step))
 
     def close(self) -> None:
         """Unlink the two states."""
@@ -62,10 +94,11 @@ class Link:
 
     def _carry(self, source: ModelState, other: ModelState) -> None:
         """Select in the other state what is selected in this one."""
-        if at_or_before(source.steps, self._step) != source.selection.checkpoint:
-            self._step = source.selection.step
+        if at_or_before(self.numbers(source), self._step) != source.selection.checkpoint:
+            self._step = self._now(source)
         with self._carrying():
-            other.select(**shared(source, other, self._step))
+            checkpoint = at_or_before(self.numbers(other), self._step)
+            other.select(checkpoint=checkpoint, **shared(source, other))
 
     @contextmanager
     def _carrying(self) -> Iterator[None]:
@@ -77,10 +110,10 @@ class Link:
             self._here.carrying = False
 
 
-def shared(source: ModelState, other: ModelState, step: int) -> dict[str, Any]:
-    """Return what ``other`` has of the selection of ``source``."""
+def shared(source: ModelState, other: ModelState) -> dict[str, Any]:
+    """Return what ``other`` has of the selection of ``source``, the checkpoint apart."""
     chosen = source.selection
-    changes: dict[str, Any] = {"checkpoint": at_or_before(other.steps, step)}
+    changes: dict[str, Any] = {}
     known = {info.name: info for info in other.layers}
     if chosen.layer in known:
         last = channel_count(known[chosen.layer]) - 1

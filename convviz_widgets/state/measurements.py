@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from convviz_widgets.checkpoints.bounds import read_regular
-from convviz_widgets.checkpoints.directory import StoredItem
+from convviz_widgets.checkpoints.listing import StoredItem
 from convviz_widgets.errors import CheckpointError
 from convviz_widgets.measure import AnswerFacts, FilterFacts, Measurement
 from convviz_widgets.state.recordings import ByteCache
@@ -93,7 +93,7 @@ def measurables(part: str, entries: tuple[Entry, ...]) -> list[Measurable | None
 
 def _initial(entries: tuple[Entry, ...]) -> Entry | None:
     """Return the checkpoint of step 0, where there is one and another behind it."""
-    return entries[0] if len(entries) > 1 and entries[0].step == 0 else None
+    return entries[0] if len(entries) > 1 and entries[0].time.step == 0 else None
 
 
 class MeasurementStore:

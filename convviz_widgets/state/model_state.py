@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from traitlets import HasTraits, Instance
 
-from convviz_widgets.checkpoints import CheckpointSeries
-from convviz_widgets.errors import InputError, number_of
+from convviz_widgets.checkpoints import CheckpointSeries, Steps
+from convviz_widgets.errors import InputError, at_least_or_none, number_of
 from convviz_widgets.images import ImageSet
 from convviz_widgets.probe import Attributions, LayerInfo, Probe
 from convviz_widgets.probe.attribution import Position
@@ -27,6 +27,7 @@ from convviz_widgets.probe.default_loss import default_loss
 from convviz_widgets.probe.output_choice import Choice
 from convviz_widgets.probe.output_kinds import OutputKind
 from convviz_widgets.probe.outputs import check_choice, output_kind
+from convviz_widgets.record import Run
 from convviz_widgets.state.arguments import (
     check_checkpoints,
     check_device,
@@ -39,11 +40,12 @@ from convviz_widgets.state.background import Background
 from convviz_widgets.state.duplicate_search import DuplicateSearches
 from convviz_widgets.state.embeddings import Embeddings
 from convviz_widgets.state.history import History, Measurer
+from convviz_widgets.state.log_steps import log_steps
 from convviz_widgets.state.output_history import OutputHistory
 from convviz_widgets.state.publisher import Locked, Publisher, Selected, publish
 from convviz_widgets.state.readings import Readings
 from convviz_widgets.state.recordings import CLOSED, Loss, Recordings
-from convviz_widgets.state.selection import Selection, resolve
+from convviz_widgets.state.selection import Selection, at, resolve
 from convviz_widgets.state.sweeps import Sweeps
 from convviz_widgets.state.timeline import Timeline
 
@@ -68,6 +70,8 @@ class ModelState(HasTraits):
         An `ImageSet`, or a float tensor ``(N, C, H, W)`` as the model takes it.
     checkpoints
         A `CheckpointSeries`; without one there is one entry, the model as it is now.
+    steps_per_epoch
+        Training steps of one epoch, where the checkpoints count epochs and a log counts steps.
     loss
         ``loss(output, target) -> scalar`` for gradients, of what the model returns and the labels
         or targets; default the loss usual for what it puts out: cross-entropy of class scores.
@@ -120,6 +124,7 @@ class ModelState(HasTraits):
         images: ImageSet | Tensor,
         *,
         checkpoints: CheckpointSeries | None = None,
+        steps_per_epoch: int | None = None,
         loss: Loss | None = None,
         probe: Sequence[int] | None = None,
         layer: str | None = None,
@@ -137,6 +142,7 @@ class ModelState(HasTraits):
         check_device(device)
         check_choice(output)
         budget = checked_budget(memory_budget)
+        per_epoch = at_least_or_none(1, "steps_per_epoch", steps_per_epoch)
         shown = images if isinstance(images, ImageSet) else ImageSet(images)
         if not len(shown):
             raise InputError("the image set is empty; a state needs at least one image")
@@ -148,7 +154,7 @@ class ModelState(HasTraits):
         self._sources: list[Refreshable] = []
         made = Probe(model, shown.input(0), device=device, keep_original=not checkpoints)
         recordings = self._recordings = Recordings(made, shown, budget)
-        timeline = Timeline(checkpoints, lambda: recordings.probe.original or {})
+        timeline = Timeline(checkpoints, lambda: recordings.probe.original or {}, per_epoch)
         self._timeline = timeline
         self._publisher = Publisher(self._publish)
         lock = self._publisher.lock
@@ -277,13 +283,16 @@ class ModelState(HasTraits):
         return self._checkpoints is None
 
     @property
-    def steps(self) -> tuple[int, ...]:
-        """Training steps of the checkpoints, ascending."""
+    def steps(self) -> Steps:
+        """Training steps of the checkpoints, ascending; epochs, where their names count those.
+
+        A tuple of int that knows its ``unit``, the ``labels`` of all, and their ``times``.
+        """
         return self._timeline.steps
 
     @property
     def checkpoint_name(self) -> str:
-        """How the selected checkpoint is called: "step 1,500", or "best.pt" by its file."""
+        """What the checkpoint is called: "epoch 3 · step 400", or "best.pt" by its file."""
         return self._timeline[self.selection.checkpoint].name
 
     @property
@@ -293,8 +302,23 @@ class ModelState(HasTraits):
 
     @property
     def problems(self) -> dict[str, str]:
+        """One line for each checkpoint file that cannot be read, and for each of the `misfits`."""
+        return {**self.unreadable, **self.misfits}
+
+    @property
+    def unreadable(self) -> dict[str, str]:
         """One line for each checkpoint file that cannot be read."""
         return {} if self._checkpoints is None else dict(self._checkpoints.problems)
+
+    @property
+    def misfits(self) -> dict[str, str]:
+        """One line for each attached run whose log counts otherwise than the checkpoints do.
+
+        By the name of the run's directory.
+        """
+        runs = [source for source in self._sources if isinstance(source, Run)]
+        found = {run.directory.name: log_steps(self.steps, run).problem for run in runs}
+        return {name: line for name, line in found.items() if line}
 
     def __repr__(self) -> str:
         images = number_of(len(self._images), "image")
@@ -493,8 +517,11 @@ class ModelState(HasTraits):
 
     def attach(self, source: Refreshable) -> None:
         """Refresh ``source`` whenever the state is refreshed, so that views show both as one."""
-        if source not in self._sources:
-            self._sources.append(source)
+        if source in self._sources:
+            return
+        self._sources.append(source)
+        if self.misfits:  # the clock says so
+            self._submit(lambda now: replace(now, revision=now.revision + 1))
 
     def refresh(self) -> int:
         """Take up captures, new checkpoint files and new metrics; return how many checkpoints.
@@ -517,9 +544,7 @@ class ModelState(HasTraits):
         """Return the same checkpoint at its new place in the list, or the newest one."""
         last = len(self._timeline) - 1
         index = last if newest else self._timeline.index_of(now.key, now.step)
-        entry = self._timeline[index]
-        revision = now.revision + 1
-        return replace(now, checkpoint=index, step=entry.step, key=entry.key, revision=revision)
+        return replace(now, revision=now.revision + 1, **at(self._timeline, index))
 
     # -- the end ------------------------------------------------------------------------------
 

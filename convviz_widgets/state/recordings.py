@@ -234,7 +234,7 @@ class Recordings:
             try:
                 probe.load(entry.load(), entry.key)
             except CheckpointError as error:
-                raise CheckpointError(f"step {entry.step:,}: {error}") from error
+                raise CheckpointError(f"{entry.name}: {error}") from error
             self.load_seconds = perf_counter() - started
         return probe
 
@@ -244,7 +244,7 @@ class Recordings:
         kept = self._kept(entry, shown, layer)
         recording = kept.recording
         if layer not in kept.ran:
-            where = f"{shown_name(shown)} at step {entry.step:,}"
+            where = f"{shown_name(shown)} at {entry.label}"
             raise InputError(f"layer {layer!r} did not run for {where}")
         if side == "in" and layer not in recording.inputs:
             known = ", ".join(recording.inputs) or "none"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from torch import Tensor
 
+from convviz_widgets.checkpoints import Steps, number_at
 from convviz_widgets.errors import (
     InputError,
     SelectionError,
@@ -71,7 +72,7 @@ class Selection:
     checkpoint: int
     """Index into the state's ``steps``."""
     step: int
-    """Training step of that checkpoint."""
+    """Number of that checkpoint: its training step, or its epoch where the names count those."""
     key: Hashable
     """Identity of its weights: survives index shifts, changes when the file is rewritten."""
     image: int
@@ -88,6 +89,8 @@ class Selection:
     """Counts the changes of the list of checkpoints, and of the metrics beside them."""
     drawing: Drawing | None = None
     """What the model is shown instead of the image, until another one is selected."""
+    label: str = ""
+    """What the checkpoint is called: "step 1,500", "epoch 9", or "best.pt" by its file."""
 
     @property
     def shown(self) -> Shown:
@@ -177,13 +180,20 @@ def _checkpoint(value: Any, timeline: Timeline) -> dict[str, Any]:
     if value is None:
         index = last
     else:
-        span = f"checkpoints (steps {_span(timeline.steps)})"
+        span = f"checkpoints ({_span(timeline.steps)})"
         index = _within("checkpoint", value, len(timeline), span)
-    return {"checkpoint": index, "step": timeline[index].step, "key": timeline[index].key}
+    return at(timeline, index)
 
 
-def _span(steps: Sequence[int]) -> str:
-    return f"{steps[0]:,} to {steps[-1]:,}" if len(steps) > 1 else f"{steps[0]:,}"
+def at(timeline: Timeline, index: int) -> dict[str, Any]:
+    """Return the fields of a selection that say which checkpoint is selected."""
+    entry = timeline[index]
+    return {"checkpoint": index, "step": entry.step, "key": entry.key, "label": entry.label}
+
+
+def _span(steps: Steps) -> str:
+    ends = dict.fromkeys([number_at(steps, 0), number_at(steps, -1)])
+    return f"{steps.unit}s {' to '.join(ends)}"
 
 
 def _layer(name: Any, layers: Mapping[str, LayerInfo]) -> LayerInfo:

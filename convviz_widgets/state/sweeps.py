@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from convviz_widgets.checkpoints import label_at
 from convviz_widgets.errors import InputError
 from convviz_widgets.images import ImageSet
 from convviz_widgets.images.reading import ModelInputs
@@ -340,11 +341,11 @@ def _of_series(given: SweepResult, entries: Sequence[Entry]) -> dict[Hashable, S
     known = {entry.step: entry for entry in entries}
     common = [(index, known[step]) for index, step in enumerate(given.steps) if step in known]
     if not common:
-        ours = ", ".join(f"{step:,}" for step in list(known)[:5])
-        raise _misfit(f"it is of step {given.steps[0]:,}, this state has {ours}, ...")
+        ours = ", ".join(entry.label for entry in entries[:5])
+        raise _misfit(f"it is of {label_at(given.steps, 0)}, this state has {ours}, ...")
     for index, entry in {common[0], common[len(common) // 2], common[-1]}:
         if given.subject.weights[index] != weights_fingerprint(entry.load()):
-            raise _misfit(f"the weights at step {entry.step:,} differ")
+            raise _misfit(f"the weights at {entry.label} differ")
     return {entry.key: given.at(index) if given.series else given for index, entry in common}
 
 

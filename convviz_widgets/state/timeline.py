@@ -6,13 +6,15 @@ import copy
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor, nn
 
-from convviz_widgets.checkpoints import CheckpointSeries, step_of
-from convviz_widgets.errors import CheckpointError, InputError, in_one_line, whole_number
+from convviz_widgets.checkpoints import CheckpointSeries, Steps, TrainingTime
+from convviz_widgets.checkpoints.listing import Listing
+from convviz_widgets.checkpoints.training_time import STEP
+from convviz_widgets.errors import InputError, in_one_line, whole_number
 
 Weights = Mapping[str, Any]
 
@@ -25,14 +27,16 @@ class Entry:
     key: Hashable
     load: Callable[[], Weights]
     nbytes: int = 0
-    file: str = ""
-    """Name of the file, if it is one."""
+    label: str = ""
+    """What it is called in few words: "step 1,500", "epoch 9", or "best.pt" by its file."""
+    time: TrainingTime = field(default_factory=TrainingTime)
+    """When in the training it was saved, as far as that is known."""
 
     @property
     def name(self) -> str:
-        """How it is called: "step 1,500", or the file ("best.pt") whose name has no step."""
-        stepless = self.file and step_of(self.file) is None
-        return self.file if stepless else f"step {self.step:,}"
+        """What it is called where there is room: "epoch 3 · step 400" if both are known."""
+        known = self.time.label("epoch"), self.time.label("step")
+        return " · ".join(filter(None, known)) if all(known) else self.label
 
     def failure(self, error: Exception) -> str:
         """Return one line on what cannot be done at this checkpoint."""
@@ -46,9 +50,14 @@ class Timeline:
     had.
     """
 
-    def __init__(self, series: CheckpointSeries | None, original: Callable[[], Weights]) -> None:
-        self._series = series
-        self._original = Entry(0, ("original",), original)
+    def __init__(
+        self,
+        series: CheckpointSeries | None,
+        original: Callable[[], Weights],
+        steps_per_epoch: int | None = None,
+    ) -> None:
+        self._series, self._steps_per_epoch = series, steps_per_epoch
+        self._original = _counted(0, ("original",), original)
         self._pending: deque[Entry] = deque()
         self._captures: dict[int, Entry] = {}
         self._captured = 0
@@ -56,8 +65,8 @@ class Timeline:
         self._merge()
 
     @property
-    def steps(self) -> tuple[int, ...]:
-        """Ascending training steps."""
+    def steps(self) -> Steps:
+        """Ascending numbers of the checkpoints, with what they count and are called."""
         return self._steps
 
     @property
@@ -110,7 +119,7 @@ class Timeline:
         self._captured += 1
         nbytes = sum(value.nbytes for value in weights.values() if isinstance(value, Tensor))
         key = ("capture", self._captured, number)
-        self._pending.append(Entry(number, key, lambda: weights, nbytes))
+        self._pending.append(_counted(number, key, lambda: weights, nbytes))
 
     def refresh(self) -> int:
         """Take up captures and new files; return how many checkpoints there are more."""
@@ -131,27 +140,39 @@ class Timeline:
         self._entries = tuple(replace(entry, load=dict) for entry in self._entries)
 
     def _merge(self) -> None:
-        files = self._file_entries()
+        listing = None if self._series is None else self._series.listing
+        files = [] if listing is None else self._file_entries(listing)
         for entry in files:
             self._captures.pop(entry.step, None)
         first = [] if files or self._original.step in self._captures else [self._original]
         entries = sorted([*first, *files, *self._captures.values()], key=lambda entry: entry.step)
         self._entries = tuple(entries)
-        self._steps = tuple(entry.step for entry in entries)
+        self._steps = Steps(
+            (entry.step for entry in entries),
+            listing.unit if files and listing else STEP,
+            (entry.label for entry in entries),
+            (entry.time for entry in entries),
+            self._steps_per_epoch
+            or (None if self._series is None else self._series.steps_per_epoch),
+        )
 
-    def _file_entries(self) -> list[Entry]:
+    def _file_entries(self, listing: Listing) -> list[Entry]:
         series = self._series
-        if series is None:
-            return []
+        assert series is not None, "there is no listing without a series"
 
-        def loader(index: int, key: Hashable) -> Callable[[], Weights]:
-            return lambda: series.load(_position(series, index, key))
+        def loader(key: Hashable) -> Callable[[], Weights]:
+            return lambda: series.load_key(key)
 
-        listed = zip(series.steps, series.keys, series.names, strict=True)
+        listed = zip(listing.items, listing.labels, listing.times, strict=True)
         return [
-            Entry(step, key, loader(i, key), file=name)
-            for i, (step, key, name) in enumerate(listed)
+            Entry(step, key, loader(key), label=label, time=time)
+            for (step, key), label, time in listed
         ]
+
+
+def _counted(step: int, key: Hashable, load: Callable[[], Weights], nbytes: int = 0) -> Entry:
+    """Return the live model's weights at a step."""
+    return Entry(step, key, load, nbytes, f"step {step:,}", TrainingTime(step=step))
 
 
 def at_or_before(steps: tuple[int, ...], step: int) -> int:
@@ -162,13 +183,3 @@ def at_or_before(steps: tuple[int, ...], step: int) -> int:
 def _copied(value: Any) -> Any:
     """Return a copy of a state_dict's value; what ``get_extra_state`` gives may be anything."""
     return value.detach().clone() if isinstance(value, Tensor) else copy.deepcopy(value)
-
-
-def _position(series: CheckpointSeries, index: int, key: Hashable) -> int:
-    """Return where ``key`` is now: its caller may have refreshed the series since."""
-    if index < len(series) and series.key(index) == key:
-        return index
-    for i in range(len(series)):
-        if series.key(i) == key:
-            return i
-    raise CheckpointError(f"the checkpoint {key} has been replaced or removed; refresh the state")

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from convviz_widgets.checkpoints import label_at
 from convviz_widgets.errors import InputError, SelectionError, checked_index, number_of
 from convviz_widgets.images.reading import ModelInputs
 from convviz_widgets.probe import LayerInfo, Probe, ReceptiveFields
@@ -86,10 +87,10 @@ class SweepResult:
         """One line for each layer that had NaN or infinite values: how many, where first."""
         lines = (
             _remark(
-                f"{layer.name} at step {step}" if self.series else layer.name,
+                f"{layer.name} at {label_at(self.steps, index)}" if self.series else layer.name,
                 part.statistics.sums.of(self.subject.channels(layer.name)),
             )
-            for part, step in zip(self.parts, self.steps or (0,), strict=True)
+            for index, part in enumerate(self.parts)
             for layer in self.layers
         )
         return tuple(line for line in lines if line)

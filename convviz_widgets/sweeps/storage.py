@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from dataclasses import fields as fields_of
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convviz_widgets.checkpoints import read_checkpoint, write_checkpoint
+from convviz_widgets.checkpoints import Steps, label_at, read_checkpoint, unit_of, write_checkpoint
 from convviz_widgets.errors import CheckpointError
 from convviz_widgets.probe import LayerInfo, ReceptiveFields
 from convviz_widgets.probe.receptive import Axis, SlidingWindow
@@ -52,6 +52,8 @@ def write_sweep(
         "format": _FORMAT,
         "sha256": tensors_digest(tensors),
         "subject": asdict(subject),
+        "unit": unit_of(subject.steps),
+        "labels": [label_at(subject.steps, index) for index in range(len(subject.steps))],
         "series": series,
         "parts": [
             {"spans": part.coverage.spans, "failures": list(part.failures.items())}
@@ -79,7 +81,7 @@ def read_sweep(path: str | os.PathLike[str]) -> StoredSweep:
 
 
 def _stored(about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> StoredSweep:
-    subject = _subject(about["subject"])
+    subject = _named(_subject(about["subject"]), about)
     channels = sum(layer.shape[0] for layer in subject.layers)
     sizes = torch.cat([torch.tensor([math.prod(i.shape[1:])] * i.shape[0]) for i in subject.layers])
     if not (tensors["top_positions"] < sizes[:, None]).all():
@@ -142,6 +144,16 @@ def _subject(facts: Mapping[str, Any]) -> Subject:
         image_shape=_whole(facts["image_shape"]),
         k=int(facts["k"]),
     )
+
+
+def _named(subject: Subject, about: Mapping[str, Any]) -> Subject:
+    """Return the subject with the names of its checkpoints, if they were written down."""
+    if "labels" not in about:
+        return subject
+    labels = [str(label) for label in about["labels"]]
+    if len(labels) != len(subject.steps):
+        raise ValueError("as many labels as checkpoints")
+    return replace(subject, steps=Steps(subject.steps, str(about["unit"]), labels))
 
 
 def _plain_fields(known: ReceptiveFields) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
+from convviz_widgets.checkpoints import label_at, number_at
 from convviz_widgets.checkpoints.safetensors_file import tensor_bytes
 from convviz_widgets.errors import InputError, UnknownLayerError, unknown
 from convviz_widgets.images.reading import ModelInputs
@@ -62,7 +63,8 @@ class Subject:
 
     def at(self, index: int) -> Subject:
         """Return the subject of one checkpoint alone."""
-        return replace(self, steps=(self.steps[index],), weights=(self.weights[index],))
+        here = slice(index, index + 1) if index >= 0 else slice(index, index + 1 or None)
+        return replace(self, steps=self.steps[here], weights=self.weights[here])
 
     def layer(self, name: str) -> LayerInfo:
         """Return a layer, or say which there are."""
@@ -80,7 +82,7 @@ class Subject:
         return slices_of(self.layers)
 
     def _weights_name(self, index: int) -> str:
-        return f"weights at step {self.steps[index]}" if self.steps else "model's weights"
+        return f"weights at {label_at(self.steps, index)}" if self.steps else "model's weights"
 
     def _difference(self, other: Subject) -> str:
         if self.layers != other.layers:
@@ -88,7 +90,7 @@ class Subject:
             same_names = "of other shapes" if mine == theirs else f"{mine} and {theirs}"
             return f"the layers differ, {same_names}"
         if self.steps != other.steps:
-            return f"the checkpoints differ, steps {_span(self.steps)} and {_span(other.steps)}"
+            return f"the checkpoints differ, {_span(self.steps)} and {_span(other.steps)}"
         for index, pair in enumerate(zip(self.weights, other.weights, strict=True)):
             if "" not in pair and len(set(pair)) > 1:
                 return f"the {self._weights_name(index)} differ"
@@ -103,7 +105,9 @@ def _names(layers: tuple[LayerInfo, ...]) -> str:
 
 
 def _span(steps: tuple[int, ...]) -> str:
-    return f"{steps[0]:,} to {steps[-1]:,} ({len(steps)})" if steps else "none"
+    if not steps:
+        return "none"
+    return f"{label_at(steps, 0)} to {number_at(steps, len(steps) - 1)} ({len(steps)})"
 
 
 def slices_of(layers: tuple[LayerInfo, ...]) -> dict[str, slice]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -130,7 +131,8 @@ def sweep(
         groups=group_numbers(items.groups if groups is None else groups, len(items)),
         skip=skip,
     )
-    steps = _steps(checkpoints)
+    series = _frozen(checkpoints)
+    steps = None if series is None else series.steps
     result, path = _resumed(empty_result(probe, plan, items, steps), resume)
     backend: SweepBackend = (
         LocalSweep(probe, plan, items)
@@ -139,13 +141,13 @@ def sweep(
     )
     wanted = _checked_range(indices, len(items))
     own = weights_fingerprint(unwrapped(model).state_dict()) if checkpoints is None else ""
-    return _swept(result, backend, checkpoints, own, wanted, Saver(path), progress)
+    return _swept(result, backend, series, own, wanted, Saver(path), progress)
 
 
 def _swept(
     result: SweepResult,
     backend: SweepBackend,
-    checkpoints: CheckpointSeries | None,
+    series: _Frozen | None,
     own_weights: str,
     wanted: range,
     saver: Saver,
@@ -156,7 +158,7 @@ def _swept(
     try:
         with bar(total, done, shown=progress) as shown:
             for index, before in enumerate(result.parts):
-                weights = None if checkpoints is None else checkpoints.load(index)
+                weights = None if series is None else series.load(index)
                 known = own_weights if weights is None else weights_fingerprint(weights)
                 result = result.with_weights(index, known)
                 for part in backend.parts(weights, wanted, before):
@@ -170,11 +172,26 @@ def _swept(
     return result
 
 
-def _steps(checkpoints: CheckpointSeries | None) -> tuple[int, ...] | None:
+@dataclass(frozen=True)
+class _Frozen:
+    """A series in the order that it has when a sweep begins: reading a file may change that."""
+
+    checkpoints: CheckpointSeries
+    steps: tuple[int, ...]
+    keys: tuple[Hashable, ...]
+
+    def load(self, index: int) -> Mapping[str, Tensor]:
+        return self.checkpoints.load_key(self.keys[index])
+
+
+def _frozen(checkpoints: CheckpointSeries | None) -> _Frozen | None:
     if checkpoints is not None and not isinstance(checkpoints, CheckpointSeries):
         got = type(checkpoints).__name__
         raise InputError(f"checkpoints: expected a CheckpointSeries, got {got}")
-    return None if checkpoints is None else checkpoints.steps
+    if checkpoints is None:
+        return None
+    items = checkpoints.listing.items
+    return _Frozen(checkpoints, tuple(step for step, _ in items), tuple(key for _, key in items))
 
 
 def _resumed(

@@ -97,7 +97,7 @@ class ActivationMosaic(ActivationView):
         colouring = colour(maps, self.colormap, self.per_channel)
         caption = (
             f"{selection.layer} · {len(maps)} channels of {maps.shape[1]}×{maps.shape[2]}"
-            f" · step {selection.step:,} · n = 1 image · scale {colouring.line}"
+            f" · {selection.label} · n = 1 image · scale {colouring.line}"
             f" · {_counted(maps, hatched)}{not_finite(maps)}"
         )
         return Tiles(maps, colouring, hatched, caption)
@@ -184,7 +184,7 @@ class ActivationMap(ActivationView):
         colouring = colour(map_ if self.alone else maps, self.colormap)
         scale = "own" if self.alone else "layer's"
         caption = (
-            f"{selection.layer}, channel {selection.channel} · step {selection.step:,} · "
+            f"{selection.layer}, channel {selection.channel} · {selection.label} · "
             f"{selection.image_name} · {scale} scale {colouring.line} · "
             f"zeros {np.mean(map_ == 0):.0%}{not_finite(map_)}"
         )

@@ -335,9 +335,14 @@ def _rules(report: Report) -> list[tuple[str, str]]:
 def _label(finding: Finding) -> str:
     where = finding.layer or ""
     where += "" if finding.channel is None else f" channel {finding.channel}"
-    step = "" if finding.step is None else f"step {finding.step:,}"
+    step = _when(finding) or ""
     parts = [SIGNS[finding.severity].ljust(10), finding.rule.ljust(22), where, step]
     return "  ".join(part for part in parts if part)
+
+
+def _when(finding: Finding) -> str | None:
+    """Return when the evidence is from: "step 1,500", or what its checkpoint is called."""
+    return finding.when or (None if finding.step is None else f"step {finding.step:,}")
 
 
 def _facts(finding: Finding) -> str:
@@ -345,7 +350,7 @@ def _facts(finding: Finding) -> str:
         ("measured {:.4g}", finding.value),
         ("threshold {:.4g}", finding.threshold),
         ("n = {:,}", finding.n),
-        ("step {:,}", finding.step),
+        ("{}", _when(finding)),
     )
     return " · ".join(text.format(value) for text, value in parts if value is not None)
 

@@ -13,6 +13,7 @@ from bqplot import Mark
 from ipywidgets import Widget
 from traitlets import Bool, Enum, Int
 
+from convviz_widgets.checkpoints import label_at
 from convviz_widgets.measure import FilterFacts, Measurement
 from convviz_widgets.probe import LayerInfo
 from convviz_widgets.state import FILTERS, ModelState, Selection
@@ -153,7 +154,7 @@ class FilterMosaic(MosaicView):
         each = channel_limits(filters.values, symmetric_limits) if self.per_filter else limits
         colouring = Colouring(each, "colour" if filters.rgb else self.colormap)
         caption = (
-            f"{shown_as(info, selection.layer)} · {filters.caption} · step {selection.step:,} · "
+            f"{shown_as(info, selection.layer)} · {filters.caption} · {selection.label} · "
             f"n = {filters.values.size:,} weights{not_finite(filters.values)} · "
             f"scale {colouring.line}, zero in mid-grey"
         )
@@ -335,7 +336,7 @@ class NoisePlot(CheckpointPlot):
         """Say what is known of a checkpoint."""
         values = zip(SHOWN, self._values[:, index], strict=True)
         known = [f"{name} {value:z.2f}" for name, value in values if np.isfinite(value)]
-        return " · ".join([f"step {self.steps[index]:,}", *known])
+        return " · ".join([label_at(self.steps, index), *known])
 
 
 @dataclass(frozen=True, eq=False)
@@ -351,7 +352,7 @@ class NoiseHistory:
 
     def sentence(self, index: int, broken: str) -> str:
         """Say how noisy the filters are at a checkpoint, and why; or why that is unknown."""
-        at = f"{self.info.name} · step {self.steps[index]:,}"
+        at = f"{self.info.name} · {label_at(self.steps, index)}"
         count = self.counts[index]
         if count is None:
             return f"{at} · not measured yet"

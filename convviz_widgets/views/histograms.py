@@ -171,7 +171,7 @@ class ActivationHistogram(HistogramView):
         of = f"channel {selection.channel}" if self.scope == "channel" else "all channels"
         zeros = int((values == 0).sum())
         caption = (
-            f"{selection.layer}, {of} · step {selection.step:,} · n = {values.size:,} values of "
+            f"{selection.layer}, {of} · {selection.label} · n = {values.size:,} values of "
             f"1 image · exact zeros {zeros / max(1, values.size):.0%}, not drawn"
             f"{_non_finite_note(counted)}"
         )
@@ -225,7 +225,7 @@ class WeightHistogram(HistogramView):
         of = f"filter {channel}" if self.scope == "filter" else "all filters"
         moments = f"mean {facts.mean:.3g} · std {facts.std:.3g}"
         caption = (
-            f"{shown_as(info, selection.layer)}, {of} · step {selection.step:,}"
+            f"{shown_as(info, selection.layer)}, {of} · {selection.label}"
             f" · n = {values.size:,} weights{_non_finite_note(counted)} · "
             f"{'no finite value' if facts.non_finite == facts.n else moments}"
         )

@@ -237,7 +237,7 @@ class LatentTraversal(MosaicView):
         clock = "" if self._decoder.follows else "; THE CLOCK DOES NOT CHANGE THIS DECODER"
         return (
             f"{shown} of {self._size} factors, each from {-self.span:g} to {self.span:g}, the "
-            f"others held at {where} · step {selection.step:,}{clock} · beside each its change: "
+            f"others held at {where} · {selection.label}{clock} · beside each its change: "
             f"RMS difference from the strip's mean, n = {VALUES} pictures"
         )
 

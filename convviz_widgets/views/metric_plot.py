@@ -54,11 +54,16 @@ def level(value: float | None, span: tuple[float, float]) -> list[Curve]:
 
 
 def whole_span(
-    metrics: Mapping[str, Series], tags: Sequence[str], steps: Sequence[int]
+    metrics: Mapping[str, Series], tags: Sequence[str], steps: Sequence[float]
 ) -> tuple[float, float]:
-    """Return the first and the last step of the curves and of the checkpoints."""
+    """Return the first and the last step of the curves and of the checkpoints on their axis.
+
+    Where there are none of either: 0 and 1.
+    """
     ends = [end for tag in tags for end in (metrics[tag].steps[:1], metrics[tag].steps[-1:])]
-    known = np.concatenate([*ends, np.asarray(steps, dtype=np.int64)])
+    known = np.concatenate([*ends, np.asarray(steps, dtype=np.float64)])
+    if not len(known):
+        return 0.0, 1.0
     return float(known.min()), float(known.max())
 
 
@@ -133,6 +138,8 @@ class MetricPlot:
         Whether the axis of values is logarithmic.
     legend
         The row to write the entries of the curves into.
+    axis
+        Label of the axis that the curves run over.
     zoomed
         Called with the first and the last step that the pointer is dragged over.
     picked
@@ -151,10 +158,11 @@ class MetricPlot:
         logarithmic: bool,
         legend: HBox,
         *,
+        axis: str = "step",
         zoomed: Callable[[tuple[float, float]], Any],
         picked: Callable[[float], Any],
     ) -> None:
-        self.plot = make_plot(width, height, "step", "value", logarithmic=logarithmic)
+        self.plot = make_plot(width, height, axis, "value", logarithmic=logarithmic)
         self.overlay = Overlay(self.plot.figure)
         self.overlay.resize(width, height)
         self.overlay.on_click(self._pressed)
@@ -183,7 +191,8 @@ class MetricPlot:
         def draw(canvas: Any) -> None:
             if shown.marked is not None:
                 draw_line(canvas, self.plot, shown.marked, QUIET)
-            draw_line(canvas, self.plot, shown.step)
+            if shown.cursor is not None:
+                draw_line(canvas, self.plot, shown.cursor)
 
         self.overlay.paint(draw)
 
@@ -220,6 +229,11 @@ class ShownCurves:
 
     curves: tuple[Curve, ...]
     span: tuple[float, float]
-    step: int
-    marked: int | None
+    cursor: float | None
+    """Where the checkpoint stands on the axis; None where that is not known."""
+    marked: float | None
     """The step of a finding."""
+    about_cursor: str = ""
+    """Which checkpoint the cursor stands at, or why there is none."""
+    left_out: Sequence[str] = ()
+    """One line for each metric of which points are missing."""

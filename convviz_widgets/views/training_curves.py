@@ -11,8 +11,8 @@ from ipywidgets import Text as SearchBox
 from traitlets import Bool, Float, Tuple, Unicode, validate
 
 from convviz_widgets.errors import InputError
-from convviz_widgets.record import Run, Series
-from convviz_widgets.state import ModelState, Selection
+from convviz_widgets.record import AXES, Run, Series
+from convviz_widgets.state import LogSteps, ModelState, Selection, log_steps
 from convviz_widgets.state.examination import refuse_other_kinds
 from convviz_widgets.tensors import SMOOTHING, smooth
 from convviz_widgets.views.metric_plot import (
@@ -55,7 +55,8 @@ class TrainingCurves(View):
     Attributes
     ----------
     curves : what is drawn; None before the first time.
-    marked : step, between checkpoints too, and threshold of a finding; none for other metrics.
+    marked : step of the log, between checkpoints too, and threshold of a finding; none for other
+        metrics.
     plot, overlay : made when there is something to draw: the axes with their lines, and the canvas
         above them, to be clicked on or dragged over in code.
 
@@ -93,7 +94,7 @@ class TrainingCurves(View):
         refuse_other_kinds(None, run, None)
         self.run = run
         self._span: tuple[float, float] | None = None
-        self.marked: tuple[int | None, float | None] = None, None
+        self.marked: tuple[float | None, float | None] = None, None
         if run is not None:
             state.attach(run)
         super().__init__(state, **options)
@@ -145,7 +146,9 @@ class TrainingCurves(View):
         """
         metrics = self._metrics()
         chosen = self.shown_tags()
-        span = self._span or whole_span(metrics, chosen, self.state.steps)
+        known = log_steps(self.state.steps, self.run)
+        places = [place for place in known.places if place is not None]
+        span = self._span or whole_span(metrics, chosen, places)
         step, threshold = self.marked
         wanted = (selection.revision, chosen, span, threshold, self.smoothing, self.logarithmic)
         if self._prepared is None or self._prepared[0] != wanted:
@@ -154,7 +157,12 @@ class TrainingCurves(View):
             alike = (self.smoothing, span, self.frame[0], densest, self.logarithmic)
             curves = tuple(make_curve(tag, looks[tag], metrics[tag], *alike) for tag in chosen)
             self._prepared = wanted, (*curves, *level(threshold, span))
-        return ShownCurves(self._prepared[1], span, selection.step, step)
+        cursor = known.places[selection.checkpoint]
+        lines = {} if self.run is None else self.run.left_out
+        left_out = [lines[tag] for tag in chosen if tag in lines]
+        return ShownCurves(
+            self._prepared[1], span, cursor, step, _about_cursor(known, selection, cursor), left_out
+        )
 
     def shown_tags(self) -> tuple[str, ...]:
         """Return the metrics that are shown: those chosen, else those named after the quantity."""
@@ -188,11 +196,17 @@ class TrainingCurves(View):
             self.curves = result.curves
             self._metric_plot.show(result.curves, result.span)
         self._metric_plot.mark(result)
-        self.say(_caption(result, self.smoothing, self._span is not None))
+        axis = self.run.axis if self.run else "step"
+        self.say(_caption(result, axis, self.smoothing, self._span is not None))
 
     def _make_plot(self) -> MetricPlot:
         plot = MetricPlot(
-            *self.frame, self.logarithmic, self._legend, zoomed=self._zoom, picked=self._go_to
+            *self.frame,
+            self.logarithmic,
+            self._legend,
+            axis=AXES[self.run.axis if self.run else "step"],
+            zoomed=self._zoom,
+            picked=self._go_to,
         )
         self.plot, self.overlay = plot.plot, (overlay := plot.overlay)
         overlay.before, overlay.after, overlay.hold = self._reset, self._filter, self.state.hold
@@ -227,8 +241,9 @@ class TrainingCurves(View):
             self.tags = (*hidden, *change.new)
 
     def _go_to(self, step: float) -> None:
-        nearest = int(np.abs(np.asarray(self.state.steps) - step).argmin())
-        self.state.select(checkpoint=nearest)
+        nearest = log_steps(self.state.steps, self.run).nearest(step)
+        if nearest is not None:
+            self.state.select(checkpoint=nearest)
 
     def _zoom(self, span: tuple[float, float] | None) -> None:
         self._span = span
@@ -245,8 +260,19 @@ def _what_would_fill_it(quantity: str, known: Sequence[str]) -> str:
     )
 
 
-def _caption(drawing: ShownCurves, smoothing: float, zoomed: bool) -> str:
+def _about_cursor(known: LogSteps, selection: Selection, cursor: float | None) -> str:
+    """Say which checkpoint the cursor stands at, or why there is none."""
+    name = selection.label
+    if cursor is None:
+        return known.problem or f"no cursor: where {name} stands in the log is not known"
+    at = "" if name == f"step {cursor:,.0f}" else f" at step {cursor:,.6g} of the log"
+    how = f" ({known.how})" * bool(known.how)
+    return " · ".join(filter(None, [f"cursor: {name}{at}{how}", known.problem]))
+
+
+def _caption(drawing: ShownCurves, axis: str, smoothing: float, zoomed: bool) -> str:
     low, high = drawing.span
+    unit = "steps" if axis == "step" else AXES[axis]
     counts = ", ".join(
         f"{each.tag} n = {each.points:,}{each.not_drawn}"
         for each in drawing.curves
@@ -254,8 +280,9 @@ def _caption(drawing: ShownCurves, smoothing: float, zoomed: bool) -> str:
     )
     part = "part of the run: " if zoomed else ""
     return (
-        f"{part}steps {low:,.0f} to {high:,.0f} · {counts} · faint: as recorded, strong: smoothed "
+        f"{part}{unit} {low:,.0f} to {high:,.0f} · {counts} · faint: as recorded, strong: smoothed "
         f"{smoothing:g} (debiased exponential, "
-        f"over as many steps in all) · cursor: step {drawing.step:,}"
+        f"over as many steps in all) · {drawing.about_cursor}"
         f"{'' if drawing.marked is None else f', grey: step {drawing.marked:,} of the finding'}"
+        f"{''.join(f' · {line}' for line in drawing.left_out)}"
     )

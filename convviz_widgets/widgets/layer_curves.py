@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 from bqplot import Mark
 
+from convviz_widgets.state import label_at
 from convviz_widgets.widgets.plot import (
     CheckpointPlot,
     as_lines,
@@ -82,7 +83,7 @@ class LayerCurves(CheckpointPlot):
     def words_of(self, index: int, y: int) -> str:
         """Say which step, layer and value lie at a checkpoint, ``y`` pixels from the top."""
         curves, layer = self.curves, self._layer_at(index, y)
-        step = f"step {self.steps[index]:,}"
+        step = label_at(self.steps, index)
         if curves is None or layer is None:
             return step
         value = curves.values[curves.layers.index(layer), index]

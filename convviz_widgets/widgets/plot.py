@@ -11,6 +11,7 @@ import numpy as np
 from bqplot import Axis, Figure, LinearScale, Lines, LogScale, Mark
 from ipywidgets import Layout, VBox
 
+from convviz_widgets.state import number_at, unit_of
 from convviz_widgets.widgets.raster import Overlay
 from convviz_widgets.widgets.text import ACCENT, QUIET
 
@@ -285,7 +286,7 @@ def mark_steps(plot: Plot, steps: Sequence[int]) -> None:
     axis = plot.figure.axes[0]
     axis.label = axis_label(steps)
     indices = whole_numbers(0, len(steps) - 1)
-    labels = {str(index): f"{steps[index]:,}" for index in indices}
+    labels = {str(index): number_at(steps, index) for index in indices}
     label_ticks(axis, indices, labels)
 
 
@@ -294,14 +295,15 @@ def axis_label(steps: Sequence[int]) -> str:
 
     The last checkpoint may come early: a training ends where it ends.
 
-    >>> axis_label([0, 100, 200, 230])
-    'step'
+    >>> axis_label([0, 100, 200, 230]), axis_label(Steps([0, 1, 2], "epoch"))
+    ('step', 'epoch')
     >>> axis_label([0, 1, 10, 100])
     'step (not to scale)'
     """
+    unit = unit_of(steps)
     gaps = np.diff(steps)
     is_even = (gaps[:-1] == gaps[:1]).all() and (gaps[-1:] <= gaps[:1]).all()
-    return "step" if is_even else "step (not to scale)"
+    return unit if is_even else f"{unit} (not to scale)"
 
 
 def span(count: int) -> tuple[float, float]:
@@ -347,7 +349,7 @@ def draw_frame(canvas: Any, plot: Plot, index: int) -> None:
     canvas.stroke_rect(low, top, high - low, bottom - top)
 
 
-def draw_line(canvas: Any, plot: Plot, index: int, colour: str = ACCENT) -> None:
+def draw_line(canvas: Any, plot: Plot, index: float, colour: str = ACCENT) -> None:
     """Draw a line through the place of a checkpoint, or of anything else on the axis."""
     x = plot.to_pixel(index)
     if x is not None:

@@ -275,7 +275,7 @@ class View(HasOptions, VBox):
             self._drawn = selection
             try:
                 if self._is_slow(selection):
-                    self._note.show(f"computing step {selection.step:,} …")
+                    self._note.show(f"computing {selection.label} …")
                     listen(self)
                 result = self.compute(selection)
                 self.draw(result)

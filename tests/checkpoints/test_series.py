@@ -9,7 +9,8 @@ import torch
 
 from convviz_widgets.checkpoints import CheckpointSeries, write_checkpoint
 from convviz_widgets.checkpoints import series as series_module
-from convviz_widgets.checkpoints.directory import CheckpointFile, Listing
+from convviz_widgets.checkpoints.checkpoint_file import CheckpointFile
+from convviz_widgets.checkpoints.listing import Listing
 from convviz_widgets.errors import CheckpointError, InputError
 
 WriteOld = Callable[..., Path]
@@ -43,7 +44,7 @@ def test_of_one_step_the_newest_counts(tmp_path: Path, write_old: WriteOld) -> N
     series = CheckpointSeries.from_directory(tmp_path)
     assert series.steps == (5,)
     assert series.load(0)["weight"].item() == 2
-    newer = "left out, b-5.safetensors has step 5 too and is newer; pattern= picks files"
+    newer = "left out, b-5.safetensors has the number 5 too and is newer; pattern= picks files"
     assert series.problems == {
         name: f"{name}: {newer}" for name in ("a-5.safetensors", "c-5.safetensors")
     }
@@ -92,8 +93,8 @@ def test_a_key_picks_the_state_dict(tmp_path: Path) -> None:
 def test_a_directory_without_checkpoints_says_what_was_looked_for_and_what_is_there(
     tmp_path: Path,
 ) -> None:
-    looked_for = r"looked for \*\.safetensors, \*\.pt, \*\.pth, \*\.ckpt; it is empty$"
-    with pytest.raises(CheckpointError, match=f"no checkpoints in .*{looked_for}"):
+    looked_for = r"\*\.safetensors, \*\.pt, \*\.pth, \*\.ckpt, \*\.tar, \*\.bin, .*; it is empty$"
+    with pytest.raises(CheckpointError, match=f"no checkpoints in .*: looked for {looked_for}"):
         CheckpointSeries.from_directory(tmp_path)
     (tmp_path / "notes\n.txt").write_text("")
     with pytest.raises(CheckpointError, match=r"; there is notes\\n\.txt$"):
@@ -271,9 +272,9 @@ def test_ten_thousand_files_open_without_reading_one(
     for step in range(1, 10_000):
         os.link(one, tmp_path / f"step-{step:05d}.safetensors")
     reads = []
-    real = series_module.read_checkpoint
+    real = series_module.read_contents
     monkeypatch.setattr(
-        series_module, "read_checkpoint", lambda *a, **k: reads.append(a) or real(*a, **k)
+        series_module, "read_contents", lambda *a, **k: reads.append(a) or real(*a, **k)
     )
     series = CheckpointSeries.from_directory(tmp_path)
     assert len(series) == 10_000

@@ -48,6 +48,36 @@ def test_what_the_other_lacks_leaves_its_own_where_it_is():
     assert (right.channel, right.image) == (1, 0)
 
 
+def counted(tmp_path, names, **options):
+    model = nn.Sequential(nn.Conv2d(1, 4, 1), nn.ReLU())
+    folder = tmp_path / names[0]
+    folder.mkdir()
+    for name in names:
+        torch.save(model.state_dict(), folder / name)
+    series = CheckpointSeries.from_directory(folder, **options)
+    return ModelState(model, torch.rand(3, 1, 2, 2), checkpoints=series)
+
+
+def test_epochs_of_a_known_length_and_steps_share_a_clock_of_steps(tmp_path):
+    epochs = ["epoch_1.pt", "epoch_2.pt", "epoch_3.pt"]
+    left, right = counted(tmp_path, epochs, steps_per_epoch=100), state((0, 100, 250))
+    link = Link(left, right)
+    assert (link.steps, link.steps.unit, link.misfit) == ((0, 100, 200, 250, 300), "step", "")
+    left.select(checkpoint=1)
+    assert (right.selection.step, link.step) == (100, 200)
+    right.select(checkpoint=2)
+    assert (left.selection.label, link.step) == ("epoch 2", 250)
+
+
+def test_epochs_of_unknown_length_beside_steps_are_told_of(tmp_path):
+    left, right = counted(tmp_path, ["epoch_1.pt", "epoch_2.pt"]), state((0, 100))
+    link = Link(left, right)
+    assert (link.steps, link.steps.unit) == ((0, 1, 2, 100), "checkpoint")
+    assert "one clock for epochs and steps as if they were the same" in link.misfit
+    both = Link(left, counted(tmp_path, ["epoch_3.pt"]))
+    assert (both.steps.labels, both.misfit) == (("epoch 1", "epoch 2", "epoch 3"), "")
+
+
 def test_a_closed_link_lets_the_two_go_their_own_ways():
     left, right = state((0, 1)), state((0, 1))
     Link(left, right).close()

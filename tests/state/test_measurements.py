@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from convviz_widgets.checkpoints.directory import CheckpointFile
+from convviz_widgets.checkpoints.checkpoint_file import CheckpointFile
 from convviz_widgets.measure import AnswerFacts, FilterFacts, Measurement
 from convviz_widgets.record import Recorder, Run
 from convviz_widgets.state import PARAMETERS

@@ -333,8 +333,8 @@ def test_a_checkpoint_that_does_not_fit_is_named_by_its_step(images, make_net):
 
 
 def test_a_slow_load_is_told_of_before_the_next_one(images, series, make_net, monkeypatch):
-    load = series.load
-    monkeypatch.setattr(series, "load", lambda index: sleep(0.2) or load(index))
+    load = series.load_key
+    monkeypatch.setattr(series, "load_key", lambda key: sleep(0.2) or load(key))
     state = ModelState(make_net(9), images, checkpoints=series)
     assert not state.is_slow_to_load()
     state.activation()

@@ -44,7 +44,7 @@ def code(
     return "\n".join([*_imports(applied.find, *uses), "", dedent(lines).strip(), again])
 
 
-def curve_code(applied: AppliedRule, until: int, *arguments: str, where: str = "") -> str:
+def curve_code(applied: AppliedRule, until: float, *arguments: str, where: str = "") -> str:
     """Return the lines that ask a rule about a run's ``curves`` as they were known at a step.
 
     The run may have grown since. The other parameters are those of `code`.

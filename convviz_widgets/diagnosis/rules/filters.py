@@ -51,10 +51,10 @@ def noisy_filter(
             "noisy-filter",
             REMARK,
             f"{each.layer}: {each.facts.share:.0%} of {each.facts.count} filters are no smoother "
-            f"than shuffled ones (threshold {share:.0%}) at step {each.step:,}: "
+            f"than shuffled ones (threshold {share:.0%}) at {each.label}: "
             f"{_cause(each.facts, many=share, still_initial=cosine, many_updates=update_share)}",
             layer=each.layer,
-            step=each.step,
+            **each.at,
             value=each.facts.share,
             threshold=share,
             n=each.facts.count,

@@ -74,18 +74,18 @@ def dead_layer(
             continue
         worst = max(dead, key=lambda each: each.dead_share)
         silent = np.flatnonzero(worst.fired == 0)
-        since = next(each.step for each in known if each.dead_share >= share)
+        since = next(each.label for each in known if each.dead_share >= share)
         scale = "unknown" if input_rms is None else f"{input_rms:.2g}"
         found.append(
             Finding(
                 "dead-layer",
                 ERROR if worst.dead_share >= error_share else WARNING,
                 f"{layer}: {len(silent)} of {len(worst.fired)} channels are zero everywhere on "
-                f"n = {worst.images:,} images at step {worst.step:,} (threshold {share:.0%}), so "
-                f"many first at step {since:,}: steps too large for this network; learning rate, "
+                f"n = {worst.images:,} images at {worst.label} (threshold {share:.0%}), so "
+                f"many first at {since}: steps too large for this network; learning rate, "
                 f"input scale (RMS {scale}) or initial weights: cannot tell",
                 layer=layer,
-                step=worst.step,
+                **worst.at,
                 value=worst.dead_share,
                 threshold=share,
                 n=worst.images,
@@ -141,10 +141,10 @@ def _channel(applied: AppliedRule, each: Firing, channel: int, threshold: float)
     return Finding(
         applied.name,
         REMARK,
-        f"{each.layer}, channel {channel}, {what}, at step {each.step:,}",
+        f"{each.layer}, channel {channel}, {what}, at {each.label}",
         layer=each.layer,
         channel=channel,
-        step=each.step,
+        **each.at,
         value=float(each.rates[channel]),
         threshold=threshold,
         n=n,
@@ -173,7 +173,7 @@ def _code(applied: AppliedRule, each: Firing, where: str = "") -> str:
 
 def _by_layer(firing: Sequence[Firing]) -> Iterator[tuple[str, list[Firing]]]:
     """Yield each layer with its counts after step 0; at step 0 where there is nothing else."""
-    trained = [each for each in firing if each.step > 0] or list(firing)
+    trained = [each for each in firing if each.is_trained] or list(firing)
     for layer in dict.fromkeys(each.layer for each in trained):
         own = [each for each in trained if each.layer == layer and len(each.fired)]
         yield layer, sorted(own, key=lambda each: each.step)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from convviz_widgets.diagnosis.evidence import Evidence, GradientDepth, Metric
+from convviz_widgets.diagnosis.evidence import Evidence, GradientDepth, Metric, Moment
 from convviz_widgets.diagnosis.finding import WARNING, Finding
 from convviz_widgets.diagnosis.rule import CHECKPOINTS, AppliedRule, rule
 from convviz_widgets.diagnosis.rules.code import at_step, code, curve_code
@@ -22,7 +22,7 @@ EXPLODING_SLOPE, EXPLODING_DECADES = -0.25, -1.5
 
 
 def _of_depth(e: Evidence) -> tuple[Sequence[GradientDepth]] | None:
-    return (e.gradients,) if any(each.step > 0 for each in e.gradients) else None
+    return (e.gradients,) if any(each.is_trained for each in e.gradients) else None
 
 
 @rule(
@@ -57,8 +57,8 @@ def vanishing_gradient(
         if fit.total >= decades and fit.slope >= slope:
             message = (
                 f"gradients shrink towards the input by {fit.slope:.2f} decades a layer, "
-                f"{fit.total:.1f} in all (thresholds {slope:g} and {decades:g}), at step "
-                f"{profile.step:,}: saturating activations or too small initial weights; the "
+                f"{fit.total:.1f} in all (thresholds {slope:g} and {decades:g}), at "
+                f"{profile.label}: saturating activations or too small initial weights; the "
                 "first layers hardly learn"
             )
             applied = AppliedRule(vanishing_gradient, decades=decades, slope=slope)
@@ -110,8 +110,8 @@ def exploding_gradient(
         if fit.slope <= slope and fit.total <= decades:
             message = (
                 f"gradients grow towards the input by {-fit.slope:.2f} decades a layer, "
-                f"{-fit.total:.1f} in all (thresholds {-slope:g} and {-decades:g}), at step "
-                f"{profile.step:,}: too large initial weights"
+                f"{-fit.total:.1f} in all (thresholds {-slope:g} and {-decades:g}), at "
+                f"{profile.label}: too large initial weights"
             )
             applied = AppliedRule(exploding_gradient, slope=slope, decades=decades)
             found.append(_of_slope(applied, message, profile))
@@ -136,14 +136,14 @@ def _leaping(norm: Metric | None, times: float, window: int, least: int) -> list
         Finding(
             "exploding-gradient",
             WARNING,
-            f"the gradient norm is {known.values[first]:.3g} at step {known.steps[first]:,}, "
+            f"the gradient norm is {known.values[first]:.3g} at {known.label(known.steps[first])}, "
             f"{leaps[first]:.0f} times its running median (threshold {times:g}): too large steps "
             "or initial weights",
-            step=int(known.steps[first]),
+            **known.at(known.steps[first]),
             value=float(leaps[first]),
             threshold=times,
             n=min(first, window),
-            code=curve_code(applied, int(norm.steps[-1]), *given),
+            code=curve_code(applied, norm.last, *given),
         )
     ]
 
@@ -153,7 +153,7 @@ def _trained(profiles: Sequence[GradientDepth]) -> list[GradientDepth]:
     return [
         each
         for each in profiles
-        if each.step > 0 and sum(math.isfinite(n) and n > 0 for n in each.norms) >= 2
+        if each.is_trained and sum(math.isfinite(n) and n > 0 for n in each.norms) >= 2
     ]
 
 
@@ -165,7 +165,7 @@ def _of_slope(applied: AppliedRule, message: str, profile: GradientDepth) -> Fin
         WARNING,
         f"{message} (loss on {profile.images} images{left_out})",
         layer=profile.layers[0],
-        step=profile.step,
+        **profile.at,
         value=profile.line.slope,
         threshold=applied.thresholds["slope"],
         n=profile.images,
@@ -177,7 +177,7 @@ def _slope_code(applied: AppliedRule, profile: GradientDepth) -> str:
     """Return the lines that take the gradients of a checkpoint again, and ask a rule about them."""
     return code(
         applied,
-        f"[GradientDepth.of({profile.step}, gradients, {profile.images})]",
+        f"[GradientDepth.of({profile.step}, gradients, {profile.images}{profile.moment_in_code})]",
         lines=f"""
         {at_step(profile.step)}
         gradients = {{
@@ -185,5 +185,5 @@ def _slope_code(applied: AppliedRule, profile: GradientDepth) -> str:
             for layer in {list(profile.layers)!r}
         }}
         """,
-        uses=[GradientDepth, distribution],
+        uses=[GradientDepth, distribution, *([Moment] * bool(profile.moment_in_code))],
     )

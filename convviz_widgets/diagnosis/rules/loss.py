@@ -68,10 +68,10 @@ def loss_jump(
         Finding(
             "loss-jump",
             WARNING,
-            f"{curve.name} jumped at step {curve.steps[places[0]]:,} and stayed above its minimum "
-            f"for {lasting} recorded steps, by {heights[places].max():.1f} robust σ (threshold "
-            f"{sigmas:g}): the learning rate is too high there",
-            step=int(curve.steps[places[0]]),
+            f"{curve.name} jumped at {curve.label(curve.steps[places[0]])} and stayed above its "
+            f"minimum for {lasting} recorded steps, by {heights[places].max():.1f} robust σ "
+            f"(threshold {sigmas:g}): the learning rate is too high there",
+            **curve.at(curve.steps[places[0]]),
             value=float(heights[places].max()),
             threshold=sigmas,
             n=len(curve),
@@ -122,7 +122,7 @@ def loss_surge(
     """
     curve = loss.finite
     positive = curve.values > 0
-    curve = Metric(curve.name, curve.steps[positive], curve.values[positive])
+    curve = curve.only(positive)
     heights = _heights(np.log(curve.values), window, floor)
     given = "curves.update_ratios", "curves.gradient_norm"
     applied = AppliedRule(
@@ -136,7 +136,7 @@ def loss_surge(
     found = []
     for places in episodes(heights >= sigmas, window):
         first = int(places[0])
-        step, worst = int(curve.steps[first]), float(heights[places].max())
+        step, worst = curve.steps[first].item(), float(heights[places].max())
         after = heights[first + 1 : first + 1 + recovery]
         is_back = bool((after < recovered * sigmas).any())
         rose = first_to_rise(update_ratios or {}, step, recovery, sigmas, window, floor)
@@ -144,12 +144,13 @@ def loss_surge(
             Finding(
                 "loss-surge",
                 WARNING,
-                f"{curve.name} surged at step {step:,} to {curve.values[first]:.3g}, {worst:.1f} "
-                f"robust σ above the {window} recorded steps before (threshold {sigmas:g}): "
-                f"{_surge_cause(rose, bool(update_ratios), is_back, recovery)}"
+                f"{curve.name} surged at {curve.label(step)} to {curve.values[first]:.3g}, "
+                f"{worst:.1f} robust σ above the {window} recorded steps before "
+                f"(threshold {sigmas:g}): "
+                f"{_surge_cause(rose, curve, bool(update_ratios), is_back, recovery)}"
                 f"{_norm_beside(gradient_norm, step, window)}",
                 layer=None if rose is None else layer_of(rose[0]),
-                step=step,
+                **curve.at(step),
                 value=worst,
                 threshold=sigmas,
                 n=min(first, window),
@@ -160,7 +161,7 @@ def loss_surge(
 
 
 def _surge_cause(
-    rose: tuple[str, int] | None, has_ratios: bool, is_back: bool, recovery: int
+    rose: tuple[str, float] | None, curve: Metric, has_ratios: bool, is_back: bool, recovery: int
 ) -> str:
     back = f"it was back within {recovery} recorded steps" if is_back else "it did not recover"
     if not has_ratios:
@@ -169,8 +170,8 @@ def _surge_cause(
             "cannot be told apart"
         )
     if rose is not None:
-        weight, at = rose
-        return f"the update ratio of {weight} rose first, at step {at:,}; {back}: the learning rate"
+        weight, at = rose[0], curve.label(rose[1])
+        return f"the update ratio of {weight} rose first, at {at}; {back}: the learning rate"
     if is_back:
         return f"the updates before it were ordinary and {back}: suspect the batch"
     return f"the updates before it were ordinary, but {back}: cannot tell the cause"
@@ -178,12 +179,12 @@ def _surge_cause(
 
 def first_to_rise(
     ratios: Mapping[str, Metric],
-    step: int,
+    step: float,
     before: int,
     sigmas: float,
     window: int,
     floor: float,
-) -> tuple[str, int] | None:
+) -> tuple[str, float] | None:
     """Return the weight whose update ratio left its level first before ``step``, and at which step.
 
     None where no ratio did, at most ``before`` steps earlier.
@@ -197,7 +198,7 @@ def first_to_rise(
         recent = np.flatnonzero((heights >= sigmas) & (steps >= step - before))
         if recent.size:
             place = recent[0]
-            rises.append((int(steps[place]), -float(heights[place]), name))
+            rises.append((steps[place].item(), -float(heights[place]), name))
     return (min(rises)[2], min(rises)[0]) if rises else None
 
 
@@ -207,7 +208,7 @@ def _heights(logs: np.ndarray, window: int, floor: float) -> np.ndarray:
     return (logs - level.median) / np.fmax(level.sigma, floor)
 
 
-def _norm_beside(norm: Metric | None, step: int, window: int) -> str:
+def _norm_beside(norm: Metric | None, step: float, window: int) -> str:
     if norm is None or not len(norm):
         return ""
     place = int(np.searchsorted(norm.steps, step, side="right")) - 1
@@ -282,11 +283,11 @@ def slow_learning(
             f"{curve.name} is {now:.3g} after {len(curve):,} recorded steps, {now / start:.0%} of "
             f"its start {start:.3g}, and fell by {(earlier - now) / abs(earlier):.1%} over the "
             f"last third{_slow_cause(largest, ratio)}",
-            step=int(curve.steps[-1]),
+            **curve.at(curve.last),
             value=now / start,
             threshold=share,
             n=len(curve),
-            code=_code(applied, loss, int(curve.steps[-1]), *given),
+            code=_code(applied, loss, curve.last, *given),
         )
     ]
 
@@ -308,11 +309,11 @@ def _slow_cause(largest: float, ratio: float) -> str:
     return f", though weights move by up to {largest:.1e} a step: slow or converged: cannot tell"
 
 
-def _code(applied: AppliedRule, loss: Metric, step: int, *arguments: str) -> str:
+def _code(applied: AppliedRule, loss: Metric, step: float, *arguments: str) -> str:
     """Return the lines that find what was found at a step, in the loss as it was known."""
     given = "curves.loss", *arguments
-    where = f"each.step == {step}"
-    return curve_code(applied, int(loss.steps[-1]), *given, where=where)
+    where = f"each.step == {int(step)}"
+    return curve_code(applied, loss.last, *given, where=where)
 
 
 # -- runs of points ------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -45,7 +45,7 @@ def non_finite(
     """
     norms = gradient_norms or {}
     broken = [
-        _NonFinite(_first(curve), f"the gradient of {name}", layer_of(name))
+        _NonFinite(_first(curve), f"the gradient of {name}", layer_of(name), curve)
         for name, curve in norms.items()
         if not np.isfinite(curve.values).all()
     ]
@@ -54,21 +54,21 @@ def non_finite(
         for each in tensors
         if each.non_finite
     ]
-    of_layers = min(broken, key=lambda each: each.step, default=None)
+    of_layers = min(broken, key=_place, default=None)
     if loss is not None and not np.isfinite(loss.values).all():
-        broken.append(_NonFinite(_first(loss), loss.name, ""))
+        broken.append(_NonFinite(_first(loss), loss.name, "", loss))
     if not broken:
         return []
-    first = min(broken, key=lambda each: each.step)
+    first = min(broken, key=_place)
     layer = of_layers.layer if of_layers else None
     where = f"the first layer: {layer}" if layer else "no layer was recorded"
     return [
         Finding(
             "non-finite",
             ERROR,
-            f"{first.what} is not finite at step {first.step:,}; {where}",
+            f"{first.what} is not finite at {first.label}; {where}",
             layer=layer,
-            step=first.step,
+            **first.at,
             value=float(first.step),
             n=len(tensors) + len(norms) + (loss is not None),
             code=_non_finite_code(first),
@@ -79,19 +79,35 @@ def non_finite(
 class _NonFinite(NamedTuple):
     """Where something is first seen that is no number."""
 
-    step: int
+    step: float
     what: str
     layer: str
-    facts: TensorFacts | None = None
-    """None for a curve."""
+    source: TensorFacts | Metric
+
+    @property
+    def label(self) -> str:
+        if isinstance(self.source, Metric):
+            return self.source.label(self.step)
+        return self.source.label
+
+    @property
+    def at(self) -> dict[str, Any]:
+        return self.source.at(self.step) if isinstance(self.source, Metric) else self.source.at
+
+
+def _place(broken: _NonFinite) -> tuple[bool, float]:
+    """Return what to compare by: what has no place in the log comes after all that has one."""
+    place = broken.step if isinstance(broken.source, Metric) else broken.source.place
+    return place is None, broken.step if place is None else place
 
 
 def _non_finite_code(first: _NonFinite) -> str:
     applied = AppliedRule(non_finite)
-    if first.facts is not None:
-        return tensor_code(applied, first.facts, "None", "{}", "[facts]")
+    if isinstance(first.source, TensorFacts):
+        return tensor_code(applied, first.source, "None", "{}", "[facts]")
     return curve_code(applied, first.step, "curves.loss", "curves.gradient_norms")
 
 
-def _first(curve: Metric) -> int:
-    return int(curve.steps[~np.isfinite(curve.values)][0])
+def _first(curve: Metric) -> float:
+    step: float = curve.steps[~np.isfinite(curve.values)][0].item()
+    return step

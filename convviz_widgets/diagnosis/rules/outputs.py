@@ -35,7 +35,7 @@ def stuck_output(
 ) -> list[Finding]:
     """Find a model that answers one class to varied images: their labels differ [Hui]."""
     found = []
-    for step, each in ((answer.step, answer.facts) for answer in answers):
+    for answer, each in ((answer, answer.facts) for answer in answers):
         is_varied = each.label_share < share
         if each.commonest is None or each.images < images or not is_varied or each.share < share:
             continue
@@ -44,14 +44,16 @@ def stuck_output(
                 "stuck-output",
                 WARNING,
                 f"class {each.commonest} is the answer to {each.share:.0%} of n = {each.images:,} "
-                f"varied images at step {step:,} (threshold {share:.0%}; the commonest label "
+                f"varied images at {answer.label} (threshold {share:.0%}; the commonest label "
                 f"has {each.label_share:.0%})",
-                step=step,
+                **answer.at,
                 value=each.share,
                 threshold=share,
                 n=each.images,
                 code=_code(
-                    AppliedRule(stuck_output, share=share, images=images), step, each.images
+                    AppliedRule(stuck_output, share=share, images=images),
+                    answer.step,
+                    each.images,
                 ),
             )
         )
@@ -86,7 +88,7 @@ def washed_out_output(
         Standard deviation of an image's luminance, as a share of its target's; the median.
     """
     applied = AppliedRule(washed_out_output, chroma=chroma, contrast=contrast)
-    for step, each in ((answer.step, answer.facts) for answer in answers):
+    for answer, each in ((answer, answer.facts) for answer in answers):
         is_pale, is_flat = each.chroma < chroma, each.contrast < contrast
         if not each.pictures or not (is_pale or is_flat):
             continue
@@ -99,13 +101,13 @@ def washed_out_output(
                 "washed-out-output",
                 WARNING,
                 f"{pale if is_pale else flat} (threshold {threshold:g}) over n = {each.pictures:,} "
-                f"images at step {step:,}",
-                step=step,
+                f"images at {answer.label}",
+                **answer.at,
                 value=each.chroma if is_pale else each.contrast,
                 threshold=threshold,
                 n=each.pictures,
                 select=select,
-                code=_code(applied, step, each.images),
+                code=_code(applied, answer.step, each.images),
             )
         ]
     return []

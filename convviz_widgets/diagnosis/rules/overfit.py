@@ -86,8 +86,8 @@ class _Gap:
         widest = int(np.nanargmax(np.where(wide, self.apart, np.nan)))
         known = f"n = {self.images:,}" if self.images else "n unknown"
         message = (
-            f"gap {self.apart[widest]:.2f} between training and validation accuracy from step "
-            f"{self.held.steps[first]:,} on (threshold {self.threshold[first]:.2f}), {known}: "
+            f"gap {self.apart[widest]:.2f} between training and validation accuracy from "
+            f"{self._at(first)} on (threshold {self.threshold[first]:.2f}), {known}: "
             "overfitting, or a validation set from elsewhere: cannot tell"
         )
         return self._finding(REMARK, message, begun=first, measured=widest, judged=first)
@@ -96,13 +96,16 @@ class _Gap:
         first, last = map(int, np.flatnonzero(firm)[[0, -1]])
         known = f", n = {self.images:,}" if self.images else ""
         message = (
-            f"overfitting from step {self.held.steps[first]:,} on: at step "
-            f"{self.held.steps[last]:,} training accuracy is {self.apart[last]:.2f} above "
+            f"overfitting from {self._at(first)} on: at "
+            f"{self._at(last)} training accuracy is {self.apart[last]:.2f} above "
             f"validation (threshold {self.threshold[last]:.2f}{known}), and the validation loss "
             f"{risen[last]:.0%} above its own minimum (threshold {rise:.0%}) while the training "
             "loss went on falling"
         )
         return self._finding(WARNING, message, begun=first, measured=last, judged=last)
+
+    def _at(self, index: int) -> str:
+        return self.held.label(self.held.steps[index])
 
     def _finding(
         self, severity: str, message: str, *, begun: int, measured: int, judged: int
@@ -112,7 +115,7 @@ class _Gap:
             "overfit",
             severity,
             message,
-            step=int(self.held.steps[begun]),
+            **self.held.at(self.held.steps[begun]),
             value=float(self.apart[measured]),
             threshold=float(self.threshold[judged]),
             n=self.images,
@@ -122,7 +125,7 @@ class _Gap:
 
 def _code(applied: AppliedRule, curves: RunCurves, images: int | None) -> str:
     used = (curves.accuracy, curves.validation_accuracy, curves.loss, curves.validation_loss)
-    last = max(int(each.steps[-1]) for each in used if each)
+    last = max(each.last for each in used if each)
     return curve_code(applied, last, "curves", repr(images))
 
 

@@ -40,7 +40,7 @@ def abnormal_weight(
         Finding(
             severity=WARNING,
             message=f"{each.layer}: a weight {each.deviation:.1f} standard deviations from the "
-            f"median (threshold {sigmas:g}) at step {each.step:,}, n = {each.n:,}",
+            f"median (threshold {sigmas:g}) at {each.label}, n = {each.n:,}",
             value=each.deviation,
             threshold=sigmas,
             **_about(applied, each),
@@ -67,8 +67,8 @@ def _large(applied: AppliedRule, what: str, facts: Sequence[TensorFacts]) -> lis
     return [
         Finding(
             severity=WARNING,
-            message=f"{each.layer}: a {what} of size {each.size:.3g} (threshold {size:g}) at step "
-            f"{each.step:,}, among n = {each.n:,} of std {each.std:.2g}",
+            message=f"{each.layer}: a {what} of size {each.size:.3g} (threshold {size:g}) at "
+            f"{each.label}, among n = {each.n:,} of std {each.std:.2g}",
             value=each.size,
             threshold=size,
             **_about(applied, each),
@@ -97,13 +97,13 @@ def skewed_pre_activation(
     skew
         |third standardised moment|.
     """
-    trained = [each for each in pre_activations if each.step > 0] or list(pre_activations)
+    trained = [each for each in pre_activations if each.is_trained] or list(pre_activations)
     return [
         Finding(
             severity=REMARK,
             message=f"{each.layer}: its input has mean {each.mean:.2g} and std {each.std:.2g} "
-            f"(threshold {stds:g} std), skew {each.skew:.2g} (threshold {skew:g}) at step "
-            f"{each.step:,}, n = {each.n:,}: batch or layer norm before it centres it",
+            f"(threshold {stds:g} std), skew {each.skew:.2g} (threshold {skew:g}) at "
+            f"{each.label}, n = {each.n:,}: batch or layer norm before it centres it",
             value=each.offset if each.offset > stds else each.skew,
             threshold=stds if each.offset > stds else skew,
             **_about(AppliedRule(skewed_pre_activation, stds=stds, skew=skew), each),
@@ -114,7 +114,7 @@ def skewed_pre_activation(
 
 def _about(applied: AppliedRule, facts: TensorFacts) -> dict[str, Any]:
     """Return what a rule's finding says of the place, and the code that counts there once more."""
-    place = {"layer": facts.layer, "step": facts.step, "n": facts.n}
+    place = {"layer": facts.layer, "n": facts.n, **facts.at}
     return {"rule": applied.name, **place, "code": tensor_code(applied, facts)}
 
 

@@ -12,7 +12,7 @@ from ipywidgets import Checkbox, HBox, IntSlider, Layout, Play, SelectionSlider,
 from traitlets import Bool
 
 from convviz_widgets.errors import number_of
-from convviz_widgets.state import ModelState, Selection
+from convviz_widgets.state import ModelState, Selection, unit_of
 from convviz_widgets.state.link import Link
 from convviz_widgets.state.timeline import at_or_before
 from convviz_widgets.widgets import View, close_tree, listen
@@ -64,23 +64,32 @@ class CheckpointClock(View):
         )
         self._start = icon_button(self, "play", "play the checkpoints", self._start_or_stop)
         self._step_line = Text()
+        self._misfit = Text(kind="quiet wrap", display="none", width="206px")
         for control in (self.play, self._slider):
             self.when_chosen(control, lambda checkpoint: self.select(checkpoint=checkpoint))
         buttons = line(self._first, self._previous, self._start, self._next, self.play)
-        return [buttons, named(self._slider, "Checkpoint"), self._step_line]
+        return [buttons, named(self._slider, "Checkpoint"), self._step_line, self._misfit]
 
     @property
     def place(self) -> str:
         """Which checkpoint is shown, of how many: "step 1,500 · 4 of 10"."""
         return self._step_line.text
 
-    def compute(self, selection: Selection) -> tuple[Selection, int]:
-        """Return the selection and how many checkpoints there are."""
-        return selection, len(self.state.steps)
+    @property
+    def misfit(self) -> str:
+        """Why the checkpoints do not fit the log of a run; empty where they do."""
+        return self._misfit.text
 
-    def draw(self, result: tuple[Selection, int]) -> None:
+    def compute(self, selection: Selection) -> tuple[Selection, int, str]:
+        """Return the selection, how many checkpoints there are, and how they misfit a run."""
+        misfits = self.state.misfits.values()
+        return selection, len(self.state.steps), next(iter(misfits), "")
+
+    def draw(self, result: tuple[Selection, int, str]) -> None:
         """Move the controls."""
-        selection, count = result
+        selection, count, misfit = result
+        self._misfit.show(misfit)
+        self._misfit.layout.display = "" if misfit else "none"
         for control in (self.play, self._slider):
             control.max = count - 1
             control.value = selection.checkpoint
@@ -233,12 +242,13 @@ class StatusLine(View):
         return " · ".join(
             part
             for part in (
-                f"step {selection.step:,}",
+                selection.label,
                 f"forward passes: {self.state.forward_count:,}",
                 f"last redraw {milliseconds:.0f} ms",
                 self.state.status,
                 *(f"{view.title}: {view.problem}" for view in self._views if self._fails(view)),
-                _problems(self.state.problems),
+                *self.state.misfits.values(),
+                _problems(self.state.unreadable),
             )
             if part
         )
@@ -305,4 +315,6 @@ class StepClock(HBox):
             self.slider.value = steps[at_or_before(steps, step)]
         finally:
             self._busy = False
-        self._line.show(f"step {step:,} · {number_of(len(steps), 'step')}")
+        unit, misfit = unit_of(steps), self.link.misfit
+        at = f"{unit} {step:,} · {number_of(len(steps), unit)}"
+        self._line.show(f"{at} · {misfit}" if misfit else at)

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, Unpack
 from ipywidgets import Widget
 from traitlets import Bool, Enum
 
+from convviz_widgets.checkpoints import label_at
 from convviz_widgets.measure import (
     BIASES,
     OUTPUT_GRADIENTS,
@@ -158,7 +159,7 @@ class DistributionHistory(HistoryView):
 def _sentences(picture: DistributionPicture, show: str, normal: bool) -> list[str]:
     data, here = picture.data, picture.here
     instead = f" ({data.instead_of} has none)" if data.instead_of else ""
-    name = f"{data.quantity} of {data.layer}{instead} · step {data.steps[picture.index]:,}"
+    name = f"{data.quantity} of {data.layer}{instead} · {label_at(data.steps, picture.index)}"
     if here is None:
         return [f"{name}: not measured"]
     images = f" of {data.images} images" if data.images else ""

@@ -13,6 +13,7 @@ from bqplot import Image as ImageMark
 from bqplot import Mark
 from ipywidgets import HBox, Image, Layout
 
+from convviz_widgets.checkpoints import label_at
 from convviz_widgets.errors import InputError
 from convviz_widgets.measure import PRE_ACTIVATIONS, Measurement
 from convviz_widgets.tensors import (
@@ -148,8 +149,8 @@ class DistributionPlots(CheckpointPlot):
             return None
         count = float(here.counted(edges[row : row + 2])[0])
         return (
-            f"step {data.steps[index]:,}, {edges[row]:.3g} to {edges[row + 1]:.3g}: {count:,.0f} "
-            f"of {here.n:,} values ({percent(count / max(1, here.n))})"
+            f"{label_at(data.steps, index)}, {edges[row]:.3g} to {edges[row + 1]:.3g}: "
+            f"{count:,.0f} of {here.n:,} values ({percent(count / max(1, here.n))})"
         )
 
     def _row_at(self, y: int, count: int) -> int | None:

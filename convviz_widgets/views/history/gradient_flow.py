@@ -12,6 +12,7 @@ import numpy as np
 from ipywidgets import Widget
 from traitlets import Enum
 
+from convviz_widgets.checkpoints import apart_in_words
 from convviz_widgets.diagnosis import GradientDepth
 from convviz_widgets.diagnosis.rules.gradients import (
     EXPLODING_DECADES,
@@ -243,7 +244,7 @@ class GradientFlow(HistoryView):
 
 def _sentences(picture: FlowPicture, over: str) -> list[str]:
     """Return what the line under the plots says."""
-    step = f"step {picture.selection.step:,}"
+    step = picture.selection.label
     if picture.profile is None or picture.slope is None:
         return [f"{step}: not measured"]
     profile, slope = picture.profile, picture.slope
@@ -273,7 +274,7 @@ def _about_slope(slope: DepthSlope) -> str:
 
 def _about_ratios(picture: FlowPicture) -> str:
     steps, index = picture.curves.steps, picture.selection.checkpoint
-    gap = f", here {steps[index] - steps[index - 1]:,} steps apart" if index else ""
+    gap = f", here {apart_in_words(steps, index - 1, index)} apart" if index else ""
     return f"update ratio ‖ΔW‖/‖W‖ between neighbouring checkpoints{gap}, not of one step"
 
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Unpack
 import numpy as np
 from ipywidgets import HBox, Layout, Select, VBox, Widget
 
+from convviz_widgets.checkpoints import label_at
 from convviz_widgets.measure import OUTPUTS, PRE_ACTIVATIONS, Measurement
 from convviz_widgets.probe import can_die
 from convviz_widgets.state import ACTIVATIONS, ModelState, Selection
@@ -176,7 +177,7 @@ def _sentences(picture: SparsityPicture) -> list[str]:
     instead = f" (the next activation after {picture.instead_of})" if picture.instead_of else ""
     bound = rate_bound(picture.images)
     return [
-        f"after the nonlinearity · step {picture.sparsity.steps[picture.index]:,}",
+        f"after the nonlinearity · {label_at(picture.sparsity.steps, picture.index)}",
         f"n = {picture.images} images",
         f"highlighted: {picture.layer}{instead}",
         "concentration: mean over the maps that are not zero everywhere, small is local",

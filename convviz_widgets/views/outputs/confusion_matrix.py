@@ -221,7 +221,7 @@ class ConfusionMatrix(HistoryView):
             confusion_caption(
                 found,
                 grid,
-                selection.step,
+                selection.label,
                 asked_of(question, images),
                 self.colour,
                 high,
@@ -318,7 +318,7 @@ def cells_to_choose(picture: ConfusionPicture, names: Sequence[str]) -> list[tup
 def confusion_caption(
     found: Confusion,
     grid: CellGrid,
-    step: int,
+    step: str,
     of: str,
     colour: str,
     high: float,
@@ -328,6 +328,7 @@ def confusion_caption(
 
     Parameters
     ----------
+    step : what the checkpoint is called.
     of : in words, how many of all images were asked about; see `asked_of`.
     colour, high : what the colours show, and the upper end of their scale.
     remark : what else is to be said of the answers.
@@ -341,7 +342,7 @@ def confusion_caption(
     out = ", ".join(f"{count:,} {why}" for count, why in left if count)
     block = grid.reduce
     parts = (
-        f"step {step:,} · n = {found.n:,} images{of}",
+        f"{step} · n = {found.n:,} images{of}",
         f"accuracy {found.accuracy:.1%} ± {found.standard_error:.1%} (binomial standard error)",
         f"colour: {colour}, 0 to {high:.2g}",
         f"each pixel the largest of {block}×{block} cells" if block > 1 else "",

@@ -15,13 +15,14 @@ from bqplot import Mark
 from ipywidgets import Layout, VBox
 from torch import Tensor
 
+from convviz_widgets.checkpoints import label_at
 from convviz_widgets.diagnosis.rules.outputs import LEAST_CHROMA, LEAST_CONTRAST
 from convviz_widgets.errors import ConvVizError
 from convviz_widgets.images import ImageSet
 from convviz_widgets.measure.drift import Drift, picture_drift
 from convviz_widgets.measure.responses import read_batch
 from convviz_widgets.record import Run
-from convviz_widgets.state import ModelState, Question, Selection, coarse_to_fine
+from convviz_widgets.state import ModelState, Question, Selection, coarse_to_fine, log_steps
 from convviz_widgets.tensors import evenly_spread
 from convviz_widgets.widgets.controls import PointerLine, legend
 from convviz_widgets.widgets.plot import (
@@ -69,12 +70,13 @@ class DriftCurves:
     """Empty where there are no targets to compare with."""
     drifts: tuple[Drift | None, ...] = ()
     """None where it is not known yet."""
-    place: int = 0
+    place: int | None = 0
+    """None where it is not known which step the clock's checkpoint is of."""
 
     @property
     def here(self) -> Drift | None:
         """The drift at the clock's step."""
-        return self.drifts[self.place] if self.drifts else None
+        return self.drifts[self.place] if self.drifts and self.place is not None else None
 
 
 class DriftOverTraining:
@@ -127,8 +129,8 @@ class DriftOverTraining:
         if not self.has_targets:
             return DriftCurves()
         recorded, steps = self._recorded, self._state.steps
-        if recorded is not None and recorded.steps and not recorded.foreign:
-            place = recorded.index_at(selection.step)
+        if recorded is not None and recorded.are_shown:
+            place = recorded.index_at(recorded.step_of(self._state, selection.checkpoint))
             return DriftCurves(recorded.steps, tuple(recorded.drifts()), place)
         history = self._state.output_history
         found = [history.get(self._question(index)) for index in range(len(steps))]
@@ -151,8 +153,14 @@ class DriftOverTraining:
 
     def _go_to(self, place: int) -> None:
         assert self.plot is not None
-        away = np.abs(np.subtract(self._state.steps, self.plot.steps[place]))
-        self._view.go_to(int(away.argmin()))
+        step, recorded = self.plot.steps[place], self._recorded
+        if recorded is None or not recorded.are_shown:
+            self._view.go_to(place)
+            return
+        done = enumerate(recorded.done(self._state))
+        away = [(abs(known - step), i) for i, known in done if known is not None]
+        if away:
+            self._view.go_to(min(away)[1])
 
 
 def target_channels(images: ImageSet) -> int:
@@ -193,13 +201,16 @@ class DriftPlot(CheckpointPlot):
             send(curve, *as_lines(x, known))
             ends = np.array(span(len(curves.steps))) if len(x) else x
             send(dashes, ends, np.full(len(ends), limit))
-        self.overlay.paint(partial(draw_line, plot=self.plot, index=curves.place))
+        if curves.place is None:
+            self.overlay.paint(lambda canvas: None)
+        else:
+            self.overlay.paint(partial(draw_line, plot=self.plot, index=curves.place))
 
     def words_of(self, index: int, y: int) -> str:
         """Say which step it is, with its chroma and contrast."""
         drift = self._drifts[index]
         known = "not known" if drift is None else drift_in_words(drift)
-        return f"step {self.steps[index]:,}: {known}"
+        return f"{label_at(self.steps, index)}: {known}"
 
 
 def drift_in_words(drift: Drift) -> str:
@@ -232,13 +243,27 @@ class RecordedOutputs:
         steps = tuple(self._run.outputs)
         return tuple(steps[place] for place in evenly_spread(len(steps), MOST_STEPS))
 
-    def index_at(self, step: int) -> int:
-        """Return the place in `steps` of the last one at or before a step."""
-        return max(0, bisect_right(self.steps, step) - 1)
+    @property
+    def are_shown(self) -> bool:
+        """Whether there are outputs, and of the images of the set."""
+        return bool(self.steps) and not self.foreign
 
-    def check(self, step: int, image: int, output: Tensor) -> None:
+    def done(self, state: ModelState) -> Sequence[int | None]:
+        """Return how many training steps each checkpoint had done, as far as that is known."""
+        return log_steps(state.steps, self._run).done
+
+    def step_of(self, state: ModelState, checkpoint: int) -> int | None:
+        """Return how many training steps a checkpoint had done, if that is known."""
+        return self.done(state)[checkpoint]
+
+    def index_at(self, step: int | None) -> int | None:
+        """Return the place in `steps` of the last one at or before a step; None for None."""
+        return None if step is None else max(0, bisect_right(self.steps, step) - 1)
+
+    def check(self, step: int | None, image: int, output: Tensor) -> None:
         """Compare with what the checkpoint of a step puts out (C, H, W) for an image."""
-        recorded = self.output(step, image) if step in self._run.outputs else None
+        is_known = step is not None and step in self._run.outputs
+        recorded = self.output(step, image) if is_known and step is not None else None
         if recorded is not None:
             fits = recorded.shape == output.shape
             largest = output.abs().max().clamp(min=1e-6)

@@ -136,7 +136,7 @@ class MaskPages(PicturePages):
         return " · ".join(
             part
             for part in (
-                f"step {selection.step:,} · {images.name(selection.image)}{drawn}",
+                f"{selection.label} · {images.name(selection.image)}{drawn}",
                 "" if counts is None else counts_in_words(counts, images, of),
                 self._kind.note,
             )

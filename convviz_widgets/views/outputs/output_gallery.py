@@ -305,6 +305,6 @@ def _caption(
         else f"{none}, so none is known to be wrong"
     )
     unread = f"{len(answered.failures):,} cannot be read" if answered.failures else ""
-    n = f"step {selection.step:,} · n = {len(answered.indices):,} images{of}"
+    n = f"{selection.label} · n = {len(answered.indices):,} images{of}"
     most = "the most certain answers first, below each its answer"
     return " · ".join(filter(None, [n, kinds, most, unread, remark]))

@@ -174,7 +174,8 @@ class PicturePages:
             for image in self._images
         ]
         if recorded is not None and drawing is None:
-            recorded.check(selection.step, selection.image, output)
+            step = recorded.step_of(self._state, selection.checkpoint)
+            recorded.check(step, selection.image, output)
         strip = recorded.strip(selection.image, COLUMNS) if recorded else []
         drift, limit = self.drift.at(selection), limit_of(rows)
         return PicturePage(
@@ -281,7 +282,7 @@ def picture_caption(
     drawn = f", {selection.drawing.how}" if selection.drawing else ""
     no_targets = "" if has_targets else "no target pictures: no drift"
     parts = (
-        f"step {selection.step:,} · {state.image_set.name(own.image)}{drawn}",
+        f"{selection.label} · {state.image_set.name(own.image)}{drawn}",
         compared,
         missing if own.not_finite else "",
         f"by the targets': {drift_in_words(drift.here)}" if drift.here else no_targets,

@@ -14,6 +14,7 @@ from bqplot import Mark
 from ipywidgets import HTML, Layout, Widget
 from traitlets import Int
 
+from convviz_widgets.checkpoints import label_at
 from convviz_widgets.errors import InputError
 from convviz_widgets.probe.output_kinds import (
     MULTILABEL,
@@ -51,6 +52,8 @@ class Answer:
     kind: str
     """Where the probabilities come from."""
     step: int
+    label: str
+    """What the checkpoint is called."""
     drawn: str
     """What was done to the image, which the ribbons show as it was; empty for nothing."""
 
@@ -196,8 +199,8 @@ class Predictions(HistoryView):
         if not shares.isfinite().all() or (is_map and not values.isfinite().all()):
             odd = int((~values.isfinite()).sum())
             raise InputError(
-                f"{odd} of {values.numel()} outputs are NaN or infinite at step "
-                f"{selection.step:,}: there are no probabilities"
+                f"{odd} of {values.numel()} outputs are NaN or infinite at "
+                f"{selection.label}: there are no probabilities"
             )
         best, indices = torch.topk(shares, min(self.top, len(shares)))
         truths = self._classes.truths(selection.image) if self._classes.named else ()
@@ -214,6 +217,7 @@ class Predictions(HistoryView):
             self._classes.true_name(selection.image, len(shares)),
             how_in_words(kind, values, self._classes.named, self._classes.name(1)),
             selection.step,
+            selection.label,
             selection.drawing.how if selection.drawing else "",
         )
 
@@ -240,7 +244,7 @@ class Predictions(HistoryView):
         true = f"true class: {answer.true_name}" if answer.true_name else ""
         said = (
             answer.kind,
-            f"step {answer.step:,}",
+            answer.label,
             f"n = 1 image{drawn}",
             true,
             self.state.output_kind.note,
@@ -306,7 +310,7 @@ class Ribbons:
 
     def at(self, index: int, height: float) -> str:
         """Say what lies at a checkpoint and a probability from 0 to 1, counted from below."""
-        step, shares = f"step {self.steps[index]:,}", self.shares[:, index]
+        step, shares = label_at(self.steps, index), self.shares[:, index]
         if not np.isfinite(shares).all():
             return f"{step}: not known"
         place = int(np.searchsorted(np.cumsum(shares), height))

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, Unpack
 from ipywidgets import BoundedIntText, Dropdown, HBox, Layout, Select, VBox, Widget
 from traitlets import Enum
 
+from convviz_widgets.checkpoints import label_at, unit_of
 from convviz_widgets.errors import number_of
 from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.sweeps import DYING as DYING_RATE
@@ -133,11 +134,12 @@ class DeadFilters(SweepView):
     def offers(self, selection: Selection) -> Sequence[Offer]:
         """Offer to sweep this checkpoint, and all of them."""
         missing = [index for index, each in enumerate(self.sweeps.all()) if each is None]
+        unit = unit_of(self.state.steps)
         offers = []
         if len(missing) > 1:
-            offers.append(Offer(f"Sweep {len(missing)} steps", tuple(missing)))
+            offers.append(Offer(f"Sweep {len(missing)} {unit}s", tuple(missing)))
         if selection.checkpoint in missing:
-            offers.append(Offer("Sweep this step", (selection.checkpoint,)))
+            offers.append(Offer(f"Sweep this {unit}", (selection.checkpoint,)))
         return offers
 
     def words(self, selection: Selection) -> str:
@@ -173,8 +175,8 @@ class DeadFilters(SweepView):
     def _show_ends(self, picture: FiringPicture | None) -> None:
         steps = self.state.steps
         known = picture is not None and picture.grid is not None
-        for text, step in zip(self._ends, (steps[0], steps[-1]), strict=True):
-            text.show(f"step {step:,}" if known else "")
+        for text, index in zip(self._ends, (0, -1), strict=True):
+            text.show(label_at(steps, index) if known else "")
 
     def _show_controls(self, picture: FiringPicture | None) -> None:
         fill(self._step, picture.swept if picture else (), picture and picture.checkpoint)

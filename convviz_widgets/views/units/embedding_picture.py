@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from convviz_widgets.checkpoints import label_at
 from convviz_widgets.images import ImageSet
 from convviz_widgets.probe import LayerInfo
 from convviz_widgets.state import ModelState, Selection, coarse_to_fine
@@ -108,12 +109,12 @@ def late_in_words(
     """Say that what is shown is not of the clock's step, and why; empty where it is."""
     if picture.found is not None and picture.checkpoint == picture.selection.checkpoint:
         return ""
-    step = f"step {picture.selection.step:,}"
+    step = picture.selection.label
     doing = f"{step} not computed" if stopped else f"computing {step}…"
     said = f"{step} cannot be shown" if failed else doing
     if picture.found is None:
         return said
-    return f"{said}; this is step {state.steps[picture.checkpoint]:,}"
+    return f"{said}; this is {label_at(state.steps, picture.checkpoint)}"
 
 
 def embedding_caption(picture: EmbeddingPicture, state: ModelState, beyond: int) -> str:
@@ -122,9 +123,7 @@ def embedding_caption(picture: EmbeddingPicture, state: ModelState, beyond: int)
     assert found is not None, "there is nothing to caption before something is laid out"
     layer = state.layer_info(picture.layer)
     selected = picture.selection.layer
-    step, reference = (
-        f"step {state.steps[at]:,}" for at in (picture.checkpoint, picture.reference)
-    )
+    step, reference = (label_at(state.steps, at) for at in (picture.checkpoint, picture.reference))
     total, n = len(state.image_set), int(found.shown.sum())
     stands_for = "" if layer.name == selected else f" (the activation after {selected})"
     said = [

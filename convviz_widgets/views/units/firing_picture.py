@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from convviz_widgets.checkpoints import label_at, number_at
 from convviz_widgets.errors import InputError
 from convviz_widgets.probe import LayerInfo, can_die, nonlinearity_of
 from convviz_widgets.state import Selection, channel_count
@@ -84,7 +85,7 @@ class FiringPicture:
         """Say what a cell shows."""
         life = self.life
         assert life is not None, "there are no cells without a lifecycle"
-        at = f"step {self.steps[checkpoint]:,}"
+        at = label_at(self.steps, checkpoint)
         if not life.known[channel, checkpoint]:
             return f"{at} · channel {channel}: not known"
         fired, images = life.fired[channel, checkpoint], life.images[checkpoint]
@@ -144,8 +145,8 @@ def firing_picture(
         layers=tuple(_rows(results[selection.checkpoint], layers)),
         changes=changes[:MOST_CHANGES],
         swept=tuple(
-            (f"{step:,}", index)
-            for index, (step, each) in enumerate(zip(steps, results, strict=True))
+            (number_at(steps, index), index)
+            for index, each in enumerate(results)
             if each is not None or index == selection.checkpoint
         ),
         steps=steps,
@@ -186,7 +187,8 @@ def _changes(life: Lifecycle, steps: tuple[int, ...]) -> tuple[tuple[str, tuple[
     happened = (life.died | life.born | life.revived).T  # (T, C)
     return tuple(
         (
-            f"step {steps[checkpoint]:<7,} channel {channel} {_event(life, checkpoint, channel)}",
+            f"{label_at(steps, checkpoint):<12} channel {channel} "
+            f"{_event(life, checkpoint, channel)}",
             (int(checkpoint), int(channel)),
         )
         for checkpoint, channel in np.argwhere(happened)
@@ -212,7 +214,7 @@ def _sentences(
             "whose output is hardly ever exactly zero"
         ]
     at = selection.checkpoint
-    found = [f"{shown.name}{instead} · step {selection.step:,}"]
+    found = [f"{shown.name}{instead} · {selection.label}"]
     if not life.images[at]:
         found.append("not swept at this step")
         images = int(life.images.max())

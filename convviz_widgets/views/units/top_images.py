@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, Unpack
 from ipywidgets import BoundedIntText, Checkbox, Dropdown, Layout, Widget
 from traitlets import Bool, Enum
 
+from convviz_widgets.checkpoints import label_at, unit_of
 from convviz_widgets.errors import ConvVizError
 from convviz_widgets.images import ImageSet
 from convviz_widgets.state import ModelState, Selection
@@ -160,16 +161,17 @@ class TopImages(SweepView):
         here, results = selection.checkpoint, self.sweeps.all(direction)
         missing = [index for index, result in enumerate(results) if result is None]
         verb = "Sweep" if direction is None else "Rank"
-        this = [Offer(f"{verb} this step", (here,), direction)] if here in missing else []
+        unit = unit_of(self.state.steps)
+        this = [Offer(f"{verb} this {unit}", (here,), direction)] if here in missing else []
         near = tuple(sorted(missing, key=lambda index: abs(index - here)))
-        every = [Offer(f"{verb} all {len(results)} steps", near, direction)]
+        every = [Offer(f"{verb} all {len(results)} {unit}s", near, direction)]
         return [*this, *(every if len(results) > 1 and missing else [])]
 
     def words(self, selection: Selection) -> str:
         """Say whether the step has been swept."""
         direction = direction_of(selection)
         progress = self.sweeps.progress(selection.checkpoint, direction=direction)
-        step, total = f"step {selection.step:,}", f"{progress.total:,} images"
+        step, total = selection.label, f"{progress.total:,} images"
         if progress.failures:
             return progress.failures[0]
         result = self.sweeps.at(selection.checkpoint, direction)
@@ -185,7 +187,7 @@ class TopImages(SweepView):
         ranked = ranking(self.sweeps, selection)
         if ranked is None:
             return self._nothing(selection)
-        at = self.state.steps[ranked.checkpoint]
+        at = label_at(self.state.steps, ranked.checkpoint)
         if not ranked.hits:
             return TopPicture.message(*why_none(ranked, selection, at))
         now = self._reconstructions(ranked, selection)
@@ -238,10 +240,10 @@ class TopImages(SweepView):
         before = selection.checkpoint - 1
         if before < 0 or ranked.checkpoint != selection.checkpoint:
             return None, ""
-        earlier, step = replace(selection, checkpoint=before), self.state.steps[before]
+        earlier, step = replace(selection, checkpoint=before), label_at(self.state.steps, before)
         found = ranking(self.sweeps, earlier)
         if found is None or found.checkpoint != before:
-            return None, f"step {step:,} not swept: what is new since then is not known"
+            return None, f"{step} not swept: what is new since then is not known"
         if not found.hits:
             return None, ""
         try:
@@ -295,18 +297,17 @@ def unit_name(selection: Selection) -> str:
     return f"{selection.layer}, RANDOM DIRECTION {selection.direction}, not a channel"
 
 
-def about_ranking(ranked: Ranking, selection: Selection, images: ImageSet, at: int) -> str:
-    """Say of how many images, and ``at`` which training step, these are the strongest."""
+def about_ranking(ranked: Ranking, selection: Selection, images: ImageSet, at: str) -> str:
+    """Say of how many images, and ``at`` which checkpoint, these are the strongest."""
     n = ranked.result.count
     groups = "" if images.groups is None else ", one a source"
     few = f", fires on {ranked.fired} only" if 0 < ranked.fired < SHOWN else ""
     said = (
-        f"{unit_name(selection)}: top {len(ranked.hits)} of n = {n:,} images{groups}{few}, "
-        f"at step {at:,}"
+        f"{unit_name(selection)}: top {len(ranked.hits)} of n = {n:,} images{groups}{few}, at {at}"
     )
     if ranked.checkpoint == selection.checkpoint:
         return said
-    here = f"step {selection.step:,}"
+    here = selection.label
     return (
         f"{said} · {here.upper()} IS NOT SWEPT: values and patterns are of {here}, these images not"
     )
@@ -324,22 +325,20 @@ def about_patterns(now: Reconstructions, method: str, scale: float | None) -> st
     )
 
 
-def about_changes(step: int) -> str:
+def about_changes(step: str) -> str:
     """Say what the marks compare with."""
-    return (
-        f"new: since step {step:,}, a picture not among them, or a pattern of cosine below {SAME}"
-    )
+    return f"new: since {step}, a picture not among them, or a pattern of cosine below {SAME}"
 
 
-def why_none(ranked: Ranking, selection: Selection, at: int) -> tuple[str, str]:
+def why_none(ranked: Ranking, selection: Selection, at: str) -> tuple[str, str]:
     """Say in short, and with n and the bound, why there is no picture."""
     n, unit = ranked.result.count, unit_name(selection)
     if not ranked.dead:
-        return "no value to rank", f"{unit}: NaN or zero on all n = {n:,} images, step {at:,}"
+        return "no value to rank", f"{unit}: NaN or zero on all n = {n:,} images, {at}"
     bound = f"fires on fewer than {rate_bound(n):.2%} of such images, with 95 % confidence (3/n)"
     return (
-        f"dead at step {at:,}: zero everywhere on all {n:,} images",
-        f"{unit}: no top images at step {at:,} · n = {n:,} images · {bound}",
+        f"dead at {at}: zero everywhere on all {n:,} images",
+        f"{unit}: no top images at {at} · n = {n:,} images · {bound}",
     )
 
 
