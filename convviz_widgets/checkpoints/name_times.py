@@ -23,7 +23,8 @@ _LIMITS = "max total warmup inference sampling diffusion denoising accum accumul
 # A number glued to one of these is a bare one, "model7"; glued to any other word it is a part of
 # the word, as in resnet18, top5, fold3, lr0.001, "v1".
 _FILES = (
-    "model models checkpoint checkpoints ckpt chkpt cp net network weights weight snapshot snap"
+    "model models checkpoint checkpoints ckpt chkpt cp net network weights weight snapshot snap "
+    "kimg"
 )
 # Values of metrics: a number behind one of these, glued or not, is never a time.
 _METRICS = (
@@ -56,7 +57,10 @@ _FAMILIES = (
     "beit dino"
 )
 _DEPTHS = {11, 13, 16, 18, 19, 20, 32, 34, 44, 50, 56, 101, 110, 121, 152, 161, 169, 200, 201}
-_IMAGE_SIZES = {224, 256, 288, 299, 320, 336, 384, 448, 480, 512, 640}
+_IMAGE_SIZES = {
+    *(224, 240, 256, 260, 288, 299, 300, 320, 336, 380, 384, 448, 456, 480, 512, 528, 600, 640),
+    *(1_000, 21_000, 22_000),  # the classes of ImageNet that it was trained on: "1k", "22k"
+}
 
 _RANKED = {
     word: (unit, rank)

@@ -14,7 +14,10 @@ from convviz_widgets.errors import CheckpointError, unknown
 
 _NESTED_KEYS = ("state_dict", "model_state_dict", "model", "model_state")
 _DEEPEST = 4
-_COMPILED = re.compile(r"(?:^|(?<=\.))_orig_mod\.")
+_WRAPPING = (  # torch.compile, FSDP, activation checkpointing, Lightning's strategies
+    "_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module"
+)
+_COMPILED = re.compile(rf"(?:^|(?<=\.))(?:{_WRAPPING})\.")
 _PARALLEL = "module."
 _BATCHES = "num_batches_tracked"  # files of before PyTorch 0.4.1 have none, and frozen layers
 _AVERAGED = "n_averaged"  # what AveragedModel adds to the "module." of the model it averages
@@ -48,7 +51,7 @@ def find_state_dict(content: object, key: str | None = None) -> dict[str, Tensor
 
 
 def strip_prefixes(tensors: Mapping[str, Value]) -> dict[str, Value]:
-    """Return the same tensors without the prefixes of DataParallel, DDP and torch.compile.
+    """Return the same tensors without the prefixes of DataParallel, DDP, FSDP and torch.compile.
 
     >>> list(strip_prefixes({"module._orig_mod.fc.weight": Tensor(), "module.fc.bias": Tensor()}))
     ['fc.weight', 'fc.bias']

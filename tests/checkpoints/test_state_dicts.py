@@ -24,6 +24,8 @@ PLAIN = {"fc.weight": WEIGHT}
         {"module.fc.weight": WEIGHT},
         {"_orig_mod.module.fc.weight": WEIGHT},
         {"module.fc._orig_mod.weight": WEIGHT},
+        {"_fsdp_wrapped_module.fc._checkpoint_wrapped_module.weight": WEIGHT},
+        {"_forward_module.module.fc.weight": WEIGHT},
         {"module.fc.weight": WEIGHT, "n_averaged": torch.tensor(5)},
     ],
 )

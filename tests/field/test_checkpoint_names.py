@@ -77,6 +77,8 @@ RELEASES = {  # timm and torchvision
     "jx_vit_base_p16_224-80ecf9dd.pth": (None, None, None),
     "regnety_032.pt": (None, None, None),
     "vit_base_patch16_224.pt": (None, None, None),
+    "efficientnet_b4_380_fold1.pth": (None, None, None),
+    "swin_base_patch4_window12_384_22k.pth": (None, None, None),
 }
 DETECTION = {  # OpenMMLab, detectron2, ultralytics
     "iter_4000.pth": (4000, None, None),
