@@ -35,12 +35,13 @@ def healthy():
     labels = torch.tensor(digits.target)
     torch.manual_seed(0)
     model, found = Net(), []
-    optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
     for _ in range(8):
-        for batch in torch.randperm(704).split(64):
-            optimizer.zero_grad()
-            F.cross_entropy(model(inputs[batch]), labels[batch]).backward()
-            optimizer.step()
+        for batch in torch.randperm(352).split(32):
+            loss = F.cross_entropy(model(inputs[batch]), labels[batch])
+            slopes = torch.autograd.grad(loss, list(model.parameters()))
+            with torch.no_grad():  # an optimizer takes seconds to import
+                for weight, slope in zip(model.parameters(), slopes, strict=True):
+                    weight -= 3e-3 * slope.sign()
         found.append({name: value.clone() for name, value in model.state_dict().items()})
     return model, cvw.ImageSet(inputs[1400:1440], labels[1400:1440].tolist()), found
 
