@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -102,7 +102,7 @@ def checked_label(value: Any, classes: int | None, index: int) -> int | None:
 def _check_column(shape: tuple[int, ...]) -> None:
     if len(shape) == 1:
         return
-    hint = "one class index an image"
+    hint = "one class index an image; masks and other pictures go into targets="
     if len(shape) == 2:
         hint = "labels.squeeze(1)" if shape[1] == 1 else "labels.argmax(1) where they are one-hot"
     raise InputError(f"labels have shape {shape}, expected (N,): {hint}")
@@ -121,4 +121,5 @@ def _label_hint(value: Any) -> str:
         return "argmax() gives the class of a one-hot row" if one_hot else "item() gives a number"
     if isinstance(value, float):
         return "labels.long() gives whole numbers"
-    return "labels= stands in for it, None means no label"
+    without = ": labels=[None] * len(data_set)" if isinstance(value, Mapping) else ""
+    return f"labels= stands in for it, None means no label{without}"

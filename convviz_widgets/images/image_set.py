@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Hashable, Iterable, Sequence, Sized
 from contextlib import suppress
 from functools import cached_property
@@ -9,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from convviz_widgets.errors import InputError, checked_index, number_of
@@ -20,8 +22,8 @@ from convviz_widgets.images.checks import (
     is_images,
     is_picture,
 )
+from convviz_widgets.images.items import DatasetItems, Keys, kind_of
 from convviz_widgets.images.preprocessing import Preprocessing
-from convviz_widgets.images.randomness import NoRandomness
 
 _Column = TypeVar("_Column", bound=Sized)
 
@@ -51,6 +53,9 @@ class ImageSet:
         be read.
     names : N names; default "image 0", "image 1", ...
     groups : N sources; images of one group were cut from the same photograph.
+    keys : where a data set's items have image and label: of dicts ``("pixel_values", "labels")``,
+        of tuples their places ``(0, 2)``; None for the second: no label. By default the first two
+        of a tuple, or the keys that such data sets use most.
 
     Attributes
     ----------
@@ -79,8 +84,9 @@ class ImageSet:
         std: float | Sequence[float] | None = None,
         names: Sequence[str] | None = None,
         groups: Sequence[Hashable] | None = None,
+        keys: Keys | None = None,
     ) -> None:
-        self._inputs = _Inputs(inputs)
+        self._inputs = _Inputs(inputs, keys)
         self.class_names = None if class_names is None else _texts("class_names", class_names)
         self.groups = None if groups is None else self._one_each("groups", tuple(groups))
         self._classes = None if self.class_names is None else len(self.class_names)
@@ -90,9 +96,10 @@ class ImageSet:
         self._names = None if names is None else self._one_each("names", _texts("names", names))
         self.shape = self._inputs.shape
         self.label(0)  # a data set that brings labels of another kind says so now
-        self._stated = (
-            None if mean is None and std is None else Preprocessing.stated(mean, std, self.shape)
-        )
+        self._stated: Preprocessing | None = None
+        if mean is not None or std is not None:
+            self._stated = Preprocessing.stated(mean, std, self.shape)
+            self._stated.refuse_if_in_bytes(self._inputs.item(0)[0])
 
     def __len__(self) -> int:
         return len(self._inputs)
@@ -108,7 +115,7 @@ class ImageSet:
 
     def batch(self, indices: Iterable[int]) -> Tensor:
         """Return images (B, C, H, W) as the model takes them; the tensor is the caller's."""
-        images = [self._inputs.item(self._checked(index))[0] for index in indices]
+        images = self._inputs.several([self._checked(index) for index in indices])
         if not images:
             raise InputError("a batch needs at least one image index, got none")
         return torch.stack(images)
@@ -177,17 +184,18 @@ def as_image_set(images: Any) -> ImageSet:
 class _Inputs:
     """The images of a tensor (N, C, H, W) or of a map-style dataset, all of one `shape`."""
 
-    def __init__(self, source: Tensor | MapDataset) -> None:
+    def __init__(self, source: Tensor | MapDataset, keys: Keys | None) -> None:
         if not is_images(source) and not _is_dataset(source):
-            more = hint(source)
             raise InputError(
                 "expected a floating tensor (N, C, H, W) or a map-style dataset, got "
-                f"{described(source)}{more and '; '}{more}"
+                f"{kind_of(source)}{_way_in(source)}"
             )
         if not len(source):
             raise InputError("an ImageSet needs at least one image, got none")
-        self._source = source
+        self._source = source if isinstance(source, Tensor) else DatasetItems(source, keys)
         self.shape: tuple[int, ...] = tuple(self._read(0)[0].shape)
+        if isinstance(self._source, DatasetItems):
+            self._source.examine()
 
     def __len__(self) -> int:
         return len(self._source)
@@ -197,8 +205,17 @@ class _Inputs:
         image, beside = self._read(index)
         if image.shape != self.shape:
             shape = tuple(image.shape)
-            raise InputError(f"image {index} has shape {shape}, the first has {self.shape}")
+            raise InputError(
+                f"image {index} has shape {shape}, the first has {self.shape}: resize them in the "
+                "data set's transform; ImageSet.from_images and from_folder do it with size="
+            )
         return image, beside
+
+    def several(self, indices: Sequence[int]) -> list[Tensor]:
+        """Return some images, the caller's own."""
+        if isinstance(self._source, Tensor) or len(indices) == 1:
+            return [self.item(index)[0] for index in indices]
+        return self._source.quietly(lambda: [self.item(index)[0] for index in indices])
 
     def readable(self, indices: Iterable[int]) -> Tensor:
         """Return the images (B, C, H, W) that can be read; B may be 0."""
@@ -212,15 +229,47 @@ class _Inputs:
     def _read(self, index: int) -> tuple[Tensor, Any]:
         if isinstance(self._source, Tensor):
             return self._source[index].detach().clone(), None
-        with NoRandomness():
-            item = self._source[index]
-        image, beside = (*item, None)[:2] if isinstance(item, tuple | list) else (item, None)
+        image, beside = self._source.parts(index)
         if not isinstance(image, Tensor) or image.ndim != 3 or not image.is_floating_point():
             raise InputError(
                 f"image {index} of the data set must be a floating tensor (C, H, W), got "
-                f"{described(image)}; {hint(image) or 'add a transform such as ToTensor'}"
+                f"{kind_of(image)}; {_item_way_in(image)}"
             )
         return image.detach().clone(), beside
+
+
+def _way_in(source: Any) -> str:
+    """Return what to do with something that is no data set of images, from "; " on, or ""."""
+    if isinstance(source, str | os.PathLike):
+        return "; ImageSet.from_folder reads pictures"
+    if hasattr(source, "dataset"):
+        return "; give its data set: ImageSet(loader.dataset)"
+    if hasattr(source, "__iter__") and not hasattr(source, "__len__"):
+        return "; take some of it: ImageSet(list(itertools.islice(data, 100)))"
+    if isinstance(source, Tensor) and source.is_floating_point() and source.ndim == 3:
+        return "; one image has a batch axis, too: image[None]"
+    more = hint(source)
+    takes = "ImageSet.from_images takes it as it is" if _is_pixels(source) else ""
+    return "".join(f"; {part}" for part in (more, takes) if part)
+
+
+def _item_way_in(image: Any) -> str:
+    """Return what to do with an item's image that is no floating tensor (C, H, W)."""
+    if isinstance(image, Tensor) and image.ndim == 4 and len(image) == 1:
+        return "take it out of its batch of one: image[0]"
+    if isinstance(image, list):
+        return 'lists become tensors by dataset.with_format("torch") or a transform'
+    takes = "ImageSet.from_images(data set) takes pictures"
+    if isinstance(image, str | os.PathLike | Image.Image):
+        return f"add a transform such as ToTensor, or {takes}"
+    more = hint(image) or "add a transform such as ToTensor"
+    return f"{more}; {takes}" if _is_pixels(image) else more
+
+
+def _is_pixels(value: Any) -> bool:
+    return isinstance(value, np.ndarray) or (
+        isinstance(value, Tensor) and value.dtype == torch.uint8
+    )
 
 
 def _is_dataset(inputs: Any) -> bool:

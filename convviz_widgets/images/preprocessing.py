@@ -45,6 +45,30 @@ class Preprocessing:
             raise InputError(f"std must be above zero, got {std}")
         return cls(shift, scale)
 
+    def refuse_if_in_bytes(self, image: Tensor) -> None:
+        """Raise `InputError` where mean or std count in 0 to 255, as an image (C, H, W) shows."""
+        mean_in_bytes, std_in_bytes = bool(self.shift.max() > 1), bool(self.scale.max() > 1)
+        if self._is_of_pictures(image) or not (mean_in_bytes or std_in_bytes):
+            return
+        # Bytes less their mean, not scaled at all, are of std 1 in bytes.
+        unscaled = mean_in_bytes and bool((self.scale == 1).all())
+        one_kind = [(255 if mean_in_bytes else 1, 255 if std_in_bytes or unscaled else 1)]
+        for mean, std in [*one_kind, (255, 255)] if mean_in_bytes else one_kind:
+            right = Preprocessing(self.shift / mean, self.scale / std)
+            if right._is_of_pictures(image):
+                raise InputError(
+                    f"mean {_listed(self.shift)} and std {_listed(self.scale)} count in 0 to 255, "
+                    "but pictures here are in 0 to 1; divide by 255: "
+                    f"mean={_listed(right.shift)}, std={_listed(right.scale)}"
+                )
+
+    def _is_of_pictures(self, image: Tensor) -> bool:
+        """Tell whether undoing this gives about what a picture holds, 0 to 1."""
+        values = image.detach().to("cpu", torch.float32)
+        undone = values * self.scale.reshape(-1, 1, 1) + self.shift.reshape(-1, 1, 1)
+        known = undone[undone.isfinite()]
+        return not len(known) or bool(known.min() > -0.5 and known.max() < 1.5)
+
     @classmethod
     def read_off(cls, images: Tensor) -> Preprocessing:
         """Return the one that shows images of unknown preprocessing.
@@ -81,6 +105,11 @@ class Preprocessing:
         known = [colours] if channels >= 3 else []
         planes = torch.cat([*known, grey.expand(channels - 3 * len(known), -1, -1)])
         return (planes - self.shift.reshape(-1, 1, 1)) / self.scale.reshape(-1, 1, 1)
+
+
+def _listed(numbers: Tensor) -> str:
+    texts = [f"{number:.6g}" for number in numbers.tolist()]
+    return texts[0] if len(texts) == 1 else f"({', '.join(texts)})"
 
 
 def _numbers(what: str, value: float | Sequence[float], shape: tuple[int, ...]) -> Tensor:
