@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,20 +47,25 @@ class Preprocessing:
 
     def refuse_if_in_bytes(self, image: Tensor) -> None:
         """Raise `InputError` where mean or std count in 0 to 255, as an image (C, H, W) shows."""
+        if not self._is_of_pictures(image):
+            self.refuse_bytes(lambda right: right._is_of_pictures(image))
+
+    def refuse_bytes(self, fits: Callable[[Preprocessing], bool] = lambda right: True) -> None:
+        """Raise `InputError` where mean or std are above 1, and fit if they are divided by 255."""
         mean_in_bytes, std_in_bytes = bool(self.shift.max() > 1), bool(self.scale.max() > 1)
-        if self._is_of_pictures(image) or not (mean_in_bytes or std_in_bytes):
-            return
         # Bytes less their mean, not scaled at all, are of std 1 in bytes.
         unscaled = mean_in_bytes and bool((self.scale == 1).all())
-        one_kind = [(255 if mean_in_bytes else 1, 255 if std_in_bytes or unscaled else 1)]
-        for mean, std in [*one_kind, (255, 255)] if mean_in_bytes else one_kind:
-            right = Preprocessing(self.shift / mean, self.scale / std)
-            if right._is_of_pictures(image):
-                raise InputError(
-                    f"mean {_listed(self.shift)} and std {_listed(self.scale)} count in 0 to 255, "
-                    "but pictures here are in 0 to 1; divide by 255: "
-                    f"mean={_listed(right.shift)}, std={_listed(right.scale)}"
-                )
+        parts = [(255 if mean_in_bytes else 1, 255 if std_in_bytes or unscaled else 1)]
+        if mean_in_bytes:
+            parts.append((255, 255))
+        ways = (Preprocessing(self.shift / mean, self.scale / std) for mean, std in parts)
+        right = next(filter(fits, ways), self)
+        if right is not self and (mean_in_bytes or std_in_bytes):
+            raise InputError(
+                f"mean {_listed(self.shift)} and std {_listed(self.scale)} count in 0 to 255, but "
+                "pictures here are in 0 to 1; divide by 255: "
+                f"mean={_listed(right.shift)}, std={_listed(right.scale)}"
+            )
 
     def _is_of_pictures(self, image: Tensor) -> bool:
         """Tell whether undoing this gives about what a picture holds, 0 to 1."""
