@@ -226,7 +226,7 @@ class ImageSet:
         >>> cvw.ImageSet.from_images(mixed, size=(24, 32))
         <ImageSet: 2 images of 3×24×32>
         """
-        sources = picture_list(pictures)
+        sources = picture_list(pictures, channels)
         grey_or_not = channels_of(sources) if channels is None else channels
         preparation = Preparation.asked(size, grey_or_not, mean, std, transform)
         if size is None and transform is None:

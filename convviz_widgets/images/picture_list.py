@@ -13,14 +13,16 @@ from PIL import Image
 from torch import Tensor
 
 from convviz_widgets.errors import InputError
-from convviz_widgets.images.checks import COLOURS
+from convviz_widgets.images.checks import COLOURS, described
 from convviz_widgets.images.folder import head_of
 from convviz_widgets.images.items import DatasetItems, is_image
 from convviz_widgets.images.pictures import array_size, upright_size
 
 
-def picture_list(pictures: Any) -> Any:
+def picture_list(pictures: Any, channels: int | None) -> Any:
     """Return pictures as something to index: one array or picture, too.
+
+    Three planes alone are one picture in colour, or three in grey: ``channels`` tells.
 
     Raises
     ------
@@ -30,8 +32,7 @@ def picture_list(pictures: Any) -> Any:
     if isinstance(pictures, str | os.PathLike | Image.Image):
         return [pictures]
     if isinstance(pictures, Tensor | np.ndarray):
-        is_one = pictures.ndim == 2 or (pictures.ndim == 3 and _has_colours(pictures))
-        return [pictures] if is_one else list(pictures)
+        return [pictures] if _is_one(pictures, channels) else list(pictures)
     if not (hasattr(pictures, "__len__") and hasattr(pictures, "__getitem__")):
         more = "; give its .dataset" if hasattr(pictures, "dataset") else "; list(...) makes one"
         raise InputError(f"pictures: expected a list, got {type(pictures).__name__}{more}")
@@ -60,8 +61,16 @@ def names_of(sources: Any) -> tuple[str, ...] | None:
     return None
 
 
-def _has_colours(array: Any) -> bool:
-    return array.shape[0] in COLOURS or array.shape[-1] in COLOURS
+def _is_one(array: Any, channels: int | None) -> bool:
+    """Tell whether an array or tensor is one picture, and not several."""
+    if array.ndim != 3 or array.shape[2] in COLOURS or len(array) == 1:
+        return bool(array.ndim < 4)
+    if len(array) == 3 and channels is None:
+        raise InputError(
+            f"{described(array)} is one picture in colour, or three in grey: channels=3 or "
+            "channels=1 tells which"
+        )
+    return len(array) == 3 and channels == 3
 
 
 def _is_grey(picture: Any) -> bool:

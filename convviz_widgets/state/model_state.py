@@ -16,19 +16,19 @@ import torch
 from torch import Tensor, nn
 from traitlets import HasTraits, Instance
 
-from convviz_widgets.checkpoints import CheckpointSeries
 from convviz_widgets.errors import InputError, number_of
 from convviz_widgets.images import ImageSet
 from convviz_widgets.probe import Attributions, LayerInfo, Probe
 from convviz_widgets.probe.attribution import Position
 from convviz_widgets.probe.decoder import Decode, Decoder
 from convviz_widgets.state.arguments import (
-    check_checkpoints,
+    Checkpoints,
     check_device,
     check_loss,
     check_model,
     checked_budget,
     checked_indices,
+    checkpoint_series,
 )
 from convviz_widgets.state.background import Background
 from convviz_widgets.state.duplicate_search import DuplicateSearches
@@ -62,7 +62,8 @@ class ModelState(HasTraits):
     images
         An `ImageSet`, or a float tensor ``(N, C, H, W)`` as the model takes it.
     checkpoints
-        A `CheckpointSeries`; without one there is one entry, the model as it is now.
+        A `CheckpointSeries`, the path of a folder of checkpoints, or pairs (step, state_dict);
+        without them there is one entry, the model as it is now.
     loss
         ``loss(output, target) -> scalar`` for gradients; default cross-entropy with the labels.
     probe
@@ -108,7 +109,7 @@ class ModelState(HasTraits):
         model: nn.Module,
         images: ImageSet | Tensor,
         *,
-        checkpoints: CheckpointSeries | None = None,
+        checkpoints: Checkpoints | None = None,
         loss: Loss | None = None,
         probe: Sequence[int] | None = None,
         layer: str | None = None,
@@ -120,7 +121,7 @@ class ModelState(HasTraits):
         device: str | torch.device = "cpu",
     ) -> None:
         check_model(model)
-        check_checkpoints(checkpoints)
+        series = checkpoint_series(checkpoints)
         check_loss(loss)
         check_device(device)
         budget = checked_budget(memory_budget)
@@ -129,13 +130,13 @@ class ModelState(HasTraits):
             raise InputError("the image set is empty; a state needs at least one image")
         indices = checked_indices(probe, len(shown))
         super().__init__()
-        self._model, self._checkpoints, self._images = model, checkpoints, shown
+        self._model, self._checkpoints, self._images = model, series, shown
         self._probe_indices = indices
         self._closed = False
         self._sources: list[Refreshable] = []
-        made = Probe(model, shown.input(0), device=device, keep_original=not checkpoints)
+        made = Probe(model, shown.input(0), device=device, keep_original=not series)
         recordings = self._recordings = Recordings(made, shown, budget)
-        timeline = Timeline(checkpoints, lambda: recordings.probe.original or {})
+        timeline = Timeline(series, lambda: recordings.probe.original or {})
         self._timeline = timeline
         self._publisher = Publisher(self._publish)
         lock = self._publisher.lock
