@@ -260,7 +260,7 @@ class ImageSet:
         images = self._inputs.several([_checked(self, index) for index in indices])
         if not images:
             raise InputError("a batch needs at least one image index, got none")
-        return torch.stack(images)
+        return images[0][None] if len(images) == 1 else torch.stack(images)
 
     def display(self, index: int) -> np.ndarray:
         """Return one image as uint8 (H, W, 3), its preprocessing undone, rounded and clipped."""
@@ -360,8 +360,10 @@ class _Inputs:
             return [self.item(index)[0] for index in indices]
         return self._source.quietly(lambda: [self.item(index)[0] for index in indices])
 
-    def readable(self, indices: Iterable[int]) -> Tensor:
-        """Return the images (B, C, H, W) that can be read; B may be 0."""
+    def readable(self, indices: range) -> Tensor:
+        """Return those of the first images (B, C, H, W) that can be read; B may be 0."""
+        if isinstance(self._source, Tensor):
+            return self._source[: len(indices)].detach()
         images = [torch.empty(0, *self.shape)]
         for index in indices:
             # Whoever asks for a broken image is told; the others are shown all the same.

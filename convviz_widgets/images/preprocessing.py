@@ -81,8 +81,7 @@ class Preprocessing:
         Values in [0, 1] are taken as they are, others from zero up as [0, 255]; where there are
         negative ones, the extremes become black and white.
         """
-        finite = images[images.isfinite()].to(torch.float32)
-        low, high = (finite.min().item(), finite.max().item()) if len(finite) else (0.0, 1.0)
+        low, high = _finite_range(images)
         if low >= 0:
             low, high = 0.0, 1.0 if high <= 1 else max(high, 255.0)
         span = max(high - low, 1e-12)
@@ -94,8 +93,10 @@ class Preprocessing:
         Grey is repeated; of more than three channels the first three are shown.
         """
         values = image.detach().to("cpu", torch.float32)
-        picture = values * self.scale.reshape(-1, 1, 1) + self.shift.reshape(-1, 1, 1)
-        pixels = picture.nan_to_num(0.0, 1.0, 0.0).clamp(0, 1).mul(255).round().to(torch.uint8)
+        # In place, because an image of 4K takes 100 MB each time that it is copied.
+        picture = (values * self.scale.reshape(-1, 1, 1)).add_(self.shift.reshape(-1, 1, 1))
+        scaled = picture.nan_to_num_(0.0, 1.0, 0.0).clamp_(0, 1).mul_(255).round_()
+        pixels = scaled.to(torch.uint8)
         rgb = pixels[:3] if len(pixels) >= 3 else pixels[:1].expand(3, -1, -1)
         return rgb.permute(1, 2, 0).contiguous().numpy()
 
@@ -110,6 +111,16 @@ class Preprocessing:
         known = [colours] if channels >= 3 else []
         planes = torch.cat([*known, grey.expand(channels - 3 * len(known), -1, -1)])
         return (planes - self.shift.reshape(-1, 1, 1)) / self.scale.reshape(-1, 1, 1)
+
+
+def _finite_range(images: Tensor) -> tuple[float, float]:
+    """Return the smallest and the largest finite value; 0 and 1 where there is none."""
+    if images.numel():
+        ends = torch.stack(images.aminmax()).to(torch.float32)
+        if bool(ends.isfinite().all()):  # a NaN anywhere would be both
+            return ends[0].item(), ends[1].item()
+    finite = images[images.isfinite()].to(torch.float32)
+    return (finite.min().item(), finite.max().item()) if len(finite) else (0.0, 1.0)
 
 
 def _listed(numbers: Tensor) -> str:
