@@ -52,6 +52,11 @@ class DatasetItems:
     def __len__(self) -> int:
         return len(self._dataset)
 
+    @property
+    def draws(self) -> bool:
+        """Whether reading an item is known to move a generator."""
+        return self._reads is not None and self._reads.draws
+
     def examine(self, index: int = 0) -> None:
         """Read an item again, and raise `InputError` if its image is another one by then."""
         if self._reads is not None:

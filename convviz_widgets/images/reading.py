@@ -124,7 +124,8 @@ class ModelInputs:
             except Exception as error:
                 why = why or reason(index, error)
             else:
-                if isinstance(self._dataset, DatasetItems):
+                # Of others image 0 is read again with the first batch, which shows as much.
+                if isinstance(self._dataset, DatasetItems) and self._dataset.draws:
                     self._dataset.examine(index)
                 return image
         raise InputError(f"no image of the data set can be loaded: {why}")

@@ -16,7 +16,7 @@ from convviz_widgets.images.randomness import NoRandomness, RandomState, generat
 
 _T = TypeVar("_T")
 
-TRIES = 3
+TRIES = 5
 """Reads in a row that move a generator, before it is the data set and no training beside it."""
 
 AGAIN = 12
@@ -30,18 +30,22 @@ class SteadyReads:
     Random functions of torch are refused by name. Python's `random`, numpy and generators that the
     data set holds offer no such detour, so they are watched: what moved them is given back, to the
     last bit, when the reading is done by the main thread. In another thread nothing is given back,
-    because a training that draws meanwhile in the main thread would see its numbers twice; there a
-    data set that draws has been refused before, or its draws do not show in its images.
+    because a training that draws meanwhile in the main thread would see its numbers twice; a data
+    set that draws there, although that does not show in its images, skips numbers.
 
     Parameters
     ----------
     dataset : map-style.
+
+    Attributes
+    ----------
+    draws : whether reading it is known to move a generator.
     """
 
     def __init__(self, dataset: Any) -> None:
         self._dataset = dataset
         self._own = generators_of(dataset)
-        self._draws = self._watched = False
+        self.draws = self._watched = False
         self._checksums: dict[int, int] = {}
 
     def read(self, index: int) -> Any:
@@ -63,7 +67,7 @@ class SteadyReads:
 
     def _given_back(self, read: Callable[[], _T]) -> _T:
         before = RandomState(self._own)
-        if self._draws:
+        if self.draws:
             try:
                 return read()
             finally:
@@ -74,7 +78,7 @@ class SteadyReads:
                 return first()
             _, moved = _outcome(read, RandomState(self._own))
         if moved:  # each time, so that it is not a training in another thread
-            self._draws = True
+            self.draws = True
             before.give_back()
         return first()
 
