@@ -133,8 +133,9 @@ def _of_folder(path: Any, channels: int, options: dict[str, Any]) -> ImageSet:
 
 def _batch(images: Any) -> Any:
     """Return an array, or one image as the model takes it, as a tensor (N, C, H, W)."""
-    tensor = torch.from_numpy(images).float() if isinstance(images, np.ndarray) else images
-    return tensor[None] if isinstance(tensor, Tensor) and tensor.ndim == 3 else tensor
+    if isinstance(images, np.ndarray):
+        return torch.from_numpy(np.require(images, np.float32, ["C", "W"]))
+    return images[None] if isinstance(images, Tensor) and images.ndim == 3 else images
 
 
 def _are_pictures(images: Any) -> bool:
