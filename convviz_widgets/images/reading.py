@@ -17,7 +17,8 @@ from torch import Tensor
 
 from convviz_widgets.errors import InputError, in_one_line
 from convviz_widgets.images.checks import described
-from convviz_widgets.images.image_set import ImageSet, MapDataset
+from convviz_widgets.images.image_set import ImageSet
+from convviz_widgets.images.inputs import MapDataset
 from convviz_widgets.images.items import DatasetItems
 from convviz_widgets.images.randomness import NoRandomness
 from convviz_widgets.images.steady_reads import SteadyReads

@@ -163,8 +163,14 @@ class Probe:
         """
         for layer in layers or ():
             self._learned.origin(layer)
+        first, self._first = self._first, None
+        again = first is not None and first.is_of(images) and layers is None
         while True:
-            tape, result = self._pass(images, layers)
+            if first is not None and again:
+                (tape, result), again = (first.tape, first.result), False
+            else:
+                tape = self._learned.tape(layers)
+                result = self._run(tape, images)
             self.forward_count += 1
             overwritten = tape.overwritten()
             if not overwritten:
@@ -234,14 +240,6 @@ class Probe:
         with self._replica.plain_mode(), Tape(self._hooks.names):
             return function(self._replica.module, self._replica.own_copy(values))
 
-    def _pass(self, images: Tensor, layers: Collection[str] | None) -> tuple[ForwardTape, Any]:
-        """Return the tape of a pass, and the output: of the first one, if it is asked for again."""
-        first, self._first = self._first, None
-        if first is not None and layers is None and first.is_of(images):
-            return first.tape, first.result
-        tape = self._learned.tape(layers)
-        return tape, self._run(tape, images)
-
     def _run(self, tape: Tape, images: Tensor) -> Any:
         """Return the model's output for a copy of the images, written down on a tape."""
         shape = self._learned.checked_shape(images)
@@ -263,7 +261,7 @@ class _FirstPass:
     """The pass that taught the layers, and what went through it, until one is asked for."""
 
     example: Tensor
-    tape: LearningTape
+    tape: ForwardTape
     result: Any
 
     @classmethod
