@@ -66,6 +66,8 @@ DROPOUTS = frozenset(_functions(_DROPOUTS.split()))
 RANDOM = _functions([*_DRAW.split(), *_DRAW_IF, *_DRAW_UNLESS])
 """Every other function that draws, or may draw → how an error names it."""
 
+_GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
+
 _WITHOUT_PARTS = (str, bytes, int, float, torch.Tensor, np.ndarray, ModuleType)
 
 DEPTH = 6
@@ -202,8 +204,13 @@ class RandomState:
 
 
 def generators_of(dataset: Any) -> list[Any]:
-    """Return the generators that a data set, or the code that reads it, refers to."""
-    return _generators((dataset,), in_code=True)
+    """Return the generators that a data set, or the code that reads it, refers to.
+
+    Those of numpy and of `random` that all share are not among them.
+    """
+    shared = (_numpy_global(), getattr(random.random, "__self__", None))
+    found = _generators((dataset,), in_code=True)
+    return [each for each in found if not any(each is one for one in shared)]
 
 
 def _source_name(source: Any) -> str:
@@ -251,7 +258,6 @@ def _generators(owners: tuple[Any, ...], *, in_code: bool = False) -> list[Any]:
 
     With ``in_code`` also those in closures, and those among the globals that their functions name.
     """
-    kinds = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
     found: list[Any] = []
     seen: set[int] = set()
     pending = deque((owner, 0) for owner in owners)
@@ -260,7 +266,7 @@ def _generators(owners: tuple[Any, ...], *, in_code: bool = False) -> list[Any]:
         if id(owner) in seen or isinstance(owner, _WITHOUT_PARTS):
             continue
         seen.add(id(owner))
-        if isinstance(owner, kinds):
+        if isinstance(owner, _GENERATORS):
             found.append(owner)
         elif depth < DEPTH:
             parts = [*_parts(owner), *(_parts_of_code(owner) if in_code else ())]
@@ -282,15 +288,28 @@ _RUN = ("__getitem__", "__getitems__", "__call__", "forward")
 
 def _parts_of_code(owner: Any) -> list[Any]:
     """Return what a function holds in its closure or names, and the functions of an object."""
-    bound = getattr(owner, "__self__", None)
+    if isinstance(owner, type | ModuleType):
+        return []
     if not isinstance(owner, FunctionType):
-        if isinstance(owner, type | ModuleType):
-            return []
-        methods = [getattr(type(owner), name, None) for name in _RUN]
-        return [bound, *(method for method in methods if isinstance(method, FunctionType))]
+        return _parts_of_instance(owner)
     cells = [cell.cell_contents for cell in owner.__closure__ or () if _is_filled(cell)]
-    named = [owner.__globals__.get(name) for name in owner.__code__.co_names]
-    return [*cells, *(owner.__defaults__ or ()), *named]
+    names = owner.__code__.co_names
+    named = [owner.__globals__.get(name) for name in names]
+    modules = [each for each in named if isinstance(each, ModuleType)]
+    inside = [vars(module).get(name) for module in modules for name in names]
+    return [*cells, *(owner.__defaults__ or ()), *named, *inside]
+
+
+def _parts_of_instance(owner: Any) -> list[Any]:
+    kind = type(owner)
+    if kind.__module__ == "builtins":  # a method, say; looking for one on others runs their code
+        return [getattr(owner, "__self__", None), getattr(owner, "__func__", None)]
+    methods = [getattr(kind, name, None) for name in _RUN]
+    of_class = [each for base in kind.__mro__ for each in vars(base).values()]
+    return [
+        *(each for each in of_class if isinstance(each, _GENERATORS)),
+        *(each for each in methods if isinstance(each, FunctionType)),
+    ]
 
 
 def _is_filled(cell: CellType) -> bool:

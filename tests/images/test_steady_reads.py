@@ -2,6 +2,7 @@
 
 import pickle
 import random
+import sys
 import threading
 
 import numpy as np
@@ -100,18 +101,24 @@ class Held:
 
 SHARED = random.Random(0)
 
+drawing = random.random  # as "from random import random" brings it
+
 
 def test_generators_are_found_in_attributes_closures_and_globals():
     own, numpy = torch.Generator(), np.random.default_rng(0)
 
     class Augmented:
+        generator = random.Random(1)
+
         def __init__(self):
             self.steps = {"flip": [own]}
 
         def __getitem__(self, index):
-            return numpy.random(), SHARED.random()
+            drawn = numpy.random(), SHARED.random(), sys.modules, random.random(), drawing()
+            return drawn, np.random.rand()  # noqa: NPY002
 
-    assert {id(each) for each in generators_of(Augmented())} == {id(own), id(numpy), id(SHARED)}
+    expected = {id(own), id(numpy), id(SHARED), id(Augmented.generator)}
+    assert {id(each) for each in generators_of(Augmented())} == expected
 
 
 def test_a_random_state_names_what_moved_and_gives_it_back():
