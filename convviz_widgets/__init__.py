@@ -1,6 +1,6 @@
 """Jupyter widgets to look inside PyTorch convolutional networks."""
 
-from convviz_widgets.apps import Comparison, Explorer
+from convviz_widgets.apps import Comparison, Explorer, explore
 from convviz_widgets.checkpoints import CheckpointSeries
 from convviz_widgets.diagnosis import Finding
 from convviz_widgets.errors import (
@@ -86,6 +86,7 @@ __all__ = [
     "WeightHistogram",
     "attribute",
     "diagnose",
+    "explore",
     "list_layers",
     "sweep",
 ]

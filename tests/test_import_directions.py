@@ -45,7 +45,7 @@ MAY_BE_IMPORTED_BY = {
     "IPython": {"widgets", "views", "apps"},
     "ipycanvas": {"widgets.raster"},
     "traitlets": {"state", "widgets", "views", "apps"},
-    "threading": {"state", "checkpoints.series"},
+    "threading": {"state", "checkpoints.series", "images.steady_reads"},
     "tensorboard": {"record"},
     "torch.utils.tensorboard": {"record"},
     "google_crc32c": {"record"},

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import nn
 
 from convviz_widgets.checkpoints import write_checkpoint
@@ -26,8 +27,13 @@ def test_the_examples_run(tmp_path, monkeypatch):
         "names": ["cat", "dog"],
         "mean": 0.0,
         "std": 1.0,
+        "size": 6,
     }
-    on_disk, by_code, on_a_view, live = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (9, 7)).save(tmp_path / "photos" / "a.png")
+    examples = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    front, on_disk, by_code, on_a_view, live = examples
+    exec(front, names)
     exec(on_disk, names)
     assert names["state"].steps == (0, 100)
     exec(by_code, names)

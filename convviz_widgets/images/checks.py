@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -102,7 +102,7 @@ def checked_label(value: Any, classes: int | None, index: int) -> int | None:
 def _check_column(shape: tuple[int, ...]) -> None:
     if len(shape) == 1:
         return
-    hint = "one class index an image"
+    hint = "one class index an image; masks and other pictures go into targets="
     if len(shape) == 2:
         one_hot = "labels.argmax(1) where they are one-hot, targets= for several labels an image"
         hint = "labels.squeeze(1)" if shape[1] == 1 else one_hot
@@ -123,4 +123,5 @@ def _label_hint(value: Any) -> str:
         return "item() gives a number"
     if isinstance(value, float):
         return "labels.long() gives whole numbers"
-    return "labels= stands in for it, None means no label"
+    without = ": labels=[None] * len(data_set)" if isinstance(value, Mapping) else ""
+    return f"labels= stands in for it, None means no label{without}"

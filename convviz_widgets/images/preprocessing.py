@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +45,35 @@ class Preprocessing:
             raise InputError(f"std must be above zero, got {std}")
         return cls(shift, scale)
 
+    def refuse_if_in_bytes(self, image: Tensor) -> None:
+        """Raise `InputError` where mean or std count in 0 to 255, as an image (C, H, W) shows."""
+        if not self._is_of_pictures(image):
+            self.refuse_bytes(lambda right: right._is_of_pictures(image))
+
+    def refuse_bytes(self, fits: Callable[[Preprocessing], bool] = lambda right: True) -> None:
+        """Raise `InputError` where mean or std are above 1, and fit if they are divided by 255."""
+        mean_in_bytes, std_in_bytes = bool(self.shift.max() > 1), bool(self.scale.max() > 1)
+        # Bytes less their mean, not scaled at all, are of std 1 in bytes.
+        unscaled = mean_in_bytes and bool((self.scale == 1).all())
+        parts = [(255 if mean_in_bytes else 1, 255 if std_in_bytes or unscaled else 1)]
+        if mean_in_bytes:
+            parts.append((255, 255))
+        ways = (Preprocessing(self.shift / mean, self.scale / std) for mean, std in parts)
+        right = next(filter(fits, ways), self)
+        if right is not self and (mean_in_bytes or std_in_bytes):
+            raise InputError(
+                f"mean {_listed(self.shift)} and std {_listed(self.scale)} count in 0 to 255, but "
+                "pictures here are in 0 to 1; divide by 255: "
+                f"mean={_listed(right.shift)}, std={_listed(right.scale)}"
+            )
+
+    def _is_of_pictures(self, image: Tensor) -> bool:
+        """Tell whether undoing this gives about what a picture holds, 0 to 1."""
+        values = image.detach().to("cpu", torch.float32)
+        undone = values * self.scale.reshape(-1, 1, 1) + self.shift.reshape(-1, 1, 1)
+        known = undone[undone.isfinite()]
+        return not len(known) or bool(known.min() > -0.5 and known.max() < 1.5)
+
     @classmethod
     def read_off(cls, images: Tensor) -> Preprocessing:
         """Return the one that shows images of unknown preprocessing.
@@ -52,8 +81,7 @@ class Preprocessing:
         Values in [0, 1] are taken as they are, others from zero up as [0, 255]; where there are
         negative ones, the extremes become black and white.
         """
-        finite = images[images.isfinite()].to(torch.float32)
-        low, high = (finite.min().item(), finite.max().item()) if len(finite) else (0.0, 1.0)
+        low, high = _finite_range(images)
         if low >= 0:
             low, high = 0.0, 1.0 if high <= 1 else max(high, 255.0)
         span = max(high - low, 1e-12)
@@ -65,8 +93,10 @@ class Preprocessing:
         Grey is repeated; of more than three channels the first three are shown.
         """
         values = image.detach().to("cpu", torch.float32)
-        picture = values * self.scale.reshape(-1, 1, 1) + self.shift.reshape(-1, 1, 1)
-        pixels = picture.nan_to_num(0.0, 1.0, 0.0).clamp(0, 1).mul(255).round().to(torch.uint8)
+        # In place, because an image of 4K takes 100 MB each time that it is copied.
+        picture = (values * self.scale.reshape(-1, 1, 1)).add_(self.shift.reshape(-1, 1, 1))
+        scaled = picture.nan_to_num_(0.0, 1.0, 0.0).clamp_(0, 1).mul_(255).round_()
+        pixels = scaled.to(torch.uint8)
         rgb = pixels[:3] if len(pixels) >= 3 else pixels[:1].expand(3, -1, -1)
         return rgb.permute(1, 2, 0).contiguous().numpy()
 
@@ -81,6 +111,21 @@ class Preprocessing:
         known = [colours] if channels >= 3 else []
         planes = torch.cat([*known, grey.expand(channels - 3 * len(known), -1, -1)])
         return (planes - self.shift.reshape(-1, 1, 1)) / self.scale.reshape(-1, 1, 1)
+
+
+def _finite_range(images: Tensor) -> tuple[float, float]:
+    """Return the smallest and the largest finite value; 0 and 1 where there is none."""
+    if images.numel():
+        ends = torch.stack(images.aminmax()).to(torch.float32)
+        if bool(ends.isfinite().all()):  # a NaN anywhere would be both
+            return ends[0].item(), ends[1].item()
+    finite = images[images.isfinite()].to(torch.float32)
+    return (finite.min().item(), finite.max().item()) if len(finite) else (0.0, 1.0)
+
+
+def _listed(numbers: Tensor) -> str:
+    texts = [f"{number:.6g}" for number in numbers.tolist()]
+    return texts[0] if len(texts) == 1 else f"({', '.join(texts)})"
 
 
 def _numbers(what: str, value: float | Sequence[float], shape: tuple[int, ...]) -> Tensor:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from types import CellType, FunctionType, ModuleType
 from typing import Any, NoReturn
 
 import numpy as np
@@ -63,6 +65,10 @@ DROPOUTS = frozenset(_functions(_DROPOUTS.split()))
 
 RANDOM = _functions([*_DRAW.split(), *_DRAW_IF, *_DRAW_UNLESS])
 """Every other function that draws, or may draw → how an error names it."""
+
+_GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
+
+_WITHOUT_PARTS = (str, bytes, int, float, torch.Tensor, np.ndarray, ModuleType)
 
 DEPTH = 6
 """How deep in lists, dicts and objects the generators of a data set are looked for."""
@@ -163,15 +169,54 @@ def borrowed_randomness(*owners: Any) -> Iterator[None]:
     ----------
     owners : objects whose attributes, and theirs, may hold generators of torch, numpy or `random`.
     """
-    sources = [_numpy_global(), random, *_generators(owners)]
-    before = [_state(source) for source in sources]
+    before = RandomState(_generators(owners))
     try:
         with BorrowedDraws():
             yield
     finally:
-        for source, state in zip(sources, before, strict=True):
-            if not _equal(_state(source), state):
-                _set_state(source, state)
+        before.give_back()
+
+
+class RandomState:
+    """Where the generators of numpy and `random` stand, and some others beside them.
+
+    Parameters
+    ----------
+    others : generators of torch, numpy or `random`.
+    """
+
+    def __init__(self, others: Iterable[Any] = ()) -> None:
+        self._sources = [_numpy_global(), random, *others]
+        self._states = [_state(source) for source in self._sources]
+
+    def moved(self) -> str:
+        """Return the names of those that have moved since; "" for none."""
+        return " and ".join(dict.fromkeys(_source_name(source) for source, _ in self._moved()))
+
+    def give_back(self) -> None:
+        """Set back those that have moved since."""
+        for source, state in self._moved():
+            _set_state(source, state)
+
+    def _moved(self) -> list[tuple[Any, Any]]:
+        pairs = zip(self._sources, self._states, strict=True)
+        return [(source, state) for source, state in pairs if not _equal(_state(source), state)]
+
+
+def generators_of(dataset: Any) -> list[Any]:
+    """Return the generators that a data set, or the code that reads it, refers to.
+
+    Those of numpy and of `random` that all share are not among them.
+    """
+    shared = (_numpy_global(), getattr(random.random, "__self__", None))
+    found = _generators((dataset,), in_code=True)
+    return [each for each in found if not any(each is one for one in shared)]
+
+
+def _source_name(source: Any) -> str:
+    if source is random:
+        return "random"
+    return "numpy.random" if source is _numpy_global() else "a generator of its own"
 
 
 def _numpy_global() -> Any:
@@ -208,21 +253,24 @@ def _equal(one: Any, other: Any) -> bool:
     return bool(np.array_equal(one, other)) if isinstance(one, np.ndarray) else one == other
 
 
-def _generators(owners: tuple[Any, ...]) -> list[Any]:
-    """Return every generator that the attributes of some objects, and theirs, refer to."""
-    kinds = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
+def _generators(owners: tuple[Any, ...], *, in_code: bool = False) -> list[Any]:
+    """Return every generator that the attributes of some objects, and theirs, refer to.
+
+    With ``in_code`` also those in closures, and those among the globals that their functions name.
+    """
     found: list[Any] = []
     seen: set[int] = set()
-    pending = [(owner, 0) for owner in owners]
+    pending = deque((owner, 0) for owner in owners)
     while pending and len(seen) < MOST_OBJECTS:
-        owner, depth = pending.pop(0)
-        if id(owner) in seen or isinstance(owner, str | bytes | int | torch.Tensor | np.ndarray):
+        owner, depth = pending.popleft()
+        if id(owner) in seen or isinstance(owner, _WITHOUT_PARTS):
             continue
         seen.add(id(owner))
-        if isinstance(owner, kinds):
+        if isinstance(owner, _GENERATORS):
             found.append(owner)
         elif depth < DEPTH:
-            pending.extend((part, depth + 1) for part in _parts(owner))
+            parts = [*_parts(owner), *(_parts_of_code(owner) if in_code else ())]
+            pending.extend((part, depth + 1) for part in parts)
     return found
 
 
@@ -232,3 +280,40 @@ def _parts(owner: Any) -> list[Any]:
     if isinstance(owner, list | tuple | set | frozenset):
         return list(owner)[:MOST_OBJECTS]
     return list(getattr(owner, "__dict__", {}).values())
+
+
+_RUN = ("__getitem__", "__getitems__", "__call__", "forward")
+"""Methods that run when an item is read."""
+
+
+def _parts_of_code(owner: Any) -> list[Any]:
+    """Return what a function holds in its closure or names, and the functions of an object."""
+    if isinstance(owner, type | ModuleType):
+        return []
+    if not isinstance(owner, FunctionType):
+        return _parts_of_instance(owner)
+    cells = [cell.cell_contents for cell in owner.__closure__ or () if _is_filled(cell)]
+    names = owner.__code__.co_names
+    named = [owner.__globals__.get(name) for name in names]
+    modules = [each for each in named if isinstance(each, ModuleType)]
+    inside = [vars(module).get(name) for module in modules for name in names]
+    return [*cells, *(owner.__defaults__ or ()), *named, *inside]
+
+
+def _parts_of_instance(owner: Any) -> list[Any]:
+    kind = type(owner)
+    if kind.__module__ == "builtins":  # a method, say; looking for one on others runs their code
+        return [getattr(owner, "__self__", None), getattr(owner, "__func__", None)]
+    methods = [getattr(kind, name, None) for name in _RUN]
+    of_class = [each for base in kind.__mro__ for each in vars(base).values()]
+    return [
+        *(each for each in of_class if isinstance(each, _GENERATORS)),
+        *(each for each in methods if isinstance(each, FunctionType)),
+    ]
+
+
+def _is_filled(cell: CellType) -> bool:
+    try:
+        return cell.cell_contents is not None
+    except ValueError:  # of a name that is bound later
+        return False

@@ -17,8 +17,11 @@ from torch import Tensor
 
 from convviz_widgets.errors import InputError, in_one_line
 from convviz_widgets.images.checks import described
-from convviz_widgets.images.image_set import ImageSet, MapDataset
+from convviz_widgets.images.image_set import ImageSet
+from convviz_widgets.images.inputs import MapDataset
+from convviz_widgets.images.items import DatasetItems
 from convviz_widgets.images.randomness import NoRandomness
+from convviz_widgets.images.steady_reads import SteadyReads
 
 Source = Tensor | ImageSet | MapDataset
 
@@ -76,11 +79,13 @@ class ModelInputs:
     """
 
     def __init__(self, dataset: Tensor | ImageSet | MapDataset) -> None:
-        self._dataset = _checked(dataset)
+        _checked(dataset)
         if isinstance(dataset, Tensor) and (dataset.ndim < 2 or not dataset.is_floating_point()):
             raise InputError(f"expected a floating tensor (N, C, H, W), got {described(dataset)}")
         if not len(dataset):
             raise InputError("the data set is empty: there is nothing to sweep")
+        whole = isinstance(dataset, Tensor | ImageSet)
+        self._dataset: Any = dataset if whole else DatasetItems(dataset)
         self.example = self._first()[None]
 
     def __len__(self) -> int:
@@ -96,6 +101,11 @@ class ModelInputs:
         if isinstance(self._dataset, Tensor):
             images = self._dataset[torch.tensor(indices)].detach()
             return Loaded(images, torch.tensor(indices), {})
+        if isinstance(self._dataset, DatasetItems):
+            return self._dataset.quietly(lambda: self._each(indices))
+        return self._each(indices)
+
+    def _each(self, indices: Sequence[int]) -> Loaded:
         found: dict[int, Tensor] = {}
         failures: dict[int, str] = {}
         for index in indices:
@@ -111,9 +121,14 @@ class ModelInputs:
         why = ""
         for index in range(len(self._dataset)):
             try:
-                return self._image(index)
+                image = self._image(index)
             except Exception as error:
                 why = why or reason(index, error)
+            else:
+                # Of others image 0 is read again with the first batch, which shows as much.
+                if isinstance(self._dataset, DatasetItems) and self._dataset.draws:
+                    self._dataset.examine(index)
+                return image
         raise InputError(f"no image of the data set can be loaded: {why}")
 
     def _item(self, index: int) -> Tensor:
@@ -126,9 +141,8 @@ class ModelInputs:
     def _image(self, index: int) -> Tensor:
         if isinstance(self._dataset, ImageSet):
             return self._dataset.input(index)[0]
-        with NoRandomness():
-            item = self._dataset[index]
-        image = item[0] if isinstance(item, tuple | list) and item else item
+        whole = isinstance(self._dataset, Tensor)
+        image = self._dataset[index] if whole else self._dataset.parts(index)[0]
         if not isinstance(image, Tensor) or not image.is_floating_point():
             got = str(image.dtype) if isinstance(image, Tensor) else type(image).__name__
             raise InputError(f"expected a floating tensor (C, H, W), got {got}")
@@ -185,6 +199,7 @@ class RawSamples:
         if isinstance(source, Tensor) and not source.ndim:
             raise InputError("expected a tensor (N, C, H, W), got a single number")
         self._batched = isinstance(source, Tensor | ImageSet)
+        self._reads = None if self._batched else SteadyReads(source)
         self.failures: dict[int, str] = {}
 
     def __len__(self) -> int:
@@ -242,6 +257,11 @@ class RawSamples:
 
         They are many at a time, because entering and leaving the mode takes longer than an image.
         """
+        if self._reads is None:  # an ImageSet, which sees to that itself
+            return self._each(indices)
+        return self._reads.quietly(lambda: self._each(indices))
+
+    def _each(self, indices: Sequence[int]) -> list[tuple[int, Any]]:
         items = []
         with NoRandomness():
             for index in indices:

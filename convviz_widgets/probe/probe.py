@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -88,6 +89,8 @@ class Probe:
             if not observing:
                 raise
             self.doubt = str(error)
+        self._first = _FirstPass.of(self._learned, example) if keep_original else None
+        self._learned.first = None
         if keep_original:
             self._replica.keep_original()
 
@@ -115,6 +118,8 @@ class Probe:
         CheckpointError
             Names up to three missing and unexpected keys, or shapes; `key` is None afterwards.
         """
+        if state_dict is not self._replica.original:
+            self._first = None
         self._replica.load(state_dict, key)
 
     def restore(self, key: Hashable | None = None) -> None:
@@ -158,9 +163,14 @@ class Probe:
         """
         for layer in layers or ():
             self._learned.origin(layer)
+        first, self._first = self._first, None
+        again = first is not None and first.is_of(images) and layers is None
         while True:
-            tape = self._learned.tape(layers)
-            result = self._run(tape, images)
+            if first is not None and again:
+                (tape, result), again = (first.tape, first.result), False
+            else:
+                tape = self._learned.tape(layers)
+                result = self._run(tape, images)
             self.forward_count += 1
             overwritten = tape.overwritten()
             if not overwritten:
@@ -246,6 +256,26 @@ class Probe:
         return leaf, tape, self._hooks.run(tape, leaf.clone(), shape)
 
 
+@dataclass(frozen=True)
+class _FirstPass:
+    """The pass that taught the layers, and what went through it, until one is asked for."""
+
+    example: Tensor
+    tape: ForwardTape
+    result: Any
+
+    @classmethod
+    def of(cls, learned: _LearnedLayers, example: Tensor) -> _FirstPass | None:
+        """Return the pass, if all that it kept is as the layers put it out."""
+        if learned.first is None or not learned.first[0].let_go():
+            return None
+        return cls(example.detach().clone(), *learned.first)
+
+    def is_of(self, images: Tensor) -> bool:
+        """Tell whether these are the images that went through."""
+        return images.shape == self.example.shape and torch.equal(images, self.example)
+
+
 class _LearnedLayers:
     """What one pass of an example taught: which layers run, and which outputs are overwritten.
 
@@ -260,6 +290,7 @@ class _LearnedLayers:
     result : what the model put out.
     origins : layer → where it comes from.
     safe : the places whose tensors no pass has overwritten so far.
+    first : the tape of the pass and the model's output, until the probe takes them.
     """
 
     def __init__(self, replica: Replica, hooks: Hooks, example: Tensor, model: nn.Module) -> None:
@@ -270,6 +301,7 @@ class _LearnedLayers:
         result = hooks.run(tape, images)
         self.result = result
         self.safe: set[Site] = tape.safe_sites(memory_of(replica.module, attributes=True))
+        self.first: tuple[LearningTape, Any] | None = (tape, result)
         _keep_freed_memory(Recording(tape.outputs, tape.inputs, result).nbytes)
         self.origins: dict[str, Origin] = {name: tape.origins[name] for name in tape.outputs}
         self.infos: tuple[LayerInfo, ...] = tuple(

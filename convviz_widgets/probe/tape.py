@@ -253,16 +253,25 @@ class ForwardTape(Tape):
         if kept is not None and kept.current:
             kept.sites.append(site)
         else:
-            kept = self._latest[id(tensor)] = KeptTensor(tensor, site, site not in self._safe)
+            kept = self._latest[id(tensor)] = self._new(tensor, site)
         where[site[0]] = kept
+
+    def _new(self, tensor: Tensor, site: Site) -> KeptTensor:
+        return KeptTensor(tensor, site, site not in self._safe)
 
 
 def _version(tensor: Tensor) -> int | None:
     return None if tensor.is_inference() else tensor._version
 
 
+LARGE = 32 * 2**20
+"""Bytes of a tensor from which on it is not cloned to see whether it is overwritten."""
+
+
 class LearningTape(ForwardTape):
     """Clones everything, decides which containers are layers, and guards the original.
+
+    Of a `LARGE` tensor some values are kept in place of all.
 
     Parameters
     ----------
@@ -279,6 +288,7 @@ class LearningTape(ForwardTape):
     ) -> None:
         super().__init__(modules)
         self._original = original
+        self._samples: dict[int, Tensor] = {}  # by id of the kept tensor
         self._latest[id(images)] = KeptTensor(images, ("", "in"), False)
 
     def container(self, layer: str, output: Any) -> Any:
@@ -295,7 +305,33 @@ class LearningTape(ForwardTape):
         own : the memory of the model's own tensors, which a load overwrites.
         """
         seen = {site for kept in self._all() for site in kept.sites}
-        return seen - {site for kept in self._all() if _at_risk(kept, own) for site in kept.sites}
+        risky = (kept for kept in self._all() if storage_of(kept.source) in own or self._lost(kept))
+        return seen - {site for kept in risky for site in kept.sites}
+
+    def let_go(self) -> bool:
+        """Let go of the tensors of which there are clones; return whether this is worth keeping.
+
+        It is where there are `LARGE` tensors, none of them overwritten: another pass takes long.
+        """
+        lost = any(self._lost(kept) for kept in self._all() if id(kept) in self._samples)
+        for kept in self._all():
+            kept.source, kept.version = kept.value, _version(kept.value)
+        return bool(self._samples) and not lost
+
+    def _new(self, tensor: Tensor, site: Site) -> KeptTensor:
+        if tensor.nbytes < LARGE or not tensor.is_contiguous():
+            return super()._new(tensor, site)
+        kept = KeptTensor(tensor, site, clone=False)
+        self._samples[id(kept)] = _sample(tensor)
+        return kept
+
+    def _lost(self, kept: KeptTensor) -> bool:
+        """Tell whether something overwrote the tensor."""
+        # `.data` and numpy write without raising the version; the values show it all the same.
+        sample = self._samples.get(id(kept))
+        if sample is not None:
+            return not kept.current or not _same(_sample(kept.source), sample)
+        return not kept.current or not _same(kept.value, kept.source)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         for tensor in tensors_in((args, kwargs)):
@@ -308,15 +344,15 @@ class LearningTape(ForwardTape):
         return super().__torch_function__(func, types, args, kwargs)
 
 
-def _at_risk(kept: KeptTensor, own: Collection[Memory | None]) -> bool:
-    # `.data` and numpy write without raising the version; this pass's clone shows it all the same.
-    return not kept.current or storage_of(kept.source) in own or not _same(kept.value, kept.source)
+def _sample(tensor: Tensor) -> Tensor:
+    """Return 4,096 values of a contiguous tensor, spread over all of it."""
+    return tensor.detach().view(-1)[:: max(1, tensor.numel() // 4096)].clone()
 
 
 def _same(a: Tensor, b: Tensor) -> bool:
-    if a.is_floating_point() or a.is_complex():
-        a, b = a.nan_to_num(), b.nan_to_num()
-    return torch.equal(a, b)
+    if torch.equal(a, b) or not (a.is_floating_point() or a.is_complex()):
+        return torch.equal(a, b)
+    return torch.equal(a.nan_to_num(), b.nan_to_num())  # NaN equals nothing, itself neither
 
 
 class CallNames:

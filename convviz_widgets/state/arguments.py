@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +13,8 @@ from torch import nn
 from convviz_widgets.checkpoints import CheckpointSeries
 from convviz_widgets.errors import InputError, error_text, whole_number
 
+Checkpoints = CheckpointSeries | str | os.PathLike[str] | Sequence[tuple[int, dict[str, Any]]]
+
 
 def check_model(model: Any) -> None:
     """Raise `InputError` for anything but an ``nn.Module``."""
@@ -18,12 +22,27 @@ def check_model(model: Any) -> None:
         raise InputError(f"model: expected an nn.Module, got {type(model).__name__}")
 
 
-def check_checkpoints(checkpoints: Any) -> None:
-    """Raise `InputError` for anything but a `CheckpointSeries` or None."""
+def checkpoint_series(checkpoints: Any) -> CheckpointSeries | None:
+    """Return a series as it is, and what stands for one as one: a folder's path, or pairs.
+
+    Raises
+    ------
+    InputError
+        It is anything else.
+    CheckpointError
+        There is no checkpoint in the folder.
+    """
+    if isinstance(checkpoints, str | os.PathLike) and Path(checkpoints).expanduser().is_dir():
+        return CheckpointSeries.from_directory(checkpoints)
+    if isinstance(checkpoints, list | tuple) and checkpoints:
+        return CheckpointSeries.from_state_dicts(checkpoints)
     if checkpoints is not None and not isinstance(checkpoints, CheckpointSeries):
         hint = "CheckpointSeries.from_directory(path) makes one"
         got = type(checkpoints).__name__
+        if isinstance(checkpoints, str | os.PathLike):
+            hint = f"there is no folder {str(checkpoints)!r} either"
         raise InputError(f"checkpoints: expected a CheckpointSeries, got {got}; {hint}")
+    return checkpoints
 
 
 def check_loss(loss: Any) -> None:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from traitlets import HasTraits, Instance
 
-from convviz_widgets.checkpoints import CheckpointSeries, Steps
+from convviz_widgets.checkpoints import Steps
 from convviz_widgets.errors import InputError, at_least_or_none, number_of
 from convviz_widgets.images import ImageSet
 from convviz_widgets.probe import Attributions, LayerInfo, Probe
@@ -29,12 +29,13 @@ from convviz_widgets.probe.output_kinds import OutputKind
 from convviz_widgets.probe.outputs import check_choice, output_kind
 from convviz_widgets.record import Run
 from convviz_widgets.state.arguments import (
-    check_checkpoints,
+    Checkpoints,
     check_device,
     check_loss,
     check_model,
     checked_budget,
     checked_indices,
+    checkpoint_series,
 )
 from convviz_widgets.state.background import Background
 from convviz_widgets.state.duplicate_search import DuplicateSearches
@@ -69,7 +70,8 @@ class ModelState(HasTraits):
     images
         An `ImageSet`, or a float tensor ``(N, C, H, W)`` as the model takes it.
     checkpoints
-        A `CheckpointSeries`; without one there is one entry, the model as it is now.
+        A `CheckpointSeries`, the path of a folder of checkpoints, or pairs (step, state_dict);
+        without them there is one entry, the model as it is now.
     steps_per_epoch
         Training steps of one epoch, where the checkpoints count epochs and a log counts steps.
     loss
@@ -123,7 +125,7 @@ class ModelState(HasTraits):
         model: nn.Module,
         images: ImageSet | Tensor,
         *,
-        checkpoints: CheckpointSeries | None = None,
+        checkpoints: Checkpoints | None = None,
         steps_per_epoch: int | None = None,
         loss: Loss | None = None,
         probe: Sequence[int] | None = None,
@@ -137,7 +139,7 @@ class ModelState(HasTraits):
         output: Choice = None,
     ) -> None:
         check_model(model)
-        check_checkpoints(checkpoints)
+        series = checkpoint_series(checkpoints)
         check_loss(loss)
         check_device(device)
         check_choice(output)
@@ -148,13 +150,13 @@ class ModelState(HasTraits):
             raise InputError("the image set is empty; a state needs at least one image")
         indices = checked_indices(probe, len(shown))
         super().__init__()
-        self._model, self._checkpoints, self._images = model, checkpoints, shown
+        self._model, self._checkpoints, self._images = model, series, shown
         self._probe_indices = indices
         self._closed = False
         self._sources: list[Refreshable] = []
-        made = Probe(model, shown.input(0), device=device, keep_original=not checkpoints)
+        made = Probe(model, shown.input(0), device=device, keep_original=not series)
         recordings = self._recordings = Recordings(made, shown, budget)
-        timeline = Timeline(checkpoints, lambda: recordings.probe.original or {}, per_epoch)
+        timeline = Timeline(series, lambda: recordings.probe.original or {}, per_epoch)
         self._timeline = timeline
         self._publisher = Publisher(self._publish)
         lock = self._publisher.lock

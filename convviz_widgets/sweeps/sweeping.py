@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from convviz_widgets.checkpoints import CheckpointSeries
 from convviz_widgets.errors import InputError, at_least
 from convviz_widgets.images import ImageSet
-from convviz_widgets.images.image_set import MapDataset
+from convviz_widgets.images.inputs import MapDataset
 from convviz_widgets.images.reading import ModelInputs
 from convviz_widgets.probe import Probe
 from convviz_widgets.probe.replica import unwrapped

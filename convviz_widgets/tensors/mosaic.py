@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import reduce as fold
 
 import numpy as np
 
@@ -265,12 +264,18 @@ def reduce_blocks(values: np.ndarray, size: int, signed: bool = False) -> np.nda
 
 
 def _fold(values: np.ndarray, size: int, extreme: np.ufunc) -> np.ndarray:
-    height, width = (-(-n // size) * size for n in values.shape[1:])
-    padding = ((0, 0), (0, height - values.shape[1]), (0, width - values.shape[2]))
-    padded = np.pad(values, padding, mode="edge")  # repeats values: no extreme changes
+    lines = _fold_rows(values, size, extreme)
+    return _fold_rows(lines.swapaxes(1, 2), size, extreme).swapaxes(1, 2)
+
+
+def _fold_rows(values: np.ndarray, size: int, extreme: np.ufunc) -> np.ndarray:
+    """Return the extreme of each block of rows; the last block may be cut."""
     # Whole slices against each other: far faster than a reduction over short axes.
-    lines = fold(extreme, (padded[:, start::size] for start in range(size)))
-    return fold(extreme, (lines[:, :, start::size] for start in range(size)))
+    folded = values[:, ::size].copy(order="K")
+    for start in range(1, size):
+        part = values[:, start::size]
+        extreme(folded[:, : part.shape[1]], part, out=folded[:, : part.shape[1]])
+    return folded
 
 
 def hatch(tiles: np.ndarray, chosen: np.ndarray) -> None:

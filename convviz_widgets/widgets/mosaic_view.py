@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import torch
 from ipywidgets import Widget
 from torch import Tensor
 
@@ -266,10 +267,19 @@ def _named(name: str, places: np.ndarray) -> str:
 
 def as_maps(activation: Tensor) -> np.ndarray:
     """Return an activation as maps ``(C, H, W)``; a feature is a map of one pixel."""
-    values = to_display_array(activation)
+    values = _only_read(activation)
     if values.ndim < 2:
         return values.reshape(-1, 1, 1)
     return values.reshape(values.shape[0], -1, values.shape[-1])
+
+
+def _only_read(activation: Tensor) -> np.ndarray:
+    """Return the values of an activation, without a copy where they can be read as they are."""
+    if activation.dtype is torch.float32 and activation.is_cpu and activation.is_contiguous():
+        values: np.ndarray = activation.detach().numpy()
+        values.flags.writeable = False  # they are what every view shows
+        return values
+    return to_display_array(activation)
 
 
 def colour(values: np.ndarray, colormap: str = AUTOMATIC, each: bool = False) -> Colouring:
@@ -278,7 +288,8 @@ def colour(values: np.ndarray, colormap: str = AUTOMATIC, each: bool = False) ->
     Unsigned values are anchored at zero; the limits of signed ones, and those of a colour map
     whose middle means zero, are symmetric around it. ``each`` gives every map limits of its own.
     """
-    signed = bool((values < 0).any())
+    lowest = values.min() if values.size else 0.0
+    signed = bool(lowest < 0 if not np.isnan(lowest) else (values < 0).any())
     if colormap == AUTOMATIC:
         colormap = DIVERGING[0] if signed else SEQUENTIAL[0]
     about_zero = signed or colormap not in SEQUENTIAL

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from convviz_widgets.errors import InputError, error_text
+from convviz_widgets.errors import InputError, error_text, number_of
 from convviz_widgets.images import (
     ImageSet,
     LoaderBatch,
@@ -115,6 +115,8 @@ class SetSource(GallerySource):
         super().__init__(len(images), images.shape, preprocessing)
         self.own, self._noun = list(NOUNS).index(name), NOUNS[name]
         self._images, self._names = images, images.class_names or class_names
+        left_out = f"{number_of(len(images.problems), 'file')} left out" if images.problems else ""
+        self.remark = " · ".join(filter(None, [images.preparation, left_out]))
 
     def sample(self, number: int) -> Sample:
         """Return one sample; never raises."""
