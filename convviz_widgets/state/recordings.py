@@ -250,7 +250,10 @@ class Recordings:
         if side == "in" and layer not in recording.inputs:
             known = ", ".join(recording.inputs) or "none"
             raise InputError(f"{layer} is no activation; inputs are recorded for {known}")
-        return (recording.outputs if side == "out" else recording.inputs)[layer][0]
+        found = (recording.outputs if side == "out" else recording.inputs)[layer]
+        if len(found) != 1:
+            raise InputError(f"layer {layer!r} puts out {tuple(found.shape)} for one image")
+        return found[0]
 
     def result(self, entry: Entry, shown: Shown) -> Any:
         """Return the model's own output."""

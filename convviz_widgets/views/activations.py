@@ -10,6 +10,7 @@ import numpy as np
 from ipywidgets import Widget
 from traitlets import Bool, Enum
 
+from convviz_widgets.errors import InputError
 from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.tensors import Mosaic, constant_maps, sparsity
 from convviz_widgets.widgets.controls import SIDES, choice, line, side_choice, switch
@@ -46,7 +47,10 @@ class ActivationView(MosaicView):
     )
 
     def maps(self, selection: Selection) -> np.ndarray:
-        """Return the maps of all channels, (C, H, W)."""
+        """Return the maps of all channels, (C, H, W); raise where they are not known."""
+        reason = self.state.layer_info(selection.layer).without_channels
+        if reason:
+            raise InputError(reason)
         return as_maps(self.state.recorded(side=self.side, selection=selection))
 
 

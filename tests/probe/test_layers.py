@@ -93,7 +93,7 @@ def test_a_module_that_raised_inside_the_model_does_not_lend_its_name():
 def test_unused_modules_do_not_appear_and_nested_outputs_do():
     assert names(Structured(), 1) == ["lstm", "head"]
     probe = Probe(Structured(), images(1))
-    assert probe.record(images(1)).outputs["lstm"].shape == (2, 6, 5)
+    assert probe.record(images(1)).outputs["lstm"].shape == (2, 5, 6)  # (N, C, T)
     assert probe.classes is None
 
 
