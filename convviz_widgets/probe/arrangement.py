@@ -17,6 +17,7 @@ from convviz_widgets.probe.axes import (
     Dims,
     Kind,
     channel_dimension,
+    flat,
     kinds,
     new,
     size_of,
@@ -123,6 +124,8 @@ def arranged(dims: Dims | None, shape: Sequence[int]) -> Arrangement:
     at = None if dims is None else _batch_dimension(dims)
     if dims is None or at is None:
         return Arrangement(None, own[1:], own, is_per_image=False)
+    if any(atom.axis.cut and atom.axis.shift for atom in flat(dims)):  # nobody knows what is where
+        return Arrangement(None, own[1:], own, is_per_image=_is_batch(dims[0]))
     dims, kept, prefix = _on_the_image(dims)
     channels = 1 if len(dims) == 2 and _is_batch(dims[0]) else channel_dimension(dims)
     last = len(dims) - 1

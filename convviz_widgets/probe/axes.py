@@ -34,6 +34,7 @@ class Axis:
     kind, size : what it is, and how many.
     rank : for places: 0 for rows, 1 for columns, as the image has them.
     shift : for places that were rolled: by how many.
+    cut : whether something was added or taken away since, so that they cannot be rolled back.
     grid : for tokens with others around them: the atoms of those that lie on the image.
     prefix : how many tokens stand before those of the grid.
     """
@@ -42,6 +43,7 @@ class Axis:
     size: int
     rank: int = 0
     shift: int = 0
+    cut: bool = False
     grid: tuple[Atom, ...] = ()
     prefix: int = 0
 
@@ -101,7 +103,19 @@ def renewed(dim: Dim, size: int, *, kind: Kind | None = None) -> Dim:
     if kind is None:
         kind = found.pop() if len(found) == 1 else Kind.UNKNOWN
     kind = Kind.OTHER if kind is Kind.BATCH else kind
-    return new(kind, size, dim[0].axis.rank if dim else 0)
+    axis = dim[0].axis if len({id(atom.axis) for atom in dim}) == 1 else Axis(kind, size)
+    (made,) = new(kind, size, dim[0].axis.rank if dim else 0)
+    made.axis.shift, made.axis.cut = axis.shift, axis.shift != 0
+    return (made,)
+
+
+def rolled(dim: Dim, shift: int) -> Dim:
+    """Return a dimension whose places were rolled by some."""
+    (moved,) = renewed(dim, size_of(dim))
+    if len(dim) == 1 and dim[0].whole:
+        shift += dim[0].axis.shift
+        moved.axis.shift, moved.axis.cut = shift if shift % moved.size else 0, dim[0].axis.cut
+    return (moved,)
 
 
 def without(dims: Dims, gone: Iterable[Atom]) -> Dims:

@@ -28,6 +28,7 @@ from convviz_widgets.probe.axes import (
     of_images,
     regrouped,
     renewed,
+    rolled,
     size_of,
     sliced,
     unknown,
@@ -277,12 +278,9 @@ def _roll(call: Call) -> Found:
     dims = list(call.of())
     for shift, place in zip(shifts, at, strict=True):
         dim = dims[place]
-        if len(dim) == 1 and dim[0].whole:
-            moved = renewed(dim, size_of(dim))
-            moved[0].axis.shift = (dim[0].axis.shift + shift) % size_of(dim)
-            dims[place] = moved if moved[0].axis.shift else dim
-        else:
-            dims[place] = renewed(dim, size_of(dim))
+        if shift % size_of(dim) == 0:
+            continue
+        dims[place] = rolled(dim, shift)
     return tuple(dims)
 
 
