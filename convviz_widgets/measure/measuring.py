@@ -317,6 +317,8 @@ def _add_fired(
         if layer in unknown:
             continue
         maps = recording.outputs[layer]  # (N, C, ...)
+        if layer in recording.prefixes:  # a channel may fire on the class token alone
+            maps = torch.cat([recording.prefixes[layer], maps.flatten(2)], 2)
         if maps.ndim >= 2:
             fired[layer] = fired.get(layer, 0) + fired_images(maps)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrize import type_before_parametrizations
 
-from convviz_widgets.probe.arrangement import Arrangement
+from convviz_widgets.probe.axes import Arrangement
 
 ACTIVATION_MODULES: tuple[type[nn.Module], ...] = (
     nn.ReLU,
@@ -129,8 +129,11 @@ class LayerInfo:
 
 
 def can_die(layer: LayerInfo) -> bool:
-    """Tell whether "dead" applies: whether the layer is an activation with exact zeros."""
-    return layer.has_channels and layer.kind.lower() in CAN_DIE
+    """Tell whether "dead" applies: whether the layer is an activation with exact zeros.
+
+    Not where some tokens are not part of the maps: a channel may fire on those alone.
+    """
+    return layer.has_channels and not layer.prefix_tokens and layer.kind.lower() in CAN_DIE
 
 
 def describe(name: str, op: str | None, module: nn.Module | None, output: Arrangement) -> LayerInfo:

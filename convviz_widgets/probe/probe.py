@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from convviz_widgets.errors import ConvVizError, InputError, ModelError, UnknownLayerError, unknown
-from convviz_widgets.probe.arrangement import arranged
-from convviz_widgets.probe.axis_rules import AxisTracer
+from convviz_widgets.probe.axes import AxisTracer, arranged
 from convviz_widgets.probe.gradients import (
     Gradients,
     GradientTape,
@@ -168,7 +167,12 @@ class Probe:
             overwritten = tape.overwritten()
             if not overwritten:
                 arranged = self._learned.arranged
-                return Recording(arranged(tape.outputs, "out"), arranged(tape.inputs, "in"), result)
+                return Recording(
+                    arranged(tape.outputs, "out"),
+                    arranged(tape.inputs, "in"),
+                    result,
+                    self._learned.prefixes(tape.outputs),
+                )
             self._learned.safe -= overwritten
 
     def backward(self, images: Tensor, loss: Callable[[Any], Tensor]) -> Gradients:
@@ -309,6 +313,15 @@ class _LearnedLayers:
         return {
             layer: self.channels_first(tensor, (layer, side)) for layer, tensor in tensors.items()
         }
+
+    def prefixes(self, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return layer → its tokens that do not lie on the image, for the layers that have some."""
+        found = {
+            layer: self._arrangements[layer, "out"].prefix_tokens(tensor)
+            for layer, tensor in outputs.items()
+            if (layer, "out") in self._arrangements
+        }
+        return {layer: tensor for layer, tensor in found.items() if tensor is not None}
 
     def channels_first(self, tensor: Tensor, site: Site) -> Tensor:
         """Return a tensor as (N, C, ...); as it is where its channels are not known."""

@@ -73,7 +73,8 @@ class ActivationWatch:
                 named = layer[len(self._prefix) :]
                 measured.update(_statistics(named, output, layer not in unknown))
 
-        unknown = {info.name for info in self._probe.layers if not info.has_channels}
+        layers = self._probe.layers
+        unknown = {info.name for info in layers if not info.has_channels or info.prefix_tokens}
         weights = self._model.state_dict()
         self._probe.load({self._prefix + name: value for name, value in weights.items()})
         with self._generators_given_back():

@@ -145,6 +145,10 @@ def regrouped(dims: Dims, shape: Sequence[int]) -> Dims:
         dim = _ones(left, shape[index:]) if size == 1 else _taken(left, size)
         if dim is None:
             return unknown(shape)
+        if (
+            index + 1 < len(shape) and shape[index + 1] != 1
+        ):  # else they belong to those of size one
+            dim = (*dim, *_following_ones(left))
         found.append(dim)
     if left and found:
         found[-1] = (*found[-1], *left)
@@ -157,6 +161,13 @@ def _ones(left: deque[Atom], shape: Sequence[int]) -> Dim:
     wanted = sum(1 for _ in takewhile(lambda size: size == 1, shape))
     taken = tuple(left.popleft() for _ in range(max(min(there, 1), there - wanted + 1)))
     return taken or new(Kind.OTHER, 1)
+
+
+def _following_ones(left: deque[Atom]) -> Dim:
+    taken = []
+    while left and left[0].size == 1 and len(left) > 1:
+        taken.append(left.popleft())
+    return tuple(taken)
 
 
 def _taken(left: deque[Atom], size: int) -> Dim | None:

@@ -10,14 +10,13 @@ import torch
 from torch import Tensor
 
 from convviz_widgets.errors import InputError
-from convviz_widgets.probe.axes import (
+from convviz_widgets.probe.axes.axis import (
     Atom,
     Axis,
     Dim,
     Dims,
     Kind,
     channel_dimension,
-    flat,
     kinds,
     new,
     size_of,
@@ -56,21 +55,26 @@ class Arrangement:
         """
         return tensor if self.steps is None else self.steps.applied(tensor)
 
+    def prefix_tokens(self, tensor: Tensor) -> Tensor | None:
+        """Return the tokens in front of those that lie on the image, (N, C, tokens); None: none."""
+        if not self.prefix or not isinstance(self.steps, _Regrouping) or tensor.ndim != 3:
+            return None
+        return self.steps.in_front(tensor)
+
 
 @dataclass(frozen=True)
 class _Order:
-    """The dimensions in another order, and places that were rolled rolled back."""
+    """The batch and the channels in front, the places in the order that the layer has."""
 
     order: tuple[int, ...]
-    shifts: tuple[tuple[int, int], ...] = ()
 
     def applied(self, tensor: Tensor) -> Tensor:
-        return _rolled_back(tensor.permute(self.order), self.shifts)
+        return tensor.permute(self.order)
 
 
 @dataclass(frozen=True)
 class _Regrouping:
-    """Dimensions taken apart, brought into order and put together to a map.
+    """Dimensions taken apart, brought into order, put together to a map, and rolled back.
 
     Attributes
     ----------
@@ -102,13 +106,17 @@ class _Regrouping:
         count = tensor.numel() // -prod(self.parts)
         parts = [count if size == -1 else size for size in self.parts]
         ordered = tensor.reshape(parts).permute(self.order)
-        return _rolled_back(ordered.reshape(count, *self.shape[1:]), self.shifts)
+        found = ordered.reshape(count, *self.shape[1:])
+        for dim, shift in self.shifts:
+            found = torch.roll(found, -shift, dim)
+        return found
 
-
-def _rolled_back(tensor: Tensor, shifts: Sequence[tuple[int, int]]) -> Tensor:
-    for dim, shift in shifts:
-        tensor = torch.roll(tensor, -shift, dim)
-    return tensor
+    def in_front(self, tensor: Tensor) -> Tensor | None:
+        if self.kept is None or -1 not in self.own:
+            return None
+        dim, first, _ = self.kept
+        at = self.own.index(-1)
+        return tensor.narrow(dim, 0, first).permute(at, 3 - at - dim, dim)
 
 
 def arranged(dims: Dims | None, shape: Sequence[int]) -> Arrangement:
@@ -124,8 +132,6 @@ def arranged(dims: Dims | None, shape: Sequence[int]) -> Arrangement:
     at = None if dims is None else _batch_dimension(dims)
     if dims is None or at is None:
         return Arrangement(None, own[1:], own, is_per_image=False)
-    if any(atom.axis.cut and atom.axis.shift for atom in flat(dims)):  # nobody knows what is where
-        return Arrangement(None, own[1:], own, is_per_image=_is_batch(dims[0]))
     dims, kept, prefix = _on_the_image(dims)
     channels = 1 if len(dims) == 2 and _is_batch(dims[0]) else channel_dimension(dims)
     last = len(dims) - 1
@@ -143,14 +149,7 @@ def arranged(dims: Dims | None, shape: Sequence[int]) -> Arrangement:
     if not _is_batch(dims[at]):
         return Arrangement(None, own[1:], own, is_per_image=False)
     order = (at, channels, *(i for i in range(len(dims)) if i not in (at, channels)))
-    places = [dims[i] for i in order[2:]]
-    shifts = tuple(
-        (place + 2, dim[0].axis.shift)
-        for place, dim in enumerate(places)
-        if len(dim) == 1 and dim[0].whole and dim[0].axis.shift
-    )
-    nothing = order == tuple(range(len(dims))) and not shifts
-    steps = None if nothing else _Order(order, shifts)
+    steps = None if order == tuple(range(len(dims))) else _Order(order)
     return Arrangement(axis, tuple(own[i] for i in order[1:]), own, 0, steps)
 
 
@@ -189,12 +188,9 @@ def _on_the_image(dims: Dims) -> tuple[Dims, tuple[int, int, int] | None, int]:
 
 
 def _in_order(dims: Dims, at: int, channels: int) -> bool:
-    """Tell whether all places are whole axes, in the order of the image."""
+    """Tell whether each dimension of places is a whole axis of its own."""
     others = [dim for index, dim in enumerate(dims) if index not in (at, channels)]
-    ranks = [dim[0].axis.rank for dim in others if len(dim) == 1 and kinds(dim) == {Kind.PLACE}]
-    return all(len(dim) == 1 and dim[0].whole for dim in others) and (
-        ranks == sorted(ranks) and _is_batch(dims[at])
-    )
+    return _is_batch(dims[at]) and all(len(dim) == 1 and dim[0].whole for dim in others)
 
 
 def _regrouping(
@@ -238,6 +234,8 @@ def _whole_axes(atoms: Sequence[Atom]) -> list[Axis] | None:
     axes = list({id(atom.axis): atom.axis for atom in atoms}.values())
     ranks = [axis.rank for axis in axes]
     if len(set(ranks)) < len(ranks) or any(axis.kind is not Kind.PLACE for axis in axes):
+        return None
+    if any(axis.shift and axis.cut for axis in axes):  # nobody knows what lies where
         return None
     for axis in axes:
         parts = sorted((a for a in atoms if a.axis is axis), key=lambda a: a.stride)
