@@ -145,14 +145,27 @@ def regrouped(dims: Dims, shape: Sequence[int]) -> Dims:
         dim = _ones(left, shape[index:]) if size == 1 else _taken(left, size)
         if dim is None:
             return unknown(shape)
-        if (
-            index + 1 < len(shape) and shape[index + 1] != 1
-        ):  # else they belong to those of size one
+        if index + 1 < len(shape) and shape[index + 1] != 1:
             dim = (*dim, *_following_ones(left))
         found.append(dim)
     if left and found:
         found[-1] = (*found[-1], *left)
-    return tuple(_joined(dim) for dim in found)
+    return _with_batch_in_front(tuple(_joined(dim) for dim in found))
+
+
+def _with_batch_in_front(dims: Dims) -> Dims:
+    """Put a batch of one that went along with others where a first dimension is left for it.
+
+    A batch of one may be moved anywhere, as an einsum does, and no size tells where it went.
+    """
+    if not dims or size_of(dims[0]) != 1:
+        return dims
+    holding = [dim for dim in dims if Kind.BATCH in kinds(dim)]
+    if len(holding) != 1 or kinds(holding[0]) == {Kind.BATCH} or size_of(holding[0]) == 1:
+        return dims
+    batch = next(atom for atom in holding[0] if atom.kind is Kind.BATCH)
+    rest = (tuple(atom for atom in dim if atom is not batch) for dim in dims[1:])
+    return ((batch, *dims[0]), *rest)
 
 
 def _ones(left: deque[Atom], shape: Sequence[int]) -> Dim:
