@@ -93,14 +93,14 @@ class ActivationMosaic(ActivationView):
     def controls(self) -> Sequence[Widget]:
         """Return colour map, scale and side of the nonlinearity, and the form of tokens if any."""
         has_tokens = any(info.channel_axis == -1 for info in self.state.layers)
-        tokens = [line(choice(self, "tokens", "Positions as", ("map", "table"), 170))]
+        as_what = ("map", "table")
         return [
             line(
                 choice(self, "colormap", "Colours", COLORMAPS, 170),
                 side_choice(self),
                 switch(self, "per_channel", "own scale per map", 145),
             ),
-            *(tokens if has_tokens else []),
+            *([line(choice(self, "tokens", "Positions as", as_what, 170))] if has_tokens else []),
         ]
 
     def tiles(self, selection: Selection) -> Tiles:
