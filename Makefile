@@ -2,6 +2,7 @@
 # make test     install what the tests need, run all of them, print the seconds each part took
 # make bench    run the benchmarks; a quiet machine, please
 # make torture  kill a thousand processes while they record, look at what they leave
+# make zoo      look into forty architectures of timm, which is installed for it, a few minutes
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -13,7 +14,7 @@ REQUIREMENTS := setup.cfg pyproject.toml constraints.txt
 PARTS := install lint types unit notebooks browser
 JUPYTER_OPTIONS ?=
 
-.PHONY: demo test bench torture browser $(PARTS:%=test-%)
+.PHONY: demo test bench torture zoo browser $(PARTS:%=test-%)
 
 demo: $(VENV)/installed-demo
 	@$(PYTHON) -m convviz_widgets.demo
@@ -59,6 +60,9 @@ bench: $(VENV)/installed-test browser
 
 torture: $(VENV)/installed-test
 	@$(PYTHON) tests/record/torture.py 1000
+
+zoo: $(VENV)/installed-zoo
+	@$(PYTHON) tests/field/zoo.py
 
 # A Chromium for the browser tests: the system's, else Debian's package, else Playwright's own.
 browser: $(VENV)/installed-test

@@ -142,7 +142,8 @@ def load_checked(module: nn.Module, state_dict: Mapping[str, Any], own: Mapping[
     Parameters
     ----------
     state_dict : its keys may carry the prefixes of torch.compile and DataParallel, or any one
-        prefix that all of them share ("model." of a LightningModule) and that leaves ``own``'s.
+        prefix that all of them share ("model." of a LightningModule) and that leaves ``own``'s;
+        or they may lack one that all of ``own``'s share, as behind a wrapper.
         Counts of batches that it lacks stay the model's, as ``load_state_dict`` has it.
     own : the module's own ``state_dict()``, whose keys, shapes and kinds of number must be met.
 
@@ -168,7 +169,15 @@ def _plain_keys(state_dict: Mapping[str, Any], own: Mapping[str, Any]) -> dict[s
     """Return the state_dict without the prefixes that wrappers put before its keys."""
     has_such_a_part = any(key.startswith(_PARALLEL) for key in own)
     plain = _uncompiled(state_dict) if has_such_a_part else strip_prefixes(state_dict)
-    return _without_shared_prefix(plain, own)
+    return _with_own_prefix(_without_shared_prefix(plain, own), own)
+
+
+def _with_own_prefix(plain: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``plain`` with the prefix that a wrapper puts before all keys of the model, if any."""
+    prefix = next(iter(own), "").removesuffix(next(iter(plain), ""))
+    if not prefix.endswith(".") or _but_counts(own) != _but_counts(prefix + key for key in plain):
+        return plain
+    return {prefix + key: value for key, value in plain.items()}
 
 
 def _without_shared_prefix(plain: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

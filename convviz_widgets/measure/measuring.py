@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -76,13 +76,14 @@ def measure_activations(probe: Probe, batches: Iterable[Tensor]) -> Measurement:
     fired: dict[str, np.ndarray] = {}
     shares: dict[str, list[np.ndarray]] = {}
     images = 0
+    unknown = _without_channels(probe)
     for batch in batches:
         recording = probe.record(batch)
         images += len(batch)
         for name, part in _counted(recording).items():
             counts[name] = counts[name] + part if name in counts else part
-        _add_fired(fired, recording)
-        for layer in recording.inputs:
+        _add_fired(fired, recording, unknown)
+        for layer in recording.inputs.keys() - unknown:
             maps = to_display_array(recording.outputs[layer])  # (N, C, ...)
             if maps.ndim > 2:
                 shares.setdefault(layer, []).append(
@@ -113,11 +114,12 @@ def measure_image_set(
     """
     fired: dict[str, np.ndarray] = {}
     answers = Answers(images, kind)
+    unknown = _without_channels(probe)
     for batch in batches:
         if batch.inputs is not None:
             recording = probe.record(batch.inputs)
             answers.add(batch.indices.tolist(), recording.result, batch.expected)
-            _add_fired(fired, recording)
+            _add_fired(fired, recording, unknown)
     facts = answers.facts
     filters = measure_filters(probe, initial, pause).filters
     return Measurement(facts.images, fired=fired, filters=filters, answers=facts)
@@ -305,10 +307,21 @@ def _counted(recording: Recording) -> dict[Name, Distribution]:
     }
 
 
-def _add_fired(fired: dict[str, np.ndarray], recording: Recording) -> None:
+def _without_channels(probe: Probe) -> frozenset[str]:
+    """Return the layers of which the channels are not known."""
+    return frozenset(info.name for info in probe.layers if not info.has_channels)
+
+
+def _add_fired(
+    fired: dict[str, np.ndarray], recording: Recording, unknown: Collection[str]
+) -> None:
     """Add the images on which each channel of every activation fires, in place."""
     for layer in recording.inputs:
+        if layer in unknown:
+            continue
         maps = recording.outputs[layer]  # (N, C, ...)
+        if layer in recording.prefixes:  # a channel may fire on the class token alone
+            maps = torch.cat([recording.prefixes[layer], maps.flatten(2)], 2)
         if maps.ndim >= 2:
             fired[layer] = fired.get(layer, 0) + fired_images(maps)
 

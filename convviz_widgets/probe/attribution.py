@@ -254,12 +254,14 @@ class _UnitSeed:
 
     def __init__(self, unit: Unit, probe: Probe) -> None:
         self._unit = unit
-        self._names = [layer.name for layer in probe.layers]
+        self._infos = {layer.name: layer for layer in probe.layers}
 
     def __call__(self, outputs: Mapping[str, Tensor], result: Any) -> Tensor:
         layer = self._unit.layer
-        if layer not in self._names:
-            raise UnknownLayerError(unknown("layer", layer, self._names, "this model has"))
+        if layer not in self._infos:
+            raise UnknownLayerError(unknown("layer", layer, self._infos, "this model has"))
+        if self._infos[layer].without_channels:
+            raise InputError(self._infos[layer].without_channels)
         if layer not in outputs:
             raise ModelError(f"no gradient reaches {layer}: it runs under no_grad")
         values, self.positions = self._unit.values(outputs)

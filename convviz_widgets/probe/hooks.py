@@ -5,8 +5,9 @@ Where a model raises, `Hooks.run` says in one line which layer it was, what it g
 
 from __future__ import annotations
 
+import inspect
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import Any
 
@@ -77,6 +78,8 @@ class Hooks:
         except ConvVizError:
             raise
         except Exception as error:
+            if known_shape is None and (remedy := _images_alone(self._replica, error)):
+                raise ModelError(remedy) from error
             raise explained(error, tuple(images.shape[1:]), known_shape, self.names) from error
         finally:
             self._current.tape = None
@@ -122,6 +125,59 @@ def _is_container(module: nn.Module) -> bool:
 def _inside_parametrization(name: str) -> bool:
     path = name.split(".")
     return "parametrizations" in path[:-2]
+
+
+_NO_IMAGES = (
+    "must be tuple of Tensors, not Tensor",  # a list of images
+    "invalid data type 'str'",  # a dict
+    "too many indices",  # a dict, likewise
+    "'Tensor' object has no attribute",  # a dict, or an object that holds the images
+    "argument #1 'indices'",  # tokens
+    "positional argument but",  # nothing, or everything by name
+)
+"""What torch says where a model takes something else than a batch of images."""
+
+
+def _images_alone(model: nn.Module, error: Exception) -> str:
+    """Say how to wrap a model that takes something else than images, or more; empty for others."""
+    first, *others = _needed(model)
+    if isinstance(error, TypeError) and (others or first.endswith("=")):
+        given = first.removesuffix("=")
+        takes = ", ".join([first, *(name.removesuffix("=") for name in others)])
+        call = ", ".join(["x" if first == given else f"{given}=x", *(f"{n}..." for n in others)])
+        say = f"the model takes ({takes}), expected one that takes the images alone"
+        return f"{say}: {_wrapper(call, others)}"
+    text = error_text(error)
+    if not any(sign in text for sign in _NO_IMAGES):
+        return ""
+    say = f"the model does not take a batch of images (N, C, H, W): {type(error).__name__}: {text}"
+    return f"{say}; {_wrapper('...', others)}, with what it takes made of x"
+
+
+def _needed(model: nn.Module) -> list[str]:
+    """Return the arguments that a model must be given, those by name with "=" behind."""
+    try:
+        parameters = list(inspect.signature(model.forward).parameters.values())
+    except (TypeError, ValueError):
+        return ["x"]
+    needed = [
+        each
+        for each in parameters
+        if each.default is each.empty and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+    ]
+    given = next((each for each in parameters if each.kind is not each.VAR_KEYWORD), None)
+    by_name = given is not None and given.kind is given.KEYWORD_ONLY
+    first = "x" if given is None else f"{given.name}{'=' if by_name else ''}"
+    return [first, *(f"{each.name}=" for each in needed if each is not given)]
+
+
+def _wrapper(call: str, others: Sequence[str]) -> str:
+    """Return the lines that wrap a model, in one, as a message has one."""
+    values = ", with a value for " + " and ".join(n.removesuffix("=") for n in others)
+    return (
+        "wrap it: class ImagesAlone(torch.nn.Sequential): forward = lambda self, x: "
+        f"self[0]({call}); model = ImagesAlone(model){values if others else ''}"
+    )
 
 
 def explained(

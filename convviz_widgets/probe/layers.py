@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrize import type_before_parametrizations
 
+from convviz_widgets.probe.axes import Arrangement
+
 ACTIVATION_MODULES: tuple[type[nn.Module], ...] = (
     nn.ReLU,
     nn.ReLU6,
@@ -84,9 +86,15 @@ class LayerInfo:
     name : qualified as in ``named_modules()``; a functional activation after its enclosing module
         and its op (``layer1.0.relu``), a repeated call with its count (``conv_1``).
     kind : the module's class name, or the op (``"relu"``).
-    shape : that of the output for one image, (C, H, W) or (F,).
+    shape : that of the output for one image with the channels first, whatever order the layer has:
+        (C, H, W), (F,), or (C, T) for tokens that are not known to lie on the image.
     weight_shape : that of the module's weight, None without one.
     groups : number of groups of a convolution, otherwise 1.
+    channel_axis : where the layer itself has its channels: 1, -1, or None where that is not known
+        or there are none, as in the weights of attention. Such a layer is not shown as channels,
+        and its shape is as it puts it out.
+    prefix_tokens : tokens in front of those that lie on the image, such as a class token; they are
+        not part of the map.
 
     Examples
     --------
@@ -101,23 +109,45 @@ class LayerInfo:
     shape: tuple[int, ...]
     weight_shape: tuple[int, ...] | None
     groups: int
+    channel_axis: int | None = 1
+    prefix_tokens: int = 0
+
+    @property
+    def has_channels(self) -> bool:
+        """Whether it is known which axis the channels are."""
+        return self.channel_axis is not None
+
+    @property
+    def without_channels(self) -> str:
+        """Say that the layer is not shown as channels, in one line; empty where it is."""
+        if self.has_channels:
+            return ""
+        return (
+            f"layer {self.name!r} is not shown as channels: which axis of its {self.shape} they "
+            "are is not known, or it has none, as the weights of attention"
+        )
 
 
 def can_die(layer: LayerInfo) -> bool:
-    """Tell whether "dead" applies: whether the layer is an activation with exact zeros."""
-    return layer.kind.lower() in CAN_DIE
+    """Tell whether "dead" applies: whether the layer is an activation with exact zeros.
+
+    Not where some tokens are not part of the maps: a channel may fire on those alone.
+    """
+    return layer.has_channels and not layer.prefix_tokens and layer.kind.lower() in CAN_DIE
 
 
-def describe(name: str, op: str | None, module: nn.Module | None, output: Tensor) -> LayerInfo:
+def describe(name: str, op: str | None, module: nn.Module | None, output: Arrangement) -> LayerInfo:
     """Return the facts of a layer: of ``module``, or of the functional activation ``op``."""
     weight = getattr(module, "weight", None)
     groups = getattr(module, "groups", 1)
     return LayerInfo(
         name=name,
         kind=type_before_parametrizations(module).__name__ if module is not None else str(op),
-        shape=tuple(output.shape[1:]),
+        shape=output.shape,
         weight_shape=tuple(weight.shape) if isinstance(weight, Tensor) else None,
         groups=groups if isinstance(groups, int) else 1,
+        channel_axis=output.channel_axis,
+        prefix_tokens=output.prefix,
     )
 
 

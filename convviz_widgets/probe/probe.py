@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from convviz_widgets.errors import ConvVizError, InputError, ModelError, UnknownLayerError, unknown
+from convviz_widgets.probe.axes import AxisTracer, arranged
 from convviz_widgets.probe.gradients import (
     Gradients,
     GradientTape,
@@ -174,7 +175,13 @@ class Probe:
             self.forward_count += 1
             overwritten = tape.overwritten()
             if not overwritten:
-                return Recording(tape.outputs, tape.inputs, result)
+                arranged = self._learned.arranged
+                return Recording(
+                    arranged(tape.outputs, "out"),
+                    arranged(tape.inputs, "in"),
+                    result,
+                    self._learned.prefixes(tape.outputs),
+                )
             self._learned.safe -= overwritten
 
     def backward(self, images: Tensor, loss: Callable[[Any], Tensor]) -> Gradients:
@@ -191,7 +198,7 @@ class Probe:
             biases = self._learned.parameters("bias")
             gradients = gradients_of(loss(result), tape, leaf, weights, biases)
         self.backward_count += 1
-        return gradients
+        return replace(gradients, outputs=self._learned.arranged(gradients.outputs, "out"))
 
     def image_gradient(
         self,
@@ -205,12 +212,12 @@ class Probe:
         Parameters
         ----------
         images : (N, C, H, W), floating.
-        of : takes layer → its output (N, ...), and the model's own output; returns the scalar.
+        of : takes layer → its output (N, C, ...), and the model's own output; returns the scalar.
         during : is entered for the backward pass alone, to change its rules.
         """
         with self._replica.plain_mode(), torch.enable_grad():
             leaf, tape, result = self._run_with_gradients(images)
-            value = of(tape.outputs, result)
+            value = of(self._learned.arranged(tape.outputs, "out"), result)
             with during or nullcontext():
                 gradient = image_gradient_of(value, leaf)
         self.backward_count += 1
@@ -224,9 +231,15 @@ class Probe:
         Parameters
         ----------
         images : (N, C, H, W), on any device; never changed.
-        see : takes a layer's name and the first tensor that it returned; must not change it.
+        see : takes a layer's name and the first tensor that it returned, with the channels in
+            dimension 1; must not change it.
         """
-        tape = ObservingTape(self._hooks.names, containers=self._learned.origins, observe=see)
+        learned = self._learned
+
+        def observe(layer: str, output: Tensor) -> None:
+            see(layer, learned.channels_first(output, (layer, "out")))
+
+        tape = ObservingTape(self._hooks.names, containers=learned.origins, observe=observe)
         result = self._run(tape, images)
         self.forward_count += 1
         return result
@@ -297,17 +310,54 @@ class _LearnedLayers:
         self._modules = hooks.names
         self._image_shape = tuple(example.shape[1:])
         images = replica.own_copy(example)
-        tape = LearningTape(self._modules, images=images, original=memory_of(unwrapped(model)))
-        result = hooks.run(tape, images)
+        original = memory_of(unwrapped(model))
+
+        def learn(axes: AbstractContextManager[Any]) -> tuple[LearningTape, Any]:
+            tape = LearningTape(self._modules, images=images, original=original)
+            with axes:
+                return tape, hooks.run(tape, images)
+
+        axes = AxisTracer(images)
+        try:
+            tape, result = learn(axes)
+        except ConvVizError:  # what runs inside may bear no tracing; if not that, raise again
+            images = replica.own_copy(example)
+            tape, result = learn(nullcontext())
         self.result = result
         self.safe: set[Site] = tape.safe_sites(memory_of(replica.module, attributes=True))
         self.first: tuple[LearningTape, Any] | None = (tape, result)
         _keep_freed_memory(Recording(tape.outputs, tape.inputs, result).nbytes)
         self.origins: dict[str, Origin] = {name: tape.origins[name] for name in tape.outputs}
+        self._arrangements = {
+            site: arranged(axes.dims_of(tensor), tensor.shape)
+            for site, tensor in tape.sources.items()
+        }
         self.infos: tuple[LayerInfo, ...] = tuple(
-            describe(name, self.origins[name][1], self.module(name), output)
-            for name, output in tape.outputs.items()
+            describe(name, op, self.module(name), self._arrangements[name, "out"])
+            for name, (_, op) in self.origins.items()
         )
+
+    def arranged(
+        self, tensors: Mapping[str, Tensor], side: Literal["in", "out"]
+    ) -> dict[str, Tensor]:
+        """Return layer → its tensor as (N, C, ...), whatever order the layer has."""
+        return {
+            layer: self.channels_first(tensor, (layer, side)) for layer, tensor in tensors.items()
+        }
+
+    def prefixes(self, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return layer → its tokens that do not lie on the image, for the layers that have some."""
+        found = {
+            layer: self._arrangements[layer, "out"].prefix_tokens(tensor)
+            for layer, tensor in outputs.items()
+            if (layer, "out") in self._arrangements
+        }
+        return {layer: tensor for layer, tensor in found.items() if tensor is not None}
+
+    def channels_first(self, tensor: Tensor, site: Site) -> Tensor:
+        """Return a tensor as (N, C, ...); as it is where its channels are not known."""
+        arrangement = self._arrangements.get(site)
+        return tensor if arrangement is None else arrangement.channels_first(tensor)
 
     def checked_shape(self, images: Tensor) -> tuple[int, ...]:
         """Return the shape of one image, for images that have as many dimensions as it needs."""

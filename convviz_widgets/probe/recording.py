@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -19,9 +19,12 @@ class Recording:
 
     Attributes
     ----------
-    outputs : layer → tensor (N, ...), as it was when the layer returned it, in execution order.
-    inputs : activation layer → its input (N, ...), the true pre-activation.
+    outputs : layer → tensor (N, C, ...), as it was when the layer returned it, in execution order,
+        with the channels in dimension 1; where those are not known, in the layer's own order.
+    inputs : activation layer → its input (N, C, ...), the true pre-activation.
     result : the model's own output, in the structure that the model returns.
+    prefixes : layer → its tokens in front of those that lie on the image (N, C, tokens), such as a
+        class token, which are not part of its output as a map.
 
     The tensors may share memory with each other; outputs and inputs never with the model.
     """
@@ -29,6 +32,7 @@ class Recording:
     outputs: dict[str, Tensor]
     inputs: dict[str, Tensor]
     result: Any
+    prefixes: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def nbytes(self) -> int:
@@ -42,6 +46,7 @@ class Recording:
             {name: value for name, value in self.outputs.items() if name in kept},
             {name: value for name, value in self.inputs.items() if name in kept},
             self.result,
+            {name: value for name, value in self.prefixes.items() if name in kept},
         )
 
     def _tensors(self) -> Iterable[Tensor]:

@@ -75,8 +75,13 @@ class Replica:
 
     @contextmanager
     def plain_mode(self) -> Iterator[None]:
-        """Run in plain eager mode without gradients, whatever the caller's thread has on."""
-        autocast = torch.autocast(self.device.type, enabled=False)
+        """Run in plain eager mode without gradients, whatever the caller's thread has on.
+
+        Weights that a cast of autocast keeps are forgotten: they would outlive a load, up to the
+        end of the outermost autocast.
+        """
+        autocast = torch.autocast(self.device.type, enabled=False, cache_enabled=False)
+        torch.clear_autocast_cache()
         with torch.inference_mode(False), torch.no_grad(), autocast:
             yield
 
@@ -232,6 +237,10 @@ def _reason_against(value: Any, copied: Callable[[Any], Any]) -> str | None:
     return None
 
 
+_SCALES = (0.1, -1.0, 1e3, -1e3)
+"""Sizes of the weights that are tried before a model is said to ignore its own."""
+
+
 def refuse_if_weights_are_ignored(
     model: nn.Module, forward: Callable[[Tensor], Any], images: Tensor
 ) -> None:
@@ -239,7 +248,8 @@ def refuse_if_weights_are_ignored(
 
     Such a model holds on to something that a copy does not reach (a closure, a frozen function),
     so a checkpoint would show what another one computed. An image of zeros, or dead layers, may
-    hide the weights: a textured image is tried before the model is refused.
+    hide the weights: a textured image is tried before the model is refused. So may an output that
+    is rounded, saturated or a class: weights of several sizes and of both signs are.
     """
     if not any(parameter.is_floating_point() for parameter in model.parameters()):
         return
@@ -247,12 +257,14 @@ def refuse_if_weights_are_ignored(
         return
     for attempt in (images, images + _texture(images) if images.is_floating_point() else images):
         before = forward(attempt)
-        with other_weights(model):
-            if _differs(before, forward, attempt):
-                return
+        for scale in _SCALES:
+            with other_weights(model, scale):
+                if _differs(before, forward, attempt):
+                    return
     raise ModelError(
         "the model's output ignores its weights: its forward runs something that a copy does not "
-        "reach (a closure, functools.partial, a traced function); call submodules as self.<name>"
+        "reach (a closure, functools.partial, a traced function); call submodules as self.<name>. "
+        "Or it puts out the same whatever they are (a softmax over one class, a product with zero)"
     )
 
 
@@ -290,7 +302,9 @@ def _differs(before: Any, forward: Callable[[Tensor], Any], images: Tensor) -> b
 
 def _scores(result: Any) -> list[Tensor]:
     """Return the floating tensors; a class index may well stay the same under other weights."""
-    return [tensor for tensor in tensors_in(result) if tensor.is_floating_point()]
+    return [
+        tensor for tensor in tensors_in(result) if tensor.is_floating_point() and tensor.numel()
+    ]
 
 
 @contextmanager

@@ -222,6 +222,14 @@ class ForwardTape(Tape):
         self._keep(self._inputs, (layer, "in"), tensor)
 
     @property
+    def sources(self) -> dict[Site, Tensor]:
+        """Place → the tensor that was kept there, as the model has it."""
+        return {
+            **{(layer, "out"): kept.source for layer, kept in self._outputs.items()},
+            **{(layer, "in"): kept.source for layer, kept in self._inputs.items()},
+        }
+
+    @property
     def outputs(self) -> dict[str, Tensor]:
         """Layer → its output."""
         return {layer: kept.value for layer, kept in self._outputs.items()}

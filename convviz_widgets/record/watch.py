@@ -70,8 +70,11 @@ class ActivationWatch:
 
         def see(layer: str, output: Tensor) -> None:
             if output.dim() >= 2:
-                measured.update(_statistics(layer[len(self._prefix) :], output))
+                named = layer[len(self._prefix) :]
+                measured.update(_statistics(named, output, layer not in unknown))
 
+        layers = self._probe.layers
+        unknown = {info.name for info in layers if not info.has_channels or info.prefix_tokens}
         weights = self._model.state_dict()
         self._probe.load({self._prefix + name: value for name, value in weights.items()})
         with self._generators_given_back():
@@ -98,16 +101,18 @@ class ActivationWatch:
         return torch.random.fork_rng([self._device] if self._device.type == "cuda" else [])
 
 
-def _statistics(layer: str, output: Tensor) -> dict[str, float]:
-    """Return tag to value for an output (N, C, ...)."""
+def _statistics(layer: str, output: Tensor, has_channels: bool) -> dict[str, float]:
+    """Return tag to value for an output (N, C, ...), or one whose channels are not known."""
     whole = summary(output)
-    dead = (output == 0).movedim(1, 0).flatten(1).all(dim=1)  # (C,)
-    return {
+    measured = {
         f"activation_mean/{layer}": whole.mean,
         f"activation_std/{layer}": whole.std,
         f"activation_zeros/{layer}": whole.zeros,
-        f"activation_dead/{layer}": dead.double().mean().item(),
     }
+    if has_channels:
+        dead = (output == 0).movedim(1, 0).flatten(1).all(dim=1)  # (C,)
+        measured[f"activation_dead/{layer}"] = dead.double().mean().item()
+    return measured
 
 
 def _inputs(images: Any) -> Tensor:

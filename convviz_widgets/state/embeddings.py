@@ -304,7 +304,10 @@ class Encoder:
 
     def _encoded(self, entry: Entry, layer: str, images: tuple[int, ...]) -> Codes:
         model = self._background.model
-        width = next(info.shape[0] for info in model.probe().layers if info.name == layer)
+        info = next(info for info in model.probe().layers if info.name == layer)
+        if info.without_channels:
+            raise InputError(info.without_channels)
+        width = info.shape[0]
         values = np.full((len(images), width), np.nan, np.float32)
         labels = np.full(len(images), -1, np.int64)
         failures: list[str] = []

@@ -375,7 +375,9 @@ class ModelState(HasTraits):
 
         Returns
         -------
-        Tensor ``(C, H, W)`` or ``(F,)``, the caller's to change.
+        Tensor ``(C, H, W)``, ``(F,)``, or ``(C, T)`` for tokens that are not known to lie on the
+        image, whatever order the layer itself has: `LayerInfo.channel_axis`. It is the caller's to
+        change. A layer of which the channels are not known is returned as it is.
         """
         return self.recorded(layer, side, selection=selection).clone()
 
@@ -387,6 +389,15 @@ class ModelState(HasTraits):
         Writing into it would falsify what every view shows.
         """
         return self._readings.recorded(selection or self.selection, layer, side)
+
+    def tokens(self, layer: str | None = None, *, selection: Selection | None = None) -> Tensor:
+        """Return what a layer puts out as a table (C, T): a column for each token or position.
+
+        Tokens that do not lie on the image, such as a class token, are not part of the map that
+        `activation` returns. Here they stand first, `LayerInfo.prefix_tokens` of them; the others
+        follow row by row.
+        """
+        return self._readings.tokens(selection or self.selection, layer).clone()
 
     def output(self, *, selection: Selection | None = None) -> Any:
         """Return the model's own output for the selected image, batch axis included.

@@ -99,6 +99,14 @@ class Readings:
             info = self.layer_info(chosen.layer if layer is None else layer)
             return self._recordings.activation(*self._place(chosen), info.name, side)
 
+    def tokens(self, chosen: Selection, layer: str | None) -> Tensor:
+        """Return a layer's output as a table (C, T) of all its tokens."""
+        with self._lock:
+            info = self.layer_info(chosen.layer if layer is None else layer)
+            if info.without_channels:
+                raise InputError(info.without_channels)
+            return self._recordings.tokens(*self._place(chosen), info.name)
+
     def output(self, chosen: Selection) -> Any:
         """Return the model's own output, the caller's to change."""
         with self._lock:

@@ -249,7 +249,16 @@ class Recordings:
         if side == "in" and layer not in recording.inputs:
             known = ", ".join(recording.inputs) or "none"
             raise InputError(f"{layer} is no activation; inputs are recorded for {known}")
-        return (recording.outputs if side == "out" else recording.inputs)[layer][0]
+        found = (recording.outputs if side == "out" else recording.inputs)[layer]
+        if len(found) != 1:
+            raise InputError(f"layer {layer!r} puts out {tuple(found.shape)} for one image")
+        return found[0]
+
+    def tokens(self, entry: Entry, shown: Shown, layer: str) -> Tensor:
+        """Return a layer's output as a table (C, T), the tokens beside the image first."""
+        found = self.activation(entry, shown, layer, "out").flatten(1)  # (C, T)
+        first = self._kept(entry, shown, layer).recording.prefixes.get(layer)
+        return found if first is None else torch.cat([first[0], found], 1)
 
     def result(self, entry: Entry, shown: Shown) -> Any:
         """Return the model's own output."""

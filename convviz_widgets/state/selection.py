@@ -171,8 +171,8 @@ def resolve(
 
 
 def channel_count(layer: LayerInfo) -> int:
-    """Return how many channels (or features) a layer has: the first axis of its output."""
-    return max(1, layer.shape[0]) if layer.shape else 1
+    """Return how many channels (or features) a layer has; 1 where they are not known."""
+    return max(1, layer.shape[0]) if layer.shape and layer.has_channels else 1
 
 
 def _checkpoint(value: Any, timeline: Timeline) -> dict[str, Any]:

@@ -160,6 +160,9 @@ def swept_layers(
     for name in names or ():
         if name not in fitting:
             raise ModelError(f"layer {name!r} cannot be swept: it mixes the images of a batch")
+        if known[name].without_channels:
+            raise ModelError(known[name].without_channels)
+    fitting &= {layer.name for layer in probe.layers if layer.has_channels}
     chosen = fitting if names is None else set(names)
     if not chosen:
         raise InputError("no layers to sweep")

@@ -132,6 +132,8 @@ def _subject(facts: Mapping[str, Any]) -> Subject:
             _whole(layer["shape"]),
             None if layer["weight_shape"] is None else _whole(layer["weight_shape"]),
             int(layer["groups"]),
+            1 if layer.get("channel_axis", 1) == 1 else -1,
+            int(layer.get("prefix_tokens", 0)),
         )
         for layer in facts["layers"]
     )

@@ -10,6 +10,7 @@ import numpy as np
 from ipywidgets import Widget
 from traitlets import Bool, Enum
 
+from convviz_widgets.errors import InputError, number_of
 from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.tensors import Mosaic, constant_maps, sparsity
 from convviz_widgets.widgets.controls import SIDES, choice, line, side_choice, switch
@@ -46,7 +47,10 @@ class ActivationView(MosaicView):
     )
 
     def maps(self, selection: Selection) -> np.ndarray:
-        """Return the maps of all channels, (C, H, W)."""
+        """Return the maps of all channels, (C, H, W); raise where they are not known."""
+        reason = self.state.layer_info(selection.layer).without_channels
+        if reason:
+            raise InputError(reason)
         return as_maps(self.state.recorded(side=self.side, selection=selection))
 
 
@@ -54,6 +58,7 @@ class ActivationMosaicOptions(ActivationOptions, total=False):
     """Options of `ActivationMosaic`."""
 
     per_channel: bool
+    tokens: Literal["map", "table"]
 
 
 class ActivationMosaic(ActivationView):
@@ -76,31 +81,63 @@ class ActivationMosaic(ActivationView):
     repaints: ClassVar[frozenset[str]] = frozenset({"key", "image", "layer"})
 
     per_channel = Bool(False, help="Give each map a scale of its own.").tag(option=True)
+    tokens = Enum(
+        ("map", "table"),
+        "map",
+        help="Show positions as a map, or as a table with all tokens: a row for each channel.",
+    ).tag(option=True)
 
     def __init__(self, state: ModelState, **options: Unpack[ActivationMosaicOptions]) -> None:
         super().__init__(state, **options)
 
     def controls(self) -> Sequence[Widget]:
-        """Return colour map, scale and side of the nonlinearity."""
+        """Return colour map, scale and side of the nonlinearity, and the form of tokens if any."""
+        has_tokens = any(info.channel_axis == -1 for info in self.state.layers)
+        as_what = ("map", "table")
         return [
             line(
                 choice(self, "colormap", "Colours", COLORMAPS, 170),
                 side_choice(self),
                 switch(self, "per_channel", "own scale per map", 145),
-            )
+            ),
+            *([line(choice(self, "tokens", "Positions as", as_what, 170))] if has_tokens else []),
         ]
 
     def tiles(self, selection: Selection) -> Tiles:
         """Return one tile a channel."""
-        maps = self.maps(selection)  # (C, H, W)
+        maps, what = self._pictured(selection)  # (C, H, W)
         hatched = constant_maps(maps)
         colouring = colour(maps, self.colormap, self.per_channel)
         caption = (
-            f"{selection.layer} · {len(maps)} channels of {maps.shape[1]}×{maps.shape[2]}"
+            f"{selection.layer} · {what}"
             f" · {selection.label} · n = 1 image · scale {colouring.line}"
             f" · {_counted(maps, hatched)}{not_finite(maps)}"
         )
         return Tiles(maps, colouring, hatched, caption)
+
+    def mosaic(self, tiles: Tiles) -> Mosaic:
+        """Return where the maps lie; the rows of a table lie on each other."""
+        count, height, width = tiles.values.shape
+        if height > 1 or width == 1:
+            return super().mosaic(tiles)
+        room = self.frame[0] - 16  # the scroll bar's
+        tall = max(1, min(room // width, self.frame[1] // max(1, count), self.max_tile))
+        return Mosaic(count, 1, width, 1, enlarge=tall, reduce=-(-width // room), gap=0)
+
+    def _pictured(self, selection: Selection) -> tuple[np.ndarray, str]:
+        """Return the maps (C, H, W), or the rows of the table (C, 1, T), and what they are."""
+        maps = self.maps(selection)
+        info = self.state.layer_info(selection.layer)
+        if self.tokens == "map" and len(info.shape) != 2:
+            first = info.prefix_tokens
+            beside = f" (without {number_of(first, 'token')} in front)" if first else ""
+            return maps, f"{len(maps)} channels of {maps.shape[1]}×{maps.shape[2]}{beside}"
+        if self.side == "out" and len(info.shape) > 1:
+            maps = as_maps(self.state.tokens(selection=selection))
+        return (
+            maps.reshape(len(maps), 1, -1),
+            f"table: {len(maps)} channels down, {maps[0].size} positions across",
+        )
 
     def selected_tile(self, selection: Selection, picture: Picture) -> int | None:
         """Return the selected channel."""

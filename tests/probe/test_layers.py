@@ -94,7 +94,7 @@ def test_a_module_that_raised_inside_the_model_does_not_lend_its_name():
 def test_unused_modules_do_not_appear_and_nested_outputs_do():
     assert names(Structured(), 1) == ["lstm", "head"]
     probe = Probe(Structured(), images(1))
-    assert probe.record(images(1)).outputs["lstm"].shape == (2, 6, 5)
+    assert probe.record(images(1)).outputs["lstm"].shape == (2, 5, 6)  # (N, C, T)
     kind = output_kind(probe, images(1))
     assert (kind.classes, kind.place) == (3, ("scores",))
 

@@ -67,7 +67,8 @@ def _words(info: LayerInfo) -> str:
 
 
 def _label(info: LayerInfo) -> str:
-    return f"{info.name}  {info.kind}  {'×'.join(str(size) for size in info.shape)}"
+    shape = "×".join(str(size) for size in info.shape)
+    return f"{info.name}  {info.kind}  {shape if info.has_channels else 'not shown as channels'}"
 
 
 class ChannelStepper(View):
