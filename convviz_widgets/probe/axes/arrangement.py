@@ -12,7 +12,7 @@ from torch import Tensor
 from convviz_widgets.errors import InputError
 from convviz_widgets.probe.axes.axis import (
     Atom,
-    Axis,
+    TensorAxis,
     Dim,
     Dims,
     Kind,
@@ -229,7 +229,7 @@ def _regrouping(
     )
 
 
-def _whole_axes(atoms: Sequence[Atom]) -> list[Axis] | None:
+def _whole_axes(atoms: Sequence[Atom]) -> list[TensorAxis] | None:
     """Return the axes that atoms make up, rows first; None where some are in parts or no places."""
     axes = list({id(atom.axis): atom.axis for atom in atoms}.values())
     ranks = [axis.rank for axis in axes]
