@@ -123,8 +123,8 @@ class LayerInfo:
         if self.has_channels:
             return ""
         return (
-            f"layer {self.name!r} is not shown as channels: which axis of its {self.shape} they "
-            "are is not known, or it has none, as the weights of attention"
+            f"layer {self.name!r} is not shown as channels: none of its axes {self.shape} is known "
+            "to be one of channels (the weights of attention have none)"
         )
 
 

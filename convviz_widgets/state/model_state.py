@@ -397,7 +397,7 @@ class ModelState(HasTraits):
         `activation` returns. Here they stand first, `LayerInfo.prefix_tokens` of them; the others
         follow row by row.
         """
-        return self._readings.tokens(selection or self.selection, layer).clone()
+        return self.recorded(layer, "table", selection=selection).clone()
 
     def output(self, *, selection: Selection | None = None) -> Any:
         """Return the model's own output for the selected image, batch axis included.

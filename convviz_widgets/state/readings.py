@@ -19,6 +19,9 @@ from convviz_widgets.state.recordings import Loss, NamedUnit, Recordings
 from convviz_widgets.state.selection import Drawing, Selection, Shown
 from convviz_widgets.state.timeline import Entry, Timeline
 
+SIDES = ("out", "in", "table")
+"""What can be read of a layer: its output, as a table too, and the input of an activation."""
+
 SLOW = 0.1
 """Seconds of a forward pass from which on a view says that it is computing."""
 
@@ -93,19 +96,13 @@ class Readings:
 
     def recorded(self, chosen: Selection, layer: str | None, side: str) -> Tensor:
         """Return what a layer, default the selected one, puts out or takes in: only to be read."""
-        if side not in ("out", "in"):
-            raise InputError(unknown("side", side, ("out", "in"), "a layer has"))
+        if side not in SIDES:
+            raise InputError(unknown("side", side, SIDES, "a layer has"))
         with self._lock:
             info = self.layer_info(chosen.layer if layer is None else layer)
-            return self._recordings.activation(*self._place(chosen), info.name, side)
-
-    def tokens(self, chosen: Selection, layer: str | None) -> Tensor:
-        """Return a layer's output as a table (C, T) of all its tokens."""
-        with self._lock:
-            info = self.layer_info(chosen.layer if layer is None else layer)
-            if info.without_channels:
+            if side == "table" and info.without_channels:
                 raise InputError(info.without_channels)
-            return self._recordings.tokens(*self._place(chosen), info.name)
+            return self._recordings.activation(*self._place(chosen), info.name, side)
 
     def output(self, chosen: Selection) -> Any:
         """Return the model's own output, the caller's to change."""

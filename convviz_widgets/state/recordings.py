@@ -239,7 +239,13 @@ class Recordings:
         return probe
 
     def activation(self, entry: Entry, shown: Shown, layer: str, side: str) -> Tensor:
-        """Return one layer's output, or the input of an activation, without the batch axis."""
+        """Return one layer's output, or the input of an activation, without the batch axis.
+
+        Parameters
+        ----------
+        side
+            "out", "in", or "table": the output as (C, T), with the tokens that lie on no image.
+        """
         self._asked = [layer, *(name for name in self._asked if name != layer)][:IN_VIEW]
         kept = self._kept(entry, shown, layer)
         recording = kept.recording
@@ -249,16 +255,10 @@ class Recordings:
         if side == "in" and layer not in recording.inputs:
             known = ", ".join(recording.inputs) or "none"
             raise InputError(f"{layer} is no activation; inputs are recorded for {known}")
-        found = (recording.outputs if side == "out" else recording.inputs)[layer]
+        found = (recording.inputs if side == "in" else recording.outputs)[layer]
         if len(found) != 1:
             raise InputError(f"layer {layer!r} puts out {tuple(found.shape)} for one image")
-        return found[0]
-
-    def tokens(self, entry: Entry, shown: Shown, layer: str) -> Tensor:
-        """Return a layer's output as a table (C, T), the tokens beside the image first."""
-        found = self.activation(entry, shown, layer, "out").flatten(1)  # (C, T)
-        first = self._kept(entry, shown, layer).recording.prefixes.get(layer)
-        return found if first is None else torch.cat([first[0], found], 1)
+        return _table(found[0], recording.prefixes.get(layer)) if side == "table" else found[0]
 
     def result(self, entry: Entry, shown: Shown) -> Any:
         """Return the model's own output."""
@@ -346,6 +346,12 @@ def images_at_once(nbytes: int, copies: int, layers: Sequence[LayerInfo]) -> int
     """Return how many images may pass with so many copies of every layer kept, at least one."""
     values = sum(prod(layer.shape) for layer in layers)
     return max(1, nbytes // (4 * copies * max(1, values)))
+
+
+def _table(output: Tensor, first: Tensor | None) -> Tensor:
+    """Return the output (C, ...) of a layer as a table (C, T), the tokens in front of it first."""
+    table = output.flatten(1)
+    return table if first is None else torch.cat([first[0], table], 1)
 
 
 def _is_of_a_drawing(key: Hashable) -> bool:

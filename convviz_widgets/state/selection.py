@@ -156,9 +156,12 @@ def resolve(
         image = checked.get("image", current.image)
         checked["drawing"] = checked_drawing(changes["drawing"], image, images.shape)
     layer = changes.get("layer", current.layer)
-    channels = channel_count(_layer(layer, layers))
+    info = _layer(layer, layers)
+    channels = channel_count(info)
     checked["layer"] = layer
     if "channel" in changes:
+        if changes["channel"] != 0 and info.without_channels:
+            raise SelectionError(info.without_channels)
         owner = f"channels in {layer}"
         checked["channel"] = _within("channel", changes["channel"], channels, owner)
     else:

@@ -165,6 +165,9 @@ class ActivationHistogram(HistogramView):
 
     def compute(self, selection: Selection) -> Counted:
         """Count the values that are not exactly zero."""
+        reason = self.state.layer_info(selection.layer).without_channels
+        if reason and self.scope == "channel":
+            raise InputError(f"{reason}; all of its values can be shown")
         layer = to_display_array(self.state.recorded(side=self.side, selection=selection))
         values = layer[selection.channel] if self.scope == "channel" else layer
         counted = _in_bins(values[values != 0], layer)

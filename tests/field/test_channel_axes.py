@@ -102,6 +102,10 @@ def test_attention_weights_say_that_they_are_no_channels():
     view = cvw.ActivationMosaic(state)
     assert "'block.attention.softmax' is not shown as channels" in view.problem
     assert state.activation().shape == (4, 49, 49)
+    with pytest.raises(cvw.SelectionError, match="not shown as channels"):
+        state.select(channel=3)
+    with pytest.raises(cvw.ConvVizError, match="not shown as channels"):
+        state.tokens()
     labels = [label for label, _ in LayerList(state).control("Layer").options]
     assert f"{info.name}  Softmax  not shown as channels" in labels
     with pytest.raises(cvw.ConvVizError, match="not shown as channels"):

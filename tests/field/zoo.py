@@ -102,7 +102,7 @@ def look_into(model: nn.Module, images: Tensor) -> tuple[list[str], tuple[cvw.La
     """Return what is wrong with what is shown of a model, its layers, and how many were checked."""
     before = digest(model)
     calls = recorded(copy.deepcopy(model), images[:1])
-    state = cvw.ModelState(model, images)
+    state = cvw.ModelState(model, images, memory_budget=4 * 2**30)
     problems: list[str] = []
     checked = 0
     for info in state.layers:

@@ -12,10 +12,10 @@ from torch import Tensor
 from convviz_widgets.errors import InputError
 from convviz_widgets.probe.axes.axis import (
     Atom,
-    Axis,
     Dim,
     Dims,
     Kind,
+    TensorAxis,
     channel_dimension,
     kinds,
     new,
@@ -43,7 +43,6 @@ class Arrangement:
     own: tuple[int, ...]
     prefix: int = 0
     steps: _Order | _Regrouping | None = None
-    is_per_image: bool = True
 
     def channels_first(self, tensor: Tensor) -> Tensor:
         """Return a tensor of the layer as (N, C, ...), a view wherever torch can make one.
@@ -131,7 +130,7 @@ def arranged(dims: Dims | None, shape: Sequence[int]) -> Arrangement:
     dims = None if dims is None else _with_batch(dims)
     at = None if dims is None else _batch_dimension(dims)
     if dims is None or at is None:
-        return Arrangement(None, own[1:], own, is_per_image=False)
+        return Arrangement(None, own[1:], own)
     dims, kept, prefix = _on_the_image(dims)
     channels = 1 if len(dims) == 2 and _is_batch(dims[0]) else channel_dimension(dims)
     last = len(dims) - 1
@@ -139,7 +138,7 @@ def arranged(dims: Dims | None, shape: Sequence[int]) -> Arrangement:
         rest = without((*dims[:channels], *dims[channels + 1 :]), dims[channels])
         dims = (*rest[:channels], dims[channels], *rest[channels:])
     if channels is None or channels not in (1, last) or (channels == at and len(dims) > 2):
-        return Arrangement(None, own[1:], own, is_per_image=_is_batch(dims[0]))
+        return Arrangement(None, own[1:], own)
     axis = 1 if channels == 1 and (last > 1 or (at == 0 and _is_batch(dims[0]))) else -1
     found = None
     if not _in_order(dims, at, channels) or kept is not None:
@@ -147,7 +146,7 @@ def arranged(dims: Dims | None, shape: Sequence[int]) -> Arrangement:
     if found is not None:
         return Arrangement(axis, found.shape[1:], own, prefix, found)
     if not _is_batch(dims[at]):
-        return Arrangement(None, own[1:], own, is_per_image=False)
+        return Arrangement(None, own[1:], own)
     order = (at, channels, *(i for i in range(len(dims)) if i not in (at, channels)))
     steps = None if order == tuple(range(len(dims))) else _Order(order)
     return Arrangement(axis, tuple(own[i] for i in order[1:]), own, 0, steps)
@@ -229,7 +228,7 @@ def _regrouping(
     )
 
 
-def _whole_axes(atoms: Sequence[Atom]) -> list[Axis] | None:
+def _whole_axes(atoms: Sequence[Atom]) -> list[TensorAxis] | None:
     """Return the axes that atoms make up, rows first; None where some are in parts or no places."""
     axes = list({id(atom.axis): atom.axis for atom in atoms}.values())
     ranks = [axis.rank for axis in axes]

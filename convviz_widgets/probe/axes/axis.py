@@ -26,7 +26,7 @@ class Kind(IntEnum):
 
 
 @dataclass(eq=False)
-class Axis:
+class TensorAxis:
     """One axis, the same object wherever it turns up, so that what it is may be learned later.
 
     Attributes
@@ -52,7 +52,7 @@ class Axis:
 class Atom:
     """Every ``stride``-th of an axis, ``size`` of them."""
 
-    axis: Axis
+    axis: TensorAxis
     stride: int
     size: int
 
@@ -73,7 +73,7 @@ Dims = tuple[Dim, ...]
 
 def new(kind: Kind, size: int, rank: int = 0) -> Dim:
     """Return a dimension that is a new axis."""
-    return (Atom(Axis(kind, size, rank), 1, size),)
+    return (Atom(TensorAxis(kind, size, rank), 1, size),)
 
 
 def unknown(shape: Iterable[int]) -> Dims:
@@ -103,7 +103,7 @@ def renewed(dim: Dim, size: int, *, kind: Kind | None = None) -> Dim:
     if kind is None:
         kind = found.pop() if len(found) == 1 else Kind.UNKNOWN
     kind = Kind.OTHER if kind is Kind.BATCH else kind
-    axis = dim[0].axis if len({id(atom.axis) for atom in dim}) == 1 else Axis(kind, size)
+    axis = dim[0].axis if len({id(atom.axis) for atom in dim}) == 1 else TensorAxis(kind, size)
     (made,) = new(kind, size, dim[0].axis.rank if dim else 0)
     made.axis.shift, made.axis.cut = axis.shift, axis.shift != 0
     return (made,)
@@ -128,7 +128,7 @@ def without(dims: Dims, gone: Iterable[Atom]) -> Dims:
         )
         if not left:
             continue
-        rest = Axis(axis.kind, prod(atom.size for atom in left), axis.rank)
+        rest = TensorAxis(axis.kind, prod(atom.size for atom in left), axis.rank)
         stride, changed = rest.size, {}
         for atom in left:
             stride //= atom.size
@@ -229,7 +229,7 @@ def joined_along(parts: Sequence[tuple[Dim | None, int]]) -> Dim:
         dim = parts[places[0]][0] or ()
         inner = dim[0].axis if dim[0].axis.grid else None
         before = sum(size for _, size in parts[: places[0]])
-        axis = Axis(Kind.PLACE, total, grid=_grid(dim), prefix=before)
+        axis = TensorAxis(Kind.PLACE, total, grid=_grid(dim), prefix=before)
         axis.prefix += inner.prefix if inner else 0
         return (Atom(axis, 1, total),)
     if len(found) == 1 and all(parts):
