@@ -220,6 +220,10 @@ class ModelState(HasTraits):
         """
         self._publisher.afterwards(callback)
 
+    def when_free(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` now unless another thread publishes, else after that."""
+        self._publisher.when_free(callback)
+
     def _submit(self, change: Callable[[Selection], Selection]) -> Selection:
         return self._publisher.submit(lambda: self.selection, change)
 

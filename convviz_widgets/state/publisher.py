@@ -65,6 +65,20 @@ class Publisher:
         """
         self._afterwards.append(callback)
 
+    def when_free(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` now if no other thread has the lock, else as soon as it is free.
+
+        For a finalizer: the collector runs in whatever thread, amid whatever lock that one has, so
+        that waiting for another may be waiting for ever.
+        """
+        if not self.lock.acquire(blocking=False):
+            self.afterwards(callback)
+            return
+        try:
+            callback()
+        finally:
+            self.lock.release()
+
     @contextmanager
     def _publishing(self, current: Callable[[], Selection]) -> Iterator[None]:
         self._thread = threading.get_ident()

@@ -346,6 +346,13 @@ class View(HasOptions, VBox):
         if hasattr(self, "_figure_frames"):  # else the view was refused
             self._figure_frames.close()
 
+    def __del__(self) -> None:
+        """Close what was refused half made, without waiting for whoever draws now."""
+        if isinstance(getattr(self, "state", None), ModelState):
+            self.state.when_free(self.close)
+        else:
+            self.close()
+
     def _is_slow(self, selection: Selection) -> bool:
         if self.reads_weights:
             return self.state.is_slow_to_load(selection)

@@ -128,6 +128,17 @@ def test_closing_waits_for_whoever_is_drawing(state):
     assert order == ["drawn", "closed"]
 
 
+def test_a_view_that_is_collected_while_another_thread_draws_waits_for_nobody(state):
+    view = View(state)
+    with state.hold():
+        collector = threading.Thread(target=view.__del__)
+        collector.start()
+        collector.join(60)
+        assert not collector.is_alive()
+        assert view.comm is not None
+    assert view.comm is None  # closed as soon as the lock was free
+
+
 def test_a_view_that_left_every_page_computes_nothing_until_it_is_back(state):
     view = Named(state)
     view._view_count = 1
