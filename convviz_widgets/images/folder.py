@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from convviz_widgets.errors import InputError, number_of
-from convviz_widgets.images.pictures import (
+from convviz_widgets.images.pixels import (
     ENDINGS,
     opened,
     orientation_of,

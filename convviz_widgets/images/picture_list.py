@@ -16,7 +16,7 @@ from convviz_widgets.errors import InputError
 from convviz_widgets.images.checks import COLOURS, described
 from convviz_widgets.images.folder import head_of
 from convviz_widgets.images.items import DatasetItems, is_image
-from convviz_widgets.images.pictures import array_size, upright_size
+from convviz_widgets.images.pixels import array_size, upright_size
 
 
 def picture_list(pictures: Any, channels: int | None) -> Any:

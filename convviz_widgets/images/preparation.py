@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from convviz_widgets.errors import InputError, at_least, in_one_line
 from convviz_widgets.images.items import DatasetItems, Keys, kind_of
-from convviz_widgets.images.pictures import Pixels, in_channels, pixels_of, size_of
+from convviz_widgets.images.pixels import Pixels, in_channels, pixels_of, size_of
 from convviz_widgets.images.preprocessing import Preprocessing
 
 CACHE_BYTES = 128 * 2**20
