@@ -16,6 +16,7 @@ from torch import nn
 from torch.utils.data import ConcatDataset, DataLoader, IterableDataset, Subset, TensorDataset
 
 import convviz_widgets as cvw
+from convviz_widgets.images import find_duplicates, loader_batches
 from convviz_widgets.sweeps import sweep
 
 X = torch.rand(6, 3, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -286,6 +287,16 @@ def test_masks_beside_an_image_are_target_pictures():
         assert images.label(2) is None
     with pytest.raises(cvw.InputError, match=r"\(6, 8, 8\), expected \(N,\): .*targets="):
         cvw.ImageSet(X, labels=torch.zeros(6, 8, 8).long())
+
+
+def test_the_image_of_a_dict_is_the_same_one_wherever_it_is_looked_for():
+    empty = torch.zeros(8, 8)
+    data = Items(lambda i: {"mask": empty, "Image": X[i], "class": i}, count=4)
+    assert torch.equal(cvw.ImageSet(data, keys=("Image", "class")).input(3)[0], X[3])
+    assert find_duplicates(data).groups == ()
+    batch = loader_batches(DataLoader(data, batch_size=4), 1).batches[0]
+    assert torch.equal(batch.images, X[:4])
+    assert batch.labels == (0, 1, 2, 3)
 
 
 class Stream(IterableDataset):
