@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import convviz_widgets as cvw
+from convviz_widgets.checkpoints import apart_in_words
 
 AGES = iter(range(10**9, 2 * 10**9))
 
@@ -63,6 +64,7 @@ def test_what_has_a_name_of_its_own_keeps_it_when_its_time_is_known(opened, tmp_
         ("last.ckpt · epoch 1", 8),
     ]
     assert state.steps.labels == ("epoch 0", "epoch 1", "best.pt", "last.ckpt")
+    assert apart_in_words(state.steps, 1, 2) == "nobody knows how far"  # not "1 epoch"
 
 
 def test_a_unit_that_becomes_known_is_said_by_all_at_the_next_refresh(opened, tmp_path):
