@@ -236,7 +236,10 @@ class ModelState(Selectable):
 
     @property
     def checkpoint_name(self) -> str:
-        """What the checkpoint is called: "epoch 3 · step 400", or "best.pt" by its file."""
+        """What the checkpoint is called: "epoch 3 · step 400", or "best.pt" by its file.
+
+        Once ``best.pt`` was read: "best.pt · epoch 3".
+        """
         return self._timeline[self.selection.checkpoint].name
 
     @property
@@ -258,10 +261,11 @@ class ModelState(Selectable):
     def misfits(self) -> dict[str, str]:
         """One line for each attached run whose log counts otherwise than the checkpoints do.
 
-        By the name of the run's directory.
+        By the name of the run's directory; under "captures" for those of the live model.
         """
         runs = [source for source in self._sources if isinstance(source, Run)]
         found = {run.directory.name: log_steps(self.steps, run).problem for run in runs}
+        found["captures"] = self._timeline.problem
         return {name: line for name, line in found.items() if line}
 
     def __repr__(self) -> str:
@@ -486,19 +490,20 @@ class ModelState(Selectable):
         """
         with self.hold():
             self._refuse_if_closed()
-            before = self._timeline.keys
+            before = self._timeline.entries
             grown = [source.refresh() for source in self._sources]
             added = self._timeline.refresh()
-            if self._timeline.keys != before:
+            changed = self._timeline.are_others_than(before)
+            if changed:
                 self._recordings.reserve(self._timeline.captured_bytes)
-            if any(grown) or self._timeline.keys != before:
-                self._submit(lambda now: self._relocated(now, newest=self.follow and added > 0))
+            if any(grown) or changed:
+                newest = self._timeline.newest_since(before) if self.follow and added > 0 else None
+                self._submit(lambda now: self._relocated(now, newest))
             return added
 
-    def _relocated(self, now: Selection, newest: bool) -> Selection:
+    def _relocated(self, now: Selection, newest: int | None) -> Selection:
         """Return the same checkpoint at its new place in the list, or the newest one."""
-        last = len(self._timeline) - 1
-        index = last if newest else self._timeline.index_of(now.key, now.step)
+        index = self._timeline.index_of(now.key, now.step) if newest is None else newest
         return replace(now, revision=now.revision + 1, **at(self._timeline, index))
 
     # -- the end ------------------------------------------------------------------------------
