@@ -183,6 +183,37 @@ def test_a_training_beside_the_reading_draws_what_it_would_have_drawn(reads_in_m
     assert found == expected
 
 
+def test_a_training_that_augments_in_another_thread_ends_at_the_same_weights(drawn):
+    """It draws all the time, and reading takes long enough for it to draw in each read."""
+
+    def trained(watched):
+        random.seed(5)
+        np.random.seed(5)  # noqa: NPY002
+        model = identity()
+        rows = cvw.ImageSet(Items(lambda i: (time.sleep(1e-3), X[i])[1]))
+        training, stop = threading.Event(), threading.Event()
+
+        def train():
+            training.set()
+            for _ in range(150):
+                picture = X[random.randrange(6)] * np.random.rand()  # noqa: NPY002
+                loss = (model(picture[None]) - 1).square().mean()
+                (gradient,) = torch.autograd.grad(loss, model[0].weight)
+                with torch.no_grad():
+                    model[0].weight -= 0.1 * gradient
+            stop.set()
+
+        other = threading.Thread(target=train)
+        other.start()
+        training.wait()
+        while watched and not stop.is_set():
+            rows.input(3)
+        other.join()
+        return model[0].weight.detach()
+
+    assert torch.equal(trained(watched=True), trained(watched=False))
+
+
 @dataclasses.dataclass
 class Sample:
     image: torch.Tensor
