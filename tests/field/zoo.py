@@ -1,4 +1,4 @@
-"""The zoo: more than forty architectures of timm, looked into layer by layer and checked from outside.
+"""The zoo: over forty architectures of timm, looked into layer by layer, checked from outside.
 
     make zoo                          all of them, a few minutes
     python tests/field/zoo.py NAME    some
