@@ -16,9 +16,11 @@ from convviz_widgets.apps.explorer import Explorer
 from convviz_widgets.errors import InputError
 from convviz_widgets.images import ImageSet
 from convviz_widgets.images.items import DatasetItems
+from convviz_widgets.probe.output_choice import Choice
 from convviz_widgets.record import Run
 from convviz_widgets.state import ModelState
 from convviz_widgets.state.arguments import check_model
+from convviz_widgets.state.recordings import Loss
 
 
 def explore(
@@ -33,6 +35,9 @@ def explore(
     std: float | Sequence[float] | None = None,
     transform: Any = None,
     class_names: Sequence[str] | None = None,
+    output: Choice = None,
+    loss: Loss | None = None,
+    steps_per_epoch: int | None = None,
     **explorer: Any,
 ) -> Explorer:
     """Return an `Explorer` of a model and images, whatever form they come in.
@@ -56,6 +61,9 @@ def explore(
     labels, size, mean, std, transform, class_names
         As for `ImageSet.from_folder` and `ImageSet.from_images`; pictures have as many channels,
         1 or 3, as the first convolution takes.
+    output, loss, steps_per_epoch
+        As for `ModelState`: what the model puts out, the loss for gradients, and training steps of
+        one epoch.
     **explorer
         As for `Explorer`: ``sweep``, ``validation``, ``loader``.
 
@@ -88,7 +96,14 @@ def explore(
     looked_at = Run(run) if isinstance(run, str | os.PathLike) else run
     if checkpoints is None and isinstance(looked_at, Run) and len(looked_at.checkpoints):
         checkpoints = looked_at.checkpoints
-    state = ModelState(model, shown, checkpoints=checkpoints)
+    state = ModelState(
+        model,
+        shown,
+        checkpoints=checkpoints,
+        output=output,
+        loss=loss,
+        steps_per_epoch=steps_per_epoch,
+    )
     try:
         return Explorer(state, run=looked_at, **explorer)
     except BaseException:

@@ -86,6 +86,9 @@ class Unit:
         shape = maps.shape[1:]
         if self.position is None:
             return _strongest(maps.detach())
+        if not isinstance(self.position, tuple | list):
+            expected = f"expected a position in {self.layer}, (row, col) in a map or (i,) in a row"
+            raise InputError(f"{expected}, or None, got {self.position!r}")
         given = list(self.position)
         each = bool(given) and isinstance(given[0], tuple | list)
         positions = given if each else [given] * len(maps)

@@ -98,6 +98,11 @@ def _of_masks(kind: OutputKind, values: Tensor, target: Tensor) -> Tensor:
             "the model puts out a map of class scores: gradients need masks, ImageSet(targets=) "
             "of class indices (N, H, W), or the state loss="
         )
+    if kind.overlaps:
+        raise InputError(
+            "the model puts out a probability of its own for each class at a position, and the "
+            "masks one class: give the state loss=, such as one that sums binary cross-entropies"
+        )
     masks = class_masks(target, kind.classes or 0)
     counts = masks != IGNORED
     if not counts.any():

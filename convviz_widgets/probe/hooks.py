@@ -140,6 +140,10 @@ _NO_IMAGES = (
 
 def _images_alone(model: nn.Module, error: Exception) -> str:
     """Say how to wrap a model that takes something else than images, or more; empty for others."""
+    if found := _given_by_name(model):
+        name, others = found
+        call = ", ".join([f"{name}=x", *(f"{other}=..." for other in others)])
+        return f"the model takes images as {name}=, not first: {_wrapper(call, others)}"
     first, *others = _needed(model)
     if isinstance(error, TypeError) and (others or first.endswith("=")):
         given = first.removesuffix("=")
@@ -152,6 +156,25 @@ def _images_alone(model: nn.Module, error: Exception) -> str:
         return ""
     say = f"the model does not take a batch of images (N, C, H, W): {type(error).__name__}: {text}"
     return f"{say}; {_wrapper('...', others)}, with what it takes made of x"
+
+
+_IMAGES = ("pixel_values", "images", "image", "imgs", "img")
+"""What models of text and images call the images."""
+
+
+def _given_by_name(model: nn.Module) -> tuple[str, list[str]] | None:
+    """Return what takes the images of a model that takes words first, and what it needs beside."""
+    try:
+        parameters = inspect.signature(model.forward).parameters
+    except (TypeError, ValueError):
+        return None
+    name = next((name for name in _IMAGES if name in parameters), None)
+    is_of_words = any(word in next(iter(parameters), "") for word in ("ids", "text", "token"))
+    if name is None or not is_of_words:
+        return None
+    given = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    needed = [each for each in parameters.values() if each.default is each.empty]
+    return name, [each.name for each in needed if each.name != name and each.kind not in given]
 
 
 def _needed(model: nn.Module) -> list[str]:

@@ -125,15 +125,17 @@ def guessed_part(result: Any, probe: Probe, example: Tensor, hints: OutputHints)
     if not found:
         remedy = "it holds no row or map: output= takes a function that makes one of it"
         return ChosenPart(why=unreadable(result, remedy).why)
+    # What was handed on from the images is no answer to them.
+    made = {at: part for at, part in found.items() if not _is_the_image(part, example)} or found
     guesses = (
         _by_name,
         lambda each: _by_hints(each, hints),
-        lambda each: _made_last(each, probe, example),
-        lambda each: _by_look(each, hints),
         lambda each: _largest(each, hints),
+        lambda each: _made_last(each, probe, example, hints),
+        lambda each: _by_look(each, hints),
     )
     for guess in guesses:
-        place = guess(found)
+        place = guess(made)
         if place is not None:
             said = f"the model puts out {named(result)}: {place_in_words(place)} taken"
             return ChosenPart(place, note=f"{said}; output= picks another")
@@ -151,6 +153,11 @@ def _floating(result: Any) -> Parts:
         for place, part in tensors_by_place(result)
         if part.is_floating_point() and part.ndim >= 1 and part.shape[0] == 1 and part.numel()
     }
+
+
+def _is_the_image(part: Tensor, example: Tensor) -> bool:
+    same = part.numel() == example.numel()
+    return same and torch.equal(part.detach().flatten().to(example), example.flatten())
 
 
 def _one(found: Iterable[Place]) -> Place | None:
@@ -180,31 +187,73 @@ def _by_hints(found: Parts, hints: OutputHints) -> Place | None:
 
 
 def _by_look(found: Parts, hints: OutputHints) -> Place | None:
-    """Return the picture like the image, or the row of scores beside maps for labelled images.
+    """Return the picture like the image, or the row of scores for labelled images.
 
     Where there is one of each, it cannot be known.
     """
-    picture = _like_the_image(found, hints.shape)
-    rows = (at for at, part in found.items() if part.ndim == 2 and part.shape[1] > 1)
-    row = _one(rows) if hints.has_label else None
+    picture = _like_the_image(found, hints)
+    row = _row_of_classes(found, hints) if hints.has_label else None
     return None if picture and row else picture or row
 
 
-def _like_the_image(found: Parts, shape: tuple[int, ...]) -> Place | None:
+def _like_the_image(found: Parts, hints: OutputHints) -> Place | None:
+    shape = hints.shape
     same = [place for place, part in found.items() if tuple(part.shape[1:]) == shape]
-    if same or any(part.ndim == 4 for part in found.values()):
+    if same or hints.has_label or any(part.ndim == 4 for part in found.values()):
         return _one(same)
     return _one(place for place, part in found.items() if part.numel() == prod(shape) >= 64)
 
 
-def _made_last(found: Parts, probe: Probe, example: Tensor) -> Place | None:
-    """Return the only one that was made of all the others, as scores are of features."""
+def _row_of_classes(found: Parts, hints: OutputHints) -> Place | None:
+    """Return the only row, or else the only one with just as many scores as there are labels.
+
+    Two labels tell nothing: much else comes in twos.
+    """
+    rows = {at: part for at, part in found.items() if part.ndim == 2 and part.shape[1] > 1}
+    if len(rows) == 1:
+        return next((at for at, part in rows.items() if _fits_labels(part, hints)), None)
+    count = len(hints.labels)
+    if count < 3 or hints.labels != set(range(count)):
+        return None
+    return _one(at for at, part in rows.items() if part.shape[1] == count)
+
+
+def _fits_labels(part: Tensor, hints: OutputHints) -> bool:
+    """Tell whether there may be a score in this row for every label."""
+    highest = max(hints.labels, default=0)
+    return part.ndim != 2 or highest < max(2, part.shape[1])
+
+
+def _made_last(found: Parts, probe: Probe, example: Tensor, hints: OutputHints) -> Place | None:
+    """Return the only one that was made of all the others, as scores are of features.
+
+    What is made of scores of the same shape is the answer where it is their probabilities alone;
+    one number beside a row may as well be how sure the model is.
+    """
+    if len(found) == 1:
+        return next(iter(found))
     result = probe.call(_with_graph, example)
     roots = {place: part_at(result, place).grad_fn for place in found}
     if None in roots.values():
         return None
-    others = {place: set(roots.values()) - {root} for place, root in roots.items()}
-    return _one(place for place, root in roots.items() if others[place] <= _made_of(root))
+    before = {place: _made_of(root) for place, root in roots.items()}
+    last = _one(at for at in found if all(roots[i] in before[at] for i in found if i != at))
+    if last is None or not _fits_labels(found[last], hints):
+        return None
+    others = [part for place, part in found.items() if place != last]
+    return last if all(_is_new(found[last], other, hints) for other in others) else None
+
+
+def _is_new(last: Tensor, other: Tensor, hints: OutputHints) -> bool:
+    """Tell whether a part says more than another that it was made of."""
+    if last.numel() == 1 and other.ndim == 2 and other.numel() > 1:
+        return hints.labels == {0, 1} and other.numel() != 2
+    if last.shape != other.shape:
+        return True
+    if last.ndim < 2:
+        return False
+    probable = (other.softmax(1), other.sigmoid(), other.log_softmax(1))
+    return any(torch.allclose(last, each, rtol=0.01, atol=1e-3) for each in probable)
 
 
 def _with_graph(module: nn.Module, images: Tensor) -> Any:

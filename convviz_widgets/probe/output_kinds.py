@@ -36,6 +36,7 @@ class OutputKind:
     shape : that of the values of one image: (K,), (K, H, W) or (C, H, W).
     classes : how many classes the values tell apart, 2 for one logit; None: they tell none.
     squashed : whether the values are probabilities already, by a softmax or sigmoid of the model.
+    overlaps : whether the classes of a map have a probability each that do not sum to 1.
     is_certain : whether what is known beside the values agrees: False where it was guessed.
     place : where the values are in what the model returns.
     choose : the user's function of what the model returns, in place of a place.
@@ -48,6 +49,7 @@ class OutputKind:
     shape: tuple[int, ...] = ()
     classes: int | None = None
     squashed: bool = False
+    overlaps: bool = False
     is_certain: bool = True
     place: Place = ()
     choose: Callable[[Any], Any] | None = None
@@ -74,7 +76,8 @@ class OutputKind:
     def loss_classes(self) -> int | None:
         """K where the default loss is the cross-entropy of K classes: it starts at ln K."""
         is_one_of = self.name in (LOGITS, PROBABILITIES, BINARY, SEGMENTATION)
-        return self.classes if is_one_of and self.is_certain else None
+        is_known = self.is_certain and not self.overlaps
+        return self.classes if is_one_of and is_known else None
 
     @property
     def is_sigmoid(self) -> bool:
@@ -131,7 +134,7 @@ class OutputKind:
         """Return what a softmax, or of `is_sigmoid` kinds a sigmoid, makes the probabilities of."""
         if not self.squashed:
             return values
-        return values.logit() if self.is_sigmoid else values.log()
+        return values.logit() if self.is_sigmoid or self.overlaps else values.log()
 
     def class_values(self, values: Tensor) -> Tensor:
         """Return one value for each class (N, K, ...), as the model puts it out.

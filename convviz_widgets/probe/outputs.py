@@ -222,7 +222,8 @@ class _Judge:
         """Return what they are."""
         values, shape = self._values, tuple(self._values.shape)
         if not values.is_floating_point():
-            return unreadable(values, "it is of whole numbers: put out the scores behind them")
+            what = "complex" if values.is_complex() else "whole"
+            return unreadable(values, f"it is of {what} numbers: put out the scores behind them")
         is_map = values.ndim == 4 or (values.ndim == 3 and self._is_flat_map())
         if values.ndim < 3 or (shape[2:] == (1, 1) and self._hints.shape[1:] != (1, 1)):
             return self._of_row(values.numel())
@@ -280,7 +281,8 @@ class _Judge:
         if word == BINARY and count != 2:
             return unreadable(self._values, "binary is one value an image, or two")
         sums_to_one = self._seen.always(_sums_to_one)
-        within = not sums_to_one and self._seen.always(_is_within)
+        has_length_one = word is None and not sums_to_one and self._seen.always(_has_length_one)
+        within = not sums_to_one and not has_length_one and self._seen.always(_is_within)
         several = OutputKind(MULTILABEL, (count,), count, within)
         rows = self._rows_of_targets(count) if word is None else None
         if word == MULTILABEL or (rows is not None and _has_several_labels(rows)):
@@ -294,7 +296,7 @@ class _Judge:
             return replace(several, note=f"{said}; output='logits' if they are scores")
         if word == PROBABILITIES:
             return unreadable(self._values, "these are no probabilities: output='logits' takes any")
-        if word is None and self._seen.always(_has_length_one):
+        if has_length_one:
             return unreadable(
                 self._values,
                 "its rows have the length 1, as embeddings: output='logits' if they are scores",
@@ -316,6 +318,10 @@ class _Judge:
 
     def _of_map(self, shape: tuple[int, ...]) -> OutputKind:
         channels, size, word, target = shape[0], shape[1:], self._word, self._hints.target
+        if word is None and self._has_channels_last(shape):
+            return unreadable(
+                self._values, "its channels are last: output=lambda y: y.movedim(-1, 1)"
+            )
         if word == MULTILABEL:
             return unreadable(self._values, "several labels are one row (N, K) an image")
         if word == PICTURE:
@@ -339,6 +345,12 @@ class _Judge:
             f"no class scores are known to be among its {channels} maps: output='segmentation' "
             "says that each is the score of a class at every position",
         )
+
+    def _has_channels_last(self, shape: tuple[int, ...]) -> bool:
+        """Tell whether the first two of (K, H, W) have the size of the image, or its mask."""
+        target = self._hints.target
+        sizes = {self._hints.shape[1:]} | (set() if target is None else {tuple(target.shape[-2:])})
+        return shape[:2] in sizes and shape[1:] not in sizes
 
     def _is_of_masks(self, shape: tuple[int, ...]) -> bool:
         channels, hints = shape[0], self._hints
@@ -374,13 +386,22 @@ class _Judge:
             squashed = False
         else:
             squashed = self._seen.always(_is_within if channels == 1 else _sums_to_one)
+        overlaps = not squashed and self._word is None and self._seen.always(_is_within)
         size = () if target is None else tuple(target.shape[-2:])
-        note = ""
+        notes = []
+        if overlaps:
+            notes.append("values from 0 to 1 that do not sum to 1: the largest is the class")
         if size and size != shape[1:]:
-            at = "×".join(map(str, shape[1:]))
-            note = f"scores of {at} resized to the masks' {'×'.join(map(str, size))}, bilinear"
+            own, masks = ("×".join(map(str, each)) for each in (shape[1:], size))
+            notes.append(f"scores of {own} resized to the masks' {masks}, bilinear")
         return OutputKind(
-            SEGMENTATION, shape, max(2, channels), squashed, mask_size=size, note=note
+            SEGMENTATION,
+            shape,
+            max(2, channels),
+            squashed or overlaps,
+            overlaps,
+            mask_size=size,
+            note="; ".join(notes),
         )
 
 

@@ -257,7 +257,10 @@ class Recordings:
             raise InputError(f"{layer} is no activation; inputs are recorded for {known}")
         found = (recording.inputs if side == "in" else recording.outputs)[layer]
         if len(found) != 1:
-            raise InputError(f"layer {layer!r} puts out {tuple(found.shape)} for one image")
+            raise InputError(
+                f"layer {layer!r} puts out {tuple(found.shape)} for one image, and no axis of it "
+                "is known to be that of the images: look at another layer"
+            )
         return _table(found[0], recording.prefixes.get(layer)) if side == "table" else found[0]
 
     def result(self, entry: Entry, shown: Shown) -> Any:

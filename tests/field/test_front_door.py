@@ -362,3 +362,23 @@ def test_what_cannot_be_explored_is_told(images, options, line):
 def test_labels_of_a_folder_are_its_own(zoo):
     with pytest.raises(cvw.InputError, match="labels: a folder's own folders are its classes"):
         cvw.explore(net(), zoo, labels=[1])
+
+
+def test_what_the_model_puts_out_its_loss_and_its_epochs_are_told_at_the_door():
+    class TwoHeads(nn.Sequential):
+        def forward(self, images):
+            scores = super().forward(images)
+            return scores, scores * 2
+
+    images, checkpoints = torch.rand(2, 3, 8, 8), [(0, TwoHeads(*net()).state_dict())]
+    options = {"output": 1, "loss": lambda found, _: found[1].sum(), "steps_per_epoch": 5}
+    explorer = cvw.explore(TwoHeads(*net()), images, None, checkpoints, labels=[0, 1], **options)
+    state = explorer.state
+    try:
+        assert torch.equal(state.logits(), state.output()[1][0])
+        assert torch.allclose(state.gradient("2", of="output"), torch.tensor([2.0, 2.0]))
+    finally:
+        explorer.close()
+    for wrong, line in (("output", "unknown output"), ("steps_per_epoch", "steps_per_epoch")):
+        with pytest.raises(cvw.InputError, match=line):
+            cvw.explore(TwoHeads(*net()), images, **{wrong: 0.5})

@@ -48,6 +48,16 @@ class Tokens(Odd):
         return self.fc(self.words(input_ids).mean(1))
 
 
+class TextAndImages(Odd):
+    def forward(self, input_ids=None, pixel_values=None):
+        return self.logits(pixel_values)
+
+
+class TextOrImages(Odd):
+    def forward(self, text, images, scale=1.0):
+        return self.logits(images) * scale + self.words(text).mean()
+
+
 def refusal(model):
     with pytest.raises(cvw.ModelError) as caught:
         cvw.ModelState(model, IMAGES)
@@ -95,6 +105,15 @@ def test_a_model_that_takes_something_else_is_refused_with_the_remedy(forward, s
 
 def test_a_model_of_tokens_is_refused_with_the_remedy():
     assert "wrap it" in refusal(Tokens())
+
+
+def test_a_model_that_takes_its_images_after_the_words_is_refused_with_the_lines_that_wrap_it():
+    line = refusal(TextAndImages())
+    assert line.startswith("the model takes images as pixel_values=, not first: wrap it")
+    names: dict = {"torch": torch}
+    exec(code_of(line), names)
+    assert cvw.ModelState(names["ImagesAlone"](TextAndImages()), IMAGES).output().shape == (1, 5)
+    assert "self[0](images=x, text=...)" in refusal(TextOrImages())
 
 
 def test_inputs_that_may_be_left_out_are_left_out():
@@ -199,3 +218,18 @@ def test_a_model_that_truly_ignores_its_weights_is_still_refused():
         return frozen(x)
 
     assert "ignores its weights" in refusal(Odd(forward))
+
+
+def test_a_layer_that_no_image_goes_into_is_refused_in_one_line():
+    class Queries(Odd):
+        def __init__(self):
+            super().__init__(None)
+            self.norm, self.rows = nn.LayerNorm(8), nn.Parameter(torch.rand(7, 8))
+
+        def forward(self, x):
+            asked = self.norm(self.rows[:, None].repeat(1, len(x), 1))
+            return self.fc((asked + self.conv(x).mean((2, 3))).mean(0))
+
+    state = cvw.ModelState(Queries(), IMAGES)
+    with pytest.raises(cvw.InputError, match=r"puts out \(7, 1, 8\) .* look at another layer"):
+        state.activation("norm")

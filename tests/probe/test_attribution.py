@@ -258,6 +258,7 @@ def test_nothing_of_the_model_changes(image):
         ({"unit": ("conv2", 4)}, SelectionError, "no channel 4 in conv2; it has 0 to 3"),
         ({"unit": ("conv2", 0, (3, 0))}, SelectionError, "no row 3 in conv2; it has 0 to 2"),
         ({"unit": ("conv2", 0, (1,))}, SelectionError, r"a position in conv2 is \(row, column\)"),
+        ({"unit": ("conv2", 0, 1)}, InputError, r"expected a position in conv2, \(row, col\)"),
         (
             {"unit": ("head", 0, (1, 1))},
             SelectionError,

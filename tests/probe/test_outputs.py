@@ -187,6 +187,84 @@ def test_the_part_that_is_meant_is_found_and_a_guess_is_told(finish, place, note
     assert bool(note) == bool(found.note)
 
 
+CLASSES = {"labels": [0, 1, 2, 3, 0, 1]}
+
+
+@pytest.mark.parametrize(
+    ("finish", "beside", "place"),
+    [
+        (lambda m, fc: (row(m, fc), m[:, :3].flatten(1)), CLASSES, (0,)),
+        (lambda m, fc: (m.amax((2, 3))[:, :3], row(m, fc)), CLASSES, (1,)),
+        (lambda m, fc: (row(m, fc), row(m, fc)[:, :2]), CLASSES, (0,)),
+        (lambda m, fc: sure(row(m, fc)), CLASSES, (0,)),
+        (lambda m, fc: sure(row(m, fc)[:, :2]), {"labels": [0, 1] * 3}, (0,)),
+        (lambda m, fc: sure(row(m, fc)), {}, None),
+        (lambda m, fc: doubled(row(m, fc)), CLASSES, None),
+        (lambda m, fc: doubled(m), {"targets": mask(0, 1, 2, 3)}, None),
+        (lambda m, fc: halved(m), {"targets": mask(0, 1, 2, 3)}, (0,)),
+        (lambda m, fc: halved(m)[::-1], {"targets": mask(0, 1, 2, 3)}, (1,)),
+    ],
+)
+def test_what_is_made_of_scores_is_not_taken_for_them(finish, beside, place):
+    found = decided(finish, **beside)
+    assert (found.name == OTHER) == (place is None)
+    assert "output= says which" in found.why if place is None else "taken" in found.note
+    assert found.place == (place or ())
+
+
+def sure(scores):
+    return scores, scores.softmax(1).amax(1)
+
+
+def doubled(scores):
+    return {"a": scores, "b": scores * 2}
+
+
+def halved(maps):
+    return maps, F.avg_pool2d(maps, 2)
+
+
+def test_scores_and_their_probabilities_are_one_answer():
+    assert decided(lambda m, fc: given_twice(row(m, fc), torch.softmax, 1)).name == PROBABILITIES
+    assert decided(lambda m, fc: given_twice(row(m, fc), torch.sigmoid)).squashed
+
+
+def given_twice(scores, function, *args):
+    return scores, function(scores, *args)
+
+
+def test_the_image_handed_on_is_no_answer():
+    class Passing(Net):
+        def forward(self, images):
+            return super().forward(images), images, images.flatten(1)
+
+    found = output_kind(Probe(Passing(row), IMAGES[:1]), IMAGES[:1], ImageSet(IMAGES))
+    assert (found.name, found.place) == (LOGITS, (0,))
+    assert "index 0 taken" in found.note
+
+
+def test_rows_of_length_one_are_no_labels_though_they_lie_between_zero_and_one():
+    found = decided(lambda m, fc: F.normalize(row(m, fc).relu() + 0.01), labels=[1] * 6)
+    assert (found.name, found.classes) == (OTHER, None)
+    assert "length 1, as embeddings" in found.why
+
+
+def test_maps_with_channels_last_are_refused_with_the_remedy():
+    last = {"targets": mask(0, 1, 2, 3)}
+    why = decided(lambda m, fc: m.movedim(1, -1), **last).why
+    assert "its channels are last: output=lambda y: y.movedim(-1, 1)" in why
+    found = decided(lambda m, fc: m.movedim(1, -1), lambda y: y.movedim(-1, 1), **last)
+    assert (found.name, found.classes) == (SEGMENTATION, 4)
+
+
+def test_a_probability_for_each_class_of_a_position_is_said_and_has_no_loss_of_its_own():
+    found = decided(lambda m, fc: m.sigmoid(), targets=mask(0, 1, 2, 3))
+    assert (found.name, found.classes, found.loss_classes) == (SEGMENTATION, 4, None)
+    assert "values from 0 to 1 that do not sum to 1: the largest is the class" in found.note
+    with pytest.raises(InputError, match=r"a probability of its own for each class .* loss="):
+        default_loss(found, torch.rand(6, 4, 8, 8), mask(0, 1, 2, 3))
+
+
 def test_of_two_heads_none_is_taken_but_the_one_with_the_named_classes():
     assert "output= says which" in decided(two).why
     names = {"class_names": ["a", "b"]}
