@@ -69,6 +69,7 @@ ifeq ($(FIELD),)
 else
 	@failed=0; \
 	for script in $(FIELD)/*.py; do \
+	    [ -f "$$script" ] || { echo "make field: no script $$script"; exit 2; }; \
 	    code=0; printed=$$($(PYTHON) "$$script" 2>&1) || code=$$?; \
 	    if [ $$code = 0 ]; then verdict=right; else verdict=WRONG; failed=1; fi; \
 	    echo "$$verdict $$(basename "$$script"): $$(tail -n 1 <<< "$$printed")"; \

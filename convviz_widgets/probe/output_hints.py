@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from convviz_widgets.images import ImageSet
@@ -60,6 +61,11 @@ class OutputHints:
     def target(self) -> Tensor | None:
         """The first target, None without one."""
         return self.targets[0] if self.targets else None
+
+    def rows(self, count: int) -> Tensor | None:
+        """Return some targets (n, K) where they are rows of ``count`` numbers, else None."""
+        found = [each for each in self.targets if each.shape == (count,)]
+        return torch.stack(found).double() if found else None
 
     @property
     def names(self) -> int:

@@ -284,7 +284,7 @@ class _Judge:
         has_length_one = word is None and not sums_to_one and self._seen.always(_has_length_one)
         within = not sums_to_one and not has_length_one and self._seen.always(_is_within)
         several = OutputKind(MULTILABEL, (count,), count, within)
-        rows = self._rows_of_targets(count) if word is None else None
+        rows = self._hints.rows(count) if word is None else None
         if word == MULTILABEL or (rows is not None and _has_several_labels(rows)):
             return replace(several, squashed=within or sums_to_one)
         if rows is not None and not _sums_to_one(rows).all():
@@ -308,11 +308,6 @@ class _Judge:
 
     def _has_many_classes(self) -> bool:
         return self._hints.names >= LEAST_FLAT or max(self._hints.labels, default=0) >= LEAST_FLAT
-
-    def _rows_of_targets(self, count: int) -> Tensor | None:
-        """Return some targets (n, K) where they are rows as long as the output."""
-        targets = [each for each in self._hints.targets if each.shape == (count,)]
-        return torch.stack(targets).double() if targets else None
 
     # -- a map --------------------------------------------------------------------------------
 

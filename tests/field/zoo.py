@@ -1,6 +1,6 @@
-"""The zoo: forty architectures of timm, looked into layer by layer and checked from outside.
+"""The zoo: over forty architectures of timm, looked into layer by layer, checked from outside.
 
-    make zoo                          all of them, about a minute
+    make zoo                          all of them, a few minutes
     python tests/field/zoo.py NAME    some
 
 Of every layer that is a module the channels, as shown, are compared with its own weight and with
