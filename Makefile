@@ -2,6 +2,8 @@
 # make test     install what the tests need, run all of them, print the seconds each part took
 # make bench    run the benchmarks; a quiet machine, please
 # make torture  kill a thousand processes while they record, look at what they leave
+# make field    run the tests of what people really have; with FIELD=folder run each script in it,
+#               show its verdict and its last line, and fail if one of them fails
 # make zoo      look into forty architectures of timm, which is installed for it, a few minutes
 
 SHELL := /bin/bash
@@ -14,7 +16,7 @@ REQUIREMENTS := setup.cfg pyproject.toml constraints.txt
 PARTS := install lint types unit notebooks browser
 JUPYTER_OPTIONS ?=
 
-.PHONY: demo test bench torture zoo browser $(PARTS:%=test-%)
+.PHONY: demo test bench torture field zoo browser $(PARTS:%=test-%)
 
 demo: $(VENV)/installed-demo
 	@$(PYTHON) -m convviz_widgets.demo
@@ -60,6 +62,19 @@ bench: $(VENV)/installed-test browser
 
 torture: $(VENV)/installed-test
 	@$(PYTHON) tests/record/torture.py 1000
+
+field: $(VENV)/installed-test
+ifeq ($(FIELD),)
+	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest tests/field
+else
+	@failed=0; \
+	for script in $(FIELD)/*.py; do \
+	    code=0; printed=$$($(PYTHON) "$$script" 2>&1) || code=$$?; \
+	    if [ $$code = 0 ]; then verdict=right; else verdict=WRONG; failed=1; fi; \
+	    echo "$$verdict $$(basename "$$script"): $$(tail -n 1 <<< "$$printed")"; \
+	done; \
+	exit $$failed
+endif
 
 zoo: $(VENV)/installed-zoo
 	@$(PYTHON) tests/field/zoo.py

@@ -16,7 +16,7 @@ WHERE = re.findall(
 
 
 def test_the_list_is_found():
-    assert len(WHERE) == 14
+    assert len(WHERE) == 31
 
 
 @pytest.mark.parametrize(("path", "names"), WHERE)

@@ -128,6 +128,8 @@ def images_for(model: nn.Module, images: Any, **options: Any) -> ImageSet:
     if _are_pictures(images):
         return ImageSet.from_images(images, channels=channels_of(model), **options)
     refused = [name for name in ("size", "transform") if name in options]
+    if refused and hasattr(images, "__next__"):
+        raise InputError(f"images: got a {type(images).__name__}; list(images) makes a list")
     if refused:
         raise InputError(f"{', '.join(refused)}: for pictures; these are as the model takes them")
     return ImageSet(_batch(images), **options)

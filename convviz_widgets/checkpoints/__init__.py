@@ -8,6 +8,7 @@ from convviz_widgets.checkpoints.state_dicts import find_state_dict, strip_prefi
 from convviz_widgets.checkpoints.steps import (
     Steps,
     apart_in_words,
+    has_number,
     label_at,
     number_at,
     unit_of,
@@ -27,6 +28,7 @@ __all__ = [
     "apart_in_words",
     "checkpoint_digest",
     "find_state_dict",
+    "has_number",
     "label_at",
     "number_at",
     "read_checkpoint",

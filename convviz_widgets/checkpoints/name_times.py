@@ -89,6 +89,7 @@ _NO_COUNT = re.compile(
   | (?<![0-9]) [0-9]+x[0-9]+ (?:x[0-9]+)? (?![0-9])                     # 224x224
   | (?<![A-Za-z]) vit[-_]?[a-z]{{1,2}}[-_/]?[0-9]+ (?![0-9])            # ViT-B-16
   | [ ]\([0-9]+\)$                                                      # a second download: "a (1)"
+  | ^recovery-[0-9]+-[0-9]+$                                            # timm: epoch, batch in it
 """,
     re.IGNORECASE,
 )
@@ -142,12 +143,20 @@ class _Reading:
 def _read(name: str, *, sizes_count: bool = False) -> _Reading:
     *folders, stem = without_suffix(name).split("/")
     reading = _of_part(stem, sizes_count)
-    if reading.time == _NOTHING and folders:
-        saved_by_step = _SAVED_BY_STEP.fullmatch(folders[-1])
-        if saved_by_step:
-            return _Reading(TrainingTime(step=_count(saved_by_step[1])))
-        return _of_part(folders[-1], sizes_count)
+    for depth, folder in enumerate(reversed(folders)):
+        if reading.time != _NOTHING:
+            break
+        reading = _of_folder(folder, sizes_count, may_be_bare=depth == 0)
     return reading
+
+
+def _of_folder(name: str, sizes_count: bool, *, may_be_bare: bool) -> _Reading:
+    """Return what a folder says; one that holds folders must say what it counts."""
+    saved_by_step = _SAVED_BY_STEP.fullmatch(name)
+    if saved_by_step:
+        return _Reading(TrainingTime(step=_count(saved_by_step[1])))
+    reading = _of_part(name, sizes_count)
+    return reading if may_be_bare or reading.time.number is None else _Reading(_NOTHING)
 
 
 def _of_part(text: str, sizes_count: bool) -> _Reading:

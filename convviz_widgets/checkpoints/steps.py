@@ -110,7 +110,17 @@ def apart_in_words(steps: Sequence[int], first: int, second: int) -> str:
     >>> apart_in_words((0, 1500), 0, 1), apart_in_words(Steps((1, 2), "epoch"), 0, 1)
     ('1,500 steps', '1 epoch')
     """
-    unit, times = unit_of(steps), steps.times if isinstance(steps, Steps) else ()
-    if times and None in (times[first].value(unit), times[second].value(unit)):
+    if not (has_number(steps, first) and has_number(steps, second)):
         return "nobody knows how far"
-    return number_of(steps[second] - steps[first], unit)
+    return number_of(steps[second] - steps[first], unit_of(steps))
+
+
+def has_number(steps: Sequence[int], index: int) -> bool:
+    """Tell whether a checkpoint was saved at its number; else that is counted on from the last.
+
+    >>> times = TrainingTime(epoch=9), TrainingTime(epoch=4)
+    >>> steps = Steps((9, 10), "epoch", ("epoch 9", "best.pt"), times)
+    >>> has_number(steps, 0), has_number(steps, 1)
+    (True, False)
+    """
+    return not isinstance(steps, Steps) or steps.times[index].value(steps.unit) == steps[index]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from convviz_widgets.errors import InputError, number_of
-from convviz_widgets.images.pictures import (
+from convviz_widgets.images.pixels import (
     ENDINGS,
     opened,
     orientation_of,
@@ -89,10 +89,11 @@ def look_into(path: Any) -> PictureFolder:
     if not in_classes:
         names = sorted(found, key=_natural)
         return _listed(root, names, None, None, found, problems)
-    if {name.lower() for name in classes} <= PARTS:
+    parts = [name for name in classes if name.lower() in PARTS]
+    if len(parts) == len(classes) or len(parts) > 1:
         raise InputError(
             f"the folders in {str(root)!r} are parts of a data set, no classes: "
-            f"{', '.join(classes)}; give one of them: {str(root / classes[0])!r}"
+            f"{', '.join(parts)}; give one of them: {str(root / parts[0])!r}"
         )
     for name in set(found) - set(in_classes):
         problems[name] = "lies beside the class folders, so it is of no class: left out"
@@ -197,7 +198,9 @@ def _listed(
         raise InputError(f"no picture in {str(root)!r}: {_what_else(problems)}")
     names, labels = names[unreadable:], None if labels is None else labels[unreadable:]
     files, heads = tuple(root / name for name in names), tuple(found[name] for name in names)
-    return PictureFolder(files, tuple(names), labels, class_names, heads, problems)
+    shown = None if class_names is None else tuple(map(in_text, class_names))
+    told = {in_text(name): line for name, line in problems.items()}
+    return PictureFolder(files, tuple(map(in_text, names)), labels, shown, heads, told)
 
 
 def _unreadable_ahead(root: Path, names: list[str], problems: dict[str, str]) -> int:
@@ -224,6 +227,15 @@ def _what_else(problems: dict[str, str]) -> str:
         return "it is empty"
     name, line = next(iter(problems.items()))
     return f"{number_of(len(problems), 'file')} left out, such as {name}: {line}"
+
+
+def in_text(name: str) -> str:
+    """Return the name of a file as text that can be sent and shown in one line.
+
+    The bytes of a name need not be UTF-8, and may hold line breaks; what is neither becomes U+FFFD.
+    """
+    known = os.fsencode(name).decode("utf-8", "replace")
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", "\ufffd", known)
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

@@ -282,16 +282,9 @@ class ImageSet:
         return self._names[index] if self._names is not None else f"image {index}"
 
     def expected(self, indices: Iterable[int]) -> Tensor | None:
-        """Return what a loss compares with: targets (B, ...), else labels (B,).
-
-        None when one of these images has neither.
-        """
+        """Return what a loss compares with, as `expected_of` says it."""
         chosen = list(indices)
-        targets = [target for index in chosen if (target := self.target(index)) is not None]
-        if len(targets) == len(chosen):
-            return torch.stack(targets)
-        labels = [label for index in chosen if (label := self.label(index)) is not None]
-        return torch.tensor(labels) if len(labels) == len(chosen) else None
+        return expected_of(map(self.target, chosen), map(self.label, chosen))
 
     @property
     def states_preprocessing(self) -> bool:
@@ -313,6 +306,20 @@ class ImageSet:
 
 def _checked(images: ImageSet, index: int) -> int:
     return checked_index("image", index, len(images), "this set")
+
+
+def expected_of(targets: Iterable[Tensor | None], labels: Iterable[int | None]) -> Tensor | None:
+    """Return what a loss compares with: targets (B, ...), else labels (B,).
+
+    None when one of these images has neither, and for no images. Labels are looked at only where
+    a target is missing.
+    """
+    pictures = list(targets)
+    found = [target for target in pictures if target is not None]
+    if len(found) == len(pictures):
+        return torch.stack(found) if found else None
+    known = list(labels)
+    return None if None in known else torch.tensor(known)
 
 
 def as_image_set(images: Any) -> ImageSet:

@@ -104,6 +104,15 @@ def is_image(value: Any) -> bool:
     )
 
 
+def known_keys(named: Mapping[Any, Any]) -> tuple[Any, Any]:
+    """Return the keys under which a dict has its image and its label, None where none is known."""
+    by_name = {str(key).lower(): key for key in named}
+    known = [by_name[name] for name in IMAGE_KEYS.split() if name in by_name]
+    images = [key for key in known if is_image(named[key])] or known
+    labels = [by_name[name] for name in LABEL_KEYS.split() if name in by_name]
+    return next(iter(images), None), next(iter(labels), None)
+
+
 def kind_of(value: Any) -> str:
     """Return what something is, in a few words: data type and shape, or what class it has."""
     if isinstance(value, Image.Image):
@@ -146,13 +155,10 @@ def _part(named: dict[Any, Any] | None, key: Key, item: Any, index: int) -> Any:
 
 
 def _by_known_keys(named: dict[Any, Any], item: Any, index: int) -> tuple[Any, Any]:
-    by_name = {str(key).lower(): key for key in named}
-    known = [by_name[name] for name in IMAGE_KEYS.split() if name in by_name]
-    images = [key for key in known if is_image(named[key])] or known
-    if not images:
+    image, beside = known_keys(named)
+    if image is None:
         raise InputError(_which(named, item, index))
-    beside = next((by_name[name] for name in LABEL_KEYS.split() if name in by_name), None)
-    return named[images[0]], None if beside is None else named[beside]
+    return named[image], None if beside is None else named[beside]
 
 
 def _which(named: dict[Any, Any], item: Any, index: int) -> str:

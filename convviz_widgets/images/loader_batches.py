@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from convviz_widgets.errors import InputError, in_one_line
+from convviz_widgets.images.items import known_keys
 from convviz_widgets.images.randomness import borrowed_randomness
 from convviz_widgets.images.reading import first_image
 
@@ -127,10 +128,9 @@ def _batch(number: int, item: Any) -> LoaderBatch:
     if not isinstance(images, Tensor) or not images.ndim:
         raise InputError(f"expected a tensor of images, got {type(images).__name__}")
     beside = item[1] if isinstance(item, tuple | list) and len(item) > 1 else None
-    if isinstance(item, dict):
-        beside = next(
-            (item[key] for key in ("label", "labels", "target", "y") if key in item), None
-        )
+    if isinstance(item, Mapping):
+        _, key = known_keys(item)
+        beside = None if key is None else item[key]
     return LoaderBatch(number, images.detach().cpu(), _labels(beside, len(images)))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from convviz_widgets.errors import InputError, error_text
+from convviz_widgets.images.pixels import on_white
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 """Formats that are read; some others that Pillow knows start programs or open other files."""
@@ -44,7 +45,8 @@ def read_picture(name: str, content: bytes, height: int, width: int) -> np.ndarr
             with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
                 _refuse_too_many_pixels(called, picture)
                 picture.draft("RGB", (2 * width, 2 * height))  # of a JPEG, less is decoded
-                fitted = ImageOps.fit(_upright(picture), (width, height), Image.Resampling.BOX)
+                upright = on_white(ImageOps.exif_transpose(picture))
+                fitted = ImageOps.fit(upright, (width, height), Image.Resampling.BOX)
     except InputError:
         raise
     except Exception as error:  # Pillow raises a dozen kinds, struct.error and SyntaxError too
@@ -61,13 +63,3 @@ def _refuse_too_many_pixels(called: str, picture: Image.Image) -> None:
         raise InputError(
             f"{called} has {width:,} × {height:,} pixels; a picture may have {MOST_PIXELS:,}"
         )
-
-
-def _upright(picture: Image.Image) -> Image.Image:
-    """Return the picture in RGB, upright, on white."""
-    upright = ImageOps.exif_transpose(picture)
-    if not upright.has_transparency_data:
-        return upright.convert("RGB")
-    layered = upright.convert("RGBA")
-    behind = Image.new("RGBA", layered.size, (255, 255, 255, 255))
-    return Image.alpha_composite(behind, layered).convert("RGB")

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from convviz_widgets.errors import InputError
 from convviz_widgets.images.checks import COLOURS, described
-from convviz_widgets.images.folder import head_of
+from convviz_widgets.images.folder import head_of, in_text
 from convviz_widgets.images.items import DatasetItems, is_image
-from convviz_widgets.images.pictures import array_size, upright_size
+from convviz_widgets.images.pixels import array_size, upright_size
 
 
 def picture_list(pictures: Any, channels: int | None) -> Any:
@@ -57,7 +57,7 @@ def sizes_of(sources: Any) -> Counter[tuple[int, int]]:
 def names_of(sources: Any) -> tuple[str, ...] | None:
     """Return the names of the files in a list of paths; None for anything else."""
     if isinstance(sources, list | tuple) and all(isinstance(s, str | os.PathLike) for s in sources):
-        return tuple(Path(source).name for source in sources)
+        return tuple(in_text(Path(source).name) for source in sources)
     return None
 
 

@@ -14,11 +14,14 @@ from torch.nn import functional as F
 
 from convviz_widgets.errors import InputError, at_least, in_one_line
 from convviz_widgets.images.items import DatasetItems, Keys, kind_of
-from convviz_widgets.images.pictures import Pixels, in_channels, pixels_of, size_of
+from convviz_widgets.images.pixels import Pixels, in_channels, pixels_of, size_of
 from convviz_widgets.images.preprocessing import Preprocessing
 
 CACHE_BYTES = 128 * 2**20
 """Bytes of prepared pictures that are kept, so that none is decoded for each look at it."""
+
+MOST_PIXELS = 2**26
+"""Pixels that a prepared picture may have: in RGB they take 0.8 GB."""
 
 Transform = Callable[[Image.Image], Any]
 
@@ -207,16 +210,20 @@ def _checked_size(size: Any) -> tuple[int, int] | None:
     if len(sides) != 2:
         raise InputError(f"size: expected one number of pixels, or (height, width), got {size!r}")
     height, width = (at_least(1, "size", side) for side in sides)
+    if height * width > MOST_PIXELS:
+        raise InputError(
+            f"size: {height:,}×{width:,} are {height * width:,} pixels; at most {MOST_PIXELS:,}"
+        )
     return height, width
 
 
 def _fitted(pixels: Pixels, size: tuple[int, int]) -> Pixels:
     """Return the middle of a picture that is scaled, antialiased, to just cover a size."""
-    (height, width), (rows, columns) = size, size_of(pixels)
-    if height * columns >= width * rows:
-        scaled = height, max(width, int(height * columns / rows))
-    else:
-        scaled = max(height, int(width * rows / columns)), width
+    height, width = size
+    scaled = _covering(size, pixels)
+    if scaled[0] * scaled[1] > 4 * MOST_PIXELS:  # a strip: most of it would be cut off again
+        pixels = _middle(pixels, size)
+        scaled = _covering(size, pixels)
     top, left = (round((have - want) / 2) for have, want in zip(scaled, size, strict=True))
     if isinstance(pixels, Image.Image):
         larger = pixels.resize(scaled[::-1], Image.Resampling.BILINEAR)
@@ -224,6 +231,26 @@ def _fitted(pixels: Pixels, size: tuple[int, int]) -> Pixels:
     planes = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
     grown = F.interpolate(planes, scaled, mode="bilinear", antialias=True)[0].clamp(0, 1)
     return grown[:, top : top + height, left : left + width].permute(1, 2, 0).numpy()
+
+
+def _covering(size: tuple[int, int], pixels: Pixels) -> tuple[int, int]:
+    """Return the height and width of a picture that is scaled to just cover a size."""
+    (height, width), (rows, columns) = size, size_of(pixels)
+    if height * columns >= width * rows:
+        return height, max(width, int(height * columns / rows))
+    return max(height, int(width * rows / columns)), width
+
+
+def _middle(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    """Return the middle of a strip, twice as long as is wanted of it at most."""
+    rows, columns = size_of(pixels)
+    most = 2 * min(rows, columns) * -(-max(size) // min(size))
+    # An odd length keeps an odd middle: half a pixel would be scaled, too.
+    tall, wide = (side if side <= most else most + (side - most) % 2 for side in (rows, columns))
+    top, left = (rows - tall) // 2, (columns - wide) // 2
+    if isinstance(pixels, Image.Image):
+        return pixels.crop((left, top, left + wide, top + tall))
+    return pixels[top : top + tall, left : left + wide]
 
 
 def _values(pixels: Pixels) -> Tensor:

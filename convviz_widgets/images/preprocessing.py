@@ -69,10 +69,9 @@ class Preprocessing:
 
     def _is_of_pictures(self, image: Tensor) -> bool:
         """Tell whether undoing this gives about what a picture holds, 0 to 1."""
-        values = image.detach().to("cpu", torch.float32)
-        undone = values * self.scale.reshape(-1, 1, 1) + self.shift.reshape(-1, 1, 1)
-        known = undone[undone.isfinite()]
-        return not len(known) or bool(known.min() > -0.5 and known.max() < 1.5)
+        ends = [_finite_range(channel.to("cpu")) for channel in image.detach()]
+        undone = torch.tensor(ends) * self.scale.reshape(-1, 1) + self.shift.reshape(-1, 1)
+        return bool(undone.min() > -0.5 and undone.max() < 1.5)
 
     @classmethod
     def read_off(cls, images: Tensor) -> Preprocessing:
@@ -129,7 +128,12 @@ def _listed(numbers: Tensor) -> str:
 
 
 def _numbers(what: str, value: float | Sequence[float], shape: tuple[int, ...]) -> Tensor:
-    numbers = torch.as_tensor(value, dtype=torch.float32).flatten()
+    try:
+        numbers = torch.as_tensor(value, dtype=torch.float32).flatten()
+    except (TypeError, ValueError, RuntimeError):  # a text, say
+        numbers = torch.tensor([torch.nan])
+    if not bool(numbers.isfinite().all()):
+        raise InputError(f"{what}: expected one number or one per channel, got {value!r}")
     if len(numbers) not in (1, shape[0]):
         order = f"; they look like {channels_last_hint(4)}" if channels_last(shape) else ""
         raise InputError(

@@ -6,8 +6,9 @@ import os
 import random
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from types import CellType, FunctionType, ModuleType
+from contextlib import contextmanager, suppress
+from functools import partial
+from types import CellType, FunctionType, MemberDescriptorType, ModuleType
 from typing import Any, NoReturn
 
 import numpy as np
@@ -216,6 +217,8 @@ def generators_of(dataset: Any) -> list[Any]:
 def _source_name(source: Any) -> str:
     if source is random:
         return "random"
+    if source is torch.default_generator:
+        return "torch"
     return "numpy.random" if source is _numpy_global() else "a generator of its own"
 
 
@@ -267,7 +270,7 @@ def _generators(owners: tuple[Any, ...], *, in_code: bool = False) -> list[Any]:
             continue
         seen.add(id(owner))
         if isinstance(owner, _GENERATORS):
-            found.append(owner)
+            found.extend([] if isinstance(owner, random.SystemRandom) else [owner])
         elif depth < DEPTH:
             parts = [*_parts(owner), *(_parts_of_code(owner) if in_code else ())]
             pending.extend((part, depth + 1) for part in parts)
@@ -279,7 +282,19 @@ def _parts(owner: Any) -> list[Any]:
         return list(owner.values())[:MOST_OBJECTS]
     if isinstance(owner, list | tuple | set | frozenset):
         return list(owner)[:MOST_OBJECTS]
-    return list(getattr(owner, "__dict__", {}).values())
+    if isinstance(owner, partial):
+        return [owner.func, *owner.args, *owner.keywords.values()]
+    return [*getattr(owner, "__dict__", {}).values(), *_in_slots(owner)]
+
+
+def _in_slots(owner: Any) -> Iterator[Any]:
+    """Yield what an object holds in the slots of its class, without running code of its own."""
+    for base in type(owner).__mro__:
+        slots = vars(base).values() if "__slots__" in vars(base) else ()
+        for slot in slots:
+            if isinstance(slot, MemberDescriptorType):
+                with suppress(AttributeError):  # nothing was put into it
+                    yield slot.__get__(owner)
 
 
 _RUN = ("__getitem__", "__getitems__", "__call__", "forward")

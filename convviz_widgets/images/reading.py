@@ -19,7 +19,7 @@ from convviz_widgets.errors import InputError, in_one_line
 from convviz_widgets.images.checks import described
 from convviz_widgets.images.image_set import ImageSet
 from convviz_widgets.images.inputs import MapDataset
-from convviz_widgets.images.items import DatasetItems
+from convviz_widgets.images.items import DatasetItems, known_keys
 from convviz_widgets.images.randomness import NoRandomness
 from convviz_widgets.images.steady_reads import SteadyReads
 
@@ -279,9 +279,13 @@ class RawSamples:
 def first_image(item: Any) -> Any:
     """Return the image of what a data set or a loader yields: itself, or the first of its parts.
 
-    Of a mapping the first part that is an array of two dimensions or more.
+    Of a mapping what stands under a known key, or else the first part that is an array of two
+    dimensions or more.
     """
     if isinstance(item, Mapping):
+        key, _ = known_keys(item)
+        if key is not None:
+            return item[key]
         pictures = (part for part in item.values() if getattr(part, "ndim", 0) >= 2)
         return next(pictures, None)
     return item[0] if isinstance(item, tuple | list) and item else item

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import zlib
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,9 +19,6 @@ from convviz_widgets.images.randomness import NoRandomness, RandomState, generat
 
 _T = TypeVar("_T")
 
-TRIES = 5
-"""Reads in a row that move a generator, before it is the data set and no training beside it."""
-
 AGAIN = 12
 """How often the first item of a data set that draws is read: a flip by chance shows in one of 12
 but for once in 2,000 times; what still is missed shows when an image is read a second time."""
@@ -27,11 +27,12 @@ but for once in 2,000 times; what still is missed shows when an image is read a 
 class SteadyReads:
     """Reads a data set, and knows each image again.
 
-    Random functions of torch are refused by name. Python's `random`, numpy and generators that the
-    data set holds offer no such detour, so they are watched: what moved them is given back, to the
-    last bit, when the reading is done by the main thread. In another thread nothing is given back,
-    because a training that draws meanwhile in the main thread would see its numbers twice; a data
-    set that draws there, although that does not show in its images, skips numbers.
+    Random functions of torch are refused by name. Python's `random`, numpy, what is seeded, and
+    generators that the data set holds offer no such detour, so they are watched: what moved them is
+    given back, to the last bit, when the reading is done by the main thread and no other thread
+    works meanwhile. Where one does nothing is given back, because a training that draws there would
+    see its numbers twice; a data set that draws then, although that does not show in its images,
+    skips numbers.
 
     Parameters
     ----------
@@ -66,21 +67,17 @@ class SteadyReads:
             self._watched = False
 
     def _given_back(self, read: Callable[[], _T]) -> _T:
-        before = RandomState(self._own)
-        if self.draws:
-            try:
-                return read()
-            finally:
+        before, alone = self._standing(), not _others_work()
+        try:
+            return read()
+        finally:
+            if alone and before.moved() and not _others_work():
+                self.draws = True
                 before.give_back()
-        first, moved = _outcome(read, before)
-        for _ in range(TRIES - 1):
-            if not moved:
-                return first()
-            _, moved = _outcome(read, RandomState(self._own))
-        if moved:  # each time, so that it is not a training in another thread
-            self.draws = True
-            before.give_back()
-        return first()
+
+    def _standing(self) -> RandomState:
+        """Return where all generators stand that reading the data set can move."""
+        return RandomState([torch.default_generator, *torch.cuda.default_generators, *self._own])
 
     def examine(self, index: int, image_of: Callable[[Any], Any]) -> None:
         """Raise `InputError` if an image is another one when it is read again.
@@ -92,7 +89,7 @@ class SteadyReads:
         """
 
         def changed_by() -> str | None:
-            before = RandomState(self._own)
+            before = self._standing()
             first = _checksum(image_of(self._read(index)))
             for count in range(AGAIN):
                 if count and not before.moved():
@@ -116,20 +113,36 @@ class SteadyReads:
             return self._dataset[index]
 
 
-def _outcome(read: Callable[[], _T], before: RandomState) -> tuple[Callable[[], _T], str]:
-    """Return what a function gives or raises, to be had by a call, and what it moved."""
-    try:
-        result = read()
-    except Exception as error:  # whatever a data set may raise
-        return _raising(error), before.moved()
-    return lambda: result, before.moved()
+_WAITING = {
+    "threading.py": ("wait", "join", "_wait_for_tstate_lock"),
+    "selectors.py": ("select",),
+    "socket.py": ("accept", "readinto"),
+}
+"""Functions of Python in which a thread waits for another, or for what comes in."""
+
+_NEVER_DRAW = ("convviz_widgets", "ipykernel", "IPython", "zmq", "tornado", "debugpy")
+"""Packages whose threads train nothing."""
 
 
-def _raising(error: Exception) -> Callable[[], Any]:
-    def again() -> Any:
-        raise error
+def _others_work() -> bool:
+    """Tell whether another thread may be drawing now: one that does not wait for something."""
+    if threading.active_count() == 1:
+        return False
+    here = threading.get_ident()
+    frames = sys._current_frames().items()
+    return any(not _is_harmless(frame) for thread, frame in frames if thread != here)
 
-    return again
+
+def _is_harmless(frame: FrameType) -> bool:
+    code = frame.f_code
+    if code.co_name in _WAITING.get(os.path.basename(code.co_filename), ()):
+        return True
+    began = ""
+    outer: FrameType | None = frame
+    while outer is not None:  # what a thread runs lies just above Python's own start of it
+        name = outer.f_globals.get("__name__") or ""
+        began, outer = began if name == "threading" else name, outer.f_back
+    return began.split(".")[0] in _NEVER_DRAW
 
 
 def _changed(index: int, sources: str) -> str:

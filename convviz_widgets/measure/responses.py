@@ -13,6 +13,7 @@ from torch import Tensor
 
 from convviz_widgets.errors import error_text
 from convviz_widgets.images import ImageSet
+from convviz_widgets.images.image_set import expected_of
 from convviz_widgets.measure.drift import DRIFT, picture_drift
 from convviz_widgets.measure.segmentation import MaskCounts, count_masks
 from convviz_widgets.probe import Probe
@@ -41,13 +42,9 @@ class ImageBatch:
 
     @property
     def expected(self) -> Tensor | None:
-        """What a loss compares with, as `ImageSet.expected` says it; None without any image."""
-        if not self.targets:
-            return None
-        pictures = [target for target in self.targets if target is not None]
-        if len(pictures) == len(self.targets):
-            return torch.stack(pictures)
-        return torch.tensor(self.labels) if (self.labels != UNKNOWN).all() else None
+        """What a loss compares with, as `expected_of` says it."""
+        labels = (None if label == UNKNOWN else label for label in self.labels.tolist())
+        return expected_of(self.targets, labels)
 
     def first(self, count: int) -> ImageBatch:
         """Return the first images alone."""

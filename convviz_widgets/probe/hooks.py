@@ -258,5 +258,6 @@ def _mismatch(name: str, forward: FrameType) -> str:
             return f"{layer} expects {expected} {what}, got {got}"
     weight = getattr(module, "weight", None)
     if isinstance(weight, Tensor) and weight.dtype != given.dtype:
-        return f"{layer} expects {weight.dtype}, got {given.dtype}"
+        way_out = f"; images.to({weight.dtype}) makes them fit" if given.is_floating_point() else ""
+        return f"{layer} expects {weight.dtype}, got {given.dtype}{way_out}"
     return ""

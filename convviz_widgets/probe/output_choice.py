@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from convviz_widgets.errors import InputError, unknown
 from convviz_widgets.probe.output_hints import OutputHints
+from convviz_widgets.probe.output_kinds import unreadable
 from convviz_widgets.probe.output_parts import (
     Place,
     members,
@@ -122,12 +123,8 @@ def guessed_part(result: Any, probe: Probe, example: Tensor, hints: OutputHints)
     if len(found) == 1:
         return ChosenPart(next(iter(found)))
     if not found:
-        return ChosenPart(
-            why=_why(
-                result,
-                "it holds no row or map: output= takes a function that makes one of it",
-            )
-        )
+        remedy = "it holds no row or map: output= takes a function that makes one of it"
+        return ChosenPart(why=unreadable(result, remedy).why)
     # What was handed on from the images is no answer to them.
     made = {at: part for at, part in found.items() if not _is_the_image(part, example)} or found
     guesses = (
@@ -142,12 +139,8 @@ def guessed_part(result: Any, probe: Probe, example: Tensor, hints: OutputHints)
         if place is not None:
             said = f"the model puts out {named(result)}: {place_in_words(place)} taken"
             return ChosenPart(place, note=f"{said}; output= picks another")
-    return ChosenPart(why=_why(result, "output= says which, such as output=0 or a key"))
-
-
-def _why(result: Any, remedy: str) -> str:
-    expected = "expected class scores (N, K), a map of them (N, K, H, W) or pictures (N, C, H, W)"
-    return f"the model puts out {named(result)}; {expected}; {remedy}"
+    remedy = "output= says which, such as output=0 or a key"
+    return ChosenPart(why=unreadable(result, remedy).why)
 
 
 Parts = dict[Place, Tensor]

@@ -203,7 +203,12 @@ def _has_length_one(rows: Tensor) -> Tensor:
 
 
 def _has_several_labels(rows: Tensor) -> bool:
-    return bool(((rows == 0) | (rows == 1)).all()) and not is_one_hot(rows)
+    return _hold_0_and_1([rows]) and not is_one_hot(rows)
+
+
+def _hold_0_and_1(targets: list[Tensor]) -> bool:
+    """Tell whether targets hold 0 and 1 alone."""
+    return all(bool(((each == 0) | (each == 1)).all()) for each in targets)
 
 
 class _Judge:
@@ -331,7 +336,7 @@ class _Judge:
             return self._segmentation(shape)
         if target is not None and target.is_floating_point() and target.ndim == 3:
             same = tuple(target.shape) == shape
-            if channels not in COLOURS and same and self._has_overlapping_masks():
+            if channels not in COLOURS and same and _hold_0_and_1(self._hints.targets):
                 return OutputKind(OTHER, why=OVERLAPPING)
             if same or channels in COLOURS:
                 return OutputKind(PICTURE, shape)
@@ -352,13 +357,6 @@ class _Judge:
         target = self._hints.target
         sizes = {self._hints.shape[1:]} | (set() if target is None else {tuple(target.shape[-2:])})
         return shape[:2] in sizes and shape[1:] not in sizes
-
-    def _has_overlapping_masks(self) -> bool:
-        """Tell whether the targets hold 0 and 1 alone, at some positions more than one 1, or none.
-
-        Those of one class at each position are `_is_of_masks`.
-        """
-        return all(bool(((each == 0) | (each == 1)).all()) for each in self._hints.targets)
 
     def _is_of_masks(self, shape: tuple[int, ...]) -> bool:
         channels, hints = shape[0], self._hints

@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from convviz_widgets.probe.axes.call import operations
 from convviz_widgets.probe.recording import tensors_in
 
 _NOTHING, _UNKNOWN = float("-inf"), float("inf")
@@ -235,10 +236,6 @@ def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _operations(names: str) -> set[Any]:
-    return {getattr(torch.ops.aten, name, None) for name in names.split()} - {None}
-
-
 _TABLE: list[tuple[str, _Rule]] = [
     ("convolution", _convolution),
     ("avg_pool1d avg_pool2d avg_pool3d", _pool),
@@ -270,10 +267,10 @@ _TABLE: list[tuple[str, _Rule]] = [
     ),
 ]
 
-_RULES = {operation: rule for names, rule in _TABLE for operation in _operations(names)}
+_RULES = {operation: rule for names, rule in _TABLE for operation in operations(names)}
 """Operation that autograd runs → rule. What is in no table here and not elementwise sees all."""
 
-_MOVES = _operations(
+_MOVES = operations(
     "expand permute transpose t slice split split_with_sizes unbind select flip roll repeat index"
     " index_select pixel_shuffle pixel_unshuffle channel_shuffle upsample_nearest1d"
     " upsample_nearest2d upsample_nearest3d _upsample_nearest_exact1d _upsample_nearest_exact2d"
@@ -282,8 +279,8 @@ _MOVES = _operations(
 """Operations that only move values: they move what the values see in the same way."""
 
 _PRODUCTS = {
-    **dict.fromkeys(_operations("mm bmm linear"), 0),
-    **dict.fromkeys(_operations("addmm baddbmm"), 1),
+    **dict.fromkeys(operations("mm bmm linear"), 0),
+    **dict.fromkeys(operations("addmm baddbmm"), 1),
 }
 """Products of matrices → the place of the first one among the arguments."""
 

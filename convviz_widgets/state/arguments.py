@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,12 @@ Checkpoints = CheckpointSeries | str | os.PathLike[str] | Sequence[tuple[int, di
 def check_model(model: Any) -> None:
     """Raise `InputError` for anything but an ``nn.Module``."""
     if not isinstance(model, nn.Module):
-        raise InputError(f"model: expected an nn.Module, got {type(model).__name__}")
+        hint = ""
+        if isinstance(model, type) and issubclass(model, nn.Module):
+            hint = f"; {model.__name__}(...) makes one"
+        elif isinstance(model, Mapping):
+            hint = "; model.load_state_dict(...) puts weights into one"
+        raise InputError(f"model: expected an nn.Module, got {type(model).__name__}{hint}")
 
 
 def checkpoint_series(checkpoints: Any) -> CheckpointSeries | None:
@@ -40,7 +45,10 @@ def checkpoint_series(checkpoints: Any) -> CheckpointSeries | None:
         hint = "CheckpointSeries.from_directory(path) makes one"
         got = type(checkpoints).__name__
         if isinstance(checkpoints, str | os.PathLike):
+            path = Path(checkpoints).expanduser()
             hint = f"there is no folder {str(checkpoints)!r} either"
+            if path.is_file():
+                hint = f"{str(checkpoints)!r} is a file; give its folder: {str(path.parent)!r}"
         raise InputError(f"checkpoints: expected a CheckpointSeries, got {got}; {hint}")
     return checkpoints
 

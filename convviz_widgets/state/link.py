@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from convviz_widgets.checkpoints import Steps
+from convviz_widgets.checkpoints import Steps, has_number, label_at
 from convviz_widgets.checkpoints.training_time import STEP, UNKNOWN
 from convviz_widgets.state.log_steps import log_steps
 from convviz_widgets.state.model_state import ModelState
@@ -37,7 +38,13 @@ class Link:
         """Every step that either of the two has, ascending; in the unit that they share."""
         units = {state.steps.unit for state in self.states}
         unit = STEP if self._in_steps else units.pop() if len(units) == 1 else UNKNOWN
-        return Steps(sorted({n for state in self.states for n in self.numbers(state)}), unit)
+        called: dict[int, list[str]] = defaultdict(list)
+        for state in self.states:
+            for number, label in zip(self.numbers(state), self._labels(state), strict=True):
+                called[number].append(label)
+        numbers = sorted(called)
+        labels = [" / ".join(dict.fromkeys(called[number])) for number in numbers]
+        return Steps(numbers, unit, labels)
 
     @property
     def misfit(self) -> str:
@@ -52,14 +59,27 @@ class Link:
     def _in_steps(self) -> bool:
         """Whether both are to go by training steps, for their checkpoints count otherwise."""
         units = {state.steps.unit for state in self.states}
-        known = (None not in log_steps(state.steps).done for state in self.states)
-        return len(units) > 1 and all(known)
+        done = [_done(state) for state in self.states]
+        return len(units) > 1 and all(each and None not in each for each in done)
 
     def numbers(self, state: ModelState) -> tuple[int, ...]:
-        """Return where the checkpoints of one of the two stand on the clock."""
-        if not self._in_steps:
-            return state.steps
-        return tuple(step for step in log_steps(state.steps).done if step is not None)
+        """Return where the checkpoints of one of the two stand on the clock.
+
+        Those without a number, as ``best.pt``, stand behind all of both.
+        """
+        own = self._placed(state)
+        last = max((n for each in self.states for n in self._placed(each)[-1:]), default=-1)
+        behind = len(state.steps) - len(own)
+        return (*own, *range(last + 1, last + 1 + behind))
+
+    def _placed(self, state: ModelState) -> tuple[int, ...]:
+        if self._in_steps:
+            return tuple(step for step in _done(state) if step is not None)
+        return tuple(state.steps[: _count(state.steps)])
+
+    def _labels(self, state: ModelState) -> tuple[str, ...]:
+        placed = self._placed(state) if self._in_steps else ()
+        return (*Steps(placed).labels, *state.steps.labels[len(placed) :])
 
     def _now(self, state: ModelState) -> int:
         return self.numbers(state)[state.selection.checkpoint]
@@ -68,6 +88,12 @@ class Link:
     def step(self) -> int:
         """What the clock says."""
         return self._step
+
+    @property
+    def label(self) -> str:
+        """What is there: "step 1,500", or "best.pt"."""
+        steps, step = self.steps, self._step
+        return label_at(steps, steps.index(step)) if step in steps else f"{steps.unit} {step:,}"
 
     def go_to(self, step: int) -> None:
         """Let both show their last checkpoint at or before a step."""
@@ -108,6 +134,16 @@ class Link:
             yield
         finally:
             self._here.carrying = False
+
+
+def _count(steps: Steps) -> int:
+    """Return how many checkpoints, from the first on, have a number."""
+    return max((i + 1 for i in range(len(steps)) if has_number(steps, i)), default=0)
+
+
+def _done(state: ModelState) -> tuple[int | None, ...]:
+    """Return how many steps the checkpoints with a number had done, as far as that is known."""
+    return log_steps(state.steps).done[: _count(state.steps)]
 
 
 def shared(source: ModelState, other: ModelState) -> dict[str, Any]:

@@ -77,7 +77,7 @@ class Readings:
 
     def is_slow_to_load(self, chosen: Selection) -> bool:
         """Tell whether the weights must be loaded first, and the last load was slow."""
-        entry = self._timeline[chosen.checkpoint]
+        entry, _ = self._place(chosen)
         return self._recordings.probe.key != entry.key and self._recordings.load_seconds > SLOW
 
     # -- what goes in, and what comes out -----------------------------------------------------
@@ -155,4 +155,4 @@ class Readings:
             return decoder.pictures(self._recordings.load(self._place(chosen)[0]), codes)
 
     def _place(self, chosen: Selection) -> tuple[Entry, Shown]:
-        return self._timeline[chosen.checkpoint], chosen.shown
+        return self._timeline.entry_of(chosen.checkpoint, chosen.key, chosen.step), chosen.shown

@@ -105,13 +105,15 @@ class Selection:
     def changed(self, before: Selection | None) -> frozenset[str]:
         """Return the names of the fields that differ from ``before`` (all of them for None).
 
-        Another drawing is another image, too: a view of the image depends on what is drawn.
+        Another drawing is another image, too: a view of the image depends on what is drawn. And a
+        checkpoint of another name is another one: what shows it names it.
         """
         names = [field.name for field in fields(self)]
         if before is None:
             return frozenset(names)
         found = {name for name in names if getattr(self, name) != getattr(before, name)}
-        return frozenset(found | {"image"} if "drawing" in found else found)
+        found |= {"image"} if "drawing" in found else set()
+        return frozenset(found | {"key"} if "label" in found else found)
 
 
 def resolve(

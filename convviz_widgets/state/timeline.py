@@ -5,16 +5,18 @@ from __future__ import annotations
 import copy
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 from torch import Tensor, nn
 
 from convviz_widgets.checkpoints import CheckpointSeries, Steps, TrainingTime
 from convviz_widgets.checkpoints.listing import Listing
-from convviz_widgets.checkpoints.training_time import STEP
+from convviz_widgets.checkpoints.training_time import EPOCH, STEP, UNKNOWN
 from convviz_widgets.errors import InputError, in_one_line, whole_number
+from convviz_widgets.state.log_steps import log_steps
 
 Weights = Mapping[str, Any]
 
@@ -34,20 +36,35 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """What it is called where there is room: "epoch 3 · step 400" if both are known."""
-        known = self.time.label("epoch"), self.time.label("step")
-        return " · ".join(filter(None, known)) if all(known) else self.label
+        """What it is called where there is room: "epoch 3 · step 400" if both are known.
+
+        What has a name of its own keeps it, before what is known of its time.
+        """
+        known = [label for unit in (EPOCH, STEP) if (label := self.time.label(unit))]
+        own = [] if self.label in known else [self.label]
+        return " · ".join([*own, *known])
 
     def failure(self, error: Exception) -> str:
         """Return one line on what cannot be done at this checkpoint."""
         return f"{self.name}: {in_one_line(error)}"
 
 
+@dataclass(frozen=True)
+class Capture:
+    """The identity of captured weights."""
+
+    name: str
+    """What stays when the same step is captured again."""
+    serial: int
+
+
 class Timeline:
     """Merge a series of checkpoints with captures, by step; a file replaces a capture of its step.
 
-    As long as there is no file, the timeline starts with ``original``: the weights that the model
-    had.
+    Captures count steps. Where the files count epochs of known length, all go by steps; where that
+    is not known, the captures come after the files, counted on, and `problem` says so. Files
+    without a number come last. As long as there is no file, the timeline starts with ``original``:
+    the weights that the model had.
     """
 
     def __init__(
@@ -75,6 +92,11 @@ class Timeline:
         return self._entries
 
     @property
+    def problem(self) -> str:
+        """Why captures cannot be put in order with the files; empty where they can."""
+        return self._problem
+
+    @property
     def keys(self) -> tuple[Hashable, ...]:
         """Identities of the checkpoints, in order."""
         return tuple(entry.key for entry in self._entries)
@@ -95,11 +117,36 @@ class Timeline:
     def __getitem__(self, index: int) -> Entry:
         return self._entries[index]
 
+    def entry_of(self, index: int, key: Hashable, step: int) -> Entry:
+        """Return what was at an index when it had this key, though the list may have shifted."""
+        if index < len(self) and self[index].key == key:
+            return self[index]
+        return self[self.index_of(key, step)]
+
     def index_of(self, key: Hashable, step: int) -> int:
-        """Return where ``key`` is now; if it is gone, the last checkpoint at or before ``step``."""
-        if key in self.keys:
-            return self.keys.index(key)
-        return at_or_before(self._steps, step)
+        """Return where ``key`` is now.
+
+        If its file was rewritten, or its step captured anew, where that is; if it is gone, the last
+        checkpoint at or before ``step``.
+        """
+        keys = self.keys
+        if key in keys:
+            return keys.index(key)
+        name = getattr(key, "name", None)
+        again = [i for i, each in enumerate(keys) if name and getattr(each, "name", None) == name]
+        return again[0] if again else at_or_before(self._steps, step)
+
+    def newest_since(self, before: Iterable[Entry]) -> int | None:
+        """Return the index of the last checkpoint that was not there before; None without one.
+
+        A ``best.pt`` that comes last is not what is new when an epoch was saved.
+        """
+        known = {entry.key for entry in before}
+        return max((i for i, key in enumerate(self.keys) if key not in known), default=None)
+
+    def are_others_than(self, before: Iterable[Entry]) -> bool:
+        """Tell whether there are others than before, or they are called otherwise."""
+        return [*map(_shown, before)] != [*map(_shown, self._entries)]
 
     def capture(self, model: nn.Module, step: int) -> None:
         """Clone the weights of ``model`` as they are now.
@@ -118,7 +165,7 @@ class Timeline:
         weights = {name: _copied(value) for name, value in model.state_dict().items()}
         self._captured += 1
         nbytes = sum(value.nbytes for value in weights.values() if isinstance(value, Tensor))
-        key = ("capture", self._captured, number)
+        key = Capture(f"the capture of step {number}", self._captured)
         self._pending.append(_counted(number, key, lambda: weights, nbytes))
 
     def refresh(self) -> int:
@@ -142,18 +189,33 @@ class Timeline:
     def _merge(self) -> None:
         listing = None if self._series is None else self._series.listing
         files = [] if listing is None else self._file_entries(listing)
-        for entry in files:
-            self._captures.pop(entry.step, None)
-        first = [] if files or self._original.step in self._captures else [self._original]
-        entries = sorted([*first, *files, *self._captures.values()], key=lambda entry: entry.step)
+        told = None if self._series is None else self._series.steps_per_epoch
+        per_epoch = self._steps_per_epoch or told
+        self._problem, unit = "", STEP
+        if listing is None or not files:
+            first = [] if self._original.step in self._captures else [self._original]
+            entries = _by_step([*first, *self._captures.values()])
+        elif not self._captures:
+            entries, unit = files, listing.unit
+        else:
+            steps = listing.steps.with_length(per_epoch)
+            placed = len(files) if listing.placed is None else listing.placed
+            dated = _in_steps(files[:placed], steps[:placed])
+            if dated is None:
+                entries, unit = _counted_on(files, _by_step(self._captures.values())), listing.unit
+                self._problem = _not_in_order(unit)
+            else:
+                for entry in dated:
+                    self._captures.pop(entry.step, None)
+                entries = _by_step([*dated, *self._captures.values()])
+                entries = _counted_on(entries, files[placed:])
         self._entries = tuple(entries)
         self._steps = Steps(
             (entry.step for entry in entries),
-            listing.unit if files and listing else STEP,
+            unit,
             (entry.label for entry in entries),
             (entry.time for entry in entries),
-            self._steps_per_epoch
-            or (None if self._series is None else self._series.steps_per_epoch),
+            per_epoch,
         )
 
     def _file_entries(self, listing: Listing) -> list[Entry]:
@@ -173,6 +235,44 @@ class Timeline:
 def _counted(step: int, key: Hashable, load: Callable[[], Weights], nbytes: int = 0) -> Entry:
     """Return the live model's weights at a step."""
     return Entry(step, key, load, nbytes, f"step {step:,}", TrainingTime(step=step))
+
+
+def _shown(entry: Entry) -> tuple[Hashable, int, str]:
+    return entry.key, entry.step, entry.name
+
+
+def _by_step(entries: Iterable[Entry]) -> list[Entry]:
+    return sorted(entries, key=lambda entry: entry.step)
+
+
+def _in_steps(files: list[Entry], steps: Steps) -> list[Entry] | None:
+    """Return files under the steps that they had done; None where these are not known."""
+    if steps.unit == STEP:
+        return files
+    done = [step for step in log_steps(steps).done if step is not None]
+    if len(done) < len(files) or any(after <= before for before, after in pairwise(done)):
+        return None
+    times = [replace(entry.time, step=step) for entry, step in zip(files, done, strict=True)]
+    return [
+        replace(entry, step=step, label=f"step {step:,}", time=time)
+        for entry, step, time in zip(files, done, times, strict=True)
+    ]
+
+
+def _counted_on(entries: list[Entry], more: list[Entry]) -> list[Entry]:
+    """Return entries, and behind them those that have no number among them."""
+    after = entries[-1].step + 1 if entries else 0
+    return [*entries, *(replace(entry, step=step) for step, entry in enumerate(more, after))]
+
+
+def _not_in_order(unit: str) -> str:
+    is_unknown = unit == UNKNOWN
+    counted = "numbers of unknown unit" if is_unknown else f"{unit}s"
+    remedy = "steps=" if is_unknown else "steps_per_epoch="
+    return (
+        f"captures count steps, the checkpoints {counted}: "
+        f"captures come after the last; {remedy} puts them in order"
+    )
 
 
 def at_or_before(steps: tuple[int, ...], step: int) -> int:

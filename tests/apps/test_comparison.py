@@ -28,6 +28,14 @@ def test_one_clock_moves_both_views_by_step():
     assert compared.headings == [("slow · step 100", "fast · step 50")]
 
 
+def test_the_clock_goes_along_though_the_other_stays_where_it_is():
+    left, right = state((0, 100, 200)), state((0, 150))
+    compared = cvw.Comparison(left, right, cvw.ActivationMosaic)
+    left.select(checkpoint=0)
+    left.select(checkpoint=1)
+    assert (right.selection.step, compared.clock.slider.value) == (0, 100)
+
+
 def test_a_wide_mosaic_is_made_narrower_and_other_wide_views_lie_below_each_other():
     compared = cvw.Comparison(
         state((0,)), state((0,)), [cvw.FilterMosaic, cvw.WeightHistogram, cvw.SparsityHistory]

@@ -283,3 +283,56 @@ def test_the_only_part_is_all_of_it(tmp_path: Path) -> None:
     series = opened(tmp_path)
     assert series.labels == ("model-00001-of-00001.safetensors",)
     assert torch.equal(shown(series, 0), net(3).conv.weight)
+
+
+LAYOUTS = {
+    "timm": (
+        ["checkpoint-8.pth.tar", "checkpoint-9.pth.tar", "last.pth.tar", "recovery-9-50.pth.tar"],
+        ["args.yaml", "summary.csv"],
+        {"epoch": 8},
+        ("epoch 8", "epoch 9", "last.pth.tar", "recovery-9-50.pth.tar"),
+    ),
+    "MMEngine": (
+        ["epoch_1.pth", "epoch_2.pth", "best_mIoU_epoch_1.pth"],
+        ["cfg.py", "last_checkpoint", "20240131_120000/vis_data/scalars.json"],
+        {"meta": {"epoch": 1, "iter": 100}},
+        ("epoch 1", "epoch 2"),
+    ),
+    "Detectron2": (
+        ["model_0004999.pth", "model_0009999.pth", "model_final.pth"],
+        ["config.yaml", "metrics.json", "last_checkpoint", "events.out.tfevents.1.host.1.0"],
+        {"iteration": 4999},
+        ("step 4,999", "step 9,999", "model_final.pth"),
+    ),
+    "Ultralytics": (
+        ["epoch0.pt", "epoch10.pt", "best.pt", "last.pt"],
+        ["args.yaml", "results.csv"],
+        {"epoch": 0},
+        ("epoch 0", "epoch 10", "best.pt", "last.pt"),
+    ),
+    "Diffusers": (
+        ["checkpoint-500/unet/weights.pt", "checkpoint-1000/unet/weights.pt"],
+        ["checkpoint-500/random_states_0.pkl", "logs/events.out.tfevents.1.host.1.0"],
+        {},
+        ("step 500", "step 1,000"),
+    ),
+}
+
+
+@pytest.mark.parametrize("trainer", LAYOUTS)
+def test_a_folder_as_a_trainer_leaves_it_says_what_it_counts(tmp_path, trainer):
+    names, others, noted, labels = LAYOUTS[trainer]
+    for name in others:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    for seed, name in enumerate(names):
+        saved(
+            tmp_path / name, {"state_dict": net(seed).state_dict(), **(noted if not seed else {})}
+        )
+    pattern = "*/unet/weights.pt" if trainer == "Diffusers" else None
+    series = cvw.CheckpointSeries.from_directory(tmp_path, pattern=pattern)
+    series.load(0)  # tells what bare numbers count
+    assert series.labels == labels
+    for key, name in zip(series.keys, series.names, strict=True):
+        wanted = net(names.index(name)).state_dict()["conv.weight"]
+        assert torch.equal(series.load_key(key)["conv.weight"], wanted)

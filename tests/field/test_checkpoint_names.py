@@ -381,12 +381,11 @@ def test_threads_that_read_and_look_find_each_name_with_its_weights(tmp_path: Pa
     for step in range(12):
         saved(tmp_path, f"step_{step}.pt", global_step=(step * 7) % 13 * 100)
     series = cvw.CheckpointSeries.from_directory(tmp_path)
-    wrong = []
+    files, wrong = series.listing.items, []
 
     def read(start: int) -> None:
         for turn in range(12):
-            now = series.listing
-            _, item = now.items[(start + turn) % 12]
+            _, item = files[(start + turn) % 12]  # each of them, wherever it is by now
             loaded = series.load_key(item)["a"].item()
             if loaded != sum(map(ord, item.name)) or len(series.steps) != 12:
                 wrong.append(item.name)

@@ -3,6 +3,7 @@
 import os
 import random
 
+import ipywidgets
 import numpy as np
 import pytest
 import torch
@@ -51,6 +52,20 @@ def zoo(tmp_path):
     return tmp_path
 
 
+@pytest.fixture
+def explored():
+    made = []
+
+    def explore(*args, **options):
+        made.append(cvw.explore(*args, **options))
+        return made[-1].state
+
+    yield explore
+    for explorer in made:
+        explorer.close()
+        explorer.state.close()
+
+
 def test_a_folder_gives_pictures_classes_and_names(zoo):
     images = cvw.ImageSet.from_folder(zoo)
     assert images.class_names == ("cat", "dog")
@@ -96,6 +111,37 @@ def test_what_is_left_out_is_told(zoo):
     assert "10 files left out" in repr(images)
     state = cvw.ModelState(net(), images)
     assert "10 files left out" in cvw.InputGallery(state).caption
+
+
+def test_names_of_files_can_be_sent_and_stand_in_one_line(tmp_path):
+    folder = os.fsencode(tmp_path)
+    save(tmp_path / "a.png")
+    os.makedirs(folder + b"/gr\xfcn")  # as an archive of 1995 has it
+    os.rename(tmp_path / "a.png", folder + b"/gr\xfcn/a\nb.png")
+    (tmp_path / "not\nes.txt").write_text("")
+    images = cvw.ImageSet.from_folder(tmp_path)
+    assert images.name(0) == "gr\ufffdn/a\ufffdb.png"
+    assert images.class_names == ("gr\ufffdn",)
+    assert list(images.problems) == ["not\ufffdes.txt"]
+    assert np.array_equal(images.display(0), pixels(6, 8))
+    alone = cvw.ImageSet.from_images([os.fsdecode(folder + b"/gr\xfcn/a\nb.png")])
+    assert alone.name(0) == "a\ufffdb.png"
+
+
+def test_names_that_look_like_a_page_stay_names(tmp_path, explored):
+    save(tmp_path / "<script>1" / "<b>&.png")
+    state = explored(net(), tmp_path)
+    assert state.image_set.class_names == ("<script>1",)
+    shown = [str(getattr(w, "value", "")) for w in ipywidgets.widgets.widget._instances.values()]
+    assert any("&lt;b&gt;&amp;.png" in text for text in shown)
+    assert not any("<script>1" in text or "<b>&" in text for text in shown)
+
+
+def test_a_strip_is_scaled_without_all_that_is_cut_off(tmp_path):
+    Image.new("L", (60_001, 1), 200).save(tmp_path / "strip.png")
+    images = cvw.ImageSet.from_folder(tmp_path, size=224)  # else 3 billion pixels
+    assert images.display(0).shape == (224, 224, 3)
+    assert (images.display(0) == 200).all()
 
 
 def test_a_picture_that_breaks_later_is_told_and_the_others_are_shown(zoo):
@@ -170,6 +216,9 @@ def test_a_transform_is_run_and_its_normalize_undone(zoo):
         ({"transform": lambda p: to_tensor(p) * random.random()}, "comes out different each time"),
         ({"transform": 3}, "transform: expected a function"),
         ({"size": 0}, "size must be a whole number of at least 1, got 0"),
+        ({"size": 2_240_000}, "size: 2,240,000×2,240,000 are .* pixels; at most 67,108,864"),
+        ({"mean": "imagenet"}, "mean: expected one number or one per channel, got 'imagenet'"),
+        ({"std": float("nan")}, "std: expected one number or one per channel, got nan"),
         ({"size": (1, 2, 3)}, r"size: expected one number .*\(1, 2, 3\)"),
         ({"channels": 4}, "channels: expected 1"),
         ({"mean": [0.5, 0.5]}, "mean has 2 numbers; the images have 3 channels"),
@@ -185,9 +234,12 @@ def test_options_that_do_not_fit_are_told(zoo, options, line):
 def test_places_that_are_no_folder_of_pictures_are_told(tmp_path):
     save(tmp_path / "data" / "train" / "cat" / "1.png")
     save(tmp_path / "data" / "val" / "cat" / "1.png")
+    for part in ("annotations", "train", "val"):
+        save(tmp_path / "more" / part / "cat" / "1.png")
     (tmp_path / "none").mkdir()
     for place, line in {
         "data": "are parts of a data set, no classes: train, val; give one of them: .*train",
+        "more": "are parts of a data set, no classes: train, val; give one of them: .*train",
         "none": "it is empty",
         "gone": "no folder",
         "data/val/cat/1.png": r"is a file; ImageSet.from_images\(\[path\]\)",
@@ -286,20 +338,6 @@ def test_a_data_set_of_pictures_is_taken():
     assert images.display(2)[0, 0, 0] == 2
 
 
-@pytest.fixture
-def explored():
-    made = []
-
-    def explore(*args, **options):
-        made.append(cvw.explore(*args, **options))
-        return made[-1].state
-
-    yield explore
-    for explorer in made:
-        explorer.close()
-        explorer.state.close()
-
-
 def test_one_line_opens_an_explorer_on_whatever_there_is(zoo, explored):
     tensor = torch.rand(4, 3, 6, 8)
     data = torch.utils.data.TensorDataset(tensor, torch.arange(4) % 2)
@@ -352,11 +390,34 @@ def test_run_and_checkpoints_may_be_paths(tmp_path, explored):
         (torch.utils.data.DataLoader([1]), {}, r"loader\.dataset"),
         ("nowhere", {}, "nowhere cannot be read: No such file"),
         (3, {}, "got int"),
+        ((each for each in ["a.png"]), {"size": 3}, r"got a generator; list\(images\) makes"),
+        (torch.zeros(1, 3, 4, 4).double(), {}, r"got torch.float64; images.to\(torch.float32\)"),
+        (
+            torch.zeros(1, 3, 4, 4),
+            {"checkpoints": __file__},
+            "is a file; give its folder: '.*field'",
+        ),
     ],
 )
 def test_what_cannot_be_explored_is_told(images, options, line):
     with pytest.raises(cvw.InputError, match=line):
         cvw.explore(net(), images, **options)
+
+
+@pytest.mark.parametrize(
+    ("model", "line"),
+    [
+        (nn.Flatten, r"got type; Flatten\(...\) makes one"),
+        (
+            net().state_dict(),
+            r"got OrderedDict; model.load_state_dict\(...\) puts weights",
+        ),
+        ("photos", "expected an nn.Module, got str"),
+    ],
+)
+def test_what_is_no_model_is_told(model, line):
+    with pytest.raises(cvw.InputError, match=line):
+        cvw.explore(model, torch.zeros(1, 3, 4, 4))
 
 
 def test_labels_of_a_folder_are_its_own(zoo):

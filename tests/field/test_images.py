@@ -16,6 +16,7 @@ from torch import nn
 from torch.utils.data import ConcatDataset, DataLoader, IterableDataset, Subset, TensorDataset
 
 import convviz_widgets as cvw
+from convviz_widgets.images import find_duplicates, loader_batches
 from convviz_widgets.sweeps import sweep
 
 X = torch.rand(6, 3, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -182,6 +183,37 @@ def test_a_training_beside_the_reading_draws_what_it_would_have_drawn(reads_in_m
     assert found == expected
 
 
+def test_a_training_that_augments_in_another_thread_ends_at_the_same_weights(drawn):
+    """It draws all the time, and reading takes long enough for it to draw in each read."""
+
+    def trained(watched):
+        random.seed(5)
+        np.random.seed(5)  # noqa: NPY002
+        model = identity()
+        rows = cvw.ImageSet(Items(lambda i: (time.sleep(1e-3), X[i])[1]))
+        training, stop = threading.Event(), threading.Event()
+
+        def train():
+            training.set()
+            for _ in range(150):
+                picture = X[random.randrange(6)] * np.random.rand()  # noqa: NPY002
+                loss = (model(picture[None]) - 1).square().mean()
+                (gradient,) = torch.autograd.grad(loss, model[0].weight)
+                with torch.no_grad():
+                    model[0].weight -= 0.1 * gradient
+            stop.set()
+
+        other = threading.Thread(target=train)
+        other.start()
+        training.wait()
+        while watched and not stop.is_set():
+            rows.input(3)
+        other.join()
+        return model[0].weight.detach()
+
+    assert torch.equal(trained(watched=True), trained(watched=False))
+
+
 @dataclasses.dataclass
 class Sample:
     image: torch.Tensor
@@ -286,6 +318,16 @@ def test_masks_beside_an_image_are_target_pictures():
         assert images.label(2) is None
     with pytest.raises(cvw.InputError, match=r"\(6, 8, 8\), expected \(N,\): .*targets="):
         cvw.ImageSet(X, labels=torch.zeros(6, 8, 8).long())
+
+
+def test_the_image_of_a_dict_is_the_same_one_wherever_it_is_looked_for():
+    empty = torch.zeros(8, 8)
+    data = Items(lambda i: {"mask": empty, "Image": X[i], "class": i}, count=4)
+    assert torch.equal(cvw.ImageSet(data, keys=("Image", "class")).input(3)[0], X[3])
+    assert find_duplicates(data).groups == ()
+    batch = loader_batches(DataLoader(data, batch_size=4), 1).batches[0]
+    assert torch.equal(batch.images, X[:4])
+    assert batch.labels == (0, 1, 2, 3)
 
 
 class Stream(IterableDataset):

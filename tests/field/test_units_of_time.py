@@ -1,6 +1,7 @@
 """Checkpoints that count epochs, steps, anything or nothing: what a user of each sees."""
 
 import math
+import os
 
 import pytest
 import torch
@@ -43,7 +44,23 @@ def healthy():
                 for weight, slope in zip(model.parameters(), slopes, strict=True):
                     weight -= 3e-3 * slope.sign()
         found.append({name: value.clone() for name, value in model.state_dict().items()})
-    return model, cvw.ImageSet(inputs[1400:1440], labels[1400:1440].tolist()), found
+    return model, cvw.ImageSet(inputs[1400:1416], labels[1400:1416].tolist()), found
+
+
+@pytest.fixture(scope="module")
+def frozen(healthy):
+    """Return half of the training with its first layer as it was."""
+    model, images, weights = healthy
+    return model, images, [{**w, "conv1.weight": weights[0]["conv1.weight"]} for w in weights[:4]]
+
+
+@pytest.fixture(scope="module")
+def wild(healthy):
+    """Return four checkpoints of other random weights each: √2 of itself from one to the next."""
+    model, images, (first, *_) = healthy
+    torch.manual_seed(0)
+    anew = [{name: torch.randn_like(w) * w.std() for name, w in first.items()} for _ in "abcd"]
+    return model, images, anew
 
 
 NAMES = {
@@ -55,22 +72,45 @@ NAMES = {
 }
 
 
+def saved(folder, training, names, only=slice(None), **options):
+    """Save a training under names of a kind; return the state that looks at it."""
+    model, images, weights = training
+    folder.mkdir(exist_ok=True)
+    for epoch, each in list(enumerate(weights))[only]:
+        torch.save(each, folder / NAMES[names](epoch))
+        os.utime(folder / NAMES[names](epoch), (10**9, 10**9))  # nobody has to wait for it
+    series = cvw.CheckpointSeries.from_directory(folder, **options)
+    return cvw.ModelState(model, images, checkpoints=series)
+
+
 @pytest.fixture
 def opened(tmp_path):
     """Return a function that saves a training under names of a kind, and looks at it."""
     states = []
 
     def open_as(training, names, only=slice(None), **options):
-        model, images, weights = training
-        (tmp_path / names).mkdir(exist_ok=True)
-        for epoch, each in list(enumerate(weights))[only]:
-            torch.save(each, tmp_path / names / NAMES[names](epoch))
-        series = cvw.CheckpointSeries.from_directory(tmp_path / names, **options)
-        states.append(cvw.ModelState(model, images, checkpoints=series))
+        states.append(saved(tmp_path / names, training, names, only, **options))
         return states[-1]
 
     yield open_as
     for state in states:
+        state.close()
+
+
+@pytest.fixture(scope="module")
+def diagnosed(tmp_path_factory, healthy, frozen, wild):
+    """Return a function like ``opened`` whose states stay, so that each is measured once."""
+    trainings, states = {"healthy": healthy, "frozen": frozen, "wild": wild}, {}
+
+    def once(training, names, **options):
+        asked = (training, names, *options)
+        if asked not in states:
+            folder = tmp_path_factory.mktemp("saved")
+            states[asked] = saved(folder, trainings[training], names, **options)
+        return states[asked]
+
+    yield once
+    for state in states.values():
         state.close()
 
 
@@ -83,52 +123,44 @@ def alarms(state, **given):
 
 
 @pytest.mark.parametrize("names", NAMES)
-def test_a_healthy_training_is_healthy_whatever_its_names_count(healthy, opened, names):
-    assert alarms(opened(healthy, names)) == set()
+def test_a_healthy_training_is_healthy_whatever_its_names_count(diagnosed, names):
+    assert alarms(diagnosed("healthy", names)) == set()
 
 
-def test_too_large_steps_are_found_by_step_and_by_epochs_of_known_length(healthy, opened):
-    model, images, weights = healthy
-    torch.manual_seed(0)
-    anew = [{name: torch.randn_like(w) * w.std() for name, w in weights[0].items()} for _ in "abcd"]
-    ill = model, images, anew  # √2 / 11 of itself a step
-    by_step = alarms(opened(ill, "steps"))
+def test_too_large_steps_are_found_by_step_and_by_epochs_of_known_length(diagnosed):
+    by_step = alarms(diagnosed("wild", "steps"))  # √2 / 11 of itself a step
     assert ("update-ratio", "warning", "conv2") in by_step
-    told = opened(ill, "epochs", steps_per_epoch=STEPS_PER_EPOCH)
+    told = diagnosed("wild", "epochs", steps_per_epoch=STEPS_PER_EPOCH)
     assert alarms(told) == by_step
     (found, *_) = [each for each in cvw.diagnose(told) if each.rule == "update-ratio"]
     assert found.when == f"epoch {found.step}"
     assert "11 steps an epoch, counted from 0" in found.message
-    assert "update-ratio" not in {rule for rule, _, _ in alarms(opened(ill, "numbers"))}
+    assert "update-ratio" not in {rule for rule, _, _ in alarms(diagnosed("wild", "numbers"))}
 
 
-def test_a_frozen_layer_is_found_whatever_the_names_count(healthy, opened):
-    model, images, weights = healthy
-    still = [{**each, "conv1.weight": weights[0]["conv1.weight"]} for each in weights]
+def test_a_frozen_layer_is_found_whatever_the_names_count(diagnosed):
     messages = {}
     for names in NAMES:
-        found = cvw.diagnose(opened((model, images, still), names))
+        found = cvw.diagnose(diagnosed("frozen", names))
         messages[names] = next(each.message for each in found if each.rule == "update-ratio")
     assert "conv1 moves by 0.0e+00 of itself a step (median" in messages["steps"]
     assert "conv1 moves by 0.0e+00 of itself an epoch (median" in messages["epochs"]
     assert "conv1 moves by 0.0e+00 of itself a checkpoint (median" in messages["letters"]
 
 
-def test_the_code_of_a_finding_between_epochs_finds_it_again(healthy, opened):
-    model, images, weights = healthy
-    still = [{**each, "conv1.weight": weights[0]["conv1.weight"]} for each in weights]
+def test_the_code_of_a_finding_between_epochs_finds_it_again(diagnosed):
     for options in ({}, {"steps_per_epoch": STEPS_PER_EPOCH}):
-        state = opened((model, images, still), "epochs", **options)
+        state = diagnosed("frozen", "epochs", **options)
         (finding,) = [each for each in cvw.diagnose(state) if each.rule == "update-ratio"]
         names = {"state": state, "run": None}
         exec(finding.code, names)  # what a user pastes into a cell
         assert names["value"] == pytest.approx(finding.value)
 
 
-def test_what_is_not_judged_is_said_with_the_remedy(healthy, opened):
+def test_what_is_not_judged_is_said_with_the_remedy(diagnosed):
     lines = {}
     for names in ("epochs", "numbers", "letters", "steps"):
-        state = opened(healthy, names, only=slice(0, 3))
+        state = diagnosed("healthy", names)
         cvw.diagnose(state)  # measures
         report = Diagnosis(DataEvidence(None, None, None, None, None), state).report()
         lines[names] = dict(report.unmeasured).get("update-ratio")
@@ -159,6 +191,7 @@ def test_two_numbers_stand_on_the_clock_and_a_name_without_one_too(healthy, open
     state = opened(healthy, "both", only=slice(0, 2))
     assert cvw.views.CheckpointClock(state).place == "epoch 1 · step 22 · 2 of 2"
     torch.save(healthy[2][0], tmp_path / "both" / "best.pt")
+    os.utime(tmp_path / "both" / "best.pt", (10**9, 10**9))
     again = opened(healthy, "both", only=slice(0, 0))
     assert cvw.views.CheckpointClock(again).place == "best.pt · 3 of 3"
 
@@ -203,13 +236,13 @@ def test_the_cursor_is_where_the_epoch_ended_once_that_is_known(healthy, opened,
     assert (state.problems, cvw.views.CheckpointClock(state).misfit) == ({}, "")
 
 
-def test_an_epoch_in_the_log_is_enough(healthy, opened, run):
+def test_an_epoch_in_the_log_is_enough(healthy, opened, diagnosed, run):
     state = opened(healthy, "epochs")
     log = run(range(88), epoch=lambda step: step // STEPS_PER_EPOCH)
     view = cvw.TrainingCurves(state, run=log)
     assert view.compute(state.selection).cursor == 87
     assert state.problems == {}
-    assert alarms(state, run=log) == set()
+    assert alarms(diagnosed("healthy", "epochs"), run=log) == set()
 
 
 def test_a_log_that_counts_epochs_has_the_cursor_there(healthy, opened, run):
@@ -228,20 +261,16 @@ def test_the_length_of_an_epoch_may_be_given_to_the_state(healthy, opened, run):
     state.close()
 
 
-def test_a_finding_of_the_log_leads_to_the_checkpoint_of_its_time(healthy, opened, run):
-    log = run(
-        range(88),
-        epoch=lambda step: step // STEPS_PER_EPOCH,
-    )
+def test_a_finding_of_the_log_leads_to_the_checkpoint_of_its_time(diagnosed, run):
+    log = run(range(88), epoch=lambda step: step // STEPS_PER_EPOCH)
     with SummaryWriter(log.directory) as more:
         more.add_scalar("loss/train", float("nan"), 100)
     log.refresh()
-    state = opened(healthy, "epochs")
+    state = diagnosed("healthy", "epochs")
     (found,) = [each for each in cvw.diagnose(state, run=log) if each.rule == "non-finite"]
     assert (found.step, found.when, dict(found.select)) == (100, "", {"checkpoint": 7})
-    unknown = opened(healthy, "epochs", only=slice(0, 0))
     log = cvw.Run(log.directory, axis="order")
-    (found,) = [each for each in cvw.diagnose(unknown, run=log) if each.rule == "non-finite"]
+    (found,) = [each for each in cvw.diagnose(state, run=log) if each.rule == "non-finite"]
     assert dict(found.select) == {}
 
 

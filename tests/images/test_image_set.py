@@ -187,3 +187,16 @@ def test_targets_may_be_masks_or_rows_of_labels():
     assert images.target(3).tolist() == [1, 0, 1]
     assert images.label(3) is None
     assert images.expected([0, 1]).tolist() == [[1, 0, 1]] * 2
+
+
+def test_what_a_loss_compares_with_are_targets_or_else_labels() -> None:
+    inputs, targets = torch.zeros(2, 1, 4, 4), torch.ones(2, 1, 4, 4)
+    with_both = ImageSet(inputs, labels=[0, 1], targets=targets)
+    pictures = with_both.expected([1])
+    assert pictures is not None
+    assert pictures.equal(targets[1:])
+    labels = ImageSet(inputs, labels=[0, 1]).expected([1, 0])
+    assert labels is not None
+    assert labels.tolist() == [1, 0]
+    assert ImageSet(inputs, labels=[0, None]).expected([0, 1]) is None
+    assert with_both.expected([]) is None

@@ -10,7 +10,7 @@ from PIL import Image
 from convviz_widgets.errors import InputError
 from convviz_widgets.images import preparation
 from convviz_widgets.images.folder import _natural, head_of
-from convviz_widgets.images.pictures import pixels_of
+from convviz_widgets.images.pixels import pixels_of
 from convviz_widgets.images.preparation import Pictures, Preparation, normalize_of
 
 

@@ -2,8 +2,10 @@
 
 import pickle
 import random
+import secrets
 import sys
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ import torch
 
 from convviz_widgets.errors import InputError
 from convviz_widgets.images.randomness import RandomState, generators_of
-from convviz_widgets.images.steady_reads import TRIES, SteadyReads
+from convviz_widgets.images.steady_reads import SteadyReads
 
 
 class Counted:
@@ -41,24 +43,70 @@ def test_what_draws_nothing_is_read_once():
     assert not reads.draws
 
 
-def test_what_draws_is_known_after_some_reads_and_then_read_once():
+def test_what_draws_is_known_at_once_and_read_once():
     data = Counted(random.random)
     reads, before = SteadyReads(data), random.getstate()
     assert reads.read(3).eq(3).all()
-    assert (reads.draws, data.reads) == (True, TRIES)
+    assert (reads.draws, data.reads) == (True, 1)
     assert random.getstate() == before
     reads.read(4)
-    assert data.reads == TRIES + 1
+    assert data.reads == 2
     assert random.getstate() == before
 
 
-def test_what_moved_once_was_somebody_elses():
-    moves = iter([random.random])
-    reads = SteadyReads(Counted(lambda: next(moves, lambda: None)()))
-    before = random.getstate()
+def test_what_moves_while_another_thread_works_is_somebody_elses():
+    drawn, stop = threading.Event(), threading.Event()
+
+    def train():
+        random.random()
+        drawn.set()
+        while not stop.is_set():
+            pass
+
+    other = threading.Thread(target=train)
+    reads, before = SteadyReads(Counted(lambda: (other.start(), drawn.wait()))), random.getstate()
     reads.read(0)
+    stop.set()
+    other.join()
     assert not reads.draws
     assert random.getstate() != before
+
+
+def seeded():
+    def seed():
+        random.seed(3)
+        np.random.seed(3)  # noqa: NPY002
+        torch.manual_seed(3)
+
+    return seed
+
+
+def once():
+    """Draw as a data set does that keeps what it has made."""
+    draws = iter([random.random])
+    return lambda: next(draws, lambda: None)()
+
+
+@pytest.mark.parametrize("way", [seeded, once])
+@pytest.mark.parametrize("beside", ["nothing", "a thread that waits"])
+def test_what_is_seeded_or_drawn_but_once_is_given_back(way, beside):
+    data = Counted(way())
+    legacy, torch_before = np.random.mtrand._rand, torch.get_rng_state()
+    before, numpy_before = random.getstate(), legacy.get_state()
+    done = threading.Event()
+    waiting = threading.Thread(target=done.wait)
+    if beside != "nothing":
+        waiting.start()
+    try:
+        for index in (0, 1, 0):
+            SteadyReads(data).read(index)
+        assert random.getstate() == before
+        assert np.array_equal(legacy.get_state()[1], numpy_before[1])
+        assert torch.equal(torch.get_rng_state(), torch_before)
+    finally:
+        done.set()
+        legacy.set_state(numpy_before)
+        torch.set_rng_state(torch_before)
 
 
 def test_in_another_thread_nothing_is_given_back():
@@ -74,7 +122,7 @@ def test_many_reads_are_watched_as_one():
     data = Counted(random.random)
     reads, before = SteadyReads(data), random.getstate()
     assert len(reads.quietly(lambda: [reads.read(index) for index in range(4)])) == 4
-    assert data.reads == 4 * TRIES
+    assert data.reads == 4
     assert random.getstate() == before
 
 
@@ -119,6 +167,27 @@ def test_generators_are_found_in_attributes_closures_and_globals():
 
     expected = {id(own), id(numpy), id(SHARED), id(Augmented.generator)}
     assert {id(each) for each in generators_of(Augmented())} == expected
+
+
+def test_generators_are_found_in_slots_and_in_arguments_given_ahead():
+    class Slotted:
+        __slots__ = ("generator", "never_set", "steps")
+
+    data, ahead = Slotted(), random.Random(0)
+    data.generator, data.steps = np.random.default_rng(0), [partial(print, ahead)]
+    assert {id(each) for each in generators_of(data)} == {id(data.generator), id(ahead)}
+
+
+def test_what_the_system_draws_has_no_state_to_give_back():
+    class Held:
+        def __init__(self):
+            self.generator = random.SystemRandom()
+
+        def __getitem__(self, index):
+            return torch.full((2, 2), float(index)), self.generator.random(), secrets.choice([1])
+
+    assert generators_of(Held()) == []
+    assert SteadyReads(Held()).read(1)[0].eq(1).all()
 
 
 def test_a_random_state_names_what_moved_and_gives_it_back():

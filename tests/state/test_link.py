@@ -1,5 +1,6 @@
 """Two states under one clock: by step, and as far as the other has what is selected."""
 
+import os
 import threading
 
 import torch
@@ -50,10 +51,11 @@ def test_what_the_other_lacks_leaves_its_own_where_it_is():
 
 def counted(tmp_path, names, **options):
     model = nn.Sequential(nn.Conv2d(1, 4, 1), nn.ReLU())
-    folder = tmp_path / names[0]
+    folder = tmp_path / f"{len(names)} from {names[0]}"
     folder.mkdir()
     for name in names:
         torch.save(model.state_dict(), folder / name)
+        os.utime(folder / name, (10**9, 10**9))  # nobody has to wait for it
     series = CheckpointSeries.from_directory(folder, **options)
     return ModelState(model, torch.rand(3, 1, 2, 2), checkpoints=series)
 
@@ -76,6 +78,31 @@ def test_epochs_of_unknown_length_beside_steps_are_told_of(tmp_path):
     assert "one clock for epochs and steps as if they were the same" in link.misfit
     both = Link(left, counted(tmp_path, ["epoch_3.pt"]))
     assert (both.steps.labels, both.misfit) == (("epoch 1", "epoch 2", "epoch 3"), "")
+
+
+def test_what_has_no_number_stands_behind_the_numbers_of_both(tmp_path):
+    left = counted(tmp_path, ["epoch_0.pt", "epoch_1.pt", "best.pt"])
+    right = counted(tmp_path, [f"epoch_{epoch}.pt" for epoch in (0, 1, 2, 3)] + ["last.pt"])
+    link = Link(left, right)
+    assert link.steps.labels[-2:] == ("epoch 3", "best.pt / last.pt")
+    right.select(checkpoint=2)
+    assert (left.selection.label, link.label) == ("epoch 1", "epoch 2")
+    left.select(checkpoint=2)
+    assert (right.selection.label, link.label) == ("last.pt", "best.pt / last.pt")
+
+
+def test_a_name_without_a_number_keeps_no_epochs_from_a_clock_of_steps(tmp_path):
+    epochs = ["epoch_1.pt", "epoch_2.pt", "best.pt"]
+    left, right = counted(tmp_path, epochs, steps_per_epoch=100), state((0, 100, 250))
+    link = Link(left, right)
+    assert (link.steps.labels, link.misfit) == (
+        ("step 0", "step 100", "step 200", "step 250", "best.pt"),
+        "",
+    )
+    left.select(checkpoint=1)
+    assert (right.selection.step, link.label) == (100, "step 200")
+    left.select(checkpoint=2)
+    assert (right.selection.step, link.label) == (250, "best.pt")
 
 
 def test_a_closed_link_lets_the_two_go_their_own_ways():

@@ -291,7 +291,7 @@ class StepClock(HBox):
         )
         self.slider.observe(self._moved, names="value")
         for state in link.states:
-            state.observe(self._follow, names="selection")
+            state.observe(self._changed, names="selection")
         self._follow()
 
     def close(self) -> None:
@@ -299,14 +299,19 @@ class StepClock(HBox):
         link = self.__dict__.pop("link", None)
         if link is not None:  # else it is closed already
             for state in link.states:
-                state.unobserve(self._follow, names="selection")
+                state.unobserve(self._changed, names="selection")
             close_tree(self)
 
     def _moved(self, change: Any) -> None:
         if not self._busy:
             self.link.go_to(change.new)
 
-    def _follow(self, _change: Any = None) -> None:
+    def _changed(self, change: Any) -> None:
+        change.owner.afterwards(self._follow)  # the link, too, moves on only then
+
+    def _follow(self) -> None:
+        if "link" not in self.__dict__:  # it was closed meanwhile
+            return
         steps, step = self.link.steps, self.link.step
         self._busy = True
         try:
@@ -316,5 +321,5 @@ class StepClock(HBox):
         finally:
             self._busy = False
         unit, misfit = unit_of(steps), self.link.misfit
-        at = f"{unit} {step:,} · {number_of(len(steps), unit)}"
+        at = f"{self.link.label} · {number_of(len(steps), unit)}"
         self._line.show(f"{at} · {misfit}" if misfit else at)

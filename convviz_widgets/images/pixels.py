@@ -1,4 +1,4 @@
-"""Pictures as people have them: files, PIL images, arrays and tensors, each read for what it is."""
+"""The pixels of pictures as people have them: files, PIL images, arrays and tensors."""
 
 from __future__ import annotations
 
@@ -108,6 +108,15 @@ def in_channels(pixels: Pixels, channels: int) -> Pixels:
 _LUMA = np.array(LUMA, np.float32)
 
 
+def on_white(picture: Image.Image) -> Image.Image:
+    """Return a picture in RGB, on white where it is transparent."""
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    layered = picture.convert("RGBA")
+    behind = Image.new("RGBA", layered.size, (255, 255, 255, 255))
+    return Image.alpha_composite(behind, layered).convert("RGB")
+
+
 def size_of(pixels: Pixels) -> tuple[int, int]:
     """Return height and width."""
     if isinstance(pixels, Image.Image):
@@ -153,17 +162,11 @@ def _decoded(picture: Image.Image, called: str) -> Pixels:
             return _deep(np.asarray(upright), called)
         if upright.mode in ("1", "L") and not upright.has_transparency_data:
             return upright.convert("L")
-        return _on_white(upright) if upright.has_transparency_data else upright.convert("RGB")
+        return on_white(upright)
     except InputError:
         raise
     except Exception as error:  # a file that breaks off shows when it is decoded
         raise InputError(f"{called} {_why_unread(error)}") from error
-
-
-def _on_white(picture: Image.Image) -> Image.Image:
-    layered = picture.convert("RGBA")
-    behind = Image.new("RGBA", layered.size, (255, 255, 255, 255))
-    return Image.alpha_composite(behind, layered).convert("RGB")
 
 
 def _deep(values: np.ndarray, called: str) -> np.ndarray:
@@ -194,7 +197,7 @@ def _of_array(value: Tensor | np.ndarray, called: str) -> Pixels:
         )
     array = np.ascontiguousarray(array.astype(np.uint8))
     picture = Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
-    return _on_white(picture) if array.shape[2] == 4 else picture
+    return on_white(picture) if array.shape[2] == 4 else picture
 
 
 def _as_array(value: Tensor | np.ndarray) -> np.ndarray:
