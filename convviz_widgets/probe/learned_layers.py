@@ -30,7 +30,7 @@ class LearnedLayers:
     Attributes
     ----------
     infos : what runs, in execution order.
-    result : what the model put out.
+    result : what the model put out, until the probe takes it.
     origins : layer → where it comes from.
     safe : the places whose tensors no pass has overwritten so far.
     first : the tape of the pass and the model's output, until the probe takes them.
@@ -53,7 +53,7 @@ class LearnedLayers:
         except ConvVizError:  # what runs inside may bear no tracing; if not that, raise again
             images = replica.own_copy(example)
             tape, result = learn(nullcontext())
-        self.result = result
+        self.result: Any = result
         self.safe: set[Site] = tape.safe_sites(memory_of(replica.module, attributes=True))
         self.first: tuple[LearningTape, Any] | None = (tape, result)
         _keep_freed_memory(Recording(tape.outputs, tape.inputs, result).nbytes)

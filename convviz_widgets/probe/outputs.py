@@ -73,7 +73,7 @@ def output_kind(
         The choice does not fit what the model puts out.
     """
     hints = OutputHints(example, images)
-    result = probe.example_output
+    result = probe.take_example_output(example)
     if choice is None:
         part = guessed_part(result, probe, example, hints)
     else:
@@ -190,6 +190,10 @@ def _sums_to_one(rows: Tensor) -> Tensor:
     return (rows >= 0).all(1) & ((rows.sum(1) - 1).abs() < SUM_TOLERANCE)
 
 
+def _sums_to_hundred(rows: Tensor) -> Tensor:
+    return _sums_to_one(rows / 100)
+
+
 def _is_within(rows: Tensor) -> Tensor:
     return ((rows >= 0) & (rows <= 1)).all(1)
 
@@ -296,6 +300,8 @@ class _Judge:
             return replace(several, note=f"{said}; output='logits' if they are scores")
         if word == PROBABILITIES:
             return unreadable(self._values, "these are no probabilities: output='logits' takes any")
+        if word is None and self._seen.always(_sums_to_hundred):
+            return unreadable(self._values, "its rows sum to 100: output=lambda y: y / 100")
         if has_length_one:
             return unreadable(
                 self._values,

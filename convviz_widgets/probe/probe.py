@@ -48,7 +48,6 @@ class Probe:
     Attributes
     ----------
     layers : what runs, in execution order.
-    example_output : what the model puts out for the example; only to be read.
     doubt : why the layers or the output may not be the model's; empty but for an observing probe.
     forward_count : passes run by `record`. The passes with which a new probe learns the layers and
         checks the model are not counted, nor those inside `backward`.
@@ -80,7 +79,8 @@ class Probe:
         with self._replica.plain_mode():
             self._learned = LearnedLayers(self._replica, self._hooks, example, model)
         self.layers: tuple[LayerInfo, ...] = self._learned.infos
-        self.example_output: Any = self._learned.result
+        self._example_output: Any = self._learned.result
+        self._learned.result = None
         self.doubt = ""
         try:
             _refuse_if_unfit(self._replica, self._run, self._learned, example)
@@ -102,6 +102,14 @@ class Probe:
     def original(self) -> dict[str, Any] | None:
         """The state_dict that the model had when the probe was made, None if not kept."""
         return self._replica.original
+
+    def take_example_output(self, example: Tensor) -> Any:
+        """Return what the model puts out for the probe's example, and let go: it may be large.
+
+        It is only to be read. A second time the model runs again.
+        """
+        result, self._example_output = self._example_output, None
+        return self.call(nn.Module.__call__, example) if result is None else result
 
     def load(self, state_dict: Mapping[str, Any], key: Hashable | None = None) -> None:
         """Copy a checkpoint's values into the replica, after checking that all of them fit.

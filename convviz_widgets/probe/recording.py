@@ -52,6 +52,7 @@ class Recording:
     def _tensors(self) -> Iterable[Tensor]:
         yield from self.outputs.values()
         yield from self.inputs.values()
+        yield from self.prefixes.values()
         yield from tensors_in(self.result)
 
 

@@ -1,5 +1,7 @@
 """What a model puts out, as it is decided: from the values, what is known beside them, a choice."""
 
+import gc
+import weakref
 from collections import OrderedDict
 from types import SimpleNamespace
 
@@ -247,6 +249,30 @@ def test_rows_of_length_one_are_no_labels_though_they_lie_between_zero_and_one()
     found = decided(lambda m, fc: F.normalize(row(m, fc).relu() + 0.01), labels=[1] * 6)
     assert (found.name, found.classes) == (OTHER, None)
     assert "length 1, as embeddings" in found.why
+
+
+def test_percentages_are_no_scores():
+    def percent(maps, fc):
+        return row(maps, fc).softmax(1) * 100
+
+    assert "its rows sum to 100: output=lambda y: y / 100" in decided(percent).why
+    assert decided(percent, lambda y: y / 100).name == PROBABILITIES
+
+
+def test_the_output_that_told_the_kind_is_let_go_and_can_be_had_again():
+    seen = []
+
+    def finish(maps, fc):
+        found = maps * 2
+        seen.append(weakref.ref(found))
+        return found
+
+    probe = Probe(Net(finish), IMAGES[:1])
+    kinds = [output_kind(probe, IMAGES[:1], choice="segmentation") for _ in range(2)]
+    gc.collect()
+    assert len(seen) > 1
+    assert all(each() is None for each in seen)
+    assert [kind.classes for kind in kinds] == [4, 4]
 
 
 def test_maps_with_channels_last_are_refused_with_the_remedy():
