@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from convviz_widgets.checkpoints.bounds import check_regular
+from convviz_widgets.checkpoints.shards import INDEX
+from convviz_widgets.errors import CheckpointError
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,18 @@ class CheckpointFile:
             check_regular(status)
         changed = max(status.st_mtime_ns for status in every)
         return cls(name, path, every[0].st_ino, changed, sum(status.st_size for status in every))
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the file is still the one that was seen; of an index, not whether its parts are.
+
+        What somebody has rewritten has another stat.
+        """
+        try:
+            now = CheckpointFile.seen(self.name, self.path)
+        except (CheckpointError, OSError):
+            return False
+        return now.inode == self.inode if self.name.endswith(INDEX) else now == self
 
     @property
     def identity(self) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from convviz_widgets.checkpoints.bounds import read_regular
 from convviz_widgets.checkpoints.training_time import TrainingTime
 from convviz_widgets.errors import CheckpointError, whole_number
 
-_STEPS = ("global_step", "global_steps", "num_updates", "iteration", "iter", "step")
+_STEPS = ("global_step", "global_steps", "num_updates", "iteration", "iter", "iter_num", "step")
 _EPOCHS = ("epoch",)
 _PLACES = ("meta", "trainer_state", "train_iterator")  # MMEngine's, and fairseq's, which nests it
 _NESTED = "extra_state"

@@ -237,10 +237,8 @@ class CheckpointSeries(Listed):
         """
         item = self._looked.found_by_name.get(getattr(key, "name", ""))
         if item is None or item != key:
-            raise CheckpointError(
-                f"the checkpoint {key} has been replaced or removed; refresh the state"
-            )
-        return self._loaded(item)
+            raise CheckpointError(_is_gone(key))
+        return self._loaded(item, as_listed=True)
 
     def refresh(self) -> int:
         """List the directory again and return how many entries are new or rewritten.
@@ -259,14 +257,17 @@ class CheckpointSeries(Listed):
                 self._looked = now
         return now.changes(before) if now is not before else 0
 
-    def _loaded(self, item: Item) -> dict[str, Tensor]:
+    def _loaded(self, item: Item, *, as_listed: bool = False) -> dict[str, Tensor]:
         try:
             contents = self._read(item)
         except CheckpointError as error:
             self._failures[item.name] = item, str(error)
             raise
         self._failures.pop(item.name, None)
-        self._take_up(item, contents.time)
+        if not isinstance(item, CheckpointFile) or item.is_there:
+            self._take_up(item, contents.time)
+        elif as_listed:  # these are other weights than those of the key
+            raise CheckpointError(_is_gone(item))
         return contents.tensors
 
     def _take_up(self, item: Item, time: TrainingTime) -> None:
@@ -282,6 +283,10 @@ class CheckpointSeries(Listed):
             known = f"are 0 to {len(items) - 1}" if items else "is none"
             raise CheckpointError(f"no checkpoint {position}: there {known}")
         return items[position][1]
+
+
+def _is_gone(key: object) -> str:
+    return f"the checkpoint {key} has been replaced or removed; refresh the state"
 
 
 def _checked_pair(pair: object) -> tuple[int, dict[str, Tensor]]:

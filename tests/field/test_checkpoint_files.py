@@ -304,6 +304,12 @@ LAYOUTS = {
         {"iteration": 4999},
         ("step 4,999", "step 9,999", "model_final.pth"),
     ),
+    "nanoGPT": (
+        ["ckpt_1000.pt", "ckpt_2000.pt"],
+        ["config.json"],
+        {"iter_num": 1000, "best_val_loss": 1.2},
+        ("step 1,000", "step 2,000"),
+    ),
     "Ultralytics": (
         ["epoch0.pt", "epoch10.pt", "best.pt", "last.pt"],
         ["args.yaml", "results.csv"],

@@ -108,6 +108,21 @@ def test_what_was_rewritten_stays_selected_though_its_place_has_shifted(opened, 
     assert [value for _, value in seen(state)] == [0, 1, 2, 11]
 
 
+def test_what_is_rewritten_behind_the_states_back_is_not_taken_for_what_was_there(opened, tmp_path):
+    save(tmp_path, "epoch_0.pt", 0)
+    save(tmp_path, "best.pt", 1, epoch=0)
+    state = opened(checkpoint=0)
+    assert state.weight().item() == 0
+    save(tmp_path, "best.pt", 2, epoch=1)
+    state.select(checkpoint=1)
+    with pytest.raises(cvw.CheckpointError, match=r"best.pt has been replaced .* refresh the"):
+        state.weight()
+    state.refresh()
+    assert (state.checkpoint_name, state.weight().item()) == ("best.pt", 2)
+    state.refresh()
+    assert state.checkpoint_name == "best.pt · epoch 1"
+
+
 def test_follow_selects_the_new_epoch_not_the_best_of_all(opened, tmp_path):
     save(tmp_path, "epoch_0.pt", 0)
     save(tmp_path, "best.pt", 9)
