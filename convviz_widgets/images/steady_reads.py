@@ -117,8 +117,12 @@ _WAITING = {
     "threading.py": ("wait", "join", "_wait_for_tstate_lock"),
     "selectors.py": ("select",),
     "socket.py": ("accept", "readinto"),
+    "connection.py": ("_recv", "_recv_bytes", "poll"),
+    "thread.py": ("_worker",),
+    "gateway_base.py": ("read",),
 }
-"""Functions of Python in which a thread waits for another, or for what comes in."""
+"""Functions of Python, and of execnet, in which a thread waits for another, or for what comes in.
+"""
 
 _NEVER_DRAW = ("convviz_widgets", "ipykernel", "IPython", "zmq", "tornado", "debugpy")
 """Packages whose threads train nothing."""

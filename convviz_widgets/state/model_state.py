@@ -1,12 +1,13 @@
 """The one shared state: a live model, its checkpoints, its images, and what is selected.
 
 It is what a notebook calls, so it has many short methods, each documented here; what they do stands
-in the modules that it is made of: what is selected, the readings, the clients of the background.
+in the modules that it is made of: the publisher, the readings, the clients of the background.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
@@ -14,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor, nn
+from traitlets import HasTraits, Instance
 
 from convviz_widgets.checkpoints import Steps
 from convviz_widgets.errors import InputError, at_least_or_none, number_of
@@ -41,9 +43,9 @@ from convviz_widgets.state.embeddings import Embeddings
 from convviz_widgets.state.history import History, Measurer
 from convviz_widgets.state.log_steps import log_steps
 from convviz_widgets.state.output_history import OutputHistory
+from convviz_widgets.state.publisher import Locked, Publisher, Selected, publish
 from convviz_widgets.state.readings import Readings
 from convviz_widgets.state.recordings import CLOSED, Loss, Recordings
-from convviz_widgets.state.selectable import Selectable
 from convviz_widgets.state.selection import Selection, at, resolve
 from convviz_widgets.state.sweeps import Sweeps
 from convviz_widgets.state.timeline import Timeline
@@ -57,7 +59,7 @@ class Refreshable(Protocol):
         ...
 
 
-class ModelState(Selectable):
+class ModelState(HasTraits):
     """Look at ``model`` through its checkpoints and at ``images`` through the model.
 
     Parameters
@@ -108,6 +110,16 @@ class ModelState(Selectable):
     >>> state.close()
     """
 
+    checkpoint = Selected(help="Index into `steps`; assigning None selects the last.")
+    image = Selected(help="Index into the image set.")
+    layer = Selected(help="Qualified layer name; assigning it clamps the channel.")
+    channel = Selected(help="Channel of the layer, from 0.")
+    target = Selected(help="Class that explanations are for; None: the predicted one.")
+    direction = Selected(help="Seed of a random direction instead of the channel, or None.")
+    drawing = Selected(help="Input (C, H, W) that stands in for the image's; None: its own.")
+    selection = Instance(Selection, read_only=True, help="All of the above, as one value.")
+    follow = Locked(False, help="Select each new checkpoint as soon as a refresh finds it.")
+
     def __init__(
         self,
         model: nn.Module,
@@ -146,6 +158,7 @@ class ModelState(Selectable):
         recordings = self._recordings = Recordings(made, shown, budget)
         timeline = Timeline(series, lambda: recordings.probe.original or {}, per_epoch)
         self._timeline = timeline
+        self._publisher = Publisher(self._publish)
         lock = self._publisher.lock
         kind = self._output_kind = output_kind(made, shown.input(0), shown, output)
         measured_loss = loss or partial(default_loss, kind)
@@ -169,8 +182,56 @@ class ModelState(Selectable):
         start = Selection(0, 0, None, 0, first, 0)
         self._publish(self._resolve(start, {**chosen, "layer": layer or first}))
 
-    def _resolve(self, current: Selection, changes: dict[str, Any]) -> Selection:
+    # -- what is selected ---------------------------------------------------------------------
+
+    def select(self, **changes: Any) -> Selection:
+        """Change several fields at once; every view draws at most once.
+
+        Anything invalid raises before anything is written. A ``select`` made by an observer while
+        the state publishes is queued, so that every view sees all selections in the same order.
+
+        Returns
+        -------
+        The selection that these changes lead to.
+        """
         self._refuse_if_closed()
+        return self._submit(lambda current: self._resolve(current, changes))
+
+    def elsewhere(self, selection: Selection, checkpoint: int) -> Selection:
+        """Return a selection as it would be at another checkpoint; nothing is selected."""
+        return replace(selection, **at(self._timeline, checkpoint))
+
+    def publishing_here(self) -> bool:
+        """Tell whether this thread is publishing: controls then ignore their own changes."""
+        return self._publisher.here()
+
+    @property
+    def lock(self) -> AbstractContextManager[Any]:
+        """The one lock that every write and every publication holds."""
+        return self._publisher.lock
+
+    @contextmanager
+    def hold(self) -> Iterator[Selection]:
+        """Keep the selection still while a view draws; what it selects is published after."""
+        with self._publisher.hold(lambda: self.selection):
+            yield self.selection
+
+    def afterwards(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` when this publication is over and the lock is free.
+
+        For an observer that changes another state: two states whose threads wait for each other's
+        lock would wait for ever.
+        """
+        self._publisher.afterwards(callback)
+
+    def when_free(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` now unless another thread publishes, else after that."""
+        self._publisher.when_free(callback)
+
+    def _submit(self, change: Callable[[Selection], Selection]) -> Selection:
+        return self._publisher.submit(lambda: self.selection, change)
+
+    def _resolve(self, current: Selection, changes: dict[str, Any]) -> Selection:
         return resolve(
             current,
             changes,
@@ -179,6 +240,11 @@ class ModelState(Selectable):
             images=self._images,
             classes=self.classes,
         )
+
+    def _publish(self, chosen: Selection) -> None:
+        # The selection first: a raising observer of one field must not keep the views from drawing.
+        names = [name for name, trait in self.traits().items() if isinstance(trait, Selected)]
+        publish(self, {"selection": chosen, **{name: getattr(chosen, name) for name in names}})
 
     def _refuse_if_closed(self) -> None:
         if self._closed:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, ClassVar, Literal, Unpack
 
 from ipywidgets import BoundedIntText, Checkbox, Dropdown, Layout, Widget
@@ -240,7 +239,7 @@ class TopImages(SweepView):
         before = selection.checkpoint - 1
         if before < 0 or ranked.checkpoint != selection.checkpoint:
             return None, ""
-        earlier, step = replace(selection, checkpoint=before), label_at(self.state.steps, before)
+        earlier, step = self.state.elsewhere(selection, before), label_at(self.state.steps, before)
         found = ranking(self.sweeps, earlier)
         if found is None or found.checkpoint != before:
             return None, f"{step} not swept: what is new since then is not known"
