@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from convviz_widgets.checkpoints import Steps, has_number, label_at
+from convviz_widgets.checkpoints import Steps, has_number
 from convviz_widgets.checkpoints.training_time import STEP, UNKNOWN
 from convviz_widgets.state.log_steps import log_steps
 from convviz_widgets.state.model_state import ModelState
@@ -37,10 +37,11 @@ class Link:
     def steps(self) -> Steps:
         """Every step that either of the two has, ascending; in the unit that they share."""
         units = {state.steps.unit for state in self.states}
-        unit = STEP if self._in_steps else units.pop() if len(units) == 1 else UNKNOWN
+        in_steps = self._in_steps
+        unit = STEP if in_steps else units.pop() if len(units) == 1 else UNKNOWN
         called: dict[int, list[str]] = defaultdict(list)
         for state in self.states:
-            for number, label in zip(self.numbers(state), self._labels(state), strict=True):
+            for number, label in zip(self.numbers(state), _labels(state, in_steps), strict=True):
                 called[number].append(label)
         numbers = sorted(called)
         labels = [" / ".join(dict.fromkeys(called[number])) for number in numbers]
@@ -67,19 +68,11 @@ class Link:
 
         Those without a number, as ``best.pt``, stand behind all of both.
         """
-        own = self._placed(state)
-        last = max((n for each in self.states for n in self._placed(each)[-1:]), default=-1)
+        in_steps = self._in_steps
+        own = _placed(state, in_steps)
+        last = max((n for each in self.states for n in _placed(each, in_steps)[-1:]), default=-1)
         behind = len(state.steps) - len(own)
         return (*own, *range(last + 1, last + 1 + behind))
-
-    def _placed(self, state: ModelState) -> tuple[int, ...]:
-        if self._in_steps:
-            return tuple(step for step in _done(state) if step is not None)
-        return tuple(state.steps[: _count(state.steps)])
-
-    def _labels(self, state: ModelState) -> tuple[str, ...]:
-        placed = self._placed(state) if self._in_steps else ()
-        return (*Steps(placed).labels, *state.steps.labels[len(placed) :])
 
     def _now(self, state: ModelState) -> int:
         return self.numbers(state)[state.selection.checkpoint]
@@ -88,12 +81,6 @@ class Link:
     def step(self) -> int:
         """What the clock says."""
         return self._step
-
-    @property
-    def label(self) -> str:
-        """What is there: "step 1,500", or "best.pt"."""
-        steps, step = self.steps, self._step
-        return label_at(steps, steps.index(step)) if step in steps else f"{steps.unit} {step:,}"
 
     def go_to(self, step: int) -> None:
         """Let both show their last checkpoint at or before a step."""
@@ -144,6 +131,18 @@ def _count(steps: Steps) -> int:
 def _done(state: ModelState) -> tuple[int | None, ...]:
     """Return how many steps the checkpoints with a number had done, as far as that is known."""
     return log_steps(state.steps).done[: _count(state.steps)]
+
+
+def _placed(state: ModelState, in_steps: bool) -> tuple[int, ...]:
+    """Return the numbers of the checkpoints that have one."""
+    if in_steps:
+        return tuple(step for step in _done(state) if step is not None)
+    return tuple(state.steps[: _count(state.steps)])
+
+
+def _labels(state: ModelState, in_steps: bool) -> tuple[str, ...]:
+    placed = _placed(state, in_steps) if in_steps else ()
+    return (*Steps(placed).labels, *state.steps.labels[len(placed) :])
 
 
 def shared(source: ModelState, other: ModelState) -> dict[str, Any]:

@@ -48,7 +48,7 @@ from convviz_widgets.state.readings import Readings
 from convviz_widgets.state.recordings import CLOSED, Loss, Recordings
 from convviz_widgets.state.selection import Selection, at, resolve
 from convviz_widgets.state.sweeps import Sweeps
-from convviz_widgets.state.timeline import Timeline
+from convviz_widgets.state.timeline import Timeline, are_alike, newest_since
 
 
 class Refreshable(Protocol):
@@ -559,11 +559,12 @@ class ModelState(HasTraits):
             before = self._timeline.entries
             grown = [source.refresh() for source in self._sources]
             added = self._timeline.refresh()
-            changed = self._timeline.are_others_than(before)
+            changed = not are_alike(before, self._timeline.entries)
             if changed:
                 self._recordings.reserve(self._timeline.captured_bytes)
             if any(grown) or changed:
-                newest = self._timeline.newest_since(before) if self.follow and added > 0 else None
+                follows = self.follow and added > 0
+                newest = newest_since(before, self._timeline.entries) if follows else None
                 self._submit(lambda now: self._relocated(now, newest))
             return added
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
@@ -78,6 +78,8 @@ class Timeline:
         self._pending: deque[Entry] = deque()
         self._captures: dict[int, Entry] = {}
         self._captured = 0
+        self.problem = ""
+        """Why captures cannot be put in order with the files; empty where they can."""
         self._entries: tuple[Entry, ...] = ()
         self._merge()
 
@@ -90,11 +92,6 @@ class Timeline:
     def entries(self) -> tuple[Entry, ...]:
         """All of them at one moment, in order."""
         return self._entries
-
-    @property
-    def problem(self) -> str:
-        """Why captures cannot be put in order with the files; empty where they can."""
-        return self._problem
 
     @property
     def keys(self) -> tuple[Hashable, ...]:
@@ -135,18 +132,6 @@ class Timeline:
         name = getattr(key, "name", None)
         again = [i for i, each in enumerate(keys) if name and getattr(each, "name", None) == name]
         return again[0] if again else at_or_before(self._steps, step)
-
-    def newest_since(self, before: Iterable[Entry]) -> int | None:
-        """Return the index of the last checkpoint that was not there before; None without one.
-
-        A ``best.pt`` that comes last is not what is new when an epoch was saved.
-        """
-        known = {entry.key for entry in before}
-        return max((i for i, key in enumerate(self.keys) if key not in known), default=None)
-
-    def are_others_than(self, before: Iterable[Entry]) -> bool:
-        """Tell whether there are others than before, or they are called otherwise."""
-        return [*map(_shown, before)] != [*map(_shown, self._entries)]
 
     def capture(self, model: nn.Module, step: int) -> None:
         """Clone the weights of ``model`` as they are now.
@@ -191,7 +176,7 @@ class Timeline:
         files = [] if listing is None else self._file_entries(listing)
         told = None if self._series is None else self._series.steps_per_epoch
         per_epoch = self._steps_per_epoch or told
-        self._problem, unit = "", STEP
+        self.problem, unit = "", STEP
         if listing is None or not files:
             first = [] if self._original.step in self._captures else [self._original]
             entries = _by_step([*first, *self._captures.values()])
@@ -203,7 +188,7 @@ class Timeline:
             dated = _in_steps(files[:placed], steps[:placed])
             if dated is None:
                 entries, unit = _counted_on(files, _by_step(self._captures.values())), listing.unit
-                self._problem = _not_in_order(unit)
+                self.problem = _not_in_order(unit)
             else:
                 for entry in dated:
                     self._captures.pop(entry.step, None)
@@ -235,6 +220,20 @@ class Timeline:
 def _counted(step: int, key: Hashable, load: Callable[[], Weights], nbytes: int = 0) -> Entry:
     """Return the live model's weights at a step."""
     return Entry(step, key, load, nbytes, f"step {step:,}", TrainingTime(step=step))
+
+
+def newest_since(before: Iterable[Entry], now: Sequence[Entry]) -> int | None:
+    """Return the index of the last checkpoint that was not there before; None without one.
+
+    A ``best.pt`` that comes last is not what is new when an epoch was saved.
+    """
+    known = {entry.key for entry in before}
+    return max((i for i, entry in enumerate(now) if entry.key not in known), default=None)
+
+
+def are_alike(before: Iterable[Entry], now: Iterable[Entry]) -> bool:
+    """Tell whether these are the same checkpoints, called the same."""
+    return [*map(_shown, before)] == [*map(_shown, now)]
 
 
 def _shown(entry: Entry) -> tuple[Hashable, int, str]:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Unpack
 from ipywidgets import Checkbox, HBox, IntSlider, Layout, Play, SelectionSlider, Widget
 from traitlets import Bool
 
+from convviz_widgets.checkpoints import label_at
 from convviz_widgets.errors import number_of
 from convviz_widgets.state import ModelState, Selection, unit_of
 from convviz_widgets.state.link import Link
@@ -321,5 +322,6 @@ class StepClock(HBox):
         finally:
             self._busy = False
         unit, misfit = unit_of(steps), self.link.misfit
-        at = f"{self.link.label} · {number_of(len(steps), unit)}"
+        label = label_at(steps, steps.index(step)) if step in steps else f"{unit} {step:,}"
+        at = f"{label} · {number_of(len(steps), unit)}"
         self._line.show(f"{at} · {misfit}" if misfit else at)
