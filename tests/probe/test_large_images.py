@@ -39,7 +39,7 @@ def large(monkeypatch):
     """Return an image that counts as large."""
     monkeypatch.setattr(replica, "MIDDLE", 4)
     monkeypatch.setattr(tape, "LARGE", 1000)
-    torch.manual_seed(0)  # of the weights, too: a rectified convolution may well be 0 everywhere
+    torch.manual_seed(2)  # of the weights, too: with others all that is rectified may be 0
     return torch.rand(1, 1, 20, 24)
 
 
