@@ -45,7 +45,7 @@ class Inputs:
         return len(self._source)
 
     def item(self, index: int) -> tuple[Tensor, Any]:
-        """Return an image, the caller's own, and what stands beside it."""
+        """Return an image, which is not the caller's to write to, and what stands beside it."""
         image, beside = self._read(index)
         if image.shape != self.shape:
             shape = tuple(image.shape)
@@ -58,8 +58,8 @@ class Inputs:
     def several(self, indices: Sequence[int]) -> list[Tensor]:
         """Return some images, the caller's own."""
         if isinstance(self._source, Tensor) or len(indices) == 1:
-            return [self.item(index)[0] for index in indices]
-        return self._source.quietly(lambda: [self.item(index)[0] for index in indices])
+            return [self.item(index)[0].clone() for index in indices]
+        return self._source.quietly(lambda: [self.item(index)[0].clone() for index in indices])
 
     def readable(self, indices: range) -> Tensor:
         """Return those of the first images (B, C, H, W) that can be read; B may be 0."""
@@ -69,19 +69,19 @@ class Inputs:
         for index in indices:
             # Whoever asks for a broken image is told; the others are shown all the same.
             with suppress(Exception):
-                images.append(self.item(index)[0][None])
+                images.append(self.item(index)[0][None].clone())
         return torch.cat(images)
 
     def _read(self, index: int) -> tuple[Tensor, Any]:
         if isinstance(self._source, Tensor):
-            return self._source[index].detach().clone(), None
+            return self._source[index].detach(), None
         image, beside = self._source.parts(index)
         if not isinstance(image, Tensor) or image.ndim != 3 or not image.is_floating_point():
             raise InputError(
                 f"image {index} of the data set must be a floating tensor (C, H, W), got "
                 f"{kind_of(image)}; {_item_way_in(image)}"
             )
-        return image.detach().clone(), beside
+        return image.detach(), beside
 
 
 def _way_in(source: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -48,6 +49,8 @@ class DatasetItems:
         # No code runs when a list is read.
         made_before = isinstance(dataset, list | tuple)
         self._reads = SteadyReads(dataset) if steady and not made_before else None
+        self._keeps = getattr(dataset, "keeps_images", False) is True
+        self._kept: dict[int, weakref.ref[Tensor]] = {}
 
     def __len__(self) -> int:
         return len(self._dataset)
@@ -77,7 +80,11 @@ class DatasetItems:
         if self._reads is None:
             return self._parts(self._dataset[index], index)
         image, beside = self._parts(self._reads.read(index), index)
-        self._reads.refuse_if_changed(index, image)
+        if not self._keeps:
+            self._reads.refuse_if_changed(index, image)
+        elif index not in self._kept or self._kept[index]() is not image:  # else it is that one
+            self._reads.refuse_if_changed(index, image)
+            self._kept[index] = weakref.ref(image)
         return image, beside
 
     def _parts(self, item: Any, index: int) -> tuple[Any, Any]:
@@ -181,7 +188,8 @@ def _is_number(value: Any) -> bool:
 
 def _plain(image: Any) -> Any:
     """Return a tensor of a subclass, such as that of a picture with its history, as a plain one."""
-    return image.as_subclass(Tensor) if isinstance(image, Tensor) else image
+    is_subclass = isinstance(image, Tensor) and type(image) is not Tensor
+    return image.as_subclass(Tensor) if is_subclass else image
 
 
 def _beside(value: Any) -> Any:

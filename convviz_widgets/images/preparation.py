@@ -122,6 +122,8 @@ class Pictures:
 
     Attributes
     ----------
+    keeps_images : whether what is read twice is the same tensor, as long as it is kept, and nobody
+        writes to it.
     problems : name → one line, for those that could not be read so far.
     said : what is done to them, in one line.
     """
@@ -136,6 +138,7 @@ class Pictures:
     ) -> None:
         self._items = DatasetItems(sources, keys, steady=False)
         self._preparation = preparation
+        self.keeps_images = preparation.transform is None  # what that gives is seen each time
         self.said = " · ".join([str(preparation), *remarks])
         self._names = names
         self.problems: dict[str, str] = {}
@@ -148,7 +151,7 @@ class Pictures:
         kept = self._kept.get(index)
         if kept is None:
             kept = self._made(index)
-            if self._preparation.transform is None:  # what a transform gives must be seen each time
+            if self.keeps_images:
                 self._keep(index, kept)
         return kept
 

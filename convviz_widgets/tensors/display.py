@@ -52,6 +52,15 @@ def as_real(value: Numbers) -> np.ndarray:
     return to_display_array(value)
 
 
+def only_read(values: torch.Tensor) -> np.ndarray:
+    """Return a tensor as `to_display_array` does, without a copy where it can be read as it is."""
+    if values.dtype is torch.float32 and values.is_cpu and values.is_contiguous():
+        array: np.ndarray = values.detach().numpy()
+        array.flags.writeable = False  # others show the same values
+        return array
+    return to_display_array(values)
+
+
 def finite_and_odd(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the finite values of an array (n,), itself where all are, and the others."""
     valid = np.isfinite(array)

@@ -24,6 +24,7 @@ from convviz_widgets.tensors import (
     summary,
     to_display_array,
 )
+from convviz_widgets.tensors.display import only_read
 from convviz_widgets.views.filter_layers import as_filters, filter_layer, shown_as
 from convviz_widgets.widgets import View
 from convviz_widgets.widgets.controls import SIDES, choice, line, named, side_choice
@@ -168,7 +169,7 @@ class ActivationHistogram(HistogramView):
         reason = self.state.layer_info(selection.layer).without_channels
         if reason and self.scope == "channel":
             raise InputError(f"{reason}; all of its values can be shown")
-        layer = to_display_array(self.state.recorded(side=self.side, selection=selection))
+        layer = only_read(self.state.recorded(side=self.side, selection=selection))
         values = layer[selection.channel] if self.scope == "channel" else layer
         counted = _in_bins(values[values != 0], layer)
         of = f"channel {selection.channel}" if self.scope == "channel" else "all channels"

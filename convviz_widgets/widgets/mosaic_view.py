@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import torch
 from ipywidgets import Widget
 from torch import Tensor
 
@@ -24,10 +23,10 @@ from convviz_widgets.tensors import (
     quantize,
     rgb_png,
     symmetric_limits,
-    to_display_array,
     to_rgba,
     zero_anchored_limits,
 )
+from convviz_widgets.tensors.display import only_read
 from convviz_widgets.widgets.controls import PointerLine, last_control
 from convviz_widgets.widgets.raster import TileRaster
 from convviz_widgets.widgets.text import in_words
@@ -267,19 +266,10 @@ def _named(name: str, places: np.ndarray) -> str:
 
 def as_maps(activation: Tensor) -> np.ndarray:
     """Return an activation as maps ``(C, H, W)``; a feature is a map of one pixel."""
-    values = _only_read(activation)
+    values = only_read(activation)
     if values.ndim < 2:
         return values.reshape(-1, 1, 1)
     return values.reshape(values.shape[0], -1, values.shape[-1])
-
-
-def _only_read(activation: Tensor) -> np.ndarray:
-    """Return the values of an activation, without a copy where they can be read as they are."""
-    if activation.dtype is torch.float32 and activation.is_cpu and activation.is_contiguous():
-        values: np.ndarray = activation.detach().numpy()
-        values.flags.writeable = False  # they are what every view shows
-        return values
-    return to_display_array(activation)
 
 
 def colour(values: np.ndarray, colormap: str = AUTOMATIC, each: bool = False) -> Colouring:

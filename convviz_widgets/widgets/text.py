@@ -175,6 +175,9 @@ def range_of(values: np.ndarray) -> str:
 
 def not_finite(values: np.ndarray) -> str:
     """Say how many values are NaN or infinite, to follow something else; empty for none."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(values.sum()):  # many times faster, and none of them is NaN or infinite then
+            return ""
     count = values.size - int(np.isfinite(values).sum())
     return f", {count:,} NaN or infinite" if count else ""
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
+import convviz_widgets as cvw
 from convviz_widgets.errors import InputError
-from convviz_widgets.images import preparation
+from convviz_widgets.images import preparation, steady_reads
 from convviz_widgets.images.folder import _natural, head_of
 from convviz_widgets.images.pixels import pixels_of
 from convviz_widgets.images.preparation import Pictures, Preparation, normalize_of
@@ -126,3 +127,18 @@ def test_a_file_that_breaks_off_is_no_picture(tmp_path, ending):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(InputError, match="a cannot be read"):
         head_of(path, "a")
+
+
+def test_a_kept_picture_is_neither_copied_nor_compared_for_each_look(monkeypatch):
+    """One of 4K takes 100 MB, and what is shown first looks at it nine times."""
+    images = cvw.ImageSet.from_images([np.zeros((4, 6, 3), np.uint8)] * 2, mean=0.5)
+    compared = []
+    monkeypatch.setattr(steady_reads, "_checksum", lambda image: compared.append(image) or 0)
+    for _ in range(3):
+        assert images.label(0) is None
+        assert images.display(0).max() == 0
+        assert images.input(0).eq(-0.5).all()
+    assert compared == []
+    images.input(0).zero_()  # the caller's own
+    assert images.display(0).max() == 0
+    assert images.input(0).eq(-0.5).all()
