@@ -9,6 +9,7 @@ from convviz_widgets.checkpoints.steps import (
     Steps,
     apart_in_words,
     label_at,
+    noun_of,
     number_at,
     unit_of,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "checkpoint_digest",
     "find_state_dict",
     "label_at",
+    "noun_of",
     "number_at",
     "read_checkpoint",
     "strip_prefixes",
