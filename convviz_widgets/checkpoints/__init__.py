@@ -10,6 +10,7 @@ from convviz_widgets.checkpoints.steps import (
     apart_in_words,
     has_number,
     label_at,
+    noun_of,
     number_at,
     unit_of,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "find_state_dict",
     "has_number",
     "label_at",
+    "noun_of",
     "number_at",
     "read_checkpoint",
     "strip_prefixes",

@@ -181,8 +181,13 @@ class CheckpointSeries(Listed):
     def __repr__(self) -> str:
         steps = self.steps
         what = {"step": "steps", "epoch": "epochs"}.get(self.unit, "numbers")
-        span = f": {what} {steps[0]} to {steps[-1]}" if steps else ""
-        return f"<CheckpointSeries of {len(steps)}{span}>"
+        dated = zip(steps, steps.times, strict=True)
+        counted = [number for number, time in dated if time.value(self.unit) == number]
+        named = steps.labels[len(counted) :]  # they come last
+        span = [f"{what} {counted[0]} to {counted[-1]}"] if counted else []
+        names = list(named) if len(named) < 4 else [f"{named[0]} to {named[-1]}"]
+        words = f": {', '.join(span + names)}" if steps else ""
+        return f"<CheckpointSeries of {len(steps)}{words}>"
 
     @property
     def steps(self) -> Steps:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, SupportsIndex, overload
 
-from convviz_widgets.checkpoints.training_time import STEP, TrainingTime
+from convviz_widgets.checkpoints.training_time import STEP, UNKNOWN, TrainingTime
 from convviz_widgets.errors import number_of
 
 
@@ -86,6 +86,17 @@ def unit_of(steps: Sequence[int]) -> str:
     return steps.unit if isinstance(steps, Steps) else STEP
 
 
+def noun_of(steps: Sequence[int]) -> str:
+    """Return what all of some checkpoints are: those of steps, of epochs, or just checkpoints.
+
+    >>> noun_of(Steps((0, 1), "epoch")), noun_of(Steps((0, 1), "epoch", times=[TrainingTime()] * 2))
+    ('epoch', 'checkpoint')
+    """
+    unit = unit_of(steps)
+    times = steps.times if isinstance(steps, Steps) else ()
+    return UNKNOWN if any(time.value(unit) is None for time in times) else unit
+
+
 def label_at(steps: Sequence[int], index: int) -> str:
     """Return what the checkpoint at an index is called.
 
@@ -101,7 +112,9 @@ def number_at(steps: Sequence[int], index: int) -> str:
     >>> number_at((0, 1500), 1), number_at(Steps((0, 1), "epoch", ("epoch 0", "last.pt")), 1)
     ('1,500', 'last.pt')
     """
-    return label_at(steps, index).removeprefix(f"{unit_of(steps)} ")
+    if isinstance(steps, Steps) and steps.times[index].value(steps.unit) != steps[index]:
+        return steps.labels[index]
+    return f"{steps[index]:,}"
 
 
 def apart_in_words(steps: Sequence[int], first: int, second: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -48,11 +48,13 @@ class LearnedLayers:
                 return tape, hooks.run(tape, images)
 
         axes = AxisTracer(images)
-        try:
-            tape, result = learn(axes)
-        except ConvVizError:  # what runs inside may bear no tracing; if not that, raise again
+        found: tuple[LearningTape, Any] | None = None
+        with suppress(ConvVizError):
+            found = learn(axes)
+        if found is None:  # what runs inside may bear no tracing; if not that, this raises it anew
             images = replica.own_copy(example)
-            tape, result = learn(nullcontext())
+            found = learn(nullcontext())
+        tape, result = found
         self.result: Any = result
         self.safe: set[Site] = tape.safe_sites(memory_of(replica.module, attributes=True))
         self.first: tuple[LearningTape, Any] | None = (tape, result)

@@ -112,7 +112,8 @@ def _only(result: Any, word: str) -> Place:
     by_name = _by_name(found)
     if len(found) == 1 or by_name is not None:
         return by_name or next(iter(found))
-    raise InputError(f"the model puts out {named(result)}: say which, such as output=(0, {word!r})")
+    such = (*next(iter(found), (0,)), word)
+    raise InputError(f"the model puts out {named(result)}: say which, such as output={such!r}")
 
 
 def guessed_part(result: Any, probe: Probe, example: Tensor, hints: OutputHints) -> ChosenPart:

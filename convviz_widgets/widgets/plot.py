@@ -13,10 +13,13 @@ from ipywidgets import Layout, VBox
 
 from convviz_widgets.state import number_at, unit_of
 from convviz_widgets.widgets.raster import Overlay
-from convviz_widgets.widgets.text import ACCENT, QUIET
+from convviz_widgets.widgets.text import ACCENT, QUIET, cut_in_the_middle
 
-MARGIN = {"top": 10, "bottom": 44, "left": 62, "right": 14}
+MARGIN = {"top": 10, "bottom": 44, "left": 62, "right": 24}
 """Pixels around the plotting area: room for ticks and labels."""
+
+LETTER = 8
+"""Pixels that a letter of a tick takes, with its share of the gap to the next tick."""
 
 COMPACT = {"top": 8, "bottom": 40, "left": 50, "right": 14}
 """Pixels around the plotting area of a low plot."""
@@ -286,8 +289,15 @@ def mark_steps(plot: Plot, steps: Sequence[int]) -> None:
     axis = plot.figure.axes[0]
     axis.label = axis_label(steps)
     indices = whole_numbers(0, len(steps) - 1)
-    labels = {str(index): number_at(steps, index) for index in indices}
+    room = plot.columns // (LETTER * max(1, len(indices)))
+    labels = {str(index): _tick(steps, index, room) for index in indices}
     label_ticks(axis, indices, labels)
+
+
+def _tick(steps: Sequence[int], index: int, room: int) -> str:
+    """Return what is written at a checkpoint's place; a number is never cut, a name may be."""
+    said = number_at(steps, index)
+    return said if said == f"{steps[index]:,}" else cut_in_the_middle(said, max(3, room))
 
 
 def axis_label(steps: Sequence[int]) -> str:

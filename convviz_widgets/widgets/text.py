@@ -41,6 +41,7 @@ STYLE = """<style>
 .cvw-quiet > .widget-html-content { color: var(--jp-ui-font-color2, #666); font-size: 12px; }
 .cvw-wrap, .cvw-wrap > .widget-html-content { white-space: normal; }
 .cvw-wrap > .widget-html-content { overflow: visible; overflow-wrap: anywhere; }
+.cvw-wrap > .widget-html-content, .cvw-problem > .widget-html-content { padding-right: 8px; }
 .cvw-busy > .widget-html-content { color: #d9480f; text-align: right; }
 .cvw-problem > .widget-html-content {
   color: var(--jp-error-color0, #b71c1c); white-space: pre-wrap; overflow-wrap: anywhere; }
@@ -51,8 +52,9 @@ STYLE = """<style>
 .cvw-pad canvas { cursor: crosshair; touch-action: none; }
 .cvw-mono select { font-family: var(--jp-code-font-family, monospace); font-size: 12px;
   overflow-x: hidden; }
-.cvw-tabs > .lm-TabBar .lm-TabBar-tab { flex: 1 1 auto; min-width: 0; padding: 0 6px; }
-.cvw-tabs > .lm-TabBar .lm-TabBar-tabLabel { text-align: center; }
+.jupyter-widgets.cvw-tabs > .lm-TabBar .lm-TabBar-tab {
+  flex: 1 1 auto; min-width: 0; padding: 0 6px; }
+.jupyter-widgets.cvw-tabs > .lm-TabBar .lm-TabBar-tabLabel { text-align: center; }
 .cvw-named { position: relative; }
 .cvw-named > .widget-label { position: absolute; width: 1px; height: 1px; min-width: 0; margin: 0;
   padding: 0; overflow: hidden; clip-path: inset(50%); }
@@ -73,6 +75,18 @@ class Style(HTML):
     def __init__(self) -> None:
         super().__init__(STYLE)
         self.layout.display = "none"
+
+
+def cut_in_the_middle(name: str, most: int) -> str:
+    """Return a name of at most so many characters, 3 at least; both of its ends stay.
+
+    >>> cut_in_the_middle("checkpoint_best_of_fold_3.pt", 16), cut_in_the_middle("best.pt", 16)
+    ('checkpoi…ld_3.pt', 'best.pt')
+    """
+    if len(name) <= most:
+        return name
+    tail = (most - 1) // 2
+    return f"{name[: most - 1 - tail]}…{name[-tail:]}"
 
 
 class Text(HTML):

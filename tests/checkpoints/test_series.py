@@ -119,11 +119,21 @@ def test_the_home_directory_may_be_written_as_a_tilde(
     assert CheckpointSeries.from_directory("~").steps == (1,)
 
 
-def test_a_series_tells_its_steps() -> None:
+def test_a_series_tells_its_steps(tmp_path: Path) -> None:
     two = CheckpointSeries.from_state_dicts([(n, {"a": torch.ones(1)}) for n in (30, 4)])
     assert repr(two) == "<CheckpointSeries of 2: steps 4 to 30>"
     none = CheckpointSeries(lambda: Listing(()), lambda item: {}, Listing(()))
     assert repr(none) == "<CheckpointSeries of 0>"
+    names = ("epoch_3.pt", "epoch_7.pt", "best.pt")
+    for index, name in enumerate(names):
+        torch.save({"a": torch.full((1,), index)}, tmp_path / name)
+    mixed = CheckpointSeries.from_directory(tmp_path)
+    assert repr(mixed) == "<CheckpointSeries of 3: epochs 3 to 7, best.pt>"
+    names = ("epoch_3.pt", "epoch_7.pt", "best.pt")
+    for index, name in enumerate(names):
+        torch.save({"a": torch.full((1,), index)}, tmp_path / name)
+    mixed = CheckpointSeries.from_directory(tmp_path)
+    assert repr(mixed) == "<CheckpointSeries of 3: epochs 3 to 7, best.pt>"
     with pytest.raises(CheckpointError, match="no checkpoint 0: there is none"):
         none.load(0)
 

@@ -108,6 +108,7 @@ def test_attention_weights_say_that_they_are_no_channels():
         state.tokens()
     labels = [label for label, _ in LayerList(state).control("Layer").options]
     assert f"{info.name}  Softmax  not shown as channels" in labels
+    assert "not shown as channels" in cvw.TopImages(state).caption
     with pytest.raises(cvw.ConvVizError, match="not shown as channels"):
         cvw.attribute(made("vit"), torch.rand(3, 32, 24), unit=(info.name, 0))
     images = [(torch.rand(3, 32, 24), 0)]

@@ -74,6 +74,9 @@ def code_of(line):
 def test_a_model_with_two_inputs_is_refused_with_the_lines_that_wrap_it():
     line = refusal(Timed())
     assert line.startswith("the model takes (x, t), expected one that takes the images alone")
+    with pytest.raises(cvw.ModelError) as raised:
+        cvw.ModelState(Timed(), torch.rand(2, 3, 8, 8))
+    assert raised.value.__cause__.__context__ is None  # told once
     assert line.endswith("with a value for t")
     assert "self[0](pixel_values=x, mask=...)" in refusal(ByName())
 

@@ -185,6 +185,10 @@ def test_captions_clock_and_axes_speak_of_epochs(healthy, opened):
     assert "at epoch 0, layer" in repr(state)
     assert (state.steps, state.steps.unit) == ((0, 1, 2), "epoch")
     assert axis_label(state.steps) == "epoch"
+    history = cvw.DistributionHistory(state)
+    assert state.history.wait(60)
+    assert history.caption.startswith("weights of conv1 · epoch 0 · ")
+    assert history.plots.plot.labels[0] == "epoch"
 
 
 def test_two_numbers_stand_on_the_clock_and_a_name_without_one_too(healthy, opened, tmp_path):
@@ -194,6 +198,11 @@ def test_two_numbers_stand_on_the_clock_and_a_name_without_one_too(healthy, open
     os.utime(tmp_path / "both" / "best.pt", (10**9, 10**9))
     again = opened(healthy, "both", only=slice(0, 0))
     assert cvw.views.CheckpointClock(again).place == "best.pt · 3 of 3"
+    assert cvw.TopImages(state).progress.offers[-1] == "Sweep all 2 steps"
+    assert cvw.TopImages(again).progress.offers[-1] == "Sweep all 3 checkpoints"
+    torch.save(healthy[2][0], tmp_path / "both" / "the_best_of_a_run_so_far.pt")
+    third = cvw.views.CheckpointClock(opened(healthy, "both", only=slice(0, 0)))
+    assert third.place == "the_best_o…so_far.pt · 4 of 4"
 
 
 @pytest.fixture

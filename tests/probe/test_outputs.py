@@ -338,6 +338,7 @@ def test_a_word_says_what_the_values_are():
         (row, "picture", "a picture has 192 values here"),
         (lambda m, fc: m, "multilabel", r"one row \(N, K\)"),
         (two, "logits", r"say which, such as output=\(0, 'logits'\)"),
+        (lambda m, fc: {"a": row(m, fc), "b": m}, "logits", r"such as output=\('a', 'logits'\)"),
         (two, 2, "unknown output 2; .*a tuple of 2"),
         (lambda m, fc: {"a": row(m, fc), "b": m}, "c", "unknown output 'c'; .*'a', 'b': a, b"),
         (two, lambda found: found[7], "output= raised on a tuple of 2: IndexError"),

@@ -2,7 +2,15 @@
 
 import pytest
 
-from convviz_widgets.widgets.plot import axis_label, round_numbers, whole_numbers
+from convviz_widgets.checkpoints import Steps
+from convviz_widgets.checkpoints.training_time import UNKNOWN, TrainingTime
+from convviz_widgets.widgets.plot import (
+    axis_label,
+    make_plot,
+    mark_steps,
+    round_numbers,
+    whole_numbers,
+)
 
 
 @pytest.mark.parametrize("steps", [[0], [0, 7], [0, 100, 200], [50, 100, 150, 170]])
@@ -47,3 +55,13 @@ def test_an_axis_without_ends_has_no_ticks():
 )
 def test_whole_numbers_are_spread_over_from_zero(low, high, expected):
     assert whole_numbers(low, high) == expected
+
+
+def test_ticks_are_numbers_where_there_are_some_and_long_names_are_cut():
+    names = ("model_4.pt", "model_9.pt", "the_best_of_all_models.pt")
+    times = (TrainingTime(number=4), TrainingTime(number=9), TrainingTime())
+    plot = make_plot(258, 100, "", "")  # 57 pixels a tick
+    mark_steps(plot, Steps((4, 9, 10), UNKNOWN, names, times))
+    axis = plot.figure.axes[0]
+    assert axis.tick_labels == {"0": "4", "1": "9", "2": "the….pt"}
+    assert axis.label == "checkpoint"

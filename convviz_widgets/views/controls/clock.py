@@ -18,11 +18,14 @@ from convviz_widgets.state.link import Link
 from convviz_widgets.state.timeline import at_or_before
 from convviz_widgets.widgets import View, close_tree, listen
 from convviz_widgets.widgets.controls import icon_button, line, move_clock, named
-from convviz_widgets.widgets.text import Text
+from convviz_widgets.widgets.text import Text, cut_in_the_middle
 from convviz_widgets.widgets.view import ViewOptions
 
 INTERVAL = 1000
 """Milliseconds from tick to tick."""
+
+LONGEST_NAME = 20
+"""Characters of a checkpoint's name beside which the clock has room for its place."""
 
 REST = 10
 """Seconds of rest for each second that a refresh took: looking must not slow the training."""
@@ -96,7 +99,7 @@ class CheckpointClock(View):
             control.value = selection.checkpoint
         self._first.disabled = self._previous.disabled = selection.checkpoint == 0
         self._next.disabled = selection.checkpoint == count - 1
-        called = self.state.checkpoint_name
+        called = cut_in_the_middle(self.state.checkpoint_name, LONGEST_NAME)
         self._step_line.show(f"{called} · {selection.checkpoint + 1} of {count}")
 
     def _start_or_stop(self) -> None:
@@ -285,7 +288,7 @@ class StepClock(HBox):
         self.slider = SelectionSlider(
             options=link.steps, readout=False, layout=Layout(width="520px", margin="2px 0")
         )
-        self._line = Text(flex="1 1 auto")
+        self._line = Text(kind="wrap", flex="1 1 0", min_width="0")
         super().__init__(
             [named(self.slider, "Training step"), self._line],
             layout=Layout(align_items="center", grid_gap="12px", flex="0 0 auto"),

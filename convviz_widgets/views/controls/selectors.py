@@ -20,7 +20,7 @@ class LayerList(View):
     """Pick a layer; the search box keeps those whose name or kind contains every word."""
 
     title: ClassVar[str] = "Layer"
-    caption_lines: ClassVar[int] = 1
+    caption_lines: ClassVar[int] = 2  # for a long name, so that nothing moves below
     depends: ClassVar[frozenset[str]] = frozenset({"layer"})
     width: ClassVar[int] = 216
     instant: ClassVar[bool] = True

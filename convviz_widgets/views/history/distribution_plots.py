@@ -311,7 +311,7 @@ def layer_with(quantity: str, layer: str, layers: Sequence[str], known: set[str]
 
 def distributions_of(
     measured: Sequence[Measurement | None],
-    steps: Sequence[int],
+    steps: tuple[int, ...],
     layers: Sequence[str],
     layer: str,
     quantity: str,
@@ -326,7 +326,7 @@ def distributions_of(
         None if each is None else each.distributions.get((shown, quantity)) for each in measured
     )
     instead = "" if shown == layer else layer
-    return Distributions(shown, quantity, tuple(steps), columns, first.images, instead)
+    return Distributions(shown, quantity, steps, columns, first.images, instead)
 
 
 def value_limits(data: Distributions, shown_range: str, index: int) -> tuple[float, float]:

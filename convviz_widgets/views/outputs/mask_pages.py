@@ -27,6 +27,7 @@ from convviz_widgets.views.outputs.picture_pages import (
     PicturePages,
     page_question,
 )
+from convviz_widgets.widgets.text import cut_in_the_middle
 from convviz_widgets.widgets.thumbnails import asked_of, class_name, in_square
 
 NAMES = ("input", "target", "prediction", "wrong")
@@ -39,6 +40,12 @@ NAMED = 6
 
 LISTED = 40
 """Classes that the legend lists."""
+
+LONGEST_NAME = 24
+"""Characters of a class's name in the legend and the caption."""
+
+VALUE = 28
+"""Pixels of a number in the legend, which has its room before it is known."""
 
 IGNORED_COLOUR, NO_SCORE_COLOUR = (128, 128, 128), (255, 0, 255)
 """Colours of what does not count, and of a prediction of NaN."""
@@ -155,7 +162,7 @@ def counts_in_words(counts: MaskCounts, images: ImageSet, of: str) -> str:
         return "no target masks: ImageSet(targets=) of class indices (N, H, W) compares with some"
     iou = counts.iou
     known = np.flatnonzero(np.isfinite(iou))
-    named = ", ".join(f"{class_name(images, int(i))} {iou[i]:.2f}" for i in known[:NAMED])
+    named = ", ".join(f"{_short_name(images, i)} {iou[i]:.2f}" for i in known[:NAMED])
     more = f", {len(known) - NAMED} more below" if len(known) > NAMED else ""
     nowhere = len(iou) - len(known)
     left = (
@@ -179,22 +186,31 @@ def legend_of(images: ImageSet, kind: OutputKind, counts: MaskCounts | None) -> 
     classes = kind.classes or 0
     iou = np.full(classes, np.nan) if counts is None else counts.iou
     colours = class_colours(classes)
-    seen = range(classes) if not np.isfinite(iou).any() else np.flatnonzero(np.isfinite(iou))
-    entries = [_entry(colours[i], class_name(images, int(i)), iou[i]) for i in seen[:LISTED]]
-    entries += [_entry(IGNORED_COLOUR, "ignored", np.nan)]
+    few = classes <= LISTED or not np.isfinite(iou).any()  # all of few, so that none moves
+    seen = range(classes) if few else np.flatnonzero(np.isfinite(iou))
+    entries = [_entry(colours[i], _short_name(images, i), iou[i]) for i in seen[:LISTED]]
+    entries += [_entry(IGNORED_COLOUR, "ignored", None)]
     more = f"<span>and {len(seen) - LISTED:,} more</span>" if len(seen) > LISTED else ""
     style = "display:flex;flex-wrap:wrap;gap:0 14px;font-size:12px;line-height:20px"
     return f'<div style="{style}">{"".join(entries)}{more}</div>'
 
 
-def _entry(colour: Any, name: str, iou: float) -> str:
+def _short_name(images: ImageSet, index: int) -> str:
+    return cut_in_the_middle(class_name(images, int(index)), LONGEST_NAME)
+
+
+def _entry(colour: Any, name: str, iou: float | None) -> str:
+    """Return a box and a name, and the room for a number; None: there will be none."""
     rgb = ",".join(map(str, map(int, colour)))
     box = (
         f'<span style="display:inline-block;width:10px;height:10px;background:rgb({rgb});'
         'border:1px solid #8a8a8a;margin-right:4px"></span>'
     )
-    value = "" if np.isnan(iou) else f" {iou:.2f}"
-    return f'<span style="white-space:nowrap">{box}{html.escape(name)}{value}</span>'
+    is_known = iou is not None and np.isfinite(iou)
+    value = f" {iou:.2f}" if is_known else ""
+    room = VALUE if iou is not None and not is_known else 0
+    style = f"white-space:nowrap;padding-right:{room}px"
+    return f'<span style="{style}">{box}{html.escape(name)}{value}</span>'
 
 
 def mask_row(

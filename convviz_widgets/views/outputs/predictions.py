@@ -236,12 +236,13 @@ class Predictions(HistoryView):
         """Show the bars, and the ribbons below."""
         assert isinstance(result, PredictionsSoFar)
         answer = result.answer
-        classes = zip(answer.indices, answer.names, answer.probabilities, strict=True)
-        rows = "".join(_row(name, share, index in answer.truths) for index, name, share in classes)
+        best = zip(answer.indices, answer.names, answer.probabilities, strict=True)
+        rows = "".join(_row(name, share, index in answer.truths) for index, name, share in best)
         self.table.value = f'<table style="width:100%;border-spacing:0">{rows}</table>'
         super().draw(result)
         drawn = f", {answer.drawn} (the ribbons: as it was)" if answer.drawn else ""
-        true = f"true class: {answer.true_name}" if answer.true_name else ""
+        classes = "true classes" if len(answer.truths) > 1 else "true class"
+        true = f"{classes}: {answer.true_name}" if answer.true_name else ""
         said = (
             answer.kind,
             answer.label,
@@ -263,12 +264,15 @@ class Predictions(HistoryView):
 
 def _row(name: str, share: float, true: bool) -> str:
     """Return one line of the table: name, bar, percentage."""
-    mark = " ✓" if true else ""
     colour = ACCENT if true else "var(--jp-ui-font-color3, #999)"
     bar = f'<div style="background:{colour};height:14px;width:{share:.2%};min-width:1px"></div>'
     cell = "padding:3px 8px 3px 0;font-size:13px;color:var(--jp-ui-font-color1,#222)"
+    called, cut = html.escape(name), "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
+    label = f'<span style="{cut}" title="{called}">{called}</span>'
+    mark = '<span style="flex:none;white-space:pre"> ✓</span>' if true else ""
     return (
-        f'<tr style="height:26px"><td style="{cell};width:34%">{html.escape(name)}{mark}</td>'
+        f'<tr style="height:26px"><td style="{cell};width:34%;max-width:0">'
+        f'<div style="display:flex">{label}{mark}</div></td>'
         f'<td style="{cell}">{bar}</td>'
         f'<td style="{cell};width:56px;text-align:right">{share:.1%}</td></tr>'
     )

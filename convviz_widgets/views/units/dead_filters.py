@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, Unpack
 from ipywidgets import BoundedIntText, Dropdown, HBox, Layout, Select, VBox, Widget
 from traitlets import Enum
 
-from convviz_widgets.checkpoints import label_at, unit_of
+from convviz_widgets.checkpoints import label_at, noun_of
 from convviz_widgets.errors import number_of
 from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.sweeps import DYING as DYING_RATE
@@ -134,7 +134,7 @@ class DeadFilters(SweepView):
     def offers(self, selection: Selection) -> Sequence[Offer]:
         """Offer to sweep this checkpoint, and all of them."""
         missing = [index for index, each in enumerate(self.sweeps.all()) if each is None]
-        unit = unit_of(self.state.steps)
+        unit = noun_of(self.state.steps)
         offers = []
         if len(missing) > 1:
             offers.append(Offer(f"Sweep {len(missing)} {unit}s", tuple(missing)))

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Unpack
 from ipywidgets import BoundedIntText, Checkbox, Dropdown, Layout, Widget
 from traitlets import Bool, Enum
 
-from convviz_widgets.checkpoints import label_at, unit_of
+from convviz_widgets.checkpoints import label_at, noun_of
 from convviz_widgets.errors import ConvVizError
 from convviz_widgets.images import ImageSet
 from convviz_widgets.state import ModelState, Selection
@@ -160,7 +160,7 @@ class TopImages(SweepView):
         here, results = selection.checkpoint, self.sweeps.all(direction)
         missing = [index for index, result in enumerate(results) if result is None]
         verb = "Sweep" if direction is None else "Rank"
-        unit = unit_of(self.state.steps)
+        unit = noun_of(self.state.steps)
         this = [Offer(f"{verb} this {unit}", (here,), direction)] if here in missing else []
         near = tuple(sorted(missing, key=lambda index: abs(index - here)))
         every = [Offer(f"{verb} all {len(results)} {unit}s", near, direction)]
@@ -218,6 +218,9 @@ class TopImages(SweepView):
     def _nothing(self, selection: Selection) -> TopPicture:
         """Return what stands in the place of the picture before the sweep."""
         layer, n = selection.layer, len(self.state.image_set)
+        reason = self.state.layer_info(layer).without_channels
+        if reason:
+            return TopPicture.message("no channels to rank", reason)
         if any(self.sweeps.all(direction_of(selection))):
             return TopPicture.message(f"the sweep has not looked at {layer}")
         said = f"the top {SHOWN} of {n:,} images stand here after a sweep of them"

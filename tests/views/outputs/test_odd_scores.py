@@ -69,6 +69,6 @@ def test_several_labels_are_marked_and_only_one_has_a_ribbon():
     found = view.compute(state.selection)
     assert found.probabilities == pytest.approx((0.8808, 0.7311, 0.1192), abs=1e-4)
     assert view.table.value.count("✓") == 2
-    assert "true class: class 0, class 2" in view.caption
+    assert "true classes: class 0, class 2" in view.caption
     assert found.picture.names == ("class 0",)
     assert "what is missing from 100%: 11.9%" in found.picture.at(0, 0.95)

@@ -6,10 +6,17 @@ import torch
 from torch import nn
 
 from convviz_widgets.images import ImageSet
+from convviz_widgets.measure.segmentation import MaskCounts
+from convviz_widgets.probe.output_kinds import SEGMENTATION, OutputKind
 from convviz_widgets.state import ModelState
 from convviz_widgets.tensors import class_colours
 from convviz_widgets.views import OutputGallery
-from convviz_widgets.views.outputs.mask_pages import IGNORED_COLOUR, RIGHT_COLOUR, WRONG_COLOUR
+from convviz_widgets.views.outputs.mask_pages import (
+    IGNORED_COLOUR,
+    RIGHT_COLOUR,
+    WRONG_COLOUR,
+    legend_of,
+)
 
 PATIENCE = 60
 
@@ -111,3 +118,15 @@ def test_a_class_without_a_score_is_refused_in_one_line():
     assert "class 8 of the target masks has no score: the model puts out 3" in view.problem
     assert "\n" not in view.problem
     state.close()
+
+
+def test_the_legend_keeps_its_place_when_the_overlap_becomes_known():
+    names = ["sky", "a rather long name of a class", "nowhere"]
+    images = ImageSet(torch.rand(1, 1, 2, 2), class_names=names)
+    kind = OutputKind(SEGMENTATION, (3, 2, 2), 3)
+    before = legend_of(images, kind, None)
+    after = legend_of(images, kind, MaskCounts(np.diag([1, 3, 0]), images=1))
+    for legend in (before, after):
+        shown = ("sky", "a rather lon… of a class", "nowhere")
+        assert [legend.count(name) for name in shown] == [1, 1, 1]
+    assert (before.count("padding-right:28px"), after.count("padding-right:28px")) == (3, 1)

@@ -105,6 +105,16 @@ def test_a_label_beyond_the_scores_is_said_to_have_none(make_net):
     state.close()
 
 
+def test_a_long_name_of_a_class_is_cut_off_before_its_mark(make_net):
+    names = ['a long "name" of a class', "dog", "owl"]
+    state = ModelState(make_net(), ImageSet(torch.rand(1, 1, 6, 6), [0], class_names=names))
+    name, mark = shown(state).table.value.split("✓")[0].rsplit("</span>", 1)
+    assert 'title="a long &quot;name&quot; of a class"' in name
+    assert "text-overflow:ellipsis" in name
+    assert "flex:none" in mark
+    state.close()
+
+
 def test_names_of_classes_are_escaped(make_net):
     names = ["<b>cat</b>", "dog", "owl"]
     state = ModelState(make_net(), ImageSet(torch.rand(1, 1, 6, 6), [0], class_names=names))
