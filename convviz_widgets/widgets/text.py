@@ -41,7 +41,7 @@ STYLE = """<style>
 .cvw-quiet > .widget-html-content { color: var(--jp-ui-font-color2, #666); font-size: 12px; }
 .cvw-wrap, .cvw-wrap > .widget-html-content { white-space: normal; }
 .cvw-wrap > .widget-html-content { overflow: visible; overflow-wrap: anywhere; }
-.cvw-wrap > .widget-html-content, .cvw-problem > .widget-html-content { padding-right: 8px; }
+.cvw-wrap > .widget-html-content, .cvw-problem > .widget-html-content { padding-right: 4px; }
 .cvw-busy > .widget-html-content { color: #d9480f; text-align: right; }
 .cvw-problem > .widget-html-content {
   color: var(--jp-error-color0, #b71c1c); white-space: pre-wrap; overflow-wrap: anywhere; }
