@@ -99,7 +99,9 @@ class CheckpointClock(View):
             control.value = selection.checkpoint
         self._first.disabled = self._previous.disabled = selection.checkpoint == 0
         self._next.disabled = selection.checkpoint == count - 1
-        called = cut_in_the_middle(self.state.checkpoint_name, LONGEST_NAME)
+        called = self.state.checkpoint_name
+        if len(called) > LONGEST_NAME:
+            called = cut_in_the_middle(selection.label, LONGEST_NAME)
         self._step_line.show(f"{called} · {selection.checkpoint + 1} of {count}")
 
     def _start_or_stop(self) -> None:
