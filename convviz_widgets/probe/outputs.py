@@ -6,7 +6,7 @@ Everything that reads outputs asks the `OutputKind` that `output_kind` returns.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from math import prod
@@ -40,7 +40,7 @@ from convviz_widgets.probe.output_kinds import (
 )
 from convviz_widgets.probe.output_parts import Place, named, part_at
 from convviz_widgets.probe.probe import Probe
-from convviz_widgets.probe.replica import other_weights
+from convviz_widgets.probe.replica import middle_of, other_weights
 
 SUM_TOLERANCE = 0.01
 """How far from 1 a row of probabilities may sum up, for the rounding of half precision."""
@@ -147,7 +147,8 @@ class _Seen:
             return []
         if self._more is None:
             asked: list[tuple[Tensor, float | None]] = [(each, None) for each in self._hints.inputs]
-            asked += [(self._hints.example, size) for size in OTHER_WEIGHTS]
+            enough = self._enough_of_the_example()
+            asked += [(enough, size) for size in OTHER_WEIGHTS]
             self._more = []
             for image, size in asked:
                 try:
@@ -156,6 +157,15 @@ class _Seen:
                 except Exception:  # other weights, or images, may break a model
                     continue
         return self._more
+
+    def _enough_of_the_example(self) -> Tensor:
+        """Return the middle of a large example where the model takes that, else the example."""
+        middle = middle_of(self._hints.example)
+        if middle is not None:
+            with suppress(Exception):  # whatever a model of one size raises
+                self._picked(self._probe.call(partial(_with_weights, None), middle))
+                return middle
+        return self._hints.example
 
     def _picked(self, result: Any) -> Tensor:
         if self._choose is None:

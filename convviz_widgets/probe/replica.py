@@ -272,15 +272,22 @@ MIDDLE = 256
 """Side, in pixels, of the middle of a large image that usually shows whether weights matter."""
 
 
+def middle_of(images: Tensor) -> Tensor | None:
+    """Return the middle of large images, None for others."""
+    if images.ndim != 4 or images.shape[2] * images.shape[3] < 16 * MIDDLE**2:
+        return None
+    top, left = ((length - MIDDLE) // 2 for length in images.shape[2:])
+    return images[:, :, max(0, top) : top + MIDDLE, max(0, left) : left + MIDDLE]
+
+
 def _middle_tells(model: nn.Module, forward: Callable[[Tensor], Any], images: Tensor) -> bool:
     """Tell whether other weights give another output for the middle of a large image.
 
     That saves two passes over all of it. A model that takes no other size tells nothing so.
     """
-    if images.ndim != 4 or images.shape[2] * images.shape[3] < 16 * MIDDLE**2:
+    middle = middle_of(images)
+    if middle is None:
         return False
-    top, left = ((length - MIDDLE) // 2 for length in images.shape[2:])
-    middle = images[:, :, max(0, top) : top + MIDDLE, max(0, left) : left + MIDDLE]
     try:
         before = forward(middle)
         with other_weights(model):

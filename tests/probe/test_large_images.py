@@ -8,6 +8,7 @@ from torch import nn
 
 from convviz_widgets.errors import ModelError
 from convviz_widgets.probe import Probe, replica, tape
+from convviz_widgets.probe.outputs import output_kind
 from convviz_widgets.probe.replica import refuse_if_weights_are_ignored
 
 
@@ -94,3 +95,18 @@ def test_a_large_image_does_not_hide_that_weights_are_ignored(large):
     model = nn.Conv2d(1, 1, 1)
     with torch.no_grad(), pytest.raises(ModelError, match="ignores its weights"):
         refuse_if_weights_are_ignored(model, lambda images: images * 2, large)
+
+
+class Certain(Counting):
+    """Probabilities of two classes, whatever the weights."""
+
+    def forward(self, images):
+        chance = torch.sigmoid(super().forward(images).mean((1, 2, 3)))
+        return torch.stack([chance, 1 - chance], dim=1)
+
+
+def test_what_comes_out_is_decided_by_the_middle_of_a_large_image(large, sizes):
+    probe = Probe(Certain(0), large)
+    sizes.clear()
+    assert output_kind(probe, large).name == "probabilities"
+    assert set(sizes) == {(4, 4)}
