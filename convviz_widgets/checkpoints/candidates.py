@@ -136,9 +136,7 @@ class _Folder:
         """Yield the weights of a folder that holds one checkpoint."""
         names = list(filter(_may_be_weights, os.listdir(self._path)))
         usual_ones = [name for name in _WEIGHTS if name in names]
-        lines: dict[str, str] = {}
-        found = list(self.candidates(usual_ones[:1] or names, lines))
-        problems |= lines
+        found = list(self.candidates(usual_ones[:1] or names, problems))
         if len(found) == 1:
             yield found[0]
         elif found:

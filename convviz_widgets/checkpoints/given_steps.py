@@ -109,9 +109,13 @@ def _name(key: object) -> str:
 
 
 def _step(name: str, value: object) -> int | None:
+    return None if value is None else _checked(value, f"{name!r} has {value!r}")
+
+
+def _checked(value: object, said: str) -> int:
     step = whole_number(value)
-    if value is not None and (step is None or step < 0):
-        raise InputError(f"steps: {name!r} has {value!r}; a step is a whole number from 0 on")
+    if step is None or step < 0:
+        raise InputError(f"steps: {said}; a step is a whole number from 0 on")
     return step
 
 
@@ -121,15 +125,7 @@ def _list_of_steps(steps: object) -> list[int]:
         raise InputError(
             f"steps: expected a list, a dict of file name to step or a callable, got {got}"
         )
-    found = []
-    for place, value in enumerate(steps):
-        step = whole_number(value)
-        if step is None or step < 0:
-            raise InputError(
-                f"steps: got {value!r} at place {place}; a step is a whole number from 0 on"
-            )
-        found.append(step)
-    return found
+    return [_checked(value, f"got {value!r} at place {i}") for i, value in enumerate(steps)]
 
 
 def _check_distinct(given: Iterable[Dated]) -> None:

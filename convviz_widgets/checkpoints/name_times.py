@@ -261,9 +261,8 @@ def _named(tokens: list[_Token]) -> TrainingTime:
     places = [place for place in range(len(tokens)) if _meaning(tokens, place)]
     if not places:
         return _NOTHING
-    numbers_first = bool(places) and _behind(tokens, places[-1]) is None
-    if any(_before(tokens, place) is None for place in places):
-        numbers_first = False
+    is_last_bare = _behind(tokens, places[-1]) is None
+    numbers_first = is_last_bare and all(_before(tokens, at) is not None for at in places)
     found: dict[str, list[tuple[int, int]]] = {STEP: [], EPOCH: []}
     for place in places:
         behind, before = _behind(tokens, place), _before(tokens, place)

@@ -66,6 +66,8 @@ class Steps(tuple[int, ...]):
 
     def with_length(self, steps_per_epoch: int | None) -> Steps:
         """Return the same with how many training steps an epoch has."""
+        if steps_per_epoch == self.steps_per_epoch:
+            return self
         return Steps(self, self.unit, self.labels, self.times, steps_per_epoch)
 
     def __getnewargs__(self) -> tuple[Any, ...]:

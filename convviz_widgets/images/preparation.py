@@ -188,7 +188,7 @@ def normalize_of(transform: Any) -> tuple[Any, Any] | None:
     for step in reversed([transform] if steps is None else list(steps)):
         mean, std = getattr(step, "mean", None), getattr(step, "std", None)
         if mean is not None and std is not None:
-            return _of_pictures(step, mean, std)
+            return _of_pictures(mean, std)
         if type(step).__name__ not in _LEAVES_VALUES:
             return None
     return None
@@ -198,7 +198,7 @@ _LEAVES_VALUES = {"ToTensor", "ToTensorV2", "ToPureTensor", "Identity"}
 """Steps that may follow a Normalize."""
 
 
-def _of_pictures(step: Any, mean: Any, std: Any) -> tuple[Any, Any] | None:
+def _of_pictures(mean: Any, std: Any) -> tuple[Any, Any] | None:
     try:
         Preprocessing.stated(mean, std, (torch.as_tensor(mean).numel(), 1, 1)).refuse_bytes()
     except Exception:  # of another kind than is meant here: the range is read off

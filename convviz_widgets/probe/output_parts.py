@@ -38,7 +38,7 @@ def members(value: Any) -> list[tuple[str | int, Any]]:
         return [(field.name, getattr(value, field.name)) for field in fields(value)]
     if isinstance(value, Tensor | nn.Module | type) or callable(value):
         return []
-    return [(key, part) for key, part in getattr(value, "__dict__", {}).items()]
+    return list(getattr(value, "__dict__", {}).items())
 
 
 def part_at(result: Any, place: Place) -> Any:

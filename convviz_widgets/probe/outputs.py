@@ -258,7 +258,7 @@ class _Judge:
             return unreadable(self._values, "segmentation is a map of scores (N, K, H, W)")
         if self._word == PICTURE or (self._word is None and self._is_flat_picture(count)):
             return self._flat_picture(count)
-        return self._of_one(count) if count == 1 else self._of_many(count)
+        return self._of_one() if count == 1 else self._of_many(count)
 
     def _is_as_long_as_the_image(self, count: int) -> bool:
         return count == prod(self._hints.shape) and count >= LEAST_FLAT
@@ -274,7 +274,7 @@ class _Judge:
         guessed = "" if self._word else f"{note}; output='logits' if they are scores"
         return OutputKind(PICTURE, self._hints.shape, note=guessed, is_certain=bool(self._word))
 
-    def _of_one(self, count: int) -> OutputKind:
+    def _of_one(self) -> OutputKind:
         hints = self._hints
         squashed = self._word != LOGITS and self._seen.always(_is_within)
         binary = OutputKind(BINARY, (1,), 2, squashed)

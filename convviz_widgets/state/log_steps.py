@@ -81,8 +81,9 @@ def log_steps(steps: Sequence[int], run: Run | None = None) -> LogSteps:
     if run is not None and run.axis != "step":
         where = {"order": "in the order of writing", "wall-time": "in seconds"}[run.axis]
         line = f"the log is shown {where}: where checkpoints stand there is not known"
-        nowhere = LogSteps((None,) * len(known), _done(known, _epochs(known, {})), problem=line)
-        return _with_lengths(nowhere, _epochs(known, {}))
+        epochs = _epochs(known, {})
+        nowhere = LogSteps((None,) * len(known), _done(known, epochs), problem=line)
+        return _with_lengths(nowhere, epochs)
     metrics = {} if run is None else run.metrics
     log = _log_span(metrics)
     own = _Span.of([n for time in known.times if (n := time.value(known.unit)) is not None])

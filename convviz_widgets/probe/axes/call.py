@@ -68,8 +68,15 @@ class Call:
 
     def elementwise(self) -> Dims:
         """Return the dimensions of what is computed element by element."""
-        shape = tensors_in(self.result)[0].shape
+        shape = self.shape
         return agreed([dims for dims in self.known.values() if len(dims) <= len(shape)], shape)
+
+    def resized(self, dims: Dims) -> Dims:
+        """Return dimensions as they are, but renewed where the result has another length."""
+        return tuple(
+            dim if size_of(dim) == size else renewed(dim, size)
+            for dim, size in zip(dims, self.shape, strict=True)
+        )
 
     def argument(self, place: int, name: str, default: Any = None) -> Any:
         """Return an argument, given by place or name."""

@@ -54,10 +54,7 @@ def _pool(call: Call) -> Found:
     dims = call.of()
     count = len(listed(call.args[1]))
     learn(dims[-count - 1], Kind.CHANNEL)
-    return tuple(
-        dim if size_of(dim) == size else renewed(dim, size)
-        for dim, size in zip(dims, call.shape, strict=True)
-    )
+    return call.resized(dims)
 
 
 def _pooled(call: Call) -> Found:
@@ -132,10 +129,6 @@ def _layer_norm(call: Call) -> Found:
     dims, axes = call.of(), len(call.args[1])
     found = _last_is_channels(dims, call.argument(2, "weight")) if axes == 1 else dims
     return [found]
-
-
-def _rms_norm(call: Call) -> Found:
-    return _layer_norm(call)
 
 
 def _last_is_channels(dims: Dims, weight: Any) -> Dims:
@@ -236,8 +229,7 @@ CHANNELS = rules(
             " _scaled_dot_product_fused_attention_overrideable",
             _attention,
         ),
-        ("native_layer_norm", _layer_norm),
-        ("_fused_rms_norm rms_norm", _rms_norm),
+        ("native_layer_norm _fused_rms_norm rms_norm", _layer_norm),
         (
             "native_batch_norm cudnn_batch_norm miopen_batch_norm _native_batch_norm_legit"
             " _native_batch_norm_legit_no_training _batch_norm_no_update _batch_norm_with_update",

@@ -161,10 +161,7 @@ def _same(call: Call) -> Found:
 
 
 def _pad(call: Call) -> Found:
-    return tuple(
-        dim if size_of(dim) == size else renewed(dim, size)
-        for dim, size in zip(call.of(), call.shape, strict=True)
-    )
+    return call.resized(call.of())
 
 
 def _index(call: Call) -> Found:
@@ -185,17 +182,17 @@ def _reduce(call: Call) -> Found:
     given = call.argument(1, "dim")
     if isinstance(given, bool | float) or given is None or given == []:
         given = range(len(dims))
-    return _without_places(call, dims, given, keep=len(call.shape) == len(dims))
+    return _without_places(dims, given, keep=len(call.shape) == len(dims))
 
 
 def _norm(call: Call) -> Found:
     given = call.argument(2, "dim")
     dims = call.of()
     given = range(len(dims)) if given is None else given
-    return _without_places(call, dims, given, keep=len(call.shape) == len(dims))
+    return _without_places(dims, given, keep=len(call.shape) == len(dims))
 
 
-def _without_places(call: Call, dims: Dims, given: Any, *, keep: bool) -> Found:
+def _without_places(dims: Dims, given: Any, *, keep: bool) -> Found:
     at = {place % len(dims) for place in listed(given)}
     if keep:
         return tuple(new(Kind.OTHER, 1) if i in at else dim for i, dim in enumerate(dims))
