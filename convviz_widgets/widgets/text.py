@@ -110,6 +110,16 @@ class Text(HTML):
         return html.unescape(str(self.value))
 
 
+class PageText(Text):
+    """A text that the page writes by itself, from the frame that it shows; see `Frame`.
+
+    What the kernel writes is what a page that is loaded again begins with.
+    """
+
+    def _should_send_property(self, key: str, value: Any) -> bool:
+        return key != "value" and bool(super()._should_send_property(key, value))
+
+
 WIDTH = 84
 """Width of the labels of strips, in pixels."""
 

@@ -128,6 +128,9 @@ class View(HasOptions, VBox):
     reads_weights: ClassVar[bool] = False
     """Whether an instant view needs the weights of the checkpoint, which may be slow to load."""
 
+    caption_text: ClassVar[type[Text]] = Text
+    """What the caption is written into."""
+
     visible = Bool(True, help="A hidden view computes nothing and catches up when shown.")
     redrawn = Int(0, help="Counts the redraws that no selection has caused.")
     problem = Unicode("", help="One line on what went wrong; empty while all is well.")
@@ -149,7 +152,7 @@ class View(HasOptions, VBox):
         self._figure_frames = FigureFrames()
         self._note = Text(kind="busy", flex="1 1 auto")
         self._problem = Text(kind="problem", display="none")
-        self._caption = Text(kind="quiet wrap", min_height=f"{18 * self.caption_lines}px")
+        self._caption = self.caption_text(kind="quiet wrap", min_height=f"{18 * self.caption_lines}px")
         self._caption.layout.margin = "0 0 6px 0"  # from the title of the view below
         self._caption.layout.display = "block" if self.caption_lines else "none"
         self._body = VBox(list(self.build()), layout=Layout(flex="0 0 auto", overflow="hidden"))
