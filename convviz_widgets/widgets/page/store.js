@@ -1,0 +1,6 @@
+// @ts-check
+/** What is selected, as the page knows it. */
+export class Store {
+  /** @type {number} */
+  position = 0;
+}
