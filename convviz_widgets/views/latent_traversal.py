@@ -93,7 +93,7 @@ class LatentTraversal(MosaicView):
 
     title: ClassVar[str] = "Latent factors"
     depends: ClassVar[frozenset[str]] = frozenset({"key", "image", "layer", "channel"})
-    repaints: ClassVar[frozenset[str]] = frozenset({"key", "image"})
+    framed: ClassVar[frozenset[str]] = frozenset({"key", "image"})
     caption_lines: ClassVar[int] = 3
     fits_narrower: ClassVar[bool] = False
     frame: ClassVar[tuple[int, int]] = (482, 422)
@@ -139,7 +139,7 @@ class LatentTraversal(MosaicView):
     def build(self) -> Sequence[Widget]:
         """Return the controls, and the strips beside their names."""
         *above, raster, pointed = super().build()
-        raster.layout.height = f"{GAP + min(self._size, ROWS) * (TILE + GAP)}px"
+        raster.height = GAP + min(self._size, ROWS) * (TILE + GAP)
         still = Layout(flex="0 0 auto", overflow="hidden")
         return [*above, Box([self._labels, raster], layout=still), pointed]
 

@@ -187,9 +187,13 @@ class MosaicView(FramedView):
             self._name(result.tile if self._hovered is None else self._hovered, result.picture)
         )
 
+    def describe(self, tile: int, picture: Picture) -> str:
+        """Say what a tile is, for the line that follows the pointer."""
+        return picture.tiles.labels[tile]
+
     def _name(self, tile: int | None, picture: Picture) -> str:
-        labels = picture.tiles.labels
-        return labels[tile] if tile is not None and tile < len(labels) else ""
+        known = tile is not None and tile < len(picture.tiles.labels)
+        return self.describe(tile, picture) if known and tile is not None else ""
 
     def step(self, by: int) -> None:
         """Select the channel so many further on, if there is one: what the buttons do."""

@@ -62,9 +62,11 @@ class ImageStrip(MosaicView):
             except Exception as error:  # whatever a data set raises: the others are still fine
                 pictures.append(in_square(None, around=GREY))
                 reasons[index] = str(error)
-        broken = np.isin(shown, list(reasons))
         return Tiles(
-            np.stack(pictures)[..., :3] / 255, hatched=broken, caption=_unreadable(reasons)
+            np.stack(pictures)[..., :3] / 255,
+            hatched=np.isin(shown, list(reasons)),
+            caption=_unreadable(reasons),
+            labels=tuple(self._name_of(index, index in reasons, selection) for index in shown),
         )
 
     def _picture_of(self, index: int, selection: Selection) -> np.ndarray:
@@ -87,15 +89,14 @@ class ImageStrip(MosaicView):
         """Select the image."""
         self.state.select(image=self._first() + tile)
 
-    def describe(self, tile: int, picture: Picture) -> str:
-        """Name the image and its class."""
-        index = self._first() + tile
-        if picture.tiles.hatched is not None and picture.tiles.hatched[tile]:
+    def _name_of(self, index: int, is_broken: bool, selection: Selection) -> str:
+        """Name an image and its class."""
+        if is_broken:
             return f"image {index} cannot be read"
         images = self.state.image_set
         label, names, name = images.label(index), images.class_names, images.name(index)
         called = "" if name == f"image {index}" else f" · {name}"
-        drawing = self.state.selection.drawing
+        drawing = selection.drawing
         if drawing is not None and drawing.image == index:
             called = f", {drawing.how}{called}"
         if label is None or names is None or label >= len(names):

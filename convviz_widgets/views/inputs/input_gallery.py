@@ -151,7 +151,10 @@ class InputGallery(MosaicView):
         numbers = source.page(self.only)
         if picture is None or not _tiles(picture).show(numbers, source.equal):
             picture = painted(source, numbers)
-        return DrawnMosaic(picture, selection, self.selected_tile(selection, picture))
+        shown = self._shown_now
+        same = shown is not None and shown.picture is picture
+        frame = shown.frame if same and shown is not None else self.frame_of(picture)
+        return DrawnMosaic(picture, selection, self.selected_tile(selection, picture), frame)
 
     def draw(self, result: DrawnMosaic) -> None:
         """Send the page, the highlight, and where the page is."""
@@ -164,10 +167,6 @@ class InputGallery(MosaicView):
         """Return the place of the selected sample on the page, if it is there."""
         numbers, chosen = _tiles(picture).numbers, self._chosen(selection)
         return numbers.index(chosen) if chosen in numbers else None
-
-    def describe(self, tile: int, picture: Picture) -> str:
-        """Say what a sample is, and which ones equal it."""
-        return _tiles(picture).lines[tile]
 
     def close(self) -> None:
         """Search no more for this view, and let go of every widget."""
