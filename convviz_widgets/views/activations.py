@@ -41,6 +41,7 @@ class ActivationView(MosaicView):
     """Show activation maps of the selected layer; a subclass says which."""
 
     steps: ClassVar[str] = "channel"
+    looks_ahead: ClassVar[bool] = True
     has_bar: ClassVar[bool] = True
     depends: ClassVar[frozenset[str]] = frozenset({"key", "image", "layer", "channel"})
 
@@ -251,9 +252,7 @@ class ActivationMap(ActivationView):
         )
         below = self._grey(selection) if self.overlay else None
         summary = f" · values {range_of(map_)}"
-        return Tiles(
-            map_, colouring, constant_maps(map_), caption, summary=summary, below=below
-        )
+        return Tiles(map_, colouring, constant_maps(map_), caption, summary=summary, below=below)
 
     def frame_of(self, picture: Picture) -> Frame:
         """Return the picture with its numbers, which the page says under the pointer."""

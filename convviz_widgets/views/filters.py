@@ -101,6 +101,7 @@ class FilterMosaic(MosaicView):
     reads_weights: ClassVar[bool] = True
     max_tile: ClassVar[int] = 72
     field: ClassVar[str] = "channel"
+    looks_ahead: ClassVar[bool] = True
     has_bar: ClassVar[bool] = True
 
     colormap = Enum(DIVERGING, "gray", help="Colours of slices.").tag(option=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Unpack
 
 import numpy as np
@@ -17,6 +17,7 @@ from convviz_widgets.probe.decoder import Decode, traversal_change, traversal_co
 from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.tensors import Mosaic
 from convviz_widgets.widgets.controls import choice, line, number
+from convviz_widgets.widgets.frames import Frame
 from convviz_widgets.widgets.mosaic_view import MosaicView, Picture, Tiles
 from convviz_widgets.widgets.text import StripLabels
 from convviz_widgets.widgets.view import ViewOptions
@@ -204,6 +205,11 @@ class LatentTraversal(MosaicView):
         strips = self.painted.tiles if self.painted else None
         if isinstance(strips, Strips) and self._code is not None:
             self.state.select(layer=self._code, channel=strips.factors[tile // VALUES])
+
+    def frame_of(self, picture: Picture) -> Frame:
+        """Return the strips, each picture of them named."""
+        names = tuple(self.describe(tile, picture) for tile in range(picture.mosaic.count))
+        return replace(super().frame_of(picture), names=names)
 
     def describe(self, tile: int, picture: Picture) -> str:
         """Say what the factor is set to, and what it is in the image."""

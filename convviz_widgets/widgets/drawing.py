@@ -20,7 +20,6 @@ from convviz_widgets.widgets.gestures import Gestures
 from convviz_widgets.widgets.raster import EMPTY_PNG
 from convviz_widgets.widgets.text import ACCENT
 
-
 Hold = Callable[[], AbstractContextManager[Any]]
 
 EVENTS = (
@@ -35,7 +34,6 @@ EVENTS = (
     "key_down",
 )
 """What a canvas is listened to for, as ipycanvas calls it."""
-
 
 
 class CanvasGestures(Gestures):

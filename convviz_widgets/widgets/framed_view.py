@@ -25,6 +25,10 @@ class FramedView(View):
     framed: ClassVar[frozenset[str]] = frozenset()
     """Fields of the selection whose change makes all frames other ones; the clock's among them."""
 
+    looks_ahead: ClassVar[bool] = False
+    """Whether frames of other checkpoints are made; everything that changes with them is in them.
+    """
+
     book: FrameBook
 
     def frame_at(self, selection: Selection) -> Frame:
@@ -42,8 +46,8 @@ class FramedView(View):
     def show_frame(self, frame: Frame, selection: Selection) -> None:
         """Show the frame of a selection, and have those of the checkpoints beside it made."""
         now = PUBLISHED.now(self.state, selection)
-        self.book.show(frame, now)
-        if "key" in self.framed:
+        self.book.show(frame, now, now["key"] if self.looks_ahead else None)
+        if self.looks_ahead:
             self.state.ahead.ask(self, self._make, self._drop, self.framed - CLOCK)
             self.state.ahead.hold(self, now["key"], frame.nbytes)
 
@@ -63,7 +67,7 @@ class FramedView(View):
         self.book.drop(set(keys))
 
     def _lacking(self) -> None:
-        if self.awake and "key" in self.framed:
+        if self.awake and self.looks_ahead:
             self.state.ahead.renew(self)
 
     def _announced(self, selection: Selection) -> None:

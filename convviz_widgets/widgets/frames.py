@@ -173,9 +173,19 @@ class FrameBook(PageElement):
         """Call ``callback()`` when a page has none of the frames that were made ahead."""
         self._lacking = callback
 
-    def show(self, frame: Frame, now: dict[str, Any] | None = None) -> None:
-        """Show a frame: of the checkpoint that ``now`` names, or of any."""
-        key = None if now is None else now["key"]
+    def show(self, frame: Frame, now: dict[str, Any] | None = None, key: int | None = None) -> None:
+        """Show a frame.
+
+        Parameters
+        ----------
+        frame
+            What is shown.
+        now
+            What is selected, as pages are told of it.
+        key
+            The number of the checkpoint that the frame is of; None: it is shown at once, wherever
+            the clock points.
+        """
         content = frame.content(key, self.of, self._options)
         if key in self._held:
             self._is_quiet = True
@@ -237,5 +247,3 @@ class FrameBook(PageElement):
         if key == "frame" and self._is_quiet:
             return False
         return bool(super()._should_send_property(key, value))
-
-

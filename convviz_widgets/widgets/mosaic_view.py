@@ -192,7 +192,7 @@ class MosaicView(FramedView):
         return picture.tiles.labels[tile]
 
     def _name(self, tile: int | None, picture: Picture) -> str:
-        known = tile is not None and tile < len(picture.tiles.labels)
+        known = tile is not None and tile < picture.mosaic.count
         return self.describe(tile, picture) if known and tile is not None else ""
 
     def step(self, by: int) -> None:

@@ -255,10 +255,10 @@ class TileRaster(Raster):
         self.selected = None
         self.show(Frame(EMPTY_PNG))
 
-    def show(self, frame: Frame, now: dict[str, Any] | None = None) -> None:
-        """Show a frame: of the checkpoint that ``now`` names, or of any."""
+    def show(self, frame: Frame, now: dict[str, Any] | None = None, key: int | None = None) -> None:
+        """Show a frame; see `FrameBook.show`."""
         self.mosaic = frame.mosaic
-        super().show(frame, now)
+        super().show(frame, now, key)
 
     @property
     def boxes(self) -> tuple[Box, ...]:

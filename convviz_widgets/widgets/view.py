@@ -152,7 +152,9 @@ class View(HasOptions, VBox):
         self._figure_frames = FigureFrames()
         self._note = Text(kind="busy", flex="1 1 auto")
         self._problem = Text(kind="problem", display="none")
-        self._caption = self.caption_text(kind="quiet wrap", min_height=f"{18 * self.caption_lines}px")
+        self._caption = self.caption_text(
+            kind="quiet wrap", min_height=f"{18 * self.caption_lines}px"
+        )
         self._caption.layout.margin = "0 0 6px 0"  # from the title of the view below
         self._caption.layout.display = "block" if self.caption_lines else "none"
         self._body = VBox(list(self.build()), layout=Layout(flex="0 0 auto", overflow="hidden"))

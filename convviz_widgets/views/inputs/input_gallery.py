@@ -40,8 +40,6 @@ class GalleryTiles(Tiles):
 
     numbers: tuple[int, ...] = ()
     """Which samples they are."""
-    lines: tuple[str, ...] = ()
-    """What each sample is, in words."""
     equal: Groups = field(default_factory=dict)
     """Which samples were known to be equal."""
 
@@ -281,7 +279,7 @@ def painted(source: GallerySource, numbers: tuple[int, ...]) -> Picture:
         said.append(f"{len(broken)} cannot be read: {broken[0].line}")
     pixels, mosaic = stacked(tiles), tile_mosaic(len(tiles))
     caption = " · ".join(filter(None, said))
-    shown = GalleryTiles(pixels, caption=caption, numbers=numbers, lines=lines, equal=source.equal)
+    shown = GalleryTiles(pixels, caption=caption, numbers=numbers, labels=lines, equal=source.equal)
     return Picture(rgb_png(mosaic.paint(pixels)), mosaic, shown)
 
 
