@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from convviz_widgets.state import Selection
-from convviz_widgets.widgets.controls import OptionLinks
 from convviz_widgets.widgets.frames import Frame, FrameBook
 from convviz_widgets.widgets.page_element import PUBLISHED
 from convviz_widgets.widgets.view import View
@@ -39,7 +38,7 @@ class FramedView(View):
         """Begin to use a book: `build` calls it, when the options have their controls."""
         self.book = book
         self._selection: Selection | None = None  # that the frames in the page belong to
-        book.link(OptionLinks.of(self))
+        book.link(self.option_links)
         book.on_lacking(self._lacking)
         self.state.announcements.observe(self._announced)
 

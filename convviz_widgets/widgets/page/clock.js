@@ -62,11 +62,11 @@ class Clock {
   #observe() {
     const { model, state } = this;
     const refill = () => {
-      state.keys = model.get("keys");
+      state.keys = model.get("keys_of_checkpoints");
       state.publish(model.get("now"));
       state.settle();
     };
-    model.on("change:keys change:labels", refill);
+    model.on("change:keys_of_checkpoints change:labels", refill);
     model.on("change:now", () => state.publish(model.get("now")));
     model.on("change:heard", () => {
       const [page, order] = model.get("heard");
