@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from bqplot import Axis, Figure, LinearScale, Lines, LogScale, Mark
-from ipywidgets import Layout, VBox
+from ipywidgets import Layout, VBox, Widget
 
 from convviz_widgets.state import number_at, unit_of
 from convviz_widgets.widgets.raster import Overlay
@@ -98,11 +98,20 @@ class Plot:
 
     def show(self, x: tuple[float, float], y: tuple[float, float]) -> None:
         """Set the ends of both axes; ends that are the same are moved apart."""
+        for scale, ends in self.ends(x, y).items():
+            with scale.hold_sync():
+                scale.min, scale.max = ends["min"], ends["max"]
+
+    def ends(
+        self, x: tuple[float, float], y: tuple[float, float]
+    ) -> dict[Widget, dict[str, float]]:
+        """Return what `show` sets; touches no widget."""
+        found = {}
         for scale, (low, high) in ((self.x, x), (self.y, y)):
             if not (math.isfinite(low) and math.isfinite(high) and low < high):
                 low, high = apart(low, high, isinstance(scale, LogScale))
-            with scale.hold_sync():
-                scale.min, scale.max = low, high
+            found[scale] = {"min": low, "max": high}
+        return found
 
 
 class PointedPlot:
@@ -174,14 +183,11 @@ def make_plot(
     *,
     logarithmic: bool = False,
     margin: Mapping[str, int] = MARGIN,
+    linear: type[LinearScale] = LinearScale,
 ) -> Plot:
     """Return an empty plot; ticks are few enough not to collide."""
-    x = LinearScale(min=0.0, max=1.0, allow_padding=False)
-    y = (
-        LogScale(min=0.1, max=1.0)
-        if logarithmic
-        else LinearScale(min=0.0, max=1.0, allow_padding=False)
-    )
+    x = linear(min=0.0, max=1.0, allow_padding=False)
+    y = LogScale(min=0.1, max=1.0) if logarithmic else linear(min=0.0, max=1.0, allow_padding=False)
     style: dict[str, Any] = {"grid_lines": "none", "label_color": QUIET}
     across = Axis(
         scale=x, label=x_label, num_ticks=5, tick_format=",.0f", label_offset="32px", **style

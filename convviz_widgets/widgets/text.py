@@ -7,10 +7,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-from ipywidgets import HTML, Layout
+from ipywidgets import HTML, Layout, Widget
 from PIL import ImageFont
 
 ICONS = {
@@ -110,14 +110,25 @@ class Text(HTML):
         return html.unescape(str(self.value))
 
 
-class PageText(Text):
-    """A text that the page writes by itself, from the frame that it shows; see `Frame`.
+class WrittenByPage(Widget):
+    """A widget of which the page writes some traits by itself, from the frame that it shows.
 
-    What the kernel writes is what a page that is loaded again begins with.
+    What the kernel writes into them is what a page that is loaded again begins with: on its way to
+    a page that has moved on it would be of another checkpoint than the rest.
     """
 
+    written: ClassVar[frozenset[str]] = frozenset({"value"})
+
     def _should_send_property(self, key: str, value: Any) -> bool:
-        return key != "value" and bool(super()._should_send_property(key, value))
+        return key not in self.written and bool(super()._should_send_property(key, value))
+
+
+class PageText(WrittenByPage, Text):
+    """A text that the page writes; see `Frame`."""
+
+
+class PageHTML(WrittenByPage, HTML):
+    """HTML that the page writes; see `Frame`."""
 
 
 WIDTH = 84
