@@ -99,18 +99,16 @@ class Raster {
   /** @param {HTMLElement} el */
   #build(el) {
     const model = this.model;
-    const isTiles = Boolean(model.get("tiled"));
     const isPane = Boolean(model.get("pane"));
     this.canvas = /** @type {HTMLCanvasElement} */ (make("canvas", "cvw-picture"));
     this.canvas.width = this.canvas.height = 1;
     this.shapes = /** @type {HTMLCanvasElement} */ (make("canvas", "cvw-shapes"));
     this.outlines = make("div", "cvw-outlines");
     this.cells = make("div", "cvw-cells");
-    this.room = make("div", "cvw-room", isTiles
-      ? { role: "grid", tabindex: "0" }
-      : { role: "img", ...(model.get("listens") ? { tabindex: "0" } : {}) }, [
+    this.room = make("div", "cvw-room", model.get("listens") ? { tabindex: "0" } : {}, [
       this.canvas, this.shapes, this.outlines, this.cells,
     ]);
+    this.#describe(null);
     // JupyterLab would act on arrows, and on letters, before the element sees them.
     this.room.setAttribute("data-lm-suppress-shortcuts", "true");
     this.view = make("div", isPane ? "cvw-pane" : "cvw-scroll", {}, [this.room]);
@@ -314,11 +312,20 @@ class Raster {
 
   // -- tiles --------------------------------------------------------------------------------
 
+  /**
+   * Say what the element is: a grid only where there are tiles, for it must not be empty.
+   * @param {Frame | null} frame
+   */
+  #describe(frame) {
+    const isGrid = Boolean(this.model.get("tiled") && frame?.grid?.count);
+    this.room.setAttribute("role", isGrid ? "grid" : "img");
+    this.room.setAttribute("aria-label", frame?.alt || this.model.get("label") || "picture");
+  }
+
   /** @param {Frame} frame */
   #nameTiles(frame) {
-    this.room.setAttribute("aria-label", frame.alt || this.model.get("label") || "picture");
-    const count = frame.grid?.count ?? 0;
-    if (this.cells.dataset.count !== String(count) + "/" + frame.grid?.columns) this.#buildCells(frame);
+    this.#describe(frame);
+    if (this.cells.dataset.count !== this.#cellsOf(frame)) this.#buildCells(frame);
     clearTimeout(this.naming);
     const name = () => {
       for (const [tile, cell] of this.#tiles().entries()) {
@@ -329,6 +336,14 @@ class Raster {
     this.cells.dataset.named = "yes";
   }
 
+  /**
+   * How many cells there are to be, and in how many columns.
+   * @param {Frame} frame
+   */
+  #cellsOf(frame) {
+    return this.model.get("tiled") && frame.grid ? `${frame.grid.count}/${frame.grid.columns}` : "";
+  }
+
   #tiles() {
     return this.cells.querySelectorAll("[role=gridcell]");
   }
@@ -336,7 +351,7 @@ class Raster {
   /** @param {Frame} frame */
   #buildCells(frame) {
     const grid = frame.grid;
-    this.cells.dataset.count = String(grid?.count ?? 0) + "/" + grid?.columns;
+    this.cells.dataset.count = this.#cellsOf(frame);
     this.cells.dataset.named = "";
     if (!grid || !this.model.get("tiled")) {
       this.cells.replaceChildren();
@@ -634,6 +649,7 @@ class Raster {
     const far = key.startsWith("Page");
     const target = far && now !== null ? within(moved, now, grid) : moved;
     if (target !== now && target >= 0 && target < grid.count) this.#pick(target);
+    else if (key.startsWith("Arrow")) this.model.send({ key }); // there may be more elsewhere
     return true;
   }
 
