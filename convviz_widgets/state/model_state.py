@@ -332,6 +332,11 @@ class ModelState(HasTraits):
         return self._timeline[self.selection.checkpoint].name
 
     @property
+    def checkpoint_names(self) -> tuple[str, ...]:
+        """What each checkpoint is called, in the order of `steps`."""
+        return tuple(entry.name for entry in self._timeline.entries)
+
+    @property
     def status(self) -> str:
         """One line about memory, empty while everything fits."""
         return self._recordings.status

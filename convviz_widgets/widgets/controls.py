@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from ipywidgets import (
     BoundedIntText,
@@ -167,23 +166,12 @@ def _tied(view: Any, name: str, kind: Any, label: str, width: int, **traits: Any
     follow()
     control.observe(choose, names="value")
     view.observe(follow, names=name)
-    OptionLinks.of(view).append((control, name, places_of(control)))
+    view.option_links.append((control, name, places_of(control)))
     return control
 
 
 Link = tuple[Widget, str, list[Any] | None]
 """A control, the field that it chooses, and what its places stand for; None: its value is meant."""
-
-
-class OptionLinks:
-    """The controls of a view's options, for the page: it knows at once what is chosen on them."""
-
-    _of: WeakKeyDictionary[Any, list[Link]] = WeakKeyDictionary()
-
-    @classmethod
-    def of(cls, view: Any) -> list[Link]:
-        """Return the links of a view."""
-        return cls._of.setdefault(view, [])
 
 
 def places_of(control: Any) -> list[Any] | None:

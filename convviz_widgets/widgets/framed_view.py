@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from convviz_widgets.state import Selection
-from convviz_widgets.widgets.controls import OptionLinks
 from convviz_widgets.widgets.frames import Frame, FrameBook
 from convviz_widgets.widgets.page_element import PUBLISHED
 from convviz_widgets.widgets.view import View
@@ -38,8 +37,9 @@ class FramedView(View):
     def keep_frames(self, book: FrameBook) -> None:
         """Begin to use a book: `build` calls it, when the options have their controls."""
         self.book = book
-        self._selection: Selection | None = None  # that the frames in the page belong to
-        book.link(OptionLinks.of(self))
+        self._selection = self.state.selection  # that the frames in the page belong to
+        book.link(self.option_links)
+        book.options = dict(self._options)
         book.on_lacking(self._lacking)
         self.state.announcements.observe(self._announced)
 
@@ -73,7 +73,7 @@ class FramedView(View):
     def _announced(self, selection: Selection) -> None:
         """Have the page let go of its frames before anybody draws, if they will be others."""
         before, self._selection = self._selection, selection
-        if before is None or selection.changed(before) & (self.framed - CLOCK):
+        if selection.changed(before) & (self.framed - CLOCK):
             self.book.renew(self._options, PUBLISHED.now(self.state, selection))
 
     def _option_changed(self, change: Any) -> None:

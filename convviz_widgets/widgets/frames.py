@@ -160,7 +160,8 @@ class FrameBook(PageElement):
     ) -> None:
         self.of = 0
         """Counts what the frames belong to, as it changes."""
-        self._options: dict[str, Any] = {}
+        self.options: dict[str, Any] = {}
+        """Options of the view that the frames are made with."""
         self._held: set[int] = set()
         self._is_quiet = False
         self._lacking: Callable[[], Any] = lambda: None
@@ -186,7 +187,7 @@ class FrameBook(PageElement):
             The number of the checkpoint that the frame is of; None: it is shown at once, wherever
             the clock points.
         """
-        content = frame.content(key, self.of, self._options)
+        content = frame.content(key, self.of, self.options)
         if key in self._held:
             self._is_quiet = True
             try:
@@ -208,7 +209,7 @@ class FrameBook(PageElement):
         """
         if of != self.of:
             return 0
-        self._send([frame.content(key, of, self._options)])
+        self._send_frames([frame.content(key, of, self.options)])
         self._held.add(key)
         self.ahead = True
         return frame.nbytes
@@ -216,9 +217,9 @@ class FrameBook(PageElement):
     def renew(self, options: Mapping[str, Any], now: dict[str, Any] | None = None) -> None:
         """Have the page let go of all frames: they no longer show what is selected."""
         self.of += 1
-        self._options = dict(options)
+        self.options = dict(options)
         self._held.clear()
-        self.tell({"renew": self.of, "options": self._options, "now": now})
+        self.tell({"renew": self.of, "options": self.options, "now": now})
 
     def announce(self, now: dict[str, Any]) -> None:
         """Tell the page what is selected, of which its frames show all that they have to."""
@@ -237,9 +238,9 @@ class FrameBook(PageElement):
             self._held.clear()
             self._lacking()
         if "want" in message and self.frame.get("key") == message["want"]:
-            self._send([self.frame])
+            self._send_frames([self.frame])
 
-    def _send(self, frames: list[dict[str, Any]]) -> None:
+    def _send_frames(self, frames: list[dict[str, Any]]) -> None:
         bare, paths, buffers = implementation._remove_buffers({"frames": frames})
         self.tell({**bare, "paths": paths}, buffers)
 

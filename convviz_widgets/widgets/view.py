@@ -13,6 +13,7 @@ from traitlets import Bool, DefaultHandler, Enum, HasTraits, Int, TraitError, Tr
 
 from convviz_widgets.errors import ConvVizError, InputError, in_one_line, unknown
 from convviz_widgets.state import ModelState, Selection
+from convviz_widgets.widgets.controls import Link
 from convviz_widgets.widgets.page_reload import serve_reloads
 from convviz_widgets.widgets.text import Style, Text
 from convviz_widgets.widgets.widget_tree import (
@@ -149,6 +150,8 @@ class View(HasOptions, VBox):
         """How long the last compute and draw took together."""
         self._drawn: Selection | None = None
         self._closed = False
+        self.option_links: list[Link] = []
+        """The controls of the options, as the page knows them."""
         self._figure_frames = FigureFrames()
         self._note = Text(kind="busy", flex="1 1 auto")
         self._problem = Text(kind="problem", display="none")

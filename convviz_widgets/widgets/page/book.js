@@ -64,8 +64,8 @@ export class Book {
     for (const [control] of this.links) control.off("change:index change:value", this.again);
   }
 
-  /** @param {import("./store.js").PageState} _state */
-  countsFor(_state) {
+  /** Whether the clock waits for it. */
+  counts() {
     return Boolean(this.model.get("awake") && this.model.get("ahead")) && !this.frames.has(null);
   }
 

@@ -27,31 +27,39 @@ class Clock {
     /** @type {number | null} */
     this.playing = null; // when the checkpoint that is seen was reached
     this.frame = 0;
-    this.#build(el);
+    this.buttons = Object.fromEntries(BUTTONS.map(([name, title, path]) => [
+      name, this.#button(name, title, path),
+    ]));
+    this.slider = /** @type {HTMLInputElement} */ (
+      make("input", "cvw-slider", {
+        type: "range", min: "0", step: "1", "aria-label": model.get("description"),
+      })
+    );
+    this.label = make("div", "cvw-step");
+    this.#assemble(el);
     this.#observe();
   }
 
-  /** @param {HTMLElement} el */
-  #build(el) {
-    /** @type {Record<string, HTMLButtonElement>} */
-    this.buttons = {};
-    for (const [name, title, path] of BUTTONS) {
-      const button = /** @type {HTMLButtonElement} */ (
-        make("button", "cvw-button", { type: "button", title, "aria-label": title }, [icon(path)])
-      );
-      button.addEventListener("click", () => this.#pressed(name));
-      this.buttons[name] = button;
-    }
-    this.slider = /** @type {HTMLInputElement} */ (
-      make("input", "cvw-slider", {
-        type: "range", min: "0", step: "1", "aria-label": this.model.get("description"),
-      })
+  /**
+   * @param {string} name
+   * @param {string} title
+   * @param {string} path
+   */
+  #button(name, title, path) {
+    const button = /** @type {HTMLButtonElement} */ (
+      make("button", "cvw-button", { type: "button", title, "aria-label": title }, [icon(path)])
     );
+    button.addEventListener("click", () => this.#pressed(name));
+    return button;
+  }
+
+  /** @param {HTMLElement} el */
+  #assemble(el) {
     this.slider.addEventListener("input", () => {
       this.#stop();
       this.#goTo(Number(this.slider.value));
     });
-    this.label = make("div", "cvw-step");
+    this.slider.addEventListener("keydown", (event) => this.#key(event));
     const row = make("div", "cvw-buttons", {}, Object.values(this.buttons));
     // JupyterLab would act on arrows before the slider sees them.
     el.setAttribute("data-lm-suppress-shortcuts", "true");
@@ -62,11 +70,11 @@ class Clock {
   #observe() {
     const { model, state } = this;
     const refill = () => {
-      state.keys = model.get("keys");
+      state.keys = model.get("keys_of_checkpoints");
       state.publish(model.get("now"));
       state.settle();
     };
-    model.on("change:keys change:labels", refill);
+    model.on("change:keys_of_checkpoints change:labels", refill);
     model.on("change:now", () => state.publish(model.get("now")));
     model.on("change:heard", () => {
       const [page, order] = model.get("heard");
@@ -75,7 +83,7 @@ class Clock {
     model.on("change:playing", () => {
       if (model.get("playing") !== (this.playing !== null)) this.#toggle();
     });
-    this.follower = { countsFor: () => false, has: () => true, show: () => this.#show() };
+    this.follower = { counts: () => false, has: () => true, show: () => this.#show() };
     state.followers.add(this.follower);
     refill();
     if (model.get("playing")) this.#toggle();
@@ -115,8 +123,8 @@ class Clock {
    * @param {boolean} enabled
    */
   #enable(name, enabled) {
-    const button = this.buttons?.[name];
-    if (button && button.disabled === enabled) button.disabled = !enabled;
+    const button = this.buttons[name];
+    if (button.disabled === enabled) button.disabled = !enabled;
   }
 
   /** @param {number} place */
@@ -125,6 +133,27 @@ class Clock {
     if (key === undefined || place === this.place) return;
     const order = this.state.claim("key", key, this.id, true);
     act(this.model, pageOf().name, order, { key });
+  }
+
+  /**
+   * Do what a slider does; JupyterLab takes the arrows from those that leave it to the browser.
+   * @param {KeyboardEvent} event
+   */
+  #key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const last = this.state.keys.length - 1;
+    const page = Math.max(1, Math.round(last / 10));
+    /** @type {Record<string, number>} */
+    const places = {
+      ArrowLeft: this.place - 1, ArrowDown: this.place - 1, ArrowRight: this.place + 1,
+      ArrowUp: this.place + 1, PageDown: this.place - page, PageUp: this.place + page,
+      Home: 0, End: last,
+    };
+    if (!(event.key in places)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.#stop();
+    this.#goTo(Math.min(last, Math.max(0, places[event.key])));
   }
 
   /** @param {string} name */
@@ -158,10 +187,10 @@ class Clock {
   #showPlaying() {
     const isPlaying = this.playing !== null;
     const [title, path] = isPlaying ? ["stop playing", PAUSE] : [BUTTONS[2][1], BUTTONS[2][2]];
-    const button = this.buttons?.play;
-    button?.setAttribute("aria-label", title);
-    button?.setAttribute("title", title);
-    button?.replaceChildren(icon(path));
+    const button = this.buttons.play;
+    button.setAttribute("aria-label", title);
+    button.setAttribute("title", title);
+    button.replaceChildren(icon(path));
     if (this.model.get("playing") !== isPlaying) {
       this.model.set("playing", isPlaying);
       this.model.save_changes();

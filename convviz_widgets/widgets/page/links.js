@@ -16,7 +16,7 @@ async function listen(model, state, signal) {
   for (const [at, [id, field, values]] of links.entries()) {
     const control = controls[at];
     if (!control) continue;
-    const changed = (/** @type {any} */ _model, /** @type {any} */ _value, /** @type {any} */ how) => {
+    const changed = (/** @type {any[]} */ ...[, , how]) => {
       // A user's choice comes with the view that it was made in; the kernel's does not.
       const chosen = chosenOn(control, values);
       if (how?.updated_view && chosen !== undefined) state.claim(field, chosen, id, false);

@@ -87,7 +87,21 @@ class Raster {
     /** @type {{ caption?: any, pointed?: any }} */
     this.words = {};
     this.painted = "";
-    this.#build(el);
+    this.outlined = "";
+    /** @type {number | null} */
+    this.marked = null;
+    /** @type {[number, number] | null} */
+    this.at = null;
+    this.canvas = /** @type {HTMLCanvasElement} */ (make("canvas", "cvw-picture"));
+    this.canvas.width = this.canvas.height = 1;
+    this.shapes = /** @type {HTMLCanvasElement} */ (make("canvas", "cvw-shapes"));
+    this.outlines = make("div", "cvw-outlines");
+    this.cells = make("div", "cvw-cells");
+    const parts = [this.canvas, this.shapes, this.outlines, this.cells];
+    this.room = make("div", "cvw-room", {}, parts);
+    this.view = make("div", model.get("pane") ? "cvw-pane" : "cvw-scroll", {}, [this.room]);
+    this.bar = make("div", "cvw-bar");
+    this.#assemble(el);
     this.state = pageOf().state(model.get("state_id"));
     this.book = new Book(model, (frame) => this.#paint(frame), (frame) => this.#prepare(frame));
     this.#observe();
@@ -97,24 +111,14 @@ class Raster {
   // -- the element --------------------------------------------------------------------------
 
   /** @param {HTMLElement} el */
-  #build(el) {
+  #assemble(el) {
     const model = this.model;
-    const isPane = Boolean(model.get("pane"));
-    this.canvas = /** @type {HTMLCanvasElement} */ (make("canvas", "cvw-picture"));
-    this.canvas.width = this.canvas.height = 1;
-    this.shapes = /** @type {HTMLCanvasElement} */ (make("canvas", "cvw-shapes"));
-    this.outlines = make("div", "cvw-outlines");
-    this.cells = make("div", "cvw-cells");
-    this.room = make("div", "cvw-room", model.get("listens") ? { tabindex: "0" } : {}, [
-      this.canvas, this.shapes, this.outlines, this.cells,
-    ]);
+    if (model.get("listens")) this.room.setAttribute("tabindex", "0");
     this.#describe(null);
     // JupyterLab would act on arrows, and on letters, before the element sees them.
     this.room.setAttribute("data-lm-suppress-shortcuts", "true");
-    this.view = make("div", isPane ? "cvw-pane" : "cvw-scroll", {}, [this.room]);
     this.view.style.width = `${model.get("width")}px`;
     this.view.style.height = `${model.get("height")}px`;
-    this.bar = make("div", "cvw-bar");
     this.bar.hidden = !model.get("bar");
     el.classList.add("cvw-raster");
     el.append(this.view, this.bar);
@@ -128,6 +132,8 @@ class Raster {
     model.on("change:width change:height", () => {
       this.view.style.width = `${model.get("width")}px`;
       this.view.style.height = `${model.get("height")}px`;
+      this.#measure();
+      this.#draw();
     });
     model.on("change:heard", () => {
       const [page, order] = model.get("heard");
@@ -139,7 +145,7 @@ class Raster {
       }
     });
     this.follower = {
-      countsFor: () => false, has: () => true, show: () => this.#outline(),
+      counts: () => false, has: () => true, show: () => this.#outline(),
     };
     this.state.followers.add(this.follower);
     this.#watchScreen();
@@ -505,7 +511,7 @@ class Raster {
   /** @param {PointerEvent} event */
   #hover(event) {
     const [x, y] = this.#place(event);
-    this.at = /** @type {[number, number]} */ ([x, y]);
+    this.at = [x, y];
     this.hovered = this.#pixel(x, y)?.[0] ?? null;
     this.#point();
     if (this.model.get("reports")) this.#tell({ move: [x, y] });
@@ -513,7 +519,7 @@ class Raster {
 
   #leave() {
     this.hovered = null;
-    this.at = undefined;
+    this.at = null;
     this.#point();
     if (this.model.get("reports")) this.#tell({ leave: true });
   }

@@ -8,7 +8,7 @@
  *   the other fields of the selection, and the page and the move that it answers to.
  * @typedef {{ value: unknown, source: string, order: number, acknowledged: boolean }} Claim
  *   What the user has chosen on this page and the kernel has not said yet.
- * @typedef {{ countsFor(state: PageState): boolean, has(key: number): boolean,
+ * @typedef {{ counts(): boolean, has(key: number): boolean,
  *             show(key: number | null): void }} Follower
  *   A book of frames, or a label: what changes with the checkpoint.
  */
@@ -36,7 +36,7 @@ class Page {
 }
 
 /** One state as the page knows it. */
-class PageState {
+export class PageState {
   constructor() {
     this.serial = -1;
     /** @type {Now | null} */
@@ -123,7 +123,7 @@ class PageState {
 
   /** @param {number} key */
   isReady(key) {
-    for (const each of this.followers) if (each.countsFor(this) && !each.has(key)) return false;
+    for (const each of this.followers) if (each.counts() && !each.has(key)) return false;
     return true;
   }
 

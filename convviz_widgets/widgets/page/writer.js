@@ -16,6 +16,8 @@ class Writer {
     this.read = new WeakMap();
     /** @type {Set<Frame>} */
     this.reading = new Set();
+    /** @type {Frame | null} */
+    this.written = null;
     this.book = new Book(model, (frame) => this.#write(frame), (frame) => this.#prepare(frame));
   }
 
