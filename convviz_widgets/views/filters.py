@@ -316,6 +316,8 @@ class FilterNoise(HistoryView):
 class NoisePlot(CheckpointPlot):
     """The curves of a `NoisePicture`, with a cursor at the clock."""
 
+    name: ClassVar[str] = "noise of the filters over the checkpoints"
+
     def marks(self) -> list[Mark]:
         """Return a curve for each of `SHOWN`."""
         line = self.plot.new_line

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from convviz_widgets.state import Selection, channel_count
 from convviz_widgets.tensors import (
+    COLORS,
     DIVERGING,
     SEQUENTIAL,
     Limits,
@@ -27,7 +28,6 @@ from convviz_widgets.tensors import (
     to_rgba,
     zero_anchored_limits,
 )
-from convviz_widgets.tensors.colormap import COLORS
 from convviz_widgets.tensors.display import only_read
 from convviz_widgets.widgets.controls import PointerLine
 from convviz_widgets.widgets.framed_view import CLOCK, FramedView

@@ -155,11 +155,16 @@ class Raster(FrameBook):
         """What is outlined in the picture, in its pixels."""
         return tuple(Box(*box) for box in self.highlight_boxes)
 
-    def show_picture(self, png: bytes, width: int, height: int, boxes: Sequence[Box] = ()) -> None:
-        """Show a picture of ``width`` × ``height`` pixels with these boxes highlighted."""
+    def show_picture(
+        self, png: bytes, width: int, height: int, boxes: Sequence[Box] = (), alt: str = ""
+    ) -> None:
+        """Show a picture of ``width`` × ``height`` pixels with these boxes highlighted.
+
+        ``alt`` is what a screen reader says of it.
+        """
         with self.hold_sync():
             self.highlight(*boxes)
-            self.show(Frame(png, width, height))
+            self.show(Frame(png, width, height, alt=alt))
 
     def highlight(self, *boxes: Box) -> None:
         """Outline these boxes, in pixels of the picture, instead of those before."""

@@ -46,6 +46,7 @@ STYLE = """<style>
 .cvw-problem > .widget-html-content {
   color: var(--jp-error-color0, #b71c1c); white-space: pre-wrap; overflow-wrap: anywhere; }
 .cvw-pixels, .cvw-pixels img { image-rendering: pixelated; max-width: none !important; margin: 0; }
+.cvw-through { pointer-events: none; }
 .cvw-frame { background: var(--jp-layout-color1, #fff); border-radius: 3px; }
 .cvw-frame canvas { outline-offset: -2px; }
 .cvw-frame canvas:focus { outline: 2px solid #d9480f; }

@@ -33,6 +33,7 @@ from convviz_widgets.widgets.plot import (
     empty_frame,
     send,
 )
+from convviz_widgets.widgets.raster import Shapes
 from convviz_widgets.widgets.text import ACCENT
 
 MOST_RIBBONS = 6
@@ -339,6 +340,7 @@ def chosen_classes(shares: np.ndarray, always: Sequence[int]) -> list[int]:
 class RibbonPlot(CheckpointPlot):
     """The plot of some `Ribbons`, with a cursor at the clock."""
 
+    name: ClassVar[str] = "probabilities of the classes over the checkpoints"
     label: ClassVar[str] = "probability"
     _ribbons: Ribbons | None = None
 
@@ -365,14 +367,14 @@ class RibbonPlot(CheckpointPlot):
         return self._ribbons.at(index, self.plot.share_up(y))
 
 
-def _draw_cursor(canvas: Any, plot: Plot, index: int) -> None:
+def _draw_cursor(shapes: Shapes, plot: Plot, index: int) -> None:
     """Draw the line with a light edge, so that it shows on a ribbon of its colour, too."""
     x = plot.to_pixel(index)
     if x is not None:
         top, bottom = plot.top_and_bottom
-        canvas.stroke_style, canvas.line_width = "#ffffff", 5
-        canvas.stroke_line(x, top, x, bottom)
-    draw_line(canvas, plot, index)
+        shapes.stroke_style, shapes.line_width = "#ffffff", 5
+        shapes.stroke_line(x, top, x, bottom)
+    draw_line(shapes, plot, index)
 
 
 class RibbonNames(HTML):

@@ -98,7 +98,7 @@ class Raster {
     this.outlines = make("div", "cvw-outlines");
     this.cells = make("div", "cvw-cells");
     const parts = [this.canvas, this.shapes, this.outlines, this.cells];
-    this.room = make("div", "cvw-room", { role: model.get("tiled") ? "grid" : "img" }, parts);
+    this.room = make("div", "cvw-room", {}, parts);
     this.view = make("div", model.get("pane") ? "cvw-pane" : "cvw-scroll", {}, [this.room]);
     this.bar = make("div", "cvw-bar");
     this.#assemble(el);
@@ -114,6 +114,7 @@ class Raster {
   #assemble(el) {
     const model = this.model;
     if (model.get("listens")) this.room.setAttribute("tabindex", "0");
+    this.#describe(null);
     // JupyterLab would act on arrows, and on letters, before the element sees them.
     this.room.setAttribute("data-lm-suppress-shortcuts", "true");
     this.view.style.width = `${model.get("width")}px`;
@@ -131,6 +132,8 @@ class Raster {
     model.on("change:width change:height", () => {
       this.view.style.width = `${model.get("width")}px`;
       this.view.style.height = `${model.get("height")}px`;
+      this.#measure();
+      this.#draw();
     });
     model.on("change:heard", () => {
       const [page, order] = model.get("heard");
@@ -315,11 +318,20 @@ class Raster {
 
   // -- tiles --------------------------------------------------------------------------------
 
+  /**
+   * Say what the element is: a grid only where there are tiles, for it must not be empty.
+   * @param {Frame | null} frame
+   */
+  #describe(frame) {
+    const isGrid = Boolean(this.model.get("tiled") && frame?.grid?.count);
+    this.room.setAttribute("role", isGrid ? "grid" : "img");
+    this.room.setAttribute("aria-label", frame?.alt || this.model.get("label") || "picture");
+  }
+
   /** @param {Frame} frame */
   #nameTiles(frame) {
-    this.room.setAttribute("aria-label", frame.alt || this.model.get("label") || "picture");
-    const count = frame.grid?.count ?? 0;
-    if (this.cells.dataset.count !== String(count) + "/" + frame.grid?.columns) this.#buildCells(frame);
+    this.#describe(frame);
+    if (this.cells.dataset.count !== this.#cellsOf(frame)) this.#buildCells(frame);
     clearTimeout(this.naming);
     const name = () => {
       for (const [tile, cell] of this.#tiles().entries()) {
@@ -330,6 +342,14 @@ class Raster {
     this.cells.dataset.named = "yes";
   }
 
+  /**
+   * How many cells there are to be, and in how many columns.
+   * @param {Frame} frame
+   */
+  #cellsOf(frame) {
+    return this.model.get("tiled") && frame.grid ? `${frame.grid.count}/${frame.grid.columns}` : "";
+  }
+
   #tiles() {
     return this.cells.querySelectorAll("[role=gridcell]");
   }
@@ -337,7 +357,7 @@ class Raster {
   /** @param {Frame} frame */
   #buildCells(frame) {
     const grid = frame.grid;
-    this.cells.dataset.count = String(grid?.count ?? 0) + "/" + grid?.columns;
+    this.cells.dataset.count = this.#cellsOf(frame);
     this.cells.dataset.named = "";
     if (!grid || !this.model.get("tiled")) {
       this.cells.replaceChildren();
@@ -635,6 +655,7 @@ class Raster {
     const far = key.startsWith("Page");
     const target = far && now !== null ? within(moved, now, grid) : moved;
     if (target !== now && target >= 0 && target < grid.count) this.#pick(target);
+    else if (key.startsWith("Arrow")) this.model.send({ key }); // there may be more elsewhere
     return true;
   }
 
