@@ -39,9 +39,6 @@ class ClockButton:
     @property
     def icon(self) -> str:
         """What is drawn on it."""
-        icons = dict(
-            zip(NAMES, ("fast-backward", "step-backward", "play", "step-forward"), strict=True)
-        )
         return "pause" if self._is_playing else ICONS[self._name]
 
     @property
