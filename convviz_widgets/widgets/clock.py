@@ -86,9 +86,9 @@ class ClockElement(PageElement):
     _esm = Unicode(module_text("renderClock", "store", "element", "clock")).tag(sync=True)
     description = Unicode("Checkpoint").tag(sync=True)
     """What a screen reader calls the slider."""
-    keys_of_checkpoints = List().tag(sync=True)
+    keys_of_checkpoints: List[Any] = List().tag(sync=True)
     """The number of each checkpoint, in order."""
-    labels = List().tag(sync=True)
+    labels: List[Any] = List().tag(sync=True)
     """What each is called."""
     playing = Bool(False).tag(sync=True)
     """Whether it moves on by itself; it stops at the last checkpoint."""
@@ -103,7 +103,7 @@ class ClockElement(PageElement):
         self.belong_to(state)
 
     @property
-    def parts(self) -> tuple[Any, ...]:
+    def named_parts(self) -> tuple[Any, ...]:
         """Its buttons and its slider, in the order of the page."""
         return (*(ClockButton(self, name) for name in NAMES), self)
 

@@ -148,7 +148,7 @@ class FrameBook(PageElement):
     _esm = Unicode(module_text("renderWriter", "store", "element", "book", "writer")).tag(sync=True)
     frame = Dict().tag(sync=True)
     """The one of the checkpoint that is selected: what a page that is reloaded shows."""
-    depends = List().tag(sync=True)
+    depends: List[Any] = List().tag(sync=True)
     """Fields of the selection of which a page must not know better."""
     awake = Bool(True).tag(sync=True)
     """Whether the view is seen: else nothing waits for it."""

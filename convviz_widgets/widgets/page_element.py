@@ -97,7 +97,7 @@ class PageElement(AnyWidget):
     """The state that the element belongs to, as pages know it."""
     now = Dict().tag(sync=True)
     """What is selected: see `PublishedStates.now`."""
-    links = List().tag(sync=True)
+    links: List[Any] = List().tag(sync=True)
     """Controls whose choice the page holds true at once: model, field, values."""
     act = Dict().tag(sync=True, echo_update=False)
     """The last thing that the user did; what was not told yet has been overtaken by it."""

@@ -94,9 +94,9 @@ class Raster(FrameBook):
     """Field of the selection that says which tile is selected; empty: ``selected`` does."""
     selected = Int(None, allow_none=True).tag(sync=True)
     """The tile that is selected."""
-    highlight_boxes = List().tag(sync=True)
+    highlight_boxes: List[Any] = List().tag(sync=True)
     """What is outlined beside the selected tile: x, y, width, height."""
-    drawing = List().tag(sync=True)
+    drawing: List[Any] = List().tag(sync=True)
     """What is drawn over the picture: the commands of `Shapes`."""
     palettes = Dict().tag(sync=True)
     """Red, green and blue of each colour of a colour map, by its name."""

@@ -221,7 +221,7 @@ class View(HasOptions, VBox):
         >>> view = cvw.ActivationMosaic(state)
         >>> view.raster.point_at(5, 5)
         >>> view.pointed
-        'channel 0: -0.747 to 0.13'
+        'channel 0: -0.747 to 0.13, 0% zero'
         """
         return "" if self._pointed is None else str(self._pointed.text)
 
