@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from ipywidgets import DOMWidget, GridBox, Layout
@@ -109,7 +109,7 @@ class Raster(FrameBook):
         self, width: int, height: int, state: ModelState | None = None, **traits: Any
     ) -> None:
         self.gestures = heard = Gestures()
-        self.on_arrow, self.click, self.point_at = heard.on_arrow, heard.click, heard.point_at
+        self.click, self.point_at = heard.click, heard.point_at
         self.leave, self.drag, self.press = heard.leave, heard.drag, heard.press
         super().__init__(state, width=width, height=height, **traits)
         self.layout.flex, self.layout.margin = "0 0 auto", "0"
@@ -129,6 +129,11 @@ class Raster(FrameBook):
         """Call ``callback(x, y)`` with the pixel under the pointer, ``leave()`` when it goes."""
         self.listens = self.reports = True
         self.gestures.on_move(callback, leave)
+
+    def on_arrow(self, callback: Pointer) -> None:
+        """Call ``callback(dx, dy)`` for an arrow key."""
+        self.listens = True
+        self.gestures.on_arrow(callback)
 
     @property
     def png(self) -> bytes:
@@ -206,8 +211,17 @@ class Raster(FrameBook):
     """Returns what is at a pixel, in words, where the page does not know."""
 
 
-def _is_place(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(isinstance(v, int) for v in value)
+FARTHEST = 2**24
+"""No pixel of any page lies farther away."""
+
+
+def _is_place(value: Any) -> TypeGuard[list[int]]:
+    """Tell whether what came from a page is x and y of a pixel."""
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_pixel, value))
+
+
+def _is_pixel(value: Any) -> bool:
+    return type(value) is int and abs(value) < FARTHEST  # a bool is an int, too
 
 
 class TileRaster(Raster):
@@ -276,7 +290,7 @@ class TileRaster(Raster):
         """Pick a tile."""
         super().acted(what)
         tile = what.get("pick")
-        if isinstance(tile, int) and self.mosaic is not None and 0 <= tile < self.mosaic.count:
+        if type(tile) is int and self.mosaic is not None and 0 <= tile < self.mosaic.count:
             self._picked(tile)
 
     def _tile_at(self, x: int, y: int) -> int | None:

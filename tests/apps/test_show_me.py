@@ -438,7 +438,7 @@ def test_the_copied_samples_alone_are_on_the_page_and_the_first_is_selected(bare
     assert gallery.search.wait(PATIENCE)
     tiles = gallery.painted.tiles
     assert tiles.numbers == (3, 7)
-    assert "equals image 7" in tiles.lines[0]
+    assert "equals image 7" in tiles.labels[0]
     assert bare.state.image == 3
 
 

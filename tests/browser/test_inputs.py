@@ -34,7 +34,7 @@ def gallery(opened):
 def test_the_page_lets_the_search_go_on_to_its_end(opened, gallery):
     found = gallery.locator(".cvw-quiet:has-text('duplicates in 100,000 images: 1 surplus')")
     expect(found.first).to_be_visible()
-    assert opened.ask("gallery.painted.tiles.lines[4]").endswith("equals image 9")
+    assert opened.ask("gallery.painted.tiles.labels[4]").endswith("equals image 9")
 
 
 def test_a_click_and_the_slider_select_and_turn_pages(opened, gallery):

@@ -1,0 +1,92 @@
+"""Elements of the page: their modules as one text, and what pages are told of a state."""
+
+import re
+
+import pytest
+
+from convviz_widgets.widgets.frames import FrameBook
+from convviz_widgets.widgets.page_element import PAGE, PUBLISHED, PageElement, module_text
+from convviz_widgets.widgets.raster import Raster
+
+
+class Bell(PageElement):
+    """An element that notes what is done on it."""
+
+    def __init__(self):
+        self.done = []
+        super().__init__()
+
+    def acted(self, what):
+        self.done.append(what.get("ring"))
+        if what.get("ring") == "broken":
+            raise ValueError("no sound")
+
+
+@pytest.fixture
+def bell():
+    made = Bell()
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("kind", [FrameBook, Raster])
+def test_modules_are_one_text_without_imports_of_each_other(kind):
+    text = kind._esm.default_value
+    assert not re.search(r"^import ", text, re.MULTILINE)
+    assert re.findall(r"^export .*", text, re.MULTILINE) == [text.splitlines()[-1]]
+
+
+def test_a_module_says_the_same_alone_and_among_others():
+    joined = module_text("inWords", "element")
+    alone = (PAGE / "element.js").read_text("utf-8")
+    assert joined == re.sub("^export ", "", alone, flags=re.MULTILINE) + (
+        "export default { render: inWords };\n"
+    )
+
+
+def test_what_is_done_on_the_page_is_done_once_and_heard(bell, page, sent_by):
+    sent = sent_by(bell)
+    page.acts(bell, ring="loud", order=7)
+    assert bell.done == ["loud"]
+    assert bell.heard == ["a page", 7]
+    assert [each.content for each in sent if "heard" in each.content] == [{"heard": ["a page", 7]}]
+    assert not any("act" in each.content for each in sent)  # other pages did not do it
+
+
+def test_what_goes_wrong_is_heard_all_the_same(bell, page):
+    with pytest.raises(ValueError, match="no sound"):
+        bell.set_state({"act": {"page": "a page", "order": 8, "ring": "broken"}})
+    assert bell.heard == ["a page", 8]
+
+
+@pytest.mark.parametrize("order", [None, "7", 7.5, float("nan"), [7]], ids=repr)
+def test_an_order_that_is_no_number_is_none(bell, page, order):
+    page.acts(bell, order=order, ring="soft")
+    assert bell.heard == ["a page", 0]
+
+
+def test_pages_know_which_state_is_which(state, make_net, images):
+    from convviz_widgets.state import ModelState
+
+    other = ModelState(make_net(3), images)
+    names = [PUBLISHED.name(each) for each in (state, other, state)]
+    assert names[0] == names[2] != names[1]
+    other.close()
+
+
+def test_what_is_published_is_numbered_in_its_order(state):
+    first = PUBLISHED.now(state, state.selection)
+    assert PUBLISHED.now(state, state.selection) is first  # several views tell of it
+    state.select(channel=2)
+    second = PUBLISHED.now(state, state.selection)
+    assert second["serial"] > first["serial"]
+    assert (second["selection"]["channel"], second["key"]) == (2, first["key"])
+    state.select(checkpoint=0)
+    assert PUBLISHED.now(state, state.selection)["key"] != first["key"]
+
+
+def test_an_element_of_a_state_tells_what_is_selected(state):
+    book = FrameBook(state)
+    assert book.state_id == book.now["state"] == PUBLISHED.name(state)
+    assert book.now["selection"]["layer"] == state.layer
+    book.close()
