@@ -134,5 +134,20 @@ class PageElement(AnyWidget):
         listen(self)
 
 
+class ControlLinks(PageElement):
+    """Tells the page which fields of the selection some controls choose; takes no room.
+
+    What is chosen on one holds in the page at once: until the kernel has heard of it, no frame of
+    what was selected before is shown any more.
+    """
+
+    _esm = Unicode(module_text("renderLinks", "store", "element", "links")).tag(sync=True)
+
+    def __init__(self, state: ModelState) -> None:
+        super().__init__()
+        self.layout.display = "none"
+        self.belong_to(state)
+
+
 def _whole(value: Any) -> int:
     return value if isinstance(value, int) else 0

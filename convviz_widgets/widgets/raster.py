@@ -111,6 +111,8 @@ class Raster(FrameBook):
         self.gestures = heard = Gestures()
         self.click, self.point_at = heard.click, heard.point_at
         self.leave, self.drag, self.press = heard.leave, heard.drag, heard.press
+        self.drawn_by_frames = False
+        """Whether the page takes what is drawn over it from the frames of a view."""
         super().__init__(state, width=width, height=height, **traits)
         self.layout.flex, self.layout.margin = "0 0 auto", "0"
         self.layout.width = f"{width}px"
@@ -170,6 +172,11 @@ class Raster(FrameBook):
         with self.hold_sync():
             self.highlight(*boxes)
             self.show(Frame(png, width, height, alt=alt))
+
+    def _should_send_property(self, key: str, value: Any) -> bool:
+        if key == "drawing" and self.drawn_by_frames:
+            return False
+        return super()._should_send_property(key, value)
 
     def highlight(self, *boxes: Box) -> None:
         """Outline these boxes, in pixels of the picture, instead of those before."""

@@ -11,6 +11,7 @@ from ipywidgets import BoundedIntText, Layout, Widget
 from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.widgets.controls import icon_button, line, named
 from convviz_widgets.widgets.mosaic_view import DrawnMosaic, MosaicView, Picture, Tiles
+from convviz_widgets.widgets.page_element import ControlLinks
 from convviz_widgets.widgets.text import Text
 from convviz_widgets.widgets.thumbnails import GREY, SIDE, in_square
 from convviz_widgets.widgets.view import ViewOptions
@@ -43,7 +44,9 @@ class ImageStrip(MosaicView):
         self.when_chosen(self._number, lambda image: self.select(image=image))
         back = icon_button(self, "fast-backward", "page back", lambda: self._turn(-1), 32)
         onward = icon_button(self, "fast-forward", "page on", lambda: self._turn(1), 32)
-        return [line(self._number, back, onward, Text(f"to {last:,}"))]
+        links = ControlLinks(self.state)
+        links.link([(self._number, "image", None)])
+        return [line(self._number, back, onward, Text(f"to {last:,}")), links]
 
     def still_shows(self, selection: Selection, painted: Selection) -> bool:
         """Tell whether both images are on one page, and nothing was drawn since."""

@@ -31,7 +31,14 @@ async function listen(model, state, signal) {
 /** @type {import("./element.js").Render} */
 export function renderLinks({ model, el }) {
   el.hidden = true;
-  const stop = new AbortController();
-  listen(model, pageOf().state(model.get("state_id")), stop.signal);
+  const state = pageOf().state(model.get("state_id"));
+  let stop = new AbortController();
+  const again = () => {
+    stop.abort();
+    stop = new AbortController();
+    listen(model, state, stop.signal);
+  };
+  model.on("change:links", again);
+  again();
   return () => stop.abort();
 }
