@@ -20,8 +20,8 @@ PICTURES = {
 
 TALLEST = "bars => Math.max(0, ...bars.map(bar => bar.getBoundingClientRect().height))"
 
-OUTLINED = """outlines => outlines.map(({ offsetLeft: x, offsetTop: y, offsetWidth, offsetHeight }) =>
-    [x, y, x + offsetWidth, y + offsetHeight])"""
+OUTLINED = """outlines => outlines.map(({ offsetLeft, offsetTop, offsetWidth, offsetHeight }) =>
+    [offsetLeft, offsetTop, offsetLeft + offsetWidth, offsetTop + offsetHeight])"""
 
 Edges = tuple[int, int, int, int]
 """Left, top, right and bottom, in pixels of a picture."""
