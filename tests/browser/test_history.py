@@ -86,7 +86,7 @@ def history(opened):
 
 
 def test_a_click_on_the_heat_map_moves_the_clock(opened, history):
-    plot = history.locator("canvas[tabindex]").first
+    plot = history.locator(".cvw-room").first
     plot.click(position={"x": 60, "y": 120})
     expect(opened.page.get_by_text("step 0 · 1 of 6")).to_be_visible()
     plot.click(position={"x": 365, "y": 120})

@@ -38,9 +38,9 @@ def test_the_page_lets_the_search_go_on_to_its_end(opened, gallery):
 
 
 def test_a_click_and_the_slider_select_and_turn_pages(opened, gallery):
-    picture = gallery.locator(".cvw-frame img")
+    picture = gallery.locator("canvas.cvw-picture")
     before = opened.pixels(picture)
-    gallery.locator(".cvw-frame canvas").click(position={"x": 2 + 49 * 9 + 20, "y": 20})
+    gallery.locator(".cvw-room").click(position={"x": 2 + 49 * 9 + 20, "y": 20})
     opened.until(lambda: opened.ask("state.selection.image") == 9, "image 9 was not selected")
     gallery.get_by_role("slider").press("PageUp")
     opened.changed(picture, before)

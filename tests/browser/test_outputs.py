@@ -32,16 +32,16 @@ def opened(frontends):
 def test_a_click_on_a_cell_lists_its_images_and_one_on_an_image_selects_it(opened):
     view = opened.page.locator(".cvw-view:has-text('Confusion matrix')")
     expect(view.get_by_text("cat, answered owl: 1 image").first).to_be_visible()
-    canvases = view.locator(".cvw-frame canvas")
-    canvases.nth(0).click(position={"x": 250, "y": 250})  # the last of 3 × 3 cells of 100 pixels
+    rasters = view.locator(".cvw-room")
+    rasters.nth(0).click(position={"x": 250, "y": 250})  # the last of 3 × 3 cells of 100 pixels
     expect(view.get_by_text("owl, answered owl: 1 image").first).to_be_visible()
-    canvases.nth(1).click(position={"x": 20, "y": 20})
+    rasters.nth(1).click(position={"x": 20, "y": 20})
     opened.until(lambda: opened.ask("state.selection.image") == 2, "image 2 was not selected")
 
 
 def test_the_wrong_answer_comes_first(opened):
     view = opened.page.locator(".cvw-view:has-text('answered wrong: first')")
     expect(view).to_contain_text("1 of 4 labelled images")
-    view.locator(".cvw-frame canvas").click(position={"x": 20, "y": 20})
+    view.locator(".cvw-room").click(position={"x": 20, "y": 20})
     opened.until(lambda: opened.ask("state.selection.image") == 3, "image 3 was not selected")
     assert opened.too_wide() == []

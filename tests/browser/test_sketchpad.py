@@ -81,7 +81,7 @@ def seen(opened, pad):
 def test_a_stroke_of_the_mouse_is_what_the_model_sees_and_every_view_follows(opened, pad):
     page = opened.page
     answer = page.locator(".cvw-view:has-text('Predicted classes')")
-    mosaic = page.locator(".cvw-view:has-text('Activation maps') .cvw-frame img").first
+    mosaic = page.locator(".cvw-view:has-text('Activation maps') canvas.cvw-picture").first
     before = opened.pixels(mosaic)
     pad.get_by_role("button", name="Clear").click()
     opened.changed(mosaic, before)

@@ -34,7 +34,7 @@ def test_a_button_sweeps_and_the_patches_appear(opened, view):
 
 
 def test_a_click_on_a_patch_selects_its_image(opened, view):
-    view.locator("canvas").click(position=NINTH)
+    view.locator(".cvw-room").click(position=NINTH)
     expect(view.get_by_role("combobox").last).to_have_value("9: image " + _ninth(opened))
 
 
