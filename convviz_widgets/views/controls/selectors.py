@@ -11,7 +11,7 @@ from ipywidgets import Text as SearchBox
 from convviz_widgets.probe import LayerInfo
 from convviz_widgets.state import ModelState, Selection, channel_count
 from convviz_widgets.widgets import View
-from convviz_widgets.widgets.controls import line, named
+from convviz_widgets.widgets.controls import fill, line, named
 from convviz_widgets.widgets.text import Text
 from convviz_widgets.widgets.view import ViewOptions
 
@@ -50,11 +50,7 @@ class LayerList(View):
     def draw(self, result: tuple[tuple[LayerInfo, ...], str]) -> None:
         """Fill the list; the selected layer stays selected even if the search hides it."""
         found, layer = result
-        options = [(_label(info), info.name) for info in found]
-        names = {name for _, name in options}
-        if tuple(options) != self._list.options:
-            self._list.options = options
-        self._list.value = layer if layer in names else None
+        fill(self._list, [(_label(info), info.name) for info in found], layer)
         self.say(f"{len(found)} of {len(self.state.layers)} layers · selected: {layer}")
 
     def _searched(self, change: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -33,7 +32,7 @@ from convviz_widgets.widgets.plot import (
     empty_frame,
     send,
 )
-from convviz_widgets.widgets.text import ACCENT
+from convviz_widgets.widgets.text import ACCENT, escaped
 
 MOST_RIBBONS = 6
 """Classes that have a ribbon: they can be told apart, and their names fit."""
@@ -267,7 +266,7 @@ def _row(name: str, share: float, true: bool) -> str:
     colour = ACCENT if true else "var(--jp-ui-font-color3, #999)"
     bar = f'<div style="background:{colour};height:14px;width:{share:.2%};min-width:1px"></div>'
     cell = "padding:3px 8px 3px 0;font-size:13px;color:var(--jp-ui-font-color1,#222)"
-    called, cut = html.escape(name), "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
+    called, cut = escaped(name), "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
     label = f'<span style="{cut}" title="{called}">{called}</span>'
     mark = '<span style="flex:none;white-space:pre"> ✓</span>' if true else ""
     return (
@@ -386,7 +385,7 @@ class RibbonNames(HTML):
         self.value = '<div style="display:flex;flex-wrap:wrap;gap:0 14px">' + "".join(
             f'<span style="font-size:12px;line-height:20px;white-space:nowrap;max-width:170px;'
             f'overflow:hidden;text-overflow:ellipsis;color:var(--jp-ui-font-color1,#222)">'
-            f'<span style="color:{colour}">■</span> {html.escape(name)}'
+            f'<span style="color:{colour}">■</span> {escaped(name)}'
             f"{' ✓' if place == ribbons.truth else ''}</span>"
             for place, (name, colour) in enumerate(zip(ribbons.names, ribbons.colours, strict=True))
         )
