@@ -12,6 +12,7 @@ MAKEFLAGS += --no-print-directory
 
 VENV ?= .venv
 PYTHON := $(VENV)/bin/python
+NODE := $(VENV)/bin/node
 REQUIREMENTS := setup.cfg pyproject.toml constraints.txt
 PARTS := install lint types unit notebooks browser
 JUPYTER_OPTIONS ?=
@@ -33,11 +34,13 @@ test:
 	done; \
 	printf '== seconds of each part\n%s%-10s %4d s\n' "$$report" all $$SECONDS
 
-test-install: $(VENV)/installed-test browser
+test-install: $(VENV)/installed-test node_modules/installed browser
 
-test-lint:
+test-lint: node_modules/installed
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
+	@$(NODE) node_modules/eslint/bin/eslint.js --max-warnings 0 convviz_widgets eslint.config.js
+	@$(NODE) node_modules/typescript/bin/tsc
 
 test-types:
 	@$(PYTHON) -m mypy
@@ -87,6 +90,13 @@ browser: $(VENV)/installed-test
 $(VENV)/installed-%: $(REQUIREMENTS) | $(VENV)/bin/pip
 	@echo "installing convviz_widgets[$*] into $(VENV)"
 	@$(PYTHON) .ci/pip -c constraints.txt -e '.[$*]'
+	@touch $@
+
+# What checks the scripts of the page; Node.js and npm come in a wheel, so every machine has them.
+node_modules/installed: package.json package-lock.json | $(VENV)/installed-test
+	@echo "installing what checks the scripts of the page"
+	@PATH="$(abspath $(VENV))/bin:$$PATH" npm ci --ignore-scripts --no-audit --no-fund \
+	    --loglevel=error >/dev/null
 	@touch $@
 
 $(VENV)/bin/pip:

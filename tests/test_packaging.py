@@ -1,7 +1,11 @@
-"""What setup.cfg asks for, constraints.txt pins, and binder/ takes in its CPU build."""
+"""What setup.cfg asks for, constraints.txt pins, binder/ takes, and a wheel brings along."""
 
 import configparser
 import re
+import shutil
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -38,6 +42,29 @@ def test_pins_are_plain_versions():
 def test_binder_takes_the_same_torch():
     lines = (ROOT / "binder" / "requirements.txt").read_text("utf-8").splitlines()
     assert f"torch=={PINS['torch']}+cpu" in lines
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The names of what is in a wheel of the package; built of a copy, it leaves nothing here."""
+    copy = tmp_path_factory.mktemp("wheel")
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, copy)
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "convviz_widgets", copy / "convviz_widgets", ignore=ignored)
+    build = "from setuptools import build_meta; build_meta.build_wheel('.')"
+    subprocess.run([sys.executable, "-c", build], cwd=copy, check=True)
+    (built,) = copy.glob("*.whl")
+    with zipfile.ZipFile(built) as archive:
+        return set(archive.namelist())
+
+
+@pytest.mark.parametrize("suffix", [".py", ".js", ".css", ".typed"])
+def test_the_wheel_brings_every_file_of_the_package(wheel, suffix):
+    files = (ROOT / "convviz_widgets").rglob(f"*{suffix}")
+    names = {file.relative_to(ROOT).as_posix() for file in files}
+    assert names
+    assert names - wheel == set()
 
 
 @pytest.mark.parametrize("name", convviz_widgets.__all__)
