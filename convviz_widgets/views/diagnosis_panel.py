@@ -17,7 +17,7 @@ from convviz_widgets.state import Examination, ModelState, Progress, Selection
 from convviz_widgets.state.examination import said_of_failures
 from convviz_widgets.sweeps import SweepResult
 from convviz_widgets.widgets.background_view import BackgroundView
-from convviz_widgets.widgets.controls import choice, line
+from convviz_widgets.widgets.controls import choice, line, list_options
 from convviz_widgets.widgets.text import Text
 from convviz_widgets.widgets.view import ViewOptions
 
@@ -279,7 +279,7 @@ class FindingList:
             self.findings = findings
             self._filling = True
             try:
-                self._list.options = [(_label(each), i) for i, each in enumerate(findings)]
+                list_options(self._list, [(_label(each), i) for i, each in enumerate(findings)])
                 self._list.index = _place(before, findings)
             finally:
                 self._filling = False
