@@ -1,14 +1,15 @@
-"""Ways to show 64 maps of 112×112 for a slider over checkpoints; imported by the notebook."""
+"""What the benchmarks' notebooks show, and what their kernels are asked; imported by a cell."""
 
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 import torch
 from ipycanvas import Canvas
-from ipywidgets import IntSlider, VBox, interact
+from ipywidgets import IntSlider, Label, VBox, interact
 from matplotlib import colormaps
 from matplotlib import pyplot as plt
 from torch import Tensor
@@ -25,6 +26,10 @@ BUDGET = {"stem": 16 * 2**20, "resnet18": 128 * 2**20}
 """Bytes: room for a recording or two, so that a step of the slider is always a forward pass."""
 
 
+PATIENCE = 60.0
+"""Seconds to wait for a state."""
+
+
 class EveryPixel(cvw.ActivationMosaic):
     """The mosaic at full size, as the rivals show it: 64 tiles of 112×112, none reduced."""
 
@@ -33,18 +38,18 @@ class EveryPixel(cvw.ActivationMosaic):
 
 
 class Bench:
-    """One network, its checkpoints and one image, shown in five ways.
+    """One network, its checkpoints and one image: 64 maps of 112×112, shown in five ways.
 
     Each way has a model of its own and keeps no maps but the ones it shows.
     """
 
-    def __init__(self, network: str) -> None:
+    def __init__(self, network: str, checkpoints: int = CHECKPOINTS) -> None:
         self._network = network
         self._model = NETWORKS[network]()
         self._image = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
-        self._checkpoints = [self._checkpoint(step) for step in range(CHECKPOINTS)]
+        self._checkpoints = [self._checkpoint(step) for step in range(checkpoints)]
         self._series = cvw.CheckpointSeries.from_state_dicts(list(enumerate(self._checkpoints)))
-        self._states: list[cvw.ModelState] = []
+        self._states: dict[str, cvw.ModelState] = {}
 
     def _checkpoint(self, step: int) -> dict[str, Tensor]:
         generator = torch.Generator().manual_seed(step)
@@ -55,7 +60,7 @@ class Bench:
 
     # -- ours ---------------------------------------------------------------------------------
 
-    def _state(self) -> cvw.ModelState:
+    def _state(self, method: str) -> cvw.ModelState:
         images = cvw.ImageSet(self._image)
         state = cvw.ModelState(
             self._model,
@@ -65,22 +70,27 @@ class Bench:
             checkpoint=0,
             memory_budget=BUDGET[self._network],
         )
-        self._states.append(state)
+        self._states[method] = state
         return state
 
     def every_pixel(self) -> VBox:
         """Show the mosaic at full size."""
-        state = self._state()
+        state = self._state("every_pixel")
         return VBox([CheckpointClock(state), EveryPixel(state)])
 
     def mosaic(self) -> VBox:
         """Show the mosaic as it comes: reduced to the width of the Explorer."""
-        state = self._state()
+        state = self._state("mosaic")
+        return VBox([CheckpointClock(state), cvw.ActivationMosaic(state)])
+
+    def unprepared(self) -> VBox:
+        """Show the same on a state whose layer is changed before each step."""
+        state = self._state("unprepared")
         return VBox([CheckpointClock(state), cvw.ActivationMosaic(state)])
 
     def explorer(self) -> cvw.Explorer:
         """Show the whole Explorer."""
-        return cvw.Explorer(self._state())
+        return cvw.Explorer(self._state("explorer"))
 
     # -- the others ---------------------------------------------------------------------------
 
@@ -93,12 +103,12 @@ class Bench:
             plt.axis("off")
             plt.show()
 
-        interact(show, step=IntSlider(max=CHECKPOINTS - 1))
+        interact(show, step=IntSlider(max=len(self._checkpoints) - 1))
 
     def canvas(self) -> VBox:
         """Show an array of colours on an ipycanvas."""
         canvas = Canvas(width=COLUMNS * SIDE, height=COLUMNS * SIDE)
-        slider = IntSlider(max=CHECKPOINTS - 1)
+        slider = IntSlider(max=len(self._checkpoints) - 1)
 
         def show(_change: Any = None) -> None:
             tiled = self._tiled(slider.value)
@@ -108,6 +118,13 @@ class Bench:
         slider.observe(show, names="value")
         canvas.on_client_ready(show)
         return VBox([slider, canvas])
+
+    def echo(self) -> VBox:
+        """Show a slider's value by way of the kernel, and nothing else."""
+        slider = IntSlider(max=len(self._checkpoints) - 1, readout=False)
+        label = Label("0")
+        slider.observe(lambda change: setattr(label, "value", str(change.new)), names="value")
+        return VBox([slider, label])
 
     def _tiled(self, step: int) -> np.ndarray:
         """Load a checkpoint, run the model, lay the stem's 64 maps out: (896, 896)."""
@@ -132,13 +149,29 @@ class Bench:
             self._model(self._image)
         return 1000 * (time.perf_counter() - started)
 
-    def forward_counts(self) -> list[int]:
-        """Return how many forward passes each of our states has run."""
-        return [state.forward_count for state in self._states]
+    def rest(self, method: str, place: int) -> bool:
+        """Wait until a state has heard that its clock was moved there, and nothing is to be done.
+
+        True for the others: they have nothing to do once their pixels are seen.
+        """
+        state = self._states.get(method)
+        until = time.monotonic() + PATIENCE
+        while state and state.selection.checkpoint != place and time.monotonic() < until:
+            time.sleep(0.002)
+        with ExitStack() as still:
+            for each in self._states.values():
+                still.enter_context(each.hold())  # waits for a publication that goes on
+        return all(prepared(each, until) for each in self._states.values())
+
+    def other_layer(self) -> str:
+        """Select the other one of two layers of the same size in `unprepared`; return it."""
+        state = self._states["unprepared"]
+        state.select(layer="bn1" if state.layer == "relu" else "relu")
+        return state.layer
 
     def channel_switches(self, count: int) -> list[float]:
         """Return the milliseconds of selecting another of 512 channels in the Explorer."""
-        state = self._states[-1]
+        state = self._states["explorer"]
         wide = [info.name for info in state.layers if info.shape[0] == 512 and info.shape[1:]]
         state.select(layer=wide[-1], channel=0)
         forwards = state.forward_count
@@ -149,3 +182,9 @@ class Bench:
             taken.append(1000 * (time.perf_counter() - started))
         assert state.forward_count == forwards, "another channel ran a forward pass"
         return taken
+
+
+def prepared(state: cvw.ModelState, until: float) -> bool:
+    """Wait until a state has made all the frames that it makes ahead; False if it is too late."""
+    ahead = getattr(state, "ahead", None)  # older trees have none
+    return ahead is None or ahead.wait(max(0.0, until - time.monotonic()))

@@ -32,6 +32,7 @@ class Delay:
         self.round_trip = round_trip
         self._server_port = port
         self._loop = asyncio.new_event_loop()
+        self._writers: set[StreamWriter] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
     def __enter__(self) -> Delay:
@@ -49,22 +50,22 @@ class Delay:
 
     async def _end(self) -> None:
         self._listening.close()
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for writer in self._writers:
+            writer.transport.abort()
+        await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}))
 
     async def _connect(self, reader: StreamReader, writer: StreamWriter) -> None:
-        try:
+        self._writers.add(writer)
+        with suppress(OSError):  # no server: the connection is closed
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._server_port)
-        except OSError:
-            writer.close()
-            return
-        try:
+            self._writers.add(far_writer)
             await asyncio.gather(self._carry(reader, far_writer), self._carry(far_reader, writer))
-        finally:
-            writer.close()
-            far_writer.close()
+            self._close(far_writer)
+        self._close(writer)
+
+    def _close(self, writer: StreamWriter) -> None:
+        self._writers.discard(writer)
+        writer.close()
 
     async def _carry(self, reader: StreamReader, writer: StreamWriter) -> None:
         """Write what is read when it is due; an empty piece is the end of all."""

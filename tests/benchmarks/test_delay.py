@@ -3,6 +3,7 @@
 import socket
 import socketserver
 import threading
+from contextlib import suppress
 from time import perf_counter
 
 import pytest
@@ -101,3 +102,12 @@ def test_without_a_server_the_connection_is_closed():
         unused.bind(("127.0.0.1", 0))  # bound, but nobody listens
         with Delay(unused.getsockname()[1]) as delay, connect(delay) as connection:
             assert connection.recv(1) == b""
+
+
+def test_the_end_of_the_delay_closes_what_is_connected(echo, capfd):
+    with Delay(echo, 20) as delay:
+        connection = connect(delay)
+        timed(connection, b"heard")
+    with connection, suppress(ConnectionResetError):
+        assert connection.recv(1) == b""
+    assert capfd.readouterr() == ("", "")
