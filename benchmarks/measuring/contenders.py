@@ -22,7 +22,7 @@ CHECKPOINTS = 8
 
 SIDE, COLUMNS = 112, 8
 
-BUDGET = {"stem": 16 * 2**20, "resnet18": 128 * 2**20}
+BUDGET = {"stem": 16 * 2**20, "resnet18": 128 * 2**20, "many maps": 2**20}
 """Bytes: room for a recording or two, so that a step of the slider is always a forward pass."""
 
 
@@ -50,6 +50,8 @@ class Bench:
         self._checkpoints = [self._checkpoint(step) for step in range(checkpoints)]
         self._series = cvw.CheckpointSeries.from_state_dicts(list(enumerate(self._checkpoints)))
         self._states: dict[str, cvw.ModelState] = {}
+        self._clock: CheckpointClock
+        self._mosaic: cvw.ActivationMosaic
 
     def _checkpoint(self, step: int) -> dict[str, Tensor]:
         generator = torch.Generator().manual_seed(step)
@@ -81,7 +83,8 @@ class Bench:
     def mosaic(self) -> VBox:
         """Show the mosaic as it comes: reduced to the width of the Explorer."""
         state = self._state("mosaic")
-        return VBox([CheckpointClock(state), cvw.ActivationMosaic(state)])
+        self._clock, self._mosaic = CheckpointClock(state), cvw.ActivationMosaic(state)
+        return VBox([self._clock, self._mosaic])
 
     def unprepared(self) -> VBox:
         """Show the same on a state whose layer is changed before each step."""
@@ -168,6 +171,19 @@ class Bench:
         state = self._states["unprepared"]
         state.select(layer="bn1" if state.layer == "relu" else "relu")
         return state.layer
+
+    def set_rate(self, rate: int) -> None:
+        """Have the clock of `mosaic` play so many checkpoints a second."""
+        if hasattr(self._clock, "rate"):
+            self._clock.rate = rate
+        else:  # older trees
+            self._clock.play.interval = round(1000 / rate)
+
+    def tiles(self) -> list[tuple[float, float]]:
+        """Return x and y of the middle of each tile of `mosaic`, in pixels of its picture."""
+        mosaic = self._mosaic.painted.mosaic
+        boxes = [mosaic.box(tile) for tile in range(mosaic.count)]
+        return [(box.x + box.width / 2, box.y + box.height / 2) for box in boxes]
 
     def channel_switches(self, count: int) -> list[float]:
         """Return the milliseconds of selecting another of 512 channels in the Explorer."""

@@ -55,6 +55,14 @@ class Stopwatch:
         """Return when all that is watched has changed."""
         self._page.evaluate("cvwWatch.result.then(() => null)")
 
+    def film(self, root: Locator) -> None:
+        """Begin to look at the picture below an element in every animation frame."""
+        root.evaluate("root => cvwWatch.film(root)")
+
+    def cut(self) -> list[tuple[float, int]]:
+        """End that; return the milliseconds and the look of the first picture and each new one."""
+        return [(time, look) for time, look in self._page.evaluate("cvwWatch.cut()")]
+
     def result(self) -> Taken:
         """Wait for what is watched to change."""
         taken = self._page.evaluate("cvwWatch.result")
