@@ -52,6 +52,7 @@ class Bench:
         self._states: dict[str, cvw.ModelState] = {}
         self._clock: CheckpointClock
         self._mosaic: cvw.ActivationMosaic
+        self._unprepared: cvw.ActivationMosaic
 
     def _checkpoint(self, step: int) -> dict[str, Tensor]:
         generator = torch.Generator().manual_seed(step)
@@ -89,7 +90,8 @@ class Bench:
     def unprepared(self) -> VBox:
         """Show the same on a state whose layer is changed before each step."""
         state = self._state("unprepared")
-        return VBox([CheckpointClock(state), cvw.ActivationMosaic(state)])
+        self._unprepared = cvw.ActivationMosaic(state)
+        return VBox([CheckpointClock(state), self._unprepared])
 
     def explorer(self) -> cvw.Explorer:
         """Show the whole Explorer."""
@@ -167,9 +169,14 @@ class Bench:
         return all(prepared(each, until) for each in self._states.values())
 
     def other_layer(self) -> str:
-        """Select the other one of two layers of the same size in `unprepared`; return it."""
+        """Select the other one of two layers of the same size in `unprepared`; return it.
+
+        Nothing is made ahead for it before its clock is moved.
+        """
         state = self._states["unprepared"]
         state.select(layer="bn1" if state.layer == "relu" else "relu")
+        if hasattr(state, "ahead"):  # older trees have none
+            state.ahead.leave(self._unprepared)
         return state.layer
 
     def set_rate(self, rate: int) -> None:
