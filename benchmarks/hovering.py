@@ -14,7 +14,7 @@ from measuring.page import ROUND_TRIPS, SlowPage, slow_page
 from measuring.race import MOSAIC
 from measuring.report import Goal, table, write
 from measuring.stopwatch import Stopwatch, Taken
-from playwright.sync_api import Page, WebSocket
+from playwright.sync_api import BrowserContext, WebSocket
 
 ROOT = Path(__file__).parents[1]
 
@@ -33,9 +33,9 @@ class Sent:
     def __init__(self) -> None:
         self.count = 0
 
-    def listen(self, page: Page) -> None:
-        """Count what is sent through all sockets that the page will open."""
-        page.on("websocket", self._opened)
+    def listen(self, context: BrowserContext) -> None:
+        """Count what is sent through all sockets that pages will open."""
+        context.on("page", lambda page: page.on("websocket", self._opened))
 
     def _opened(self, socket: WebSocket) -> None:
         socket.on("framesent", self._sent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from contextlib import ExitStack
 from typing import Any
@@ -10,12 +11,14 @@ import numpy as np
 import torch
 from ipycanvas import Canvas
 from ipywidgets import IntSlider, Label, VBox, interact
+from ipywidgets.widgets import widget as implementation
 from matplotlib import colormaps
 from matplotlib import pyplot as plt
 from torch import Tensor
 
 import convviz_widgets as cvw
 from convviz_widgets.views import CheckpointClock
+from convviz_widgets.widgets import View
 from measuring.networks import NETWORKS
 
 CHECKPOINTS = 8
@@ -28,6 +31,12 @@ BUDGET = {"stem": 16 * 2**20, "resnet18": 128 * 2**20, "many maps": 2**20}
 
 PATIENCE = 60.0
 """Seconds to wait for a state."""
+
+
+WITH, WITHOUT = "frames being made ahead", "none"
+
+BUSY = 0.3
+"""Seconds after which the background is making frames: it waits for a tenth of a second first."""
 
 
 class EveryPixel(cvw.ActivationMosaic):
@@ -174,7 +183,7 @@ class Bench:
         Nothing is made ahead for it before its clock is moved.
         """
         state = self._states["unprepared"]
-        state.select(layer="bn1" if state.layer == "relu" else "relu")
+        self._go_to_another_layer(state)
         if hasattr(state, "ahead"):  # older trees have none
             state.ahead.leave(self._unprepared)
         return state.layer
@@ -191,6 +200,70 @@ class Bench:
         mosaic = self._mosaic.painted.mosaic
         boxes = [mosaic.box(tile) for tile in range(mosaic.count)]
         return [(box.x + box.width / 2, box.y + box.height / 2) for box in boxes]
+
+    def redraws(self, pairs: int) -> dict[str, list[float]]:
+        """Return the milliseconds of going to another checkpoint in `explorer`, in pairs.
+
+        In one of each pair frames of the layer, which is another one each time, are being made
+        ahead; in the other none are. Which comes first changes.
+        """
+        state = self._states["explorer"]
+        taken: dict[str, list[float]] = {WITH: [], WITHOUT: []}
+        self.were_busy = 0
+        usual = budget(state)
+        try:
+            for number in range(pairs):
+                for name in (WITH, WITHOUT)[:: 1 if number % 2 else -1]:
+                    set_budget(state, usual if name == WITH else 0)
+                    self._go_to_another_layer(state)
+                    time.sleep(BUSY)
+                    self.were_busy += name == WITH and not prepared(state, 0.0)
+                    place = (state.selection.checkpoint + 1) % len(self._checkpoints)
+                    started = time.perf_counter()
+                    state.select(checkpoint=place)
+                    taken[name].append(1000 * (time.perf_counter() - started))
+        finally:
+            set_budget(state, usual)
+        return taken
+
+    def change_layers(self, times: int) -> None:
+        """Select one layer after the other in `explorer`, each until some frames are made ahead."""
+        for _ in range(times):
+            self._go_to_another_layer(self._states["explorer"])
+            time.sleep(BUSY / 2)
+
+    def _go_to_another_layer(self, state: cvw.ModelState) -> None:
+        """Select the other of two layers of the same size."""
+        state.select(layer="bn1" if state.layer == "relu" else "relu")
+
+    def stage(self) -> VBox:
+        """Show a box in which views come and go."""
+        self._stage = VBox()
+        self._state("stage")
+        return self._stage
+
+    def open_views(self) -> None:
+        """Show four views of one state there."""
+        state = self._states["stage"]
+        kinds = (CheckpointClock, cvw.ActivationMosaic, cvw.ActivationMap, cvw.ActivationHistogram)
+        self._stage.children = [kind(state) for kind in kinds]
+
+    def close_views(self) -> None:
+        """Close them."""
+        views, self._stage.children = self._stage.children, ()
+        for view in views:
+            view.close()
+
+    def left(self) -> dict[str, int]:
+        """Return how many widgets, views and observers of the state there are."""
+        gc.collect()
+        state = self._states["stage"]
+        notifiers = state._trait_notifiers.values()
+        return {
+            "widgets": len(implementation._instances),
+            "views": sum(isinstance(each, View) for each in gc.get_objects()),
+            "observers": sum(len(each) for kinds in notifiers for each in kinds.values()),
+        }
 
     def channel_switches(self, count: int) -> list[float]:
         """Return the milliseconds of selecting another of 512 channels in the Explorer."""
@@ -211,3 +284,14 @@ def prepared(state: cvw.ModelState, until: float) -> bool:
     """Wait until a state has made all the frames that it makes ahead; False if it is too late."""
     ahead = getattr(state, "ahead", None)  # older trees have none
     return ahead is None or ahead.wait(max(0.0, until - time.monotonic()))
+
+
+def budget(state: cvw.ModelState) -> int:
+    """Return how many bytes of frames may be made ahead."""
+    return state.ahead.budget if hasattr(state, "ahead") else 0
+
+
+def set_budget(state: cvw.ModelState, nbytes: int) -> None:
+    """Let so many bytes of frames be made ahead; in older trees none are."""
+    if hasattr(state, "ahead"):
+        state.ahead.budget = nbytes

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import BrowserContext, Locator, Page
 
 from measuring.delay import Delay
 from tests.browser.chromium import chromium
@@ -51,9 +51,9 @@ class SlowPage:
 
 @contextmanager
 def slow_page(
-    cells: Sequence[str], prepare: Callable[[Page], object] = lambda _page: None
+    cells: Sequence[str], prepare: Callable[[BrowserContext], object] = lambda _context: None
 ) -> Iterator[SlowPage]:
-    """Run cells in JupyterLab; ``prepare`` is called with the browser's page before it loads."""
+    """Run cells in JupyterLab; ``prepare`` is called before there is a page."""
     setup = SETUP.format(folder=str(Path(__file__).parents[1]))
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         server = Server(Path(folder))
@@ -62,7 +62,7 @@ def slow_page(
             with Delay(server.port) as network:
                 server.url = f"http://127.0.0.1:{network.port}"
                 frontends = Frontends(browser, server, WINDOW)
-                browser.contexts[-1].on("page", prepare)
+                prepare(browser.contexts[-1])
                 yield SlowPage(frontends.lab([setup, *cells]), network)
                 network.round_trip = 0.0
         finally:
