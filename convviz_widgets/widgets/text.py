@@ -128,6 +128,8 @@ class Text(HTML):
             self.add_class(f"cvw-{name}")
         for name, value in layout.items():
             setattr(self.layout, name, value)
+        if layout.get("overflow") == "auto":
+            self.tabbable = True  # keys scroll what has the focus
 
     def show(self, text: str) -> None:
         """Show another text; an equal one sends nothing."""
