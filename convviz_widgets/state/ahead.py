@@ -26,7 +26,6 @@ A view need not call `renew` where another layer, say, is selected: what depends
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -51,9 +50,6 @@ GROWING = 10.0
 
 MOVING = 3.0
 """Seconds after a move of the clock for which frames are made although the model trains."""
-
-MOVES = 3
-"""So many moves of the clock say in which direction it is going."""
 
 SLICE = 0.5
 """The longest nap, in seconds: the thread must see when the interpreter ends."""
@@ -110,7 +106,7 @@ class Ahead(Client):
         self._shelves: dict[int, Shelf] = {}  # by id of the owner
         self._selection: Selection | None = None
         self._clock = Clock()
-        self._moves: deque[int] = deque(maxlen=MOVES)
+        self._way = 0  # the direction of the last move of the clock
         self._moved = self._grown = -inf  # when that was
         self._asked: set[str] = set()  # the layers that owners have asked for
         self._walk: Iterator[int] | None = None  # None: it has come to rest
@@ -206,7 +202,7 @@ class Ahead(Client):
         for shelf in self._shelves.values():
             self._frames.remove(shelf)
         self._shelves.clear()
-        self._walk = None
+        self._walk, self._clock, self._selection = None, Clock(), None  # they hold weights
 
     # -- when the selection changes -----------------------------------------------------------
 
@@ -225,20 +221,13 @@ class Ahead(Client):
                 self._grown = now if before is not None else -inf
             elif "checkpoint" in changed and before is not None:
                 self._moved = now
-                self._moves.append(1 if selection.checkpoint > before.checkpoint else -1)
-            self._clock = self._read_clock(selection)
+                self._way = 1 if selection.checkpoint > before.checkpoint else -1
+            self._clock = Clock(
+                self._timeline.entries, self._timeline.frame_keys, selection.checkpoint, self._way
+            )
             is_at_rest = not others and "revision" not in changed and self._is_complete()
         if not is_at_rest:
             self._begin_anew()
-
-    def _read_clock(self, selection: Selection) -> Clock:
-        way = sum(self._moves)
-        return Clock(
-            self._timeline.entries,
-            self._timeline.frame_keys,
-            selection.checkpoint,
-            (way > 0) - (way < 0),
-        )
 
     def _is_complete(self) -> bool:
         """Tell whether every frame is there that could be."""
