@@ -112,7 +112,7 @@ class Ahead(Client):
         self._walk: Iterator[int] | None = None  # None: it has come to rest
         self._next: int | None = None
         self._full: set[Shelf] = set()
-        self._wakes = 0  # how many there were when the task under way was chosen
+        self._wakes = 0  # how often the background had been woken when this task was chosen
         publisher.announcements.observe(self._announced)
 
     @property
@@ -222,9 +222,8 @@ class Ahead(Client):
             elif "checkpoint" in changed and before is not None:
                 self._moved = now
                 self._way = 1 if selection.checkpoint > before.checkpoint else -1
-            self._clock = Clock(
-                self._timeline.entries, self._timeline.frame_keys, selection.checkpoint, self._way
-            )
+            clock = self._clock.among(self._timeline.entries, self._timeline.frame_keys)
+            self._clock = clock.moved(selection.checkpoint, self._way)
             is_at_rest = not others and "revision" not in changed and self._is_complete()
         if not is_at_rest:
             self._begin_anew()
@@ -263,8 +262,13 @@ class Ahead(Client):
         return None if found is None else self._task(partial(self._make, found))
 
     def _task(self, do: Callable[[], None]) -> Task:
-        self._wakes = self._background.wakes
-        return Task(do, fail=lambda _: None, is_wanted=lambda: True, priority=Priority.AHEAD)
+        wakes = self._background.wakes
+
+        def begin() -> None:
+            self._wakes = wakes
+            do()
+
+        return Task(begin, fail=lambda _: None, is_wanted=lambda: True, priority=Priority.AHEAD)
 
     def _begins_in(self) -> float | None:
         """Return after how many seconds a frame may be begun; None: not before a selection."""
@@ -312,10 +316,7 @@ class Ahead(Client):
             for shelf, generation in frames.shelves:
                 self.pause()
                 nbytes = self._made(shelf, frames)
-                if nbytes:
-                    self._tell(self._frames.put(shelf, frames.key, nbytes, generation))
-                elif shelf.generation == generation:
-                    shelf.failed.add(frames.key)
+                self._tell(self._frames.put(shelf, frames.key, nbytes, generation))
 
     def _made(self, shelf: Shelf, frames: NextFrames) -> int:
         try:

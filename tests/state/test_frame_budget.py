@@ -18,22 +18,22 @@ from convviz_widgets.state.frame_budget import Clock, FrameBudget, Shelf
     ],
 )
 def test_the_nearest_come_first_and_those_ahead_before_those_behind(index, direction, order):
-    clock = Clock((), tuple(range(7)), index, direction)
+    clock = Clock(keys=tuple(range(7)), index=index, direction=direction)
     assert list(clock.outwards()) == order
     costs = [clock.cost(each) for each in order]
     assert costs == sorted(costs)
 
 
 def test_what_is_no_checkpoint_any_more_is_the_farthest():
-    clock = Clock((), (7, 8, 9), 1)
+    clock = Clock().among((), (7, 8, 9)).moved(1, 0)
     assert (clock.key, clock.cost_of(9), clock.cost_of(5)) == (8, 1, float("inf"))
 
 
 class Page:
     """Some shelves at one clock, and what each was told to drop."""
 
-    def __init__(self, budget, **clock):
-        self.clock = Clock((), tuple(range(100)), **clock)
+    def __init__(self, budget, index, direction=0):
+        self.clock = Clock().among((), tuple(range(100))).moved(index, direction)
         self.budget = FrameBudget(budget)
 
     def shelf(self):
@@ -99,7 +99,7 @@ def test_what_is_seen_now_never_goes():
     page.put(shelf, 50, 51)
     assert page.budget.resize(0) == {shelf: (51,)}
     assert page.budget.held == 10
-    page.clock = Clock((), page.clock.keys, 51)
+    page.clock = page.clock.moved(51, 0)
     assert page.put(shelf, 51) == [{shelf: (50,)}]
 
 
