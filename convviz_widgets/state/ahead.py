@@ -136,6 +136,8 @@ class Ahead(Client):
     ) -> None:
         """Have frames made for an owner, such as a view, that shows now.
 
+        To ask the same again costs nothing, so a view may do so whenever it draws.
+
         Parameters
         ----------
         owner
@@ -151,12 +153,10 @@ class Ahead(Client):
             self._refuse_if_closed()
             shelf = self._shelves.get(id(owner))
             if shelf is None:
-                shelf = Shelf(lambda: self._clock, make, drop, frozenset(fields))
-                self._shelves[id(owner)] = shelf
+                shelf = self._shelves[id(owner)] = Shelf(lambda: self._clock)
                 self._frames.add(shelf)
-            shelf.make, shelf.drop, shelf.fields = make, drop, frozenset(fields)
-            shelf.is_shown = True
-        self._begin_anew()
+            if shelf.take(make, drop, frozenset(fields)):
+                self._begin_anew()
 
     def hold(self, owner: object, key: int, nbytes: int) -> None:
         """Count a frame that an owner has sent itself, so that it is not made again."""

@@ -88,21 +88,31 @@ class Shelf:
 
     clock: Callable[[], Clock]
     """Where the clock of its state stands."""
-    make: Callable[[Selection], int]
-    drop: Callable[[tuple[int, ...]], None]
-    fields: frozenset[str]
+    make: Callable[[Selection], int] = lambda _: 0
+    drop: Callable[[tuple[int, ...]], None] = lambda _: None
+    fields: frozenset[str] = frozenset()
     """What the frames depend on, beside the checkpoint."""
-    is_shown: bool = True
+    is_shown: bool = False
     """Whether the view shows."""
+    frames: dict[int, int] = field(default_factory=dict)
+    """Bytes of each frame."""
+    failed: set[int] = field(default_factory=set)
+    """The checkpoints of which no frame can be made."""
+    largest: int = 0
+    """Bytes of the largest frame since the last `renew`: as much is reckoned for the next."""
+    generation: int = 0
+    """Counts how often all that it held was no longer right."""
 
-    def __post_init__(self) -> None:
-        self.frames: dict[int, int] = {}
-        self.failed: set[int] = set()
-        """The checkpoints of which no frame can be made."""
-        self.largest = 0
-        """Bytes of the largest frame since the last `renew`: as much is reckoned for the next."""
-        self.generation = 0
-        """Counts how often all that it held was no longer right."""
+    def take(
+        self,
+        make: Callable[[Selection], int],
+        drop: Callable[[tuple[int, ...]], None],
+        fields: frozenset[str],
+    ) -> bool:
+        """Show, with these; tell whether that is anything new."""
+        before = (self.make, self.drop, self.fields, self.is_shown)
+        self.make, self.drop, self.fields, self.is_shown = now = (make, drop, fields, True)
+        return now != before
 
     @property
     def nbytes(self) -> int:

@@ -277,6 +277,17 @@ def test_a_publication_ends_a_pass_at_the_next_layer(images):
         assert state.ahead.forward_count == 0
 
 
+def test_to_ask_the_same_again_stops_nothing_and_to_ask_for_something_else_does(state):
+    owner = Owner(state)
+    owner.after = [lambda: len(owner.made) or owner.ask()]
+    owner.ask()
+    assert owner.rest() == [4, 3, 2, 1, 0]
+    assert state.ahead.forward_count == COUNT - 1
+    owner.after, owner.fields = [], ("layer",)
+    owner.ask()
+    assert owner.rest() == []
+
+
 def test_it_waits_until_nothing_has_been_published_for_a_while(state, monkeypatch):
     monkeypatch.setattr(ahead, "STILL", 0.3)
     owner, times = Owner(state), []

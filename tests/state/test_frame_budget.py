@@ -37,7 +37,7 @@ class Page:
         self.budget = FrameBudget(budget)
 
     def shelf(self):
-        shelf = Shelf(lambda: self.clock, make=lambda _: 0, drop=lambda _: None, fields=frozenset())
+        shelf = Shelf(lambda: self.clock, is_shown=True)
         self.budget.add(shelf)
         return shelf
 
