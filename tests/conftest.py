@@ -7,6 +7,7 @@ from torch import nn
 from convviz_widgets.checkpoints import CheckpointSeries
 from convviz_widgets.images import ImageSet
 from convviz_widgets.state import ModelState
+from convviz_widgets.widgets.widget_tree import name_of
 
 
 def build_net(seed=0):
@@ -43,3 +44,21 @@ def state(images, series):
     made = ModelState(build_net(9), images, checkpoints=series)
     yield made
     made.close()
+
+
+@pytest.fixture
+def beside():
+    """Return what tells the controls before and after a part of a view: Tab leads to them."""
+
+    def order_of_the_page(box):
+        for child in getattr(box, "children", ()):
+            if child.layout.display != "none" and child.layout.visibility != "hidden":
+                yield child
+                yield from order_of_the_page(child)
+
+    def controls_beside(view, part):
+        order = [each for each in order_of_the_page(view) if each is part or name_of(each)]
+        place = order.index(part)
+        return order[place - 1], order[place + 1]
+
+    return controls_beside

@@ -43,7 +43,8 @@ MAY_BE_IMPORTED_BY = {
     "ipywidgets": {"widgets", "views", "apps"},
     "bqplot": {"widgets", "views", "apps"},
     "IPython": {"widgets", "views", "apps"},
-    "ipycanvas": {"widgets.raster"},
+    "ipycanvas": {"widgets.drawing"},
+    "anywidget": {"widgets"},
     "traitlets": {"state", "widgets", "views", "apps"},
     "threading": {"state", "checkpoints.series", "images.steady_reads"},
     "tensorboard": {"record"},
@@ -329,6 +330,6 @@ def test_a_part_planted_in_another_tab_is_found():
 
 
 def test_allowed_imports_pass():
-    assert wrong_direction("from ipycanvas import Canvas", f"{PACKAGE}.widgets.raster") == []
+    assert wrong_direction("from ipycanvas import Canvas", f"{PACKAGE}.widgets.drawing") == []
     assert wrong_direction("from .probe import Probe", f"{PACKAGE}.probe.attribution") == []
     assert wrong_direction("import convviz_widgets as cvw", f"{PACKAGE}.demo.patches") == []

@@ -148,7 +148,13 @@ class Probe:
         own = self._replica
         return Probe(own.module, example_input, device=own.device, keep_original=False)
 
-    def record(self, images: Tensor, *, layers: Collection[str] | None = None) -> Recording:
+    def record(
+        self,
+        images: Tensor,
+        *,
+        layers: Collection[str] | None = None,
+        between: Callable[[], None] | None = None,
+    ) -> Recording:
         """Return the activations of all layers, or of those named, from one forward pass.
 
         The pass is repeated, and counted again, only when a model overwrites in place what it left
@@ -158,6 +164,7 @@ class Probe:
         ----------
         images : (N, C, H, W), on any device; never changed.
         layers : keep these alone, to hold less memory over large batches.
+        between : called after every layer; a BaseException that it raises ends the pass.
 
         Raises
         ------
@@ -177,6 +184,7 @@ class Probe:
                 (tape, result), again = (first.tape, first.result), False
             else:
                 tape = self._learned.tape(layers)
+                tape.between = between
                 result = self._run(tape, images)
             self.forward_count += 1
             overwritten = tape.overwritten()

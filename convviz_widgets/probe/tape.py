@@ -195,6 +195,10 @@ class ForwardTape(Tape):
     ----------
     safe : the places whose tensors no earlier pass overwrote; all others are cloned.
     layers : keep these alone; default all.
+
+    Attributes
+    ----------
+    between : called after every layer; may raise a BaseException to end the pass.
     """
 
     def __init__(
@@ -206,6 +210,7 @@ class ForwardTape(Tape):
         containers: Container[str] = (),
     ) -> None:
         super().__init__(modules, containers)
+        self.between: Callable[[], None] | None = None
         self._safe = safe
         self._layers = layers
         self._latest: dict[int, KeptTensor] = {}  # by id: the sources live as long as the tape
@@ -214,6 +219,8 @@ class ForwardTape(Tape):
 
     def output(self, layer: str, output: Any) -> Any:
         """Keep the output of a layer."""
+        if self.between is not None:
+            self.between()
         self._keep(self._outputs, (layer, "out"), output)
         return output
 

@@ -253,6 +253,8 @@ class Background:
         self.lock = threading.Condition()
         """The lock of all clients; it is notified after every task."""
         self.model = ModelCopy(probe, images, lock or nullcontext())
+        self.wakes = 0
+        """Counts the calls of `wake`, by which a task that gives way to everything is told."""
         self._all: WeakSet[Client] = WeakSet()
         self._queue = ClientQueue()
         self._running: list[RunningTask] = []  # each waits for the one behind it
@@ -279,7 +281,9 @@ class Background:
     def wake(self, client: Client) -> None:
         """Look whether this client has anything to do, and do it."""
         with self.lock:
+            self.wakes += 1
             self._queue.add(client)
+            self.lock.notify_all()
             if self._thread is None and self._goes_on() and self._queue.task_of(client) is not None:
                 # No daemon, which could be cut off amid torch. No executor, which waits for what
                 # it runs before anything running could learn that the interpreter ends.

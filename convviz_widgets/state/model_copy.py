@@ -8,10 +8,13 @@ from math import prod
 from time import perf_counter
 from typing import Any
 
+from torch import Tensor
+
 from convviz_widgets.images import ImageSet
 from convviz_widgets.measure.responses import ImageBatch, read_batch
 from convviz_widgets.probe import LayerInfo, Probe
 from convviz_widgets.state.recordings import BACKWARD_COPIES, images_at_once
+from convviz_widgets.state.selection import Drawing, Shown
 from convviz_widgets.state.timeline import Entry
 
 BATCH = 64
@@ -24,8 +27,11 @@ PIECE_BYTES = 160 * 2**20
 """Bytes that a backward pass may take, so that it is soon over; a forward pass takes less."""
 
 
-class Stopped(Exception):
-    """The task under way is not asked for any more, or the state has been closed."""
+class Stopped(BaseException):
+    """The task under way is not asked for any more, or the state has been closed.
+
+    No `Exception`: a model or a view amid which it is raised must not take it for a failure.
+    """
 
 
 class ModelCopy:
@@ -50,6 +56,7 @@ class ModelCopy:
         """How long it took to load the last checkpoint."""
         self._original, self._images = probe, images
         self._copy: Probe | None = None
+        self._last: tuple[int, Tensor] | None = None
 
     @property
     def forward_count(self) -> int:
@@ -67,7 +74,7 @@ class ModelCopy:
 
     def close(self) -> None:
         """Let go of the model; a task that asks for it is `Stopped`."""
-        self._original = self._copy = None
+        self._original = self._copy = self._last = None
 
     def probe(self) -> Probe:
         """Return the copy, whatever weights are in it."""
@@ -77,6 +84,16 @@ class ModelCopy:
             if self._copy is None:
                 self._copy = self._original.twin(self._images.input(0))
             return self._copy
+
+    def input(self, shown: Shown) -> Tensor:
+        """Return a drawing or an image (1, C, H, W) as the model takes it; the last one is kept."""
+        if isinstance(shown, Drawing):
+            return shown.input[None]
+        if self._last is None or self._last[0] != shown:
+            assert self._images is not None
+            with self.lock:
+                self._last = shown, self._images.input(shown)
+        return self._last[1]
 
     def loaded(self, entry: Entry) -> Probe:
         """Return the copy with the weights of a checkpoint in it.

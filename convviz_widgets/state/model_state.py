@@ -28,6 +28,7 @@ from convviz_widgets.probe.output_choice import Choice
 from convviz_widgets.probe.output_kinds import OutputKind
 from convviz_widgets.probe.outputs import check_choice, output_kind
 from convviz_widgets.record import Run
+from convviz_widgets.state.ahead import Ahead
 from convviz_widgets.state.arguments import (
     Checkpoints,
     check_device,
@@ -177,10 +178,18 @@ class ModelState(HasTraits):
         """Where the images lie at every checkpoint, laid out when a view asks for it."""
         self.duplicate_searches = DuplicateSearches(background)
         """Which samples of some sets are equal, found out when a view asks for it."""
+        self.announcements = self._publisher.announcements
+        """Tell of a selection before anybody draws for it."""
+        self.ahead = Ahead(
+            background, timeline, self._readings, self._publisher, lambda: self.follow
+        )
+        """Makes views' frames of the checkpoints that the clock is likely to come to."""
         chosen = {"channel": channel, "image": image, "checkpoint": checkpoint, "target": target}
         first = next(iter(self._readings.layers), "")
         start = Selection(0, 0, None, 0, first, 0)
-        self._publish(self._resolve(start, {**chosen, "layer": layer or first}))
+        first_selection = self._resolve(start, {**chosen, "layer": layer or first})
+        self.announcements.make(first_selection)
+        self._publish(first_selection)
 
     # -- what is selected ---------------------------------------------------------------------
 
@@ -301,12 +310,31 @@ class ModelState(HasTraits):
         return self._timeline.steps
 
     @property
+    def frame_keys(self) -> tuple[int, ...]:
+        """A number for each checkpoint, in the order of `steps`: that of its `frame_key`."""
+        return self._timeline.frame_keys
+
+    def frame_key(self, selection: Selection | None = None) -> int:
+        """Return the number by which a page knows the checkpoint of a selection.
+
+        Another checkpoint, other weights of it or another name of it have another number; none is
+        given twice while the state lives.
+        """
+        chosen = selection or self.selection
+        return self._timeline.frame_key(chosen.key, chosen.label)
+
+    @property
     def checkpoint_name(self) -> str:
         """What the checkpoint is called: "epoch 3 · step 400", or "best.pt" by its file.
 
         Once ``best.pt`` was read: "best.pt · epoch 3".
         """
         return self._timeline[self.selection.checkpoint].name
+
+    @property
+    def checkpoint_names(self) -> tuple[str, ...]:
+        """What each checkpoint is called, in the order of `steps`."""
+        return tuple(entry.name for entry in self._timeline.entries)
 
     @property
     def status(self) -> str:
@@ -580,6 +608,7 @@ class ModelState(HasTraits):
         with self._publisher.lock:
             self._closed = True
             self.unobserve_all()
+            self.announcements.close()
             self.background.close()
             self._recordings.close()
             self._timeline.close()

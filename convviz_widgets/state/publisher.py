@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from time import perf_counter
 from typing import Any
 
 from traitlets import Bool, Bunch, HasTraits, TraitType, Undefined
@@ -19,6 +20,41 @@ _LOGGER = logging.getLogger(__name__)
 Change = Callable[[Selection], Selection]
 
 
+class Announcements:
+    """Tell of a selection that has been checked, before it is written and anybody draws for it.
+
+    So a view can say at once which pictures on the page are no longer right, however long it takes
+    to draw the new ones.
+    """
+
+    def __init__(self) -> None:
+        self._observers: tuple[Callable[[Selection], None], ...] = ()
+
+    def observe(self, observer: Callable[[Selection], None]) -> None:
+        """Call ``observer(selection)`` with each selection that comes.
+
+        The lock of the state is held: it must be quick, and must not select. What it raises is
+        logged and stops nothing.
+        """
+        self._observers = (*self._observers, observer)
+
+    def unobserve(self, observer: Callable[[Selection], None]) -> None:
+        """Call it no more."""
+        self._observers = tuple(each for each in self._observers if each != observer)
+
+    def make(self, selection: Selection) -> None:
+        """Call the observers."""
+        for observer in self._observers:
+            try:
+                observer(selection)
+            except Exception:
+                _LOGGER.exception("an observer of announcements failed")
+
+    def close(self) -> None:
+        """Forget the observers."""
+        self._observers = ()
+
+
 class Publisher:
     """Apply changes to the selection one after the other, and have each of them published.
 
@@ -28,14 +64,27 @@ class Publisher:
 
     def __init__(self, publish: Callable[[Selection], None]) -> None:
         self.lock = threading.RLock()
+        self.announcements = Announcements()
+        """Who is told of a selection before it is published."""
         self._publish = publish
         self._thread: int | None = None
+        self._free_since = perf_counter()
         self._queue: deque[Change] = deque()
         self._afterwards: list[Callable[[], None]] = []
 
     def here(self) -> bool:
         """Tell whether this thread is publishing or drawing."""
         return self._thread == threading.get_ident()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether any thread is publishing or drawing."""
+        return self._thread is not None
+
+    @property
+    def still_for(self) -> float:
+        """Seconds since anything was published or drawn; 0 while that goes on."""
+        return 0.0 if self.is_busy else perf_counter() - self._free_since
 
     @contextmanager
     def hold(self, current: Callable[[], Selection]) -> Iterator[None]:
@@ -91,6 +140,7 @@ class Publisher:
             raised = self._publish_queued(current, raised)
         finally:
             self._queue.clear()  # something is left only after an interrupt
+            self._free_since = perf_counter()
             self._thread = None
         if raised is not None:
             raise raised
@@ -107,7 +157,7 @@ class Publisher:
                 _LOGGER.warning("dropped a queued selection that no longer fits: %s", error)
                 continue
             try:
-                self._publish(chosen)
+                self._announce_and_publish(current(), chosen)
             except Exception as error:
                 raised = raised or error
         return raised
@@ -122,8 +172,14 @@ class Publisher:
             self._queue.append(change)
             return chosen
         with self.hold(current):
-            self._publish(change(current()))
+            before = current()
+            self._announce_and_publish(before, change(before))
         return current()
+
+    def _announce_and_publish(self, before: Selection, chosen: Selection) -> None:
+        if chosen != before:
+            self.announcements.make(chosen)
+        self._publish(chosen)
 
 
 class Selected(TraitType[Any, Any]):

@@ -156,6 +156,34 @@ class KeptPass:
         """Bytes held, each storage counted once."""
         return self.recording.nbytes
 
+    def lacks(self, layer: str) -> bool:
+        """Tell whether a layer ran but was not kept, for want of memory."""
+        return layer in self.ran and layer not in self.recording.outputs
+
+    def activation(self, layer: str, side: str, where: str) -> Tensor:
+        """Return one layer's output, or the input of an activation, without the batch axis.
+
+        Parameters
+        ----------
+        side
+            "out", "in", or "table": the output as (C, T), with the tokens that lie on no image.
+        where
+            Which image at which checkpoint that is, for errors.
+        """
+        recording = self.recording
+        if layer not in self.ran:
+            raise InputError(f"layer {layer!r} did not run for {where}")
+        if side == "in" and layer not in recording.inputs:
+            known = ", ".join(recording.inputs) or "none"
+            raise InputError(f"{layer} is no activation; inputs are recorded for {known}")
+        found = (recording.inputs if side == "in" else recording.outputs)[layer]
+        if len(found) != 1:
+            raise InputError(
+                f"layer {layer!r} puts out {tuple(found.shape)} for one image, and no axis of it "
+                "is known to be that of the images: look at another layer"
+            )
+        return _table(found[0], recording.prefixes.get(layer)) if side == "table" else found[0]
+
 
 @dataclass(frozen=True)
 class KeptMaps:
@@ -223,8 +251,17 @@ class Recordings:
 
     def has(self, entry: Entry, shown: Shown, layer: str) -> bool:
         """Tell whether a layer's output, or that it has none, is known without a forward pass."""
+        return self.peek(entry, shown, layer) is not None
+
+    def peek(self, entry: Entry, shown: Shown, layer: str | None) -> KeptPass | None:
+        """Return a pass that is there, with this layer in it; None: there is none.
+
+        It marks nothing as used, and needs no lock.
+        """
         kept = self._cache.peek((entry.key, shown))
-        return isinstance(kept, KeptPass) and not _lacks(kept, layer)
+        if not isinstance(kept, KeptPass) or (layer is not None and kept.lacks(layer)):
+            return None
+        return kept
 
     def load(self, entry: Entry) -> Probe:
         """Return the probe with the weights of ``entry`` in it."""
@@ -239,29 +276,10 @@ class Recordings:
         return probe
 
     def activation(self, entry: Entry, shown: Shown, layer: str, side: str) -> Tensor:
-        """Return one layer's output, or the input of an activation, without the batch axis.
-
-        Parameters
-        ----------
-        side
-            "out", "in", or "table": the output as (C, T), with the tokens that lie on no image.
-        """
+        """Return what `KeptPass.activation` does, from memory or after a forward pass."""
         self._asked = [layer, *(name for name in self._asked if name != layer)][:IN_VIEW]
         kept = self._kept(entry, shown, layer)
-        recording = kept.recording
-        if layer not in kept.ran:
-            where = f"{shown_name(shown)} at {entry.label}"
-            raise InputError(f"layer {layer!r} did not run for {where}")
-        if side == "in" and layer not in recording.inputs:
-            known = ", ".join(recording.inputs) or "none"
-            raise InputError(f"{layer} is no activation; inputs are recorded for {known}")
-        found = (recording.inputs if side == "in" else recording.outputs)[layer]
-        if len(found) != 1:
-            raise InputError(
-                f"layer {layer!r} puts out {tuple(found.shape)} for one image, and no axis of it "
-                "is known to be that of the images: look at another layer"
-            )
-        return _table(found[0], recording.prefixes.get(layer)) if side == "table" else found[0]
+        return kept.activation(layer, side, f"{shown_name(shown)} at {entry.label}")
 
     def result(self, entry: Entry, shown: Shown) -> Any:
         """Return the model's own output."""
@@ -314,7 +332,7 @@ class Recordings:
 
     def _kept(self, entry: Entry, shown: Shown, layer: str | None) -> KeptPass:
         kept = self._cache.get((entry.key, shown))
-        if not isinstance(kept, KeptPass) or (layer is not None and _lacks(kept, layer)):
+        if not isinstance(kept, KeptPass) or (layer is not None and kept.lacks(layer)):
             started = perf_counter()
             recording = self.load(entry).record(self._input(shown))
             self.seconds = perf_counter() - started
@@ -368,8 +386,3 @@ def _joined(parts: list[Attributions]) -> Attributions:
         tuple(position for part in parts for position in part.positions or ()),
         tuple(dict.fromkeys(name for part in parts for name in part.kept)),
     )
-
-
-def _lacks(kept: KeptPass, layer: str) -> bool:
-    """Tell whether a layer ran but was not kept, for want of memory."""
-    return layer in kept.ran and layer not in kept.recording.outputs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from convviz_widgets.errors import (
 )
 from convviz_widgets.images import ImageSet
 from convviz_widgets.probe import LayerInfo
-from convviz_widgets.state.timeline import Timeline
+from convviz_widgets.state.timeline import Entry, Timeline
 
 FIELDS = ("checkpoint", "image", "layer", "channel", "target", "direction", "drawing")
 """The fields that a user may change."""
@@ -190,9 +190,9 @@ def _checkpoint(value: Any, timeline: Timeline) -> dict[str, Any]:
     return at(timeline, index)
 
 
-def at(timeline: Timeline, index: int) -> dict[str, Any]:
-    """Return the fields of a selection that say which checkpoint is selected."""
-    entry = timeline[index]
+def at(entries: Timeline | Sequence[Entry], index: int) -> dict[str, Any]:
+    """Return the fields of a selection that say which of the checkpoints is selected."""
+    entry = entries[index]
     return {"checkpoint": index, "step": entry.step, "key": entry.key, "label": entry.label}
 
 

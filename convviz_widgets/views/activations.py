@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar, Literal, Unpack
 
 import numpy as np
@@ -14,6 +15,7 @@ from convviz_widgets.errors import InputError, number_of
 from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.tensors import Mosaic, constant_maps, sparsity
 from convviz_widgets.widgets.controls import SIDES, choice, line, side_choice, switch
+from convviz_widgets.widgets.frames import Frame
 from convviz_widgets.widgets.mosaic_view import (
     AUTOMATIC,
     COLORMAPS,
@@ -39,6 +41,8 @@ class ActivationView(MosaicView):
     """Show activation maps of the selected layer; a subclass says which."""
 
     steps: ClassVar[str] = "channel"
+    looks_ahead: ClassVar[bool] = True
+    has_bar: ClassVar[bool] = True
     depends: ClassVar[frozenset[str]] = frozenset({"key", "image", "layer", "channel"})
 
     colormap = Enum(COLORMAPS, AUTOMATIC, help="Colour map.").tag(option=True)
@@ -78,7 +82,8 @@ class ActivationMosaic(ActivationView):
     """
 
     title: ClassVar[str] = "Activation maps"
-    repaints: ClassVar[frozenset[str]] = frozenset({"key", "image", "layer"})
+    framed: ClassVar[frozenset[str]] = frozenset({"key", "image", "layer"})
+    field: ClassVar[str] = "channel"
 
     per_channel = Bool(False, help="Give each map a scale of its own.").tag(option=True)
     tokens = Enum(
@@ -113,7 +118,14 @@ class ActivationMosaic(ActivationView):
             f" · {selection.label} · n = 1 image · scale {colouring.line}"
             f" · {_counted(maps, hatched)}{not_finite(maps)}"
         )
-        return Tiles(maps, colouring, hatched, caption)
+        return Tiles(
+            maps,
+            colouring,
+            hatched,
+            caption,
+            labels=channel_names(maps),
+            summary=f" · values {range_of(maps)}, zeros {np.mean(maps == 0):.0%}",
+        )
 
     def mosaic(self, tiles: Tiles) -> Mosaic:
         """Return where the maps lie; the rows of a table lie on each other."""
@@ -147,9 +159,20 @@ class ActivationMosaic(ActivationView):
         """Select the channel."""
         self.state.select(channel=tile)
 
-    def describe(self, tile: int, picture: Picture) -> str:
-        """Name the channel and its range."""
-        return f"channel {tile}: {range_of(picture.tiles.values[tile])}"
+
+def channel_names(maps: np.ndarray) -> tuple[str, ...]:
+    """Name the channels of maps (C, H, W), each with its range and how much of it is zero."""
+    flat = maps.reshape(len(maps), -1)
+    zeros = np.mean(flat == 0, axis=1) if flat.size else np.zeros(len(flat))
+    if not flat.size or not np.isfinite(flat.sum()):
+        ranges = [range_of(values) for values in flat]
+    else:  # all at once: a layer may have thousands
+        ends = zip(flat.min(axis=1).tolist(), flat.max(axis=1).tolist(), strict=True)
+        ranges = [f"{low:.3g} to {high:.3g}" for low, high in ends]
+    return tuple(
+        f"channel {channel}: {said}, {share:.0%} zero"
+        for channel, (said, share) in enumerate(zip(ranges, zeros.tolist(), strict=True))
+    )
 
 
 def _counted(maps: np.ndarray, hatched: np.ndarray) -> str:
@@ -187,7 +210,8 @@ class ActivationMap(ActivationView):
 
     title: ClassVar[str] = "Selected channel"
     caption_lines: ClassVar[int] = 3
-    repaints: ClassVar[frozenset[str]] = ActivationView.depends
+    framed: ClassVar[frozenset[str]] = ActivationView.depends
+    tiled: ClassVar[bool] = False
     width: ClassVar[int] = 282
     frame: ClassVar[tuple[int, int]] = (280, 272)
     max_tile: ClassVar[int] = 260
@@ -211,7 +235,8 @@ class ActivationMap(ActivationView):
     def build(self) -> Sequence[Widget]:
         """Return what every mosaic has; the pointer is followed from pixel to pixel."""
         parts = super().build()
-        self.raster.on_move(self._moved, self._left)
+        self.raster.gestures.on_move(self._moved, self._left)
+        self.raster.asked = self._asked
         return parts
 
     def tiles(self, selection: Selection) -> Tiles:
@@ -226,7 +251,14 @@ class ActivationMap(ActivationView):
             f"zeros {np.mean(map_ == 0):.0%}{not_finite(map_)}"
         )
         below = self._grey(selection) if self.overlay else None
-        return Tiles(map_, colouring, constant_maps(map_), caption, below=below)
+        summary = f" · values {range_of(map_)}"
+        return Tiles(map_, colouring, constant_maps(map_), caption, summary=summary, below=below)
+
+    def frame_of(self, picture: Picture) -> Frame:
+        """Return the picture with its numbers, which the page says under the pointer."""
+        colouring = picture.tiles.colouring
+        signed = colouring is not None and colouring.signed
+        return replace(super().frame_of(picture), values=picture.tiles.values, signed=signed)
 
     def mosaic(self, tiles: Tiles) -> Mosaic:
         """Return where the map lies: at the size of the image below it, if that is finer."""
@@ -248,6 +280,10 @@ class ActivationMap(ActivationView):
     def describe(self, tile: int, picture: Picture) -> str:
         """Say what is painted under the pointer, wherever it is."""
         return picture.value_at(*self._place) if self._place else ""
+
+    def _asked(self, x: int, y: int) -> str:
+        picture = self.painted
+        return "" if picture is None else picture.value_at(x, y)
 
     def _moved(self, x: int, y: int) -> None:
         picture = self.painted  # another thread may paint a new one

@@ -96,10 +96,13 @@ class FilterMosaic(MosaicView):
     title: ClassVar[str] = "Filters"
     steps: ClassVar[str] = "channel"
     depends: ClassVar[frozenset[str]] = frozenset({"key", "layer", "channel"})
-    repaints: ClassVar[frozenset[str]] = frozenset({"key", "layer", "channel"})
+    framed: ClassVar[frozenset[str]] = frozenset({"key", "layer", "channel"})
     instant: ClassVar[bool] = True
     reads_weights: ClassVar[bool] = True
     max_tile: ClassVar[int] = 72
+    field: ClassVar[str] = "channel"
+    looks_ahead: ClassVar[bool] = True
+    has_bar: ClassVar[bool] = True
 
     colormap = Enum(DIVERGING, "gray", help="Colours of slices.").tag(option=True)
     per_filter = Bool(False, help="Give each tile a scale of its own.").tag(option=True)
@@ -178,10 +181,6 @@ class FilterMosaic(MosaicView):
         channel = self.painted.tiles.channels[tile] if self.painted else None
         if channel is not None:
             self.select(channel=channel)
-
-    def describe(self, tile: int, picture: Picture) -> str:
-        """Name the filter or the slice."""
-        return picture.tiles.labels[tile]
 
     def _filters(self, info: LayerInfo, selection: Selection) -> FilterTiles:
         """Return the layer's filters; where they are but slices, those that are asked for."""
@@ -316,6 +315,8 @@ class FilterNoise(HistoryView):
 
 class NoisePlot(CheckpointPlot):
     """The curves of a `NoisePicture`, with a cursor at the clock."""
+
+    name: ClassVar[str] = "noise of the filters over the checkpoints"
 
     def marks(self) -> list[Mark]:
         """Return a curve for each of `SHOWN`."""

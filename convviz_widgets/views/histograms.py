@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Unpack
 
 import numpy as np
-from bqplot import Bars, Figure
+from bqplot import Bars, Figure, LinearScale
 from ipywidgets import Widget
 from torch import Tensor
 from traitlets import Enum, Int, Unicode, validate
@@ -26,10 +27,11 @@ from convviz_widgets.tensors import (
 )
 from convviz_widgets.tensors.display import only_read
 from convviz_widgets.views.filter_layers import as_filters, filter_layer, shown_as
-from convviz_widgets.widgets import View
 from convviz_widgets.widgets.controls import SIDES, choice, line, named, side_choice
+from convviz_widgets.widgets.framed_view import CLOCK, FramedView
+from convviz_widgets.widgets.frames import Frame, FrameBook
 from convviz_widgets.widgets.plot import Plot, count_end, empty_frame, make_plot
-from convviz_widgets.widgets.text import ACCENT
+from convviz_widgets.widgets.text import ACCENT, PageText, Text, WrittenByPage
 from convviz_widgets.widgets.view import ViewOptions
 
 MARGIN = {"top": 10, "bottom": 44, "left": 58, "right": 20}
@@ -48,20 +50,39 @@ class Counted:
     caption: str
 
 
-class HistogramView(View):
+class PageBars(WrittenByPage, Bars):
+    """Bars that the page writes; see `Frame`."""
+
+    written = frozenset({"x", "y"})
+
+
+class PageScale(WrittenByPage, LinearScale):
+    """A scale whose ends the page writes; see `Frame`."""
+
+    written = frozenset({"min", "max"})
+
+
+class HistogramView(FramedView):
     """Show a `Histogram`; a subclass says of what.
+
+    The bars, the ends of the axes and the caption are written by the page, from the frame of the
+    checkpoint that its clock points at.
 
     `counts` are the heights of its bars, `figure` is what is in the page while it is seen.
     """
 
     width: ClassVar[int] = 286
     frame: ClassVar[tuple[int, int]] = (284, 272)
+    caption_text: ClassVar[type[Text]] = PageText
 
     def build(self) -> Sequence[Widget]:
         """Return the controls and the frame that the figure will stand in."""
         self._plot: Plot | None = None
         self._frame = empty_frame(*self.frame)
-        return [*self.controls(), self._frame]
+        controls = self.controls()
+        book = FrameBook(self.state, self.framed - CLOCK)
+        self.keep_frames(book)
+        return [*controls, self._frame, book]
 
     @property
     def counts(self) -> np.ndarray:
@@ -81,23 +102,37 @@ class HistogramView(View):
         """Send positions and counts of the bars."""
         if self._plot is None:
             self._plot = self._make_plot()  # when first shown: a hidden figure has no size
-        plot, histogram = self._plot, result.histogram
-        ends = float(histogram.edges[0]), float(histogram.edges[-1])
-        plot.show(ends, (0.0, count_end(int(histogram.counts.max(initial=0)), TICKS)))
-        (bars,) = plot.figure.marks
-        with bars.hold_sync():
-            bars.x, bars.y = histogram.centers, histogram.counts.astype(float)
+        plot = self._plot
+        frame = self._frame_of(result, plot)
+        for widget, values in frame.writes.items():
+            with widget.hold_sync():
+                for name, value in values.items():
+                    setattr(widget, name, value)
         plot.figure.axes[0].label = result.quantity
-        self.say(result.caption)
         self.reveal(self._frame, plot.figure)
+        self.show_frame(frame, self.state.selection)
+
+    def frame_at(self, selection: Selection) -> Frame:
+        """Return the bars of any selection, with their caption."""
+        assert self._plot is not None  # frames are asked for when it is shown
+        return self._frame_of(self.compute(selection), self._plot)
+
+    def _frame_of(self, counted: Counted, plot: Plot) -> Frame:
+        histogram = counted.histogram
+        across = float(histogram.edges[0]), float(histogram.edges[-1])
+        up = (0.0, count_end(int(histogram.counts.max(initial=0)), TICKS))
+        bars = {"x": histogram.centers, "y": histogram.counts.astype(float)}
+        caption = {"value": html.escape(counted.caption)}
+        (mark,) = plot.figure.marks
+        return Frame(writes={**plot.ends(across, up), mark: bars, self._caption: caption})
 
     def _make_plot(self) -> Plot:
-        plot = make_plot(*self.frame, "", "count", margin=MARGIN)
+        plot = make_plot(*self.frame, "", "count", margin=MARGIN, linear=PageScale)
         across, up = plot.figure.axes
         across.tick_format, up.tick_format, up.label_offset = ".3~g", ".3~s", "44px"
         across.num_ticks = up.num_ticks = TICKS + 1
         scales = {"x": plot.x, "y": plot.y}
-        plot.figure.marks = [Bars(x=np.zeros(1), y=np.zeros(1), scales=scales, colors=[ACCENT])]
+        plot.figure.marks = [PageBars(x=np.zeros(1), y=np.zeros(1), scales=scales, colors=[ACCENT])]
         return plot
 
 
@@ -146,6 +181,8 @@ class ActivationHistogram(HistogramView):
     title: ClassVar[str] = "Activation values"
     caption_lines: ClassVar[int] = 3
     depends: ClassVar[frozenset[str]] = frozenset({"key", "image", "layer", "channel"})
+    framed: ClassVar[frozenset[str]] = depends
+    looks_ahead: ClassVar[bool] = True
 
     scope = Enum(ACTIVATION_SCOPES, "channel", help="Values of the channel or of the layer.").tag(
         option=True
@@ -203,6 +240,8 @@ class WeightHistogram(HistogramView):
     title: ClassVar[str] = "Weights"
     caption_lines: ClassVar[int] = 3
     depends: ClassVar[frozenset[str]] = frozenset({"key", "layer", "channel"})
+    framed: ClassVar[frozenset[str]] = depends
+    looks_ahead: ClassVar[bool] = True
     instant: ClassVar[bool] = True
     reads_weights: ClassVar[bool] = True
 

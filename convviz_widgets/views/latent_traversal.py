@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Unpack
 
 import numpy as np
@@ -17,6 +17,7 @@ from convviz_widgets.probe.decoder import Decode, traversal_change, traversal_co
 from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.tensors import Mosaic
 from convviz_widgets.widgets.controls import choice, line, number
+from convviz_widgets.widgets.frames import Frame
 from convviz_widgets.widgets.mosaic_view import MosaicView, Picture, Tiles
 from convviz_widgets.widgets.text import StripLabels
 from convviz_widgets.widgets.view import ViewOptions
@@ -93,7 +94,7 @@ class LatentTraversal(MosaicView):
 
     title: ClassVar[str] = "Latent factors"
     depends: ClassVar[frozenset[str]] = frozenset({"key", "image", "layer", "channel"})
-    repaints: ClassVar[frozenset[str]] = frozenset({"key", "image"})
+    framed: ClassVar[frozenset[str]] = frozenset({"key", "image"})
     caption_lines: ClassVar[int] = 3
     fits_narrower: ClassVar[bool] = False
     frame: ClassVar[tuple[int, int]] = (482, 422)
@@ -139,7 +140,7 @@ class LatentTraversal(MosaicView):
     def build(self) -> Sequence[Widget]:
         """Return the controls, and the strips beside their names."""
         *above, raster, pointed = super().build()
-        raster.layout.height = f"{GAP + min(self._size, ROWS) * (TILE + GAP)}px"
+        raster.height = GAP + min(self._size, ROWS) * (TILE + GAP)
         still = Layout(flex="0 0 auto", overflow="hidden")
         return [*above, Box([self._labels, raster], layout=still), pointed]
 
@@ -204,6 +205,11 @@ class LatentTraversal(MosaicView):
         strips = self.painted.tiles if self.painted else None
         if isinstance(strips, Strips) and self._code is not None:
             self.state.select(layer=self._code, channel=strips.factors[tile // VALUES])
+
+    def frame_of(self, picture: Picture) -> Frame:
+        """Return the strips, each picture of them named."""
+        names = tuple(self.describe(tile, picture) for tile in range(picture.mosaic.count))
+        return replace(super().frame_of(picture), names=names)
 
     def describe(self, tile: int, picture: Picture) -> str:
         """Say what the factor is set to, and what it is in the image."""

@@ -15,7 +15,7 @@ from convviz_widgets.tensors import smooth, thin
 from convviz_widgets.widgets import close_tree
 from convviz_widgets.widgets.controls import legend_entry
 from convviz_widgets.widgets.plot import colour_of, draw_line, make_plot, send, with_room
-from convviz_widgets.widgets.raster import Overlay
+from convviz_widgets.widgets.raster import Overlay, Shapes
 from convviz_widgets.widgets.text import QUIET
 
 CLICK = 4
@@ -163,7 +163,9 @@ class MetricPlot:
         picked: Callable[[float], Any],
     ) -> None:
         self.plot = make_plot(width, height, axis, "value", logarithmic=logarithmic)
-        self.overlay = Overlay(self.plot.figure)
+        self.overlay = Overlay(
+            self.plot.figure, "metrics over the training, with a cursor at the clock"
+        )
         self.overlay.resize(width, height)
         self.overlay.on_click(self._pressed)
         self.overlay.on_release(self._released)
@@ -188,11 +190,11 @@ class MetricPlot:
     def mark(self, shown: ShownCurves) -> None:
         """Draw the cursor, and the step of a finding."""
 
-        def draw(canvas: Any) -> None:
+        def draw(shapes: Shapes) -> None:
             if shown.marked is not None:
-                draw_line(canvas, self.plot, shown.marked, QUIET)
+                draw_line(shapes, self.plot, shown.marked, QUIET)
             if shown.cursor is not None:
-                draw_line(canvas, self.plot, shown.cursor)
+                draw_line(shapes, self.plot, shown.cursor)
 
         self.overlay.paint(draw)
 

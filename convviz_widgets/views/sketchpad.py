@@ -23,7 +23,7 @@ from convviz_widgets.tensors import Brush, rgb_png
 from convviz_widgets.tensors.strokes import Point
 from convviz_widgets.widgets import View
 from convviz_widgets.widgets.controls import choice, line, named, slider, switch
-from convviz_widgets.widgets.raster import Raster
+from convviz_widgets.widgets.drawing import DrawingRaster
 from convviz_widgets.widgets.text import ACCENT
 from convviz_widgets.widgets.view import ViewOptions
 
@@ -127,14 +127,13 @@ class Sketchpad(View):
         soft = switch(self, "soft", "soft", 70)
         self._buttons = PictureButtons(self)
         after = self._buttons.children[0]
-        self.raster = Raster(SIDE, SIDE, before=soft, after=after, hold=self.state.hold)
+        self.raster = DrawingRaster(SIDE, SIDE, before=soft, after=after, hold=self.state.hold)
         self.raster.add_class("cvw-pad")
         self.raster.on_stroke(
             self._pressed,
             lambda x, y: self._painter.move(self._point(x, y)),
             self._painter.lift,
         )
-        self.raster.on_arrow(lambda _dx, _dy: None)  # but Tab and Escape lead out
         most = max(1, min(LARGEST, min(self.state.image_set.shape[1:]) // 2))
         brush = line(
             choice(self, "paint", "Paint", list(PAINTS.items()), 214),

@@ -57,7 +57,7 @@ class TrainingCurves(View):
     curves : what is drawn; None before the first time.
     marked : step of the log, between checkpoints too, and threshold of a finding; none for other
         metrics.
-    plot, overlay : made when there is something to draw: the axes with their lines, and the canvas
+    plot, overlay : made when there is something to draw: the axes with their lines, and the pane
         above them, to be clicked on or dragged over in code.
 
     Examples
@@ -209,7 +209,6 @@ class TrainingCurves(View):
             picked=self._go_to,
         )
         self.plot, self.overlay = plot.plot, (overlay := plot.overlay)
-        overlay.before, overlay.after, overlay.hold = self._reset, self._filter, self.state.hold
         overlay.on_arrow(lambda dx, _dy: move_clock(self, dx))
         return plot
 

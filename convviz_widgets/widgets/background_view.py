@@ -13,7 +13,7 @@ from traitlets import Bool
 from convviz_widgets.errors import InputError
 from convviz_widgets.state import Direction, ModelState, Progress, Selection
 from convviz_widgets.sweeps import SweepResult
-from convviz_widgets.widgets.controls import PointerLine, last_control, move_clock
+from convviz_widgets.widgets.controls import PointerLine, move_clock
 from convviz_widgets.widgets.progress_line import OFFERS, ProgressLine
 from convviz_widgets.widgets.raster import Overlay
 from convviz_widgets.widgets.view import View, ViewOptions
@@ -166,10 +166,8 @@ class HistoryView(BackgroundView):
         return PointerLine(self, self.width, "checkpoint", self.step_by)
 
     def listen_to(self, *overlays: Overlay) -> None:
-        """Let the keys on these plots move the clock, and Tab lead from each to the next."""
-        controls = [last_control(self._controls), *overlays, self._pointed.first_button()]
-        for overlay, before, after in zip(overlays, controls, controls[2:], strict=False):
-            overlay.before, overlay.after, overlay.hold = before, after, self.state.hold
+        """Let the keys on these plots move the clock."""
+        for overlay in overlays:
             overlay.on_arrow(self.step_by)
 
     def go_to(self, checkpoint: int) -> None:

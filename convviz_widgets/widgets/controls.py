@@ -166,7 +166,17 @@ def _tied(view: Any, name: str, kind: Any, label: str, width: int, **traits: Any
     follow()
     control.observe(choose, names="value")
     view.observe(follow, names=name)
+    view.option_links.append((control, name, places_of(control)))
     return control
+
+
+Link = tuple[Widget, str, list[Any] | None]
+"""A control, the field that it chooses, and what its places stand for; None: its value is meant."""
+
+
+def places_of(control: Any) -> list[Any] | None:
+    """Return what the places of a list stand for; None for a control with a value of its own."""
+    return _values(control.options) if hasattr(control, "options") else None
 
 
 def icon_button(
@@ -228,13 +238,20 @@ class PointerLine(Box):
         What the buttons step through, as they are called: "channel". Without it there are none.
     step
         Called with -1 or 1.
+    text
+        What is written into: a `PageText` where the page follows the pointer by itself.
     """
 
     def __init__(
-        self, view: Any, width: int, steps: str = "", step: Callable[[int], Any] | None = None
+        self,
+        view: Any,
+        width: int,
+        steps: str = "",
+        step: Callable[[int], Any] | None = None,
+        text: type[Text] = Text,
     ) -> None:
         alone = width < BESIDE
-        self._text = Text(kind="quiet", flex="0 0 100%" if alone else "1 1 0", min_width="0")
+        self._text = text(kind="quiet", flex="0 0 100%" if alone else "1 1 0", min_width="0")
         self.buttons: tuple[Button, ...] = ()
         if step is not None and steps:
             self.buttons = tuple(
@@ -249,6 +266,11 @@ class PointerLine(Box):
     def show(self, text: str) -> None:
         """Say what is under the pointer."""
         self._text.show(text)
+
+    @property
+    def text_id(self) -> str:
+        """The widget that says it, for the page."""
+        return str(self._text.model_id)
 
     @property
     def text(self) -> str:

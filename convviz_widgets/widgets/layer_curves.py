@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 from bqplot import Mark
@@ -45,6 +46,7 @@ class LayerCurves(CheckpointPlot):
     without one. `curves` are those that are shown; None before the first.
     """
 
+    name: ClassVar[str] = "a curve for each layer over the checkpoints"
     curves: Curves | None = None
 
     def marks(self) -> list[Mark]:

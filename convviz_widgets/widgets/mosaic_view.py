@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from convviz_widgets.state import Selection, channel_count
 from convviz_widgets.tensors import (
+    COLORS,
     DIVERGING,
     SEQUENTIAL,
     Limits,
@@ -27,10 +29,11 @@ from convviz_widgets.tensors import (
     zero_anchored_limits,
 )
 from convviz_widgets.tensors.display import only_read
-from convviz_widgets.widgets.controls import PointerLine, last_control
+from convviz_widgets.widgets.controls import PointerLine
+from convviz_widgets.widgets.framed_view import CLOCK, FramedView
+from convviz_widgets.widgets.frames import Frame
 from convviz_widgets.widgets.raster import TileRaster
-from convviz_widgets.widgets.text import in_words
-from convviz_widgets.widgets.view import View
+from convviz_widgets.widgets.text import PageText, Text, in_words
 
 AUTOMATIC = "automatic"
 """Choose the colour map by the values: sequential from zero up, diverging for signed ones."""
@@ -50,18 +53,20 @@ class DrawnMosaic:
     picture: Picture
     selection: Selection
     tile: int | None
+    frame: Frame
+    """The picture with its words, as it is sent."""
 
 
-class MosaicView(View):
+class MosaicView(FramedView):
     """Show tiles in a `TileRaster`; a subclass says which tiles, and what a click on one means.
 
-    The picture is painted again when a field in ``repaints`` changes; a change of anything else
-    only moves the highlight.
+    The picture is painted again when a field in ``framed`` changes; a change of anything else
+    only moves the highlight. Pointer and keys are followed in the page, which has the names of all
+    tiles; the kernel hears of the tile that is picked.
 
     `raster` is the picture on the page, to be read or clicked on; `painted` says what it shows.
     """
 
-    repaints: ClassVar[frozenset[str]] = frozenset()
     fits_narrower: ClassVar[bool] = True
     frame: ClassVar[tuple[int, int]] = (566, 300)
     """Width and height of the frame in pixels."""
@@ -69,6 +74,13 @@ class MosaicView(View):
     max_tile: ClassVar[int] = 96
     steps: ClassVar[str] = ""
     """What the two buttons below the picture step through; without a name there are none."""
+    tiled: ClassVar[bool] = True
+    """Whether there are several tiles, one of which can be picked."""
+    field: ClassVar[str] = ""
+    """Field of the selection that picks a tile, where the page can tell."""
+    has_bar: ClassVar[bool] = False
+    """Whether there is a colour bar below the picture."""
+    caption_text: ClassVar[type[Text]] = PageText
 
     def tiles(self, selection: Selection) -> Tiles:
         """Return what there is to show."""
@@ -82,25 +94,28 @@ class MosaicView(View):
         """Select what a tile stands for."""
         raise NotImplementedError
 
-    def describe(self, tile: int, picture: Picture) -> str:
-        """Say what a tile is, for the line that follows the pointer."""
-        raise NotImplementedError
-
     def build(self) -> Sequence[Widget]:
         """Return the controls of the options, the raster, and the line under the pointer."""
         self._shown_now: DrawnMosaic | None = None
         self._hovered: int | None = None
         self._controls = list(self.controls())
-        self._pointed = PointerLine(self, self.frame[0], self.steps, self.step)
+        self._pointed = PointerLine(self, self.frame[0], self.steps, self.step, PageText)
         self.raster = TileRaster(
             *self.frame,
+            self.state,
             picked=lambda tile: self.guarded(lambda: self.pick(tile)),
             moved=self._move_on,
             pointed=self._point,
-            before=last_control(self._controls),
-            after=self._pointed.first_button(),
-            hold=self.state.hold,
+            depends=self.framed - CLOCK,
+            tiled=self.tiled,
+            field=self.field,
+            label=self.title,
+            bar=self.has_bar,
+            palettes=palettes() if self.has_bar else {},
+            caption_id=self._caption.model_id,
+            pointed_id=self._pointed.text_id,
         )
+        self.keep_frames(self.raster)
         return [*self._controls, self.raster, self._pointed]
 
     def mosaic(self, tiles: Tiles) -> Mosaic:
@@ -123,23 +138,62 @@ class MosaicView(View):
         if shown is None or not self.still_shows(selection, shown.selection):
             tiles = self.tiles(selection)
             picture = paint(tiles, self.mosaic(tiles))
+            frame = self.frame_of(picture)
         else:
-            picture = shown.picture
-        return DrawnMosaic(picture, selection, self.selected_tile(selection, picture))
+            picture, frame = shown.picture, shown.frame
+        return DrawnMosaic(picture, selection, self.selected_tile(selection, picture), frame)
+
+    def frame_at(self, selection: Selection) -> Frame:
+        """Return the picture of any selection, with its words."""
+        tiles = self.tiles(selection)
+        return self.frame_of(paint(tiles, self.mosaic(tiles)))
+
+    def frame_of(self, picture: Picture) -> Frame:
+        """Return a picture with its words, as it is sent."""
+        tiles, mosaic, colouring = picture.tiles, picture.mosaic, picture.tiles.colouring
+        caption = tiles.caption + picture.reduction
+        frame = Frame(
+            picture.png,
+            mosaic.width,
+            mosaic.height,
+            mosaic,
+            names=tiles.labels,
+            channels=tiles.channels or None,
+            caption=caption,
+            alt=f"{self.title}: {caption}{tiles.summary}",
+        )
+        if colouring is None:
+            return frame
+        is_plain = tiles.below is None  # the colours lie over nothing: they can be others
+        return replace(
+            frame,
+            colormap=colouring.colormap,
+            recolours=colouring.recolours if is_plain else (),
+            automatic=colouring.automatic,
+            limits=colouring.ends,
+        )
 
     def still_shows(self, selection: Selection, painted: Selection) -> bool:
         """Tell whether the tiles of one selection are those of another."""
-        return not selection.changed(painted) & self.repaints
+        return not selection.changed(painted) & self.framed
 
     def draw(self, result: DrawnMosaic) -> None:
         """Send the picture and the highlight."""
         self._shown_now = result
-        picture, tile = result.picture, result.tile
-        self.raster.show_tiles(picture.png, picture.mosaic, tile)
-        self.say(picture.tiles.caption + picture.reduction)
-        named = self._hovered if self._hovered is not None else tile
-        known = named is not None and named < picture.mosaic.count
-        self._pointed.show(self.describe(named, picture) if known and named is not None else "")
+        self.raster.selected = result.tile
+        self.show_frame(result.frame, result.selection)
+        self.say(result.frame.caption)
+        self._pointed.show(
+            self._name(result.tile if self._hovered is None else self._hovered, result.picture)
+        )
+
+    def describe(self, tile: int, picture: Picture) -> str:
+        """Say what a tile is, for the line that follows the pointer."""
+        return picture.tiles.labels[tile]
+
+    def _name(self, tile: int | None, picture: Picture) -> str:
+        known = tile is not None and tile < picture.mosaic.count
+        return self.describe(tile, picture) if known and tile is not None else ""
 
     def step(self, by: int) -> None:
         """Select the channel so many further on, if there is one: what the buttons do."""
@@ -182,7 +236,7 @@ class MosaicView(View):
     def _point(self, tile: int | None) -> None:
         picture = self.painted  # another thread may paint a new one
         if picture is not None and tile is not None and tile != self._hovered:
-            self._pointed.show(self.describe(tile, picture))
+            self._pointed.show(self._name(tile, picture))
         self._hovered = tile
 
 
@@ -192,11 +246,22 @@ class Colouring:
 
     limits: Limits | tuple[Limits, ...]
     colormap: str
+    recolours: tuple[str, ...] = ()
+    """Options of the colour map that lead to the same limits."""
+    automatic: str = ""
+    """The colour map that "automatic" stands for."""
 
     @property
     def signed(self) -> bool:
         """Whether zero lies in the middle of the scale."""
         return (self.limits if isinstance(self.limits, Limits) else self.limits[0]).signed
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """What is written at a colour bar, from low to high."""
+        if not isinstance(self.limits, Limits):
+            return ("each tile on its own scale",)
+        return f"{self.limits.low:.3g}", f"{self.limits.high:.3g}"
 
     @property
     def line(self) -> str:
@@ -216,7 +281,9 @@ class Tiles:
     """bool ``(n,)``: tiles with nothing to see."""
     caption: str = ""
     labels: tuple[str, ...] = ()
-    """What each tile is, in words."""
+    """What each tile is, in words: for the line that follows the pointer, and for who listens."""
+    summary: str = ""
+    """What else a screen reader says of the whole."""
     channels: tuple[int | None, ...] = ()
     """Channel that each tile belongs to, where that is not its own number."""
     below: np.ndarray | None = None
@@ -280,12 +347,23 @@ def colour(values: np.ndarray, colormap: str = AUTOMATIC, each: bool = False) ->
     """
     lowest = values.min() if values.size else 0.0
     signed = bool(lowest < 0 if not np.isnan(lowest) else (values < 0).any())
+    automatic = DIVERGING[0] if signed else SEQUENTIAL[0]
     if colormap == AUTOMATIC:
-        colormap = DIVERGING[0] if signed else SEQUENTIAL[0]
+        colormap = automatic
     about_zero = signed or colormap not in SEQUENTIAL
+    alike = COLORMAPS
+    if not signed:
+        alike = (AUTOMATIC, *SEQUENTIAL) if not about_zero else tuple(set(DIVERGING) - {"gray"})
     rule = symmetric_limits if about_zero else zero_anchored_limits
     limits = channel_limits(values, rule) if each and len(values) else rule(values)
-    return Colouring(limits, colormap)
+    return Colouring(limits, colormap, alike, automatic)
+
+
+@cache
+def palettes() -> dict[str, bytes]:
+    """Return red, green and blue of the values' colours of every colour map, for the page."""
+    names = dict.fromkeys(SEQUENTIAL + DIVERGING)
+    return {name: palette(name)[:COLORS, :3].tobytes() for name in names}
 
 
 OPACITY = 0.6

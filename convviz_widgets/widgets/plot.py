@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 from bqplot import Axis, Figure, LinearScale, Lines, LogScale, Mark
-from ipywidgets import Layout, VBox
+from ipywidgets import Layout, VBox, Widget
 
 from convviz_widgets.state import number_at, unit_of
-from convviz_widgets.widgets.raster import Overlay
+from convviz_widgets.widgets.raster import Overlay, Shapes
 from convviz_widgets.widgets.text import ACCENT, QUIET, cut_in_the_middle
 
 MARGIN = {"top": 10, "bottom": 44, "left": 62, "right": 24}
@@ -98,15 +98,24 @@ class Plot:
 
     def show(self, x: tuple[float, float], y: tuple[float, float]) -> None:
         """Set the ends of both axes; ends that are the same are moved apart."""
+        for scale, ends in self.ends(x, y).items():
+            with scale.hold_sync():
+                scale.min, scale.max = ends["min"], ends["max"]
+
+    def ends(
+        self, x: tuple[float, float], y: tuple[float, float]
+    ) -> dict[Widget, dict[str, float]]:
+        """Return what `show` sets; touches no widget."""
+        found = {}
         for scale, (low, high) in ((self.x, x), (self.y, y)):
             if not (math.isfinite(low) and math.isfinite(high) and low < high):
                 low, high = apart(low, high, isinstance(scale, LogScale))
-            with scale.hold_sync():
-                scale.min, scale.max = low, high
+            found[scale] = {"min": low, "max": high}
+        return found
 
 
 class PointedPlot:
-    """A `Plot` below a canvas that reports clicks and the pointer.
+    """A `Plot` below a pane that reports clicks and the pointer.
 
     A subclass says what it shows, what a click means, and what lies under the pointer. What a user
     does to it can be done in code, as on an `Overlay`: `click`, `point_at`, `leave`, `press`.
@@ -124,9 +133,12 @@ class PointedPlot:
     overlay : the widget that stands in the page.
     """
 
+    name: ClassVar[str] = "plot"
+    """What it shows, for who cannot see it."""
+
     def __init__(self, plot: Plot, pointed: Callable[[str], Any]) -> None:
         self.plot, self._pointed = plot, pointed
-        self.overlay = overlay = Overlay(plot.figure)
+        self.overlay = overlay = Overlay(plot.figure, self.name)
         overlay.resize(plot.width, plot.height)
         overlay.on_click(self.pick_at)
         overlay.on_move(self._moved, lambda: pointed(""))
@@ -174,14 +186,11 @@ def make_plot(
     *,
     logarithmic: bool = False,
     margin: Mapping[str, int] = MARGIN,
+    linear: type[LinearScale] = LinearScale,
 ) -> Plot:
     """Return an empty plot; ticks are few enough not to collide."""
-    x = LinearScale(min=0.0, max=1.0, allow_padding=False)
-    y = (
-        LogScale(min=0.1, max=1.0)
-        if logarithmic
-        else LinearScale(min=0.0, max=1.0, allow_padding=False)
-    )
+    x = linear(min=0.0, max=1.0, allow_padding=False)
+    y = LogScale(min=0.1, max=1.0) if logarithmic else linear(min=0.0, max=1.0, allow_padding=False)
     style: dict[str, Any] = {"grid_lines": "none", "label_color": QUIET}
     across = Axis(
         scale=x, label=x_label, num_ticks=5, tick_format=",.0f", label_offset="32px", **style
@@ -348,24 +357,24 @@ def send(mark: Lines, x: np.ndarray, y: np.ndarray) -> None:
             mark.x, mark.y = x, y
 
 
-def draw_frame(canvas: Any, plot: Plot, index: int) -> None:
+def draw_frame(shapes: Shapes, plot: Plot, index: int) -> None:
     """Draw a frame around the place of a checkpoint, a line where the place is narrow."""
     low, high = plot.to_pixel(index - 0.5), plot.to_pixel(index + 0.5)
     if low is None or high is None or high - low < FRAMED:
-        draw_line(canvas, plot, index)
+        draw_line(shapes, plot, index)
         return
     top, bottom = plot.top_and_bottom
-    canvas.stroke_style, canvas.line_width = ACCENT, 2
-    canvas.stroke_rect(low, top, high - low, bottom - top)
+    shapes.stroke_style, shapes.line_width = ACCENT, 2
+    shapes.stroke_rect(low, top, high - low, bottom - top)
 
 
-def draw_line(canvas: Any, plot: Plot, index: float, colour: str = ACCENT) -> None:
+def draw_line(shapes: Shapes, plot: Plot, index: float, colour: str = ACCENT) -> None:
     """Draw a line through the place of a checkpoint, or of anything else on the axis."""
     x = plot.to_pixel(index)
     if x is not None:
         top, bottom = plot.top_and_bottom
-        canvas.stroke_style, canvas.line_width = colour, 2
-        canvas.stroke_line(x, top, x, bottom)
+        shapes.stroke_style, shapes.line_width = colour, 2
+        shapes.stroke_line(x, top, x, bottom)
 
 
 def round_numbers(low: float, high: float, at_most: int = 5) -> list[float]:

@@ -1,321 +1,141 @@
-"""Raster, TileRaster and Overlay: a picture under a canvas for pointer, keys and highlights."""
+"""Raster, TileRaster and Overlay: a picture on the page, its tiles, and a pane over a plot."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from functools import cache, partial
-from typing import Any, TypedDict, Unpack
+from typing import Any
 
 import numpy as np
-from ipycanvas import Canvas, hold_canvas
-from ipywidgets import Box as WidgetBox
 from ipywidgets import DOMWidget, GridBox, Layout
-from ipywidgets import Image as ImageWidget
 from PIL import Image
+from traitlets import Bool, Dict, Int, List, Unicode
 
+from convviz_widgets.state import ModelState
 from convviz_widgets.tensors import Box, Mosaic, rgb_png
-from convviz_widgets.widgets.text import ACCENT
-
-Pointer = Callable[[int, int], None]
-
-Hold = Callable[[], AbstractContextManager[Any]]
-
-ARROWS = {"ArrowLeft": (-1, 0), "ArrowRight": (1, 0), "ArrowUp": (0, -1), "ArrowDown": (0, 1)}
-
-EVENTS = (
-    "mouse_move",
-    "mouse_down",
-    "mouse_up",
-    "mouse_out",
-    "touch_start",
-    "touch_move",
-    "touch_end",
-    "touch_cancel",
-    "key_down",
-)
-"""What a canvas is listened to for, as ipycanvas calls it."""
+from convviz_widgets.widgets.frames import Frame, FrameBook
+from convviz_widgets.widgets.gestures import ARROWS, Gestures, Pointer
+from convviz_widgets.widgets.page_element import module_text
 
 EMPTY_PNG = rgb_png(np.zeros((1, 1, 4), np.uint8))
 
 
-class Gestures:
-    """What a user does on a canvas with pointer and keys: it is heard, and can be done in code.
+class Shapes:
+    """Lines, frames and words over a plot, as commands for the page.
 
-    `click`, `point_at`, `leave`, `drag` and `press` do what a user does on the page.
-
-    Parameters
-    ----------
-    canvas
-        The canvas that is listened to.
-    left
-        Called with ``onward=`` when a key leaves the canvas: True for Tab, else False.
+    It is drawn on as on a canvas: with the colours and widths that are set at that time.
     """
 
-    def __init__(self, canvas: Canvas, left: Callable[..., Any]) -> None:
-        self._left = left
-        self._pointer: tuple[int, int] | None = None
-        self._callbacks: dict[str, list[Callable[..., Any]]] = {event: [] for event in EVENTS}
-        for event in EVENTS:
-            getattr(canvas, f"on_{event}")(partial(self._tell, event))
-        self._on("mouse_move", self._follow)
-        self._on("mouse_out", self._forget)
+    def __init__(self) -> None:
+        self.stroke_style = self.fill_style = "#000000"
+        self.line_width = 1.0
+        self.font, self.text_align = "10px sans-serif", "start"
+        self.commands: list[list[Any]] = []
 
-    def on_click(self, callback: Pointer) -> None:
-        """Call ``callback(x, y)`` with the pixel that is pressed."""
+    def stroke_line(self, x1: float, y1: float, x2: float, y2: float) -> None:
+        """Draw a line."""
+        self.stroke_lines([(x1, y1), (x2, y2)])
 
-        def pressed(x: float, y: float) -> None:
-            # The canvas takes the focus before it asks where it lies: one that is partly out of
-            # sight scrolls in between, and x and y are off. The move before was read right.
-            callback(*(self._pointer or (int(x), int(y))))
+    def stroke_lines(self, points: Sequence[tuple[float, float]]) -> None:
+        """Draw lines from point to point."""
+        places = [[float(x), float(y)] for x, y in points]
+        self._add("lines", self.stroke_style, places)
 
-        self._on("mouse_down", pressed)
+    def stroke_rect(self, x: float, y: float, width: float, height: float) -> None:
+        """Draw a frame."""
+        self._add("rectangle", self.stroke_style, *map(float, (x, y, width, height)))
 
-    def on_release(self, callback: Pointer) -> None:
-        """Call ``callback(x, y)`` with the pixel on which the button is let go."""
-        self._on("mouse_up", lambda x, y: callback(int(x), int(y)))
+    def fill_rect(self, x: float, y: float, width: float, height: float) -> None:
+        """Fill a rectangle."""
+        self._add("filled", self.fill_style, *map(float, (x, y, width, height)))
 
-    def on_move(self, callback: Pointer, leave: Callable[[], None]) -> None:
-        """Call ``callback(x, y)`` with the pixel under the pointer, ``leave()`` when it goes."""
-        self._on("mouse_move", lambda x, y: callback(int(x), int(y)))
-        self._on("mouse_out", lambda _x, _y: leave())
+    def fill_text(self, text: str, x: float, y: float) -> None:
+        """Write text."""
+        self._add("text", self.fill_style, text, float(x), float(y), self.font, self.text_align)
 
-    def on_stroke(
-        self,
-        press: Callable[[float, float], None],
-        move: Callable[[float, float], None],
-        lift: Callable[[], None],
-    ) -> None:
-        """Call ``press(x, y)``, ``move(x, y)`` and ``lift()`` for each stroke of mouse or finger.
-
-        A stroke ends at the edge: whether the button is let go outside is not heard.
-        """
-        is_down = False
-
-        def pressed(x: float, y: float) -> None:
-            nonlocal is_down
-            is_down = True
-            press(x, y)
-
-        def moved(x: float, y: float) -> None:
-            if is_down:
-                move(x, y)
-
-        def lifted(*_place: Any) -> None:
-            nonlocal is_down
-            if is_down:
-                is_down = False
-                lift()
-
-        def first(callback: Callable[[float, float], None]) -> Callable[[list[Any]], None]:
-            def touched(touches: list[Any]) -> None:
-                for x, y in touches[:1]:
-                    callback(x, y)
-
-            return touched
-
-        self._on("mouse_down", lambda x, y: pressed(*(self._pointer or (x, y))))  # see on_click
-        self._on("mouse_move", moved)
-        self._on("touch_start", first(pressed))
-        self._on("touch_move", first(moved))
-        for ending in ("mouse_up", "mouse_out", "touch_end", "touch_cancel"):
-            self._on(ending, lifted)
-
-    def on_arrow(self, callback: Pointer) -> None:
-        """Call ``callback(dx, dy)`` for an arrow key; Tab and Escape leave the canvas."""
-
-        def pressed(key: str, shift: bool = False, *_others: bool) -> None:
-            if key in ARROWS:
-                callback(*ARROWS[key])
-            elif key in ("Tab", "Escape"):
-                self._left(onward=key == "Tab" and not shift)
-
-        self._on("key_down", pressed)
-
-    def _on(self, event: str, callback: Callable[..., Any]) -> None:
-        self._callbacks[event].append(callback)
-
-    def _tell(self, event: str, *what: Any) -> None:
-        for callback in self._callbacks[event]:
-            callback(*what)
-
-    # -- what a user does, in code ------------------------------------------------------------
-
-    def click(self, x: float, y: float) -> None:
-        """Move the pointer to a pixel, press the button there and let it go.
-
-        >>> view = cvw.ActivationMosaic(state)
-        >>> box = view.painted.mosaic.box(2)
-        >>> view.raster.click(box.x + 1, box.y + 1)
-        >>> state.channel
-        2
-        """
-        self.drag((x, y))
-
-    def point_at(self, x: float, y: float) -> None:
-        """Move the pointer to a pixel."""
-        self._tell("mouse_move", x, y)
-
-    def leave(self) -> None:
-        """Move the pointer away."""
-        self._tell("mouse_out", *(self._pointer or (0, 0)))
-
-    def drag(self, *places: tuple[float, float]) -> None:
-        """Press the button at the first of these pixels, go through the others, let go."""
-        self.point_at(*places[0])
-        self._tell("mouse_down", *places[0])
-        for place in places[1:]:
-            self.point_at(*place)
-        self._tell("mouse_up", *places[-1])
-
-    def press(self, key: str, *, shift: bool = False) -> None:
-        """Press a key while the canvas has the focus: "ArrowLeft", "Tab", "Escape".
-
-        >>> view = cvw.ActivationMosaic(state)
-        >>> view.raster.press("ArrowRight")
-        >>> state.channel
-        1
-        """
-        self._tell("key_down", key, shift, False, False)
-
-    def _follow(self, x: float, y: float) -> None:
-        self._pointer = int(x), int(y)
-
-    def _forget(self, _x: float, _y: float) -> None:
-        self._pointer = None
+    def _add(self, kind: str, colour: str, *what: Any) -> None:
+        self.commands.append([kind, colour, self.line_width, *what])
 
 
-class CanvasOptions(TypedDict, total=False):
-    """Where the focus goes from a canvas, and what it waits for; see `Overlay`."""
-
-    before: DOMWidget | None
-    after: DOMWidget | None
-    hold: Hold
-
-
-class Overlay(GridBox):
-    """A transparent canvas on a widget: it draws highlights and reports pointer and keys.
-
-    It hears, and does in code, what its `Gestures` do: `on_click`, `click` and so on.
-
-    Parameters
-    ----------
-    under
-        The widget that is seen through the canvas.
-    before
-        The control that takes the focus on Escape or Shift+Tab: a canvas swallows every key.
-    after
-        The one that takes it on Tab. Where one of the two is missing the other does.
-    hold
-        The state's ``hold``: a page that is ready asks from a thread of its own to be painted,
-        and must not do so in the middle of a publication.
-
-    Attributes
-    ----------
-    size : width and height in pixels.
-    """
-
-    def __init__(
-        self,
-        under: DOMWidget,
-        *,
-        before: DOMWidget | None = None,
-        after: DOMWidget | None = None,
-        hold: Hold = nullcontext,
-    ) -> None:
-        self.before, self.after, self.hold = before, after, hold
-        self._under = under
-        self._canvas = Canvas(width=1, height=1)
-        for part in (under, self._canvas):
-            part.layout.flex, part.layout.margin = "0 0 auto", "0"
-            part.layout.grid_area = "1 / 1"
-        still = Layout(flex="0 0 auto", margin="0", overflow="hidden")
-        super().__init__([under, self._canvas], layout=still)
-        self.size = (0, 0)
-        self._drawing: Callable[[Canvas], None] = lambda canvas: None
-        self._canvas.on_client_ready(self.repaint)
-        heard = Gestures(self._canvas, self._leave)
-        self.on_click, self.on_release = heard.on_click, heard.on_release
-        self.on_move, self.on_stroke, self.on_arrow = heard.on_move, heard.on_stroke, heard.on_arrow
-        self.click, self.point_at, self.leave = heard.click, heard.point_at, heard.leave
-        self.drag, self.press = heard.drag, heard.press
-
-    def resize(self, width: int, height: int) -> None:
-        """Give the widget and the canvas the same size in pixels; the drawing is forgotten."""
-        if (width, height) != self.size:
-            self.size = (width, height)
-            for part in (self._under, self._canvas, self):
-                part.layout.width, part.layout.height = f"{width}px", f"{height}px"
-            self._canvas.width, self._canvas.height = width, height
-
-    def paint(self, drawing: Callable[[Canvas], None]) -> None:
-        """Draw on the empty canvas, now and again whenever a page has lost it."""
-        self._drawing = drawing
-        self._paint()
-
-    def repaint(self) -> None:
-        """Draw the same again: a page that is ready has an empty canvas, and asks for it."""
-        with self.hold():
-            self._paint()
-
-    def _paint(self) -> None:
-        with hold_canvas():
-            self._canvas.clear()
-            self._drawing(self._canvas)
-            _scratch().clear()
-
-    def focus(self) -> None:
-        """Take the focus."""
-        self._canvas.focus()
-
-    def _leave(self, onward: bool) -> None:
-        control = (self.after or self.before) if onward else (self.before or self.after)
-        if control is not None:
-            control.focus()
-
-
-class Raster(WidgetBox):
+class Raster(FrameBook):
     """A frame of constant size that shows one picture, scrolls it, and follows the pointer.
 
-    The picture is an image widget, so it survives a reload of the page. The kernel sends each
-    pixel as it is to be seen: the page never scales it down.
+    The kernel sends each pixel as it is to be seen: the page never makes it smaller.
 
     What is seen can be read (`png`, `pixels`, `size`, `boxes`), and what a user does to it can be
-    done in code, as on an `Overlay`: `click`, `point_at`, `leave`, `drag`, `press`.
+    done in code, as its `gestures` do: `click`, `point_at`, `leave`, `drag`, `press`.
 
     Parameters
     ----------
     width, height
         Size of the frame in CSS pixels; a larger picture scrolls inside.
-    options
-        Those of an `Overlay`.
+    state, traits
+        As for a `FrameBook`.
     """
 
+    _esm = Unicode(
+        module_text("renderRaster", "store", "element", "book", "palette", "shapes", "raster")
+    ).tag(sync=True)
+    width = Int(1).tag(sync=True)
+    height = Int(1).tag(sync=True)
+    label = Unicode("").tag(sync=True)
+    """What a screen reader calls the picture, where a frame does not say."""
+    tiled = Bool(False).tag(sync=True)
+    """Whether tiles can be picked, by pointer and keys."""
+    pane = Bool(False).tag(sync=True)
+    """Whether it lies over something else, and shows no picture itself."""
+    listens = Bool(False).tag(sync=True)
+    """Whether pointer and keys mean anything on it."""
+    reports = Bool(False).tag(sync=True)
+    """Whether the kernel is told where the pointer is."""
+    bar = Bool(False).tag(sync=True)
+    """Whether there is a colour bar below."""
+    field = Unicode("").tag(sync=True)
+    """Field of the selection that says which tile is selected; empty: ``selected`` does."""
+    selected = Int(None, allow_none=True).tag(sync=True)
+    """The tile that is selected."""
+    highlight_boxes: List[Any] = List().tag(sync=True)
+    """What is outlined beside the selected tile: x, y, width, height."""
+    drawing: List[Any] = List().tag(sync=True)
+    """What is drawn over the picture: the commands of `Shapes`."""
+    palettes = Dict().tag(sync=True)
+    """Red, green and blue of each colour of a colour map, by its name."""
+    caption_id = Unicode("").tag(sync=True)
+    """The HTML widget into which the page writes the caption of the frame that it shows."""
+    pointed_id = Unicode("").tag(sync=True)
+    """That into which it writes what is under the pointer."""
+
     def __init__(
-        self,
-        width: int,
-        height: int,
-        **options: Unpack[CanvasOptions],
+        self, width: int, height: int, state: ModelState | None = None, **traits: Any
     ) -> None:
-        self._image = ImageWidget(value=EMPTY_PNG, format="png")
-        self._image.add_class("cvw-pixels")
-        self.overlay = Overlay(self._image, **options)
-        overlay = self.overlay
-        self.on_click, self.on_move = overlay.on_click, overlay.on_move
-        self.on_arrow, self.on_stroke = overlay.on_arrow, overlay.on_stroke
-        self.click, self.point_at, self.leave = overlay.click, overlay.point_at, overlay.leave
-        self.drag, self.press, self.repaint = overlay.drag, overlay.press, overlay.repaint
-        self._shown: tuple[int, int, tuple[Box, ...]] = (0, 0, ())
-        frame = Layout(width=f"{width}px", height=f"{height}px", flex="0 0 auto", margin="0")
-        frame.overflow, frame.display = "auto", "block"
-        super().__init__([self.overlay], layout=frame)
-        self.add_class("cvw-frame")
+        self.gestures = heard = Gestures()
+        self.on_arrow, self.click, self.point_at = heard.on_arrow, heard.click, heard.point_at
+        self.leave, self.drag, self.press = heard.leave, heard.drag, heard.press
+        self.drawn_by_frames = False
+        """Whether the page takes what is drawn over it from the frames of a view."""
+        super().__init__(state, width=width, height=height, **traits)
+        self.layout.flex, self.layout.margin = "0 0 auto", "0"
+        self.layout.width = f"{width}px"
+
+    def on_click(self, callback: Pointer) -> None:
+        """Call ``callback(x, y)`` with the pixel that is pressed."""
+        self.listens = True
+        self.gestures.on_click(callback)
+
+    def on_release(self, callback: Pointer) -> None:
+        """Call ``callback(x, y)`` with the pixel on which the button is let go."""
+        self.listens = True
+        self.gestures.on_release(callback)
+
+    def on_move(self, callback: Pointer, leave: Callable[[], None]) -> None:
+        """Call ``callback(x, y)`` with the pixel under the pointer, ``leave()`` when it goes."""
+        self.listens = self.reports = True
+        self.gestures.on_move(callback, leave)
 
     @property
     def png(self) -> bytes:
         """The file of the picture that is seen."""
-        return bytes(self._image.value)
+        return bytes(self.frame.get("picture", EMPTY_PNG))
 
     @property
     def pixels(self) -> np.ndarray:
@@ -330,27 +150,71 @@ class Raster(WidgetBox):
     @property
     def size(self) -> tuple[int, int]:
         """Width and height of the picture on the page, in CSS pixels."""
-        return self.overlay.size
+        return self.frame.get("width", 0), self.frame.get("height", 0)
 
     @property
     def boxes(self) -> tuple[Box, ...]:
         """What is outlined in the picture, in its pixels."""
-        return self._shown[2]
+        return tuple(Box(*box) for box in self.highlight_boxes)
 
-    def show(self, png: bytes, width: int, height: int, boxes: Sequence[Box] = ()) -> None:
-        """Show a picture of ``width`` × ``height`` pixels with these boxes highlighted."""
-        self.overlay.resize(width, height)
-        self._image.value = png
-        if self._shown != (width, height, tuple(boxes)):
-            self._shown = (width, height, tuple(boxes))
-            self.overlay.paint(partial(_outline, boxes=tuple(boxes)))
+    def show_picture(
+        self, png: bytes, width: int, height: int, boxes: Sequence[Box] = (), alt: str = ""
+    ) -> None:
+        """Show a picture of ``width`` × ``height`` pixels with these boxes highlighted.
+
+        ``alt`` is what a screen reader says of it.
+        """
+        with self.hold_sync():
+            self.highlight(*boxes)
+            self.show(Frame(png, width, height, alt=alt))
+
+    def _should_send_property(self, key: str, value: Any) -> bool:
+        if key == "drawing" and self.drawn_by_frames:
+            return False
+        return super()._should_send_property(key, value)
 
     def highlight(self, *boxes: Box) -> None:
         """Outline these boxes, in pixels of the picture, instead of those before."""
-        width, height, before = self._shown
-        if boxes != before:
-            self._shown = (width, height, boxes)
-            self.overlay.paint(partial(_outline, boxes=boxes))
+        self.highlight_boxes = [[box.x, box.y, box.width, box.height] for box in boxes]
+
+    def paint(self, drawing: Callable[[Shapes], None]) -> None:
+        """Draw over the picture, in CSS pixels, instead of what was drawn before."""
+        shapes = Shapes()
+        drawing(shapes)
+        self.drawing = shapes.commands
+
+    def acted(self, what: dict[str, Any]) -> None:
+        """Follow the pointer."""
+        place = what.get("move")
+        if _is_place(place):
+            self.gestures.tell("mouse_move", *place)
+        elif what.get("leave"):
+            self.gestures.leave()
+
+    def hear(self, message: Any) -> None:
+        """Act on a press, a key, or a question."""
+        super().hear(message)
+        if not isinstance(message, dict):
+            return
+        for name, event in (("down", "mouse_down"), ("up", "mouse_up")):
+            if _is_place(message.get(name)):
+                self.gestures.tell("mouse_move", *message[name])
+                self.gestures.tell(event, *message[name])
+        if isinstance(message.get("key"), str):
+            self.gestures.press(message["key"])
+        if _is_place(message.get("ask")):
+            self.answer(*message["ask"])
+
+    def answer(self, x: int, y: int) -> None:
+        """Say what is at a pixel whose numbers the page does not have."""
+        self.tell({"words": self.asked(x, y)})
+
+    asked: Callable[[int, int], str] = staticmethod(lambda _x, _y: "")
+    """Returns what is at a pixel, in words, where the page does not know."""
+
+
+def _is_place(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(v, int) for v in value)
 
 
 class TileRaster(Raster):
@@ -361,13 +225,14 @@ class TileRaster(Raster):
     width, height
         Size of the frame in CSS pixels.
     picked
-        Called with the tile that is clicked.
+        Called with the tile that is clicked, or led to by a key.
     moved
-        Called with how many tiles an arrow key leads on, or back.
+        Called with how many tiles an arrow key leads on, or back, where that is not in the picture.
     pointed
-        Called with the tile under the pointer, None for none.
-    options
-        Those of an `Overlay`.
+        Called with the tile under the pointer, None for none, where code moves it there: the page
+        follows the pointer by itself.
+    state, traits
+        As for a `Raster`.
 
     Attributes
     ----------
@@ -378,29 +243,48 @@ class TileRaster(Raster):
         self,
         width: int,
         height: int,
+        state: ModelState | None = None,
         *,
         picked: Callable[[int], Any],
         moved: Callable[[int], Any],
         pointed: Callable[[int | None], Any] = lambda _tile: None,
-        **options: Unpack[CanvasOptions],
+        **traits: Any,
     ) -> None:
-        super().__init__(width, height, **options)
+        super().__init__(width, height, state, **({"tiled": True, "listens": True} | traits))
         self.mosaic: Mosaic | None = None
         self._picked, self._moved = picked, moved
-        self.on_click(self._clicked)
-        self.on_move(lambda x, y: pointed(self._tile_at(x, y)), lambda: pointed(None))
-        self.on_arrow(self._led)
+        self.gestures.on_click(self._clicked)
+        self.gestures.on_move(lambda x, y: pointed(self._tile_at(x, y)), lambda: pointed(None))
+        self.gestures.on("key_down", self._led)
 
-    def show_tiles(self, png: bytes, mosaic: Mosaic, selected: int | None) -> None:
+    def show_tiles(self, png: bytes, mosaic: Mosaic, selected: int | None, **words: Any) -> None:
         """Show the picture of a mosaic, one tile of it outlined."""
-        self.mosaic = mosaic
-        boxes = () if selected is None else (mosaic.box(selected),)
-        self.show(png, mosaic.width, mosaic.height, boxes)
+        self.selected = selected
+        self.show(Frame(png, mosaic.width, mosaic.height, mosaic, **words))
 
     def show_nothing(self) -> None:
         """Show no tile."""
-        self.mosaic = None
-        self.show(EMPTY_PNG, 1, 1)
+        self.selected = None
+        self.show(Frame(EMPTY_PNG))
+
+    def show(self, frame: Frame, now: dict[str, Any] | None = None, key: int | None = None) -> None:
+        """Show a frame; see `FrameBook.show`."""
+        self.mosaic = frame.mosaic
+        super().show(frame, now, key)
+
+    @property
+    def boxes(self) -> tuple[Box, ...]:
+        """What is outlined in the picture, in its pixels."""
+        if self.selected is None or self.mosaic is None or self.selected >= self.mosaic.count:
+            return super().boxes
+        return (self.mosaic.box(self.selected), *super().boxes)
+
+    def acted(self, what: dict[str, Any]) -> None:
+        """Pick a tile."""
+        super().acted(what)
+        tile = what.get("pick")
+        if isinstance(tile, int) and self.mosaic is not None and 0 <= tile < self.mosaic.count:
+            self._picked(tile)
 
     def _tile_at(self, x: int, y: int) -> int | None:
         return self.mosaic.tile_at(x, y) if self.mosaic else None
@@ -410,26 +294,48 @@ class TileRaster(Raster):
         if tile is not None:
             self._picked(tile)
 
-    def _led(self, dx: int, dy: int) -> None:
-        if self.mosaic is not None:
+    def _led(self, key: str, *_others: bool) -> None:
+        if self.mosaic is not None and key in ARROWS:
+            dx, dy = ARROWS[key]
             self._moved(dx + dy * self.mosaic.columns)
 
 
-@cache
-def _scratch() -> Canvas:
-    """Return a hidden canvas: clearing it completes each batch of drawing commands.
+class Overlay(GridBox):
+    """A transparent pane over a widget: it draws on top, and reports pointer and keys.
 
-    After a reload the first message lacks its canvas and kills the queue (ipycanvas issue 322).
+    It hears, and does in code, what its `Gestures` do: `on_click`, `click` and so on.
+
+    Parameters
+    ----------
+    under
+        The widget that is seen through the pane.
+
+    Attributes
+    ----------
+    pane : what lies over the widget.
+    size : width and height in pixels.
     """
-    return Canvas(width=1, height=1)
 
+    def __init__(self, under: DOMWidget, label: str = "plot") -> None:
+        self._under = under
+        self.pane = pane = Raster(1, 1, pane=True, listens=True, label=label)
+        for part in (under, pane):
+            part.layout.flex, part.layout.margin = "0 0 auto", "0"
+            part.layout.grid_area = "1 / 1"
+        still = Layout(flex="0 0 auto", margin="0", overflow="hidden")
+        super().__init__([under, pane], layout=still)
+        self.on_click, self.on_release = pane.on_click, pane.on_release
+        self.on_move, self.on_arrow, self.paint = pane.on_move, pane.on_arrow, pane.paint
+        self.click, self.point_at, self.leave = pane.click, pane.point_at, pane.leave
+        self.drag, self.press = pane.drag, pane.press
 
-def _outline(canvas: Canvas, boxes: Sequence[Box]) -> None:
-    """Draw the accent with a light line inside, so that it reads on any colour below."""
-    for box in boxes:
-        for inset, width, colour in ((1, 2, ACCENT), (2.5, 1, "#ffffff")):
-            canvas.line_width = width
-            canvas.stroke_style = colour
-            canvas.stroke_rect(
-                box.x + inset, box.y + inset, box.width - 2 * inset, box.height - 2 * inset
-            )
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in CSS pixels."""
+        return self.pane.width, self.pane.height
+
+    def resize(self, width: int, height: int) -> None:
+        """Give the widget and the pane the same size in pixels."""
+        for part in (self._under, self.pane, self):
+            part.layout.width, part.layout.height = f"{width}px", f"{height}px"
+        self.pane.width, self.pane.height = width, height

@@ -7,10 +7,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-from ipywidgets import HTML, Layout
+from ipywidgets import HTML, Layout, Widget
 from PIL import ImageFont
 
 ICONS = {
@@ -46,6 +46,7 @@ STYLE = """<style>
 .cvw-problem > .widget-html-content {
   color: var(--jp-error-color0, #b71c1c); white-space: pre-wrap; overflow-wrap: anywhere; }
 .cvw-pixels, .cvw-pixels img { image-rendering: pixelated; max-width: none !important; margin: 0; }
+.cvw-through { pointer-events: none; }
 .cvw-frame { background: var(--jp-layout-color1, #fff); border-radius: 3px; }
 .cvw-frame canvas { outline-offset: -2px; }
 .cvw-frame canvas:focus { outline: 2px solid #d9480f; }
@@ -110,6 +111,27 @@ class Text(HTML):
     def text(self) -> str:
         """What is read on the page; `value` holds it escaped."""
         return html.unescape(str(self.value))
+
+
+class WrittenByPage(Widget):
+    """A widget of which the page writes some traits by itself, from the frame that it shows.
+
+    What the kernel writes into them is what a page that is loaded again begins with: on its way to
+    a page that has moved on it would be of another checkpoint than the rest.
+    """
+
+    written: ClassVar[frozenset[str]] = frozenset({"value"})
+
+    def _should_send_property(self, key: str, value: Any) -> bool:
+        return key not in self.written and bool(super()._should_send_property(key, value))
+
+
+class PageText(WrittenByPage, Text):
+    """A text that the page writes; see `Frame`."""
+
+
+class PageHTML(WrittenByPage, HTML):
+    """HTML that the page writes; see `Frame`."""
 
 
 WIDTH = 84

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from ipywidgets import Button, DOMWidget, HBox, IntSlider, Layout, VBox
-from ipywidgets import Image as ImageWidget
+from ipywidgets import Button, HBox, IntSlider, Layout, VBox
 from PIL import Image, ImageColor, ImageDraw
 
 from convviz_widgets.images import ImageSet
 from convviz_widgets.state import Question
 from convviz_widgets.tensors import Mosaic, rgb_png
 from convviz_widgets.widgets.controls import icon_button, line, named
-from convviz_widgets.widgets.raster import EMPTY_PNG, Hold, TileRaster
+from convviz_widgets.widgets.raster import Raster, TileRaster
 from convviz_widgets.widgets.text import ACCENT, QUIET, Text, picture_font
 
 SIDE = 47
@@ -175,8 +174,8 @@ class Thumbnails(TileRaster):
         Called with the image that is clicked, or led to by the arrow keys.
     pointed
         Called with the image under the pointer, None for none.
-    before, after, hold
-        As for a `Raster`.
+    traits
+        As for a `Raster`. With a ``pointed_id`` the page says by itself what the pointer is on.
 
     Attributes
     ----------
@@ -191,9 +190,7 @@ class Thumbnails(TileRaster):
         *,
         picked: Callable[[int], Any],
         pointed: Callable[[int | None], Any],
-        hold: Hold,
-        before: DOMWidget | None = None,
-        after: DOMWidget | None = None,
+        **traits: Any,
     ) -> None:
         super().__init__(
             width,
@@ -201,23 +198,31 @@ class Thumbnails(TileRaster):
             picked=lambda tile: picked(self.images[tile]),
             moved=self._move_on,
             pointed=lambda tile: pointed(None if tile is None else self.images[tile]),
-            before=before,
-            after=after,
-            hold=hold,
+            reports="pointed_id" not in traits,
+            **traits,
         )
         self._columns, self._picked_image = columns, picked
         self.images: tuple[int, ...] = ()
         self._selected: int | None = None
 
-    def show_images(self, images: Sequence[int], tiles: np.ndarray, selected: int | None) -> None:
-        """Show tiles (n, h, 47, 4) of these images, one of them highlighted if it is there."""
+    def show_images(
+        self,
+        images: Sequence[int],
+        tiles: np.ndarray,
+        selected: int | None,
+        names: Sequence[str] = (),
+    ) -> None:
+        """Show tiles (n, h, 47, 4) of these images, one of them highlighted if it is there.
+
+        ``names`` says what each of them is.
+        """
         self.images, self._selected = tuple(images), selected
         if not self.images:
             self.show_nothing()
             return
         mosaic = tile_mosaic(len(self.images), self._columns)
         place = self.images.index(selected) if selected in self.images else None
-        self.show_tiles(rgb_png(mosaic.paint(tiles)), mosaic, place)
+        self.show_tiles(rgb_png(mosaic.paint(tiles)), mosaic, place, names=tuple(names))
 
     def beside(self, by: int) -> int | None:
         """Return the image so many places on from the selected one; from outside the first."""
@@ -241,8 +246,6 @@ class ChosenImages(VBox):
         Says what goes wrong when a button is pressed.
     width, rows
         Width of the strip in pixels, and its lines of thumbnails.
-    before
-        The control that takes the focus when it leaves the strip backwards.
     picture
         Returns an image, uint8 (H, W, 3); one that raises is grey.
     picked
@@ -257,12 +260,12 @@ class ChosenImages(VBox):
         width: int,
         rows: int,
         *,
-        before: Button,
         picture: Callable[[int], np.ndarray],
         picked: Callable[[int], Any],
         clear: Callable[[], Any],
     ) -> None:
         self._picture, self._picked = picture, picked
+        self._name = view.state.image_set.name
         self._columns = (width - GAP) // (SIDE + GAP)
         self._page = self._columns * rows
         self._images: tuple[int, ...] = ()
@@ -281,9 +284,7 @@ class ChosenImages(VBox):
             height,
             picked=lambda tile: picked(self._images[self._first + tile]),
             moved=self._move_on,
-            before=before,
-            after=self._clear,
-            hold=view.state.hold,
+            label="chosen images",
         )
         line = HBox(
             [self._words, self._back, self._on, self._clear],
@@ -319,9 +320,12 @@ class ChosenImages(VBox):
         elif shown != self._painted:
             mosaic = Mosaic(len(shown), SIDE, SIDE, columns=self._columns, gap=GAP)
             squares = [in_square(readable(self._picture, image), around=GREY) for image in shown]
-            self.raster.show_tiles(rgb_png(mosaic.paint(np.stack(squares))), mosaic, place)
-        elif self.raster.mosaic is not None:
-            self.raster.highlight(*([] if place is None else [self.raster.mosaic.box(place)]))
+            names = tuple(map(self._name, shown))
+            self.raster.show_tiles(
+                rgb_png(mosaic.paint(np.stack(squares))), mosaic, place, names=names
+            )
+        else:
+            self.raster.selected = place
         self._painted = shown
 
     def _turn(self, by: int) -> None:
@@ -350,16 +354,15 @@ class CaptionedImage(VBox):
 
     def __init__(self, side: int, width: int) -> None:
         self._side = side
-        still = Layout(width=f"{side}px", height=f"{side}px", flex="0 0 auto", margin="0")
-        self._image = ImageWidget(value=EMPTY_PNG, format="png", layout=still)
-        self._image.add_class("cvw-pixels")
+        self._raster = Raster(side, side)
         self._words = Text(kind="quiet wrap", height="54px", width=f"{width}px", overflow="hidden")
         frame = Layout(flex="0 0 auto", overflow="hidden", margin="0")
-        super().__init__([self._image, self._words], layout=frame)
+        super().__init__([self._raster, self._words], layout=frame)
 
     def show(self, pixels: np.ndarray | None, words: str) -> None:
         """Show an image uint8 (H, W, 3), None for none, and what it is."""
-        self._image.value = rgb_png(in_square(pixels, self._side, whole=True))
+        png = rgb_png(in_square(pixels, self._side, whole=True))
+        self._raster.show_picture(png, self._side, self._side, alt=words)
         self._words.show(words)
 
     @property

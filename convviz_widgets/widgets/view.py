@@ -13,6 +13,7 @@ from traitlets import Bool, DefaultHandler, Enum, HasTraits, Int, TraitError, Tr
 
 from convviz_widgets.errors import ConvVizError, InputError, in_one_line, unknown
 from convviz_widgets.state import ModelState, Selection
+from convviz_widgets.widgets.controls import Link
 from convviz_widgets.widgets.page_reload import serve_reloads
 from convviz_widgets.widgets.text import Style, Text
 from convviz_widgets.widgets.widget_tree import (
@@ -128,6 +129,9 @@ class View(HasOptions, VBox):
     reads_weights: ClassVar[bool] = False
     """Whether an instant view needs the weights of the checkpoint, which may be slow to load."""
 
+    caption_text: ClassVar[type[Text]] = Text
+    """What the caption is written into."""
+
     visible = Bool(True, help="A hidden view computes nothing and catches up when shown.")
     redrawn = Int(0, help="Counts the redraws that no selection has caused.")
     problem = Unicode("", help="One line on what went wrong; empty while all is well.")
@@ -146,10 +150,14 @@ class View(HasOptions, VBox):
         """How long the last compute and draw took together."""
         self._drawn: Selection | None = None
         self._closed = False
+        self.option_links: list[Link] = []
+        """The controls of the options, as the page knows them."""
         self._figure_frames = FigureFrames()
         self._note = Text(kind="busy", flex="1 1 auto")
         self._problem = Text(kind="problem", display="none")
-        self._caption = Text(kind="quiet wrap", min_height=f"{18 * self.caption_lines}px")
+        self._caption = self.caption_text(
+            kind="quiet wrap", min_height=f"{18 * self.caption_lines}px"
+        )
         self._caption.layout.margin = "0 0 6px 0"  # from the title of the view below
         self._caption.layout.display = "block" if self.caption_lines else "none"
         self._body = VBox(list(self.build()), layout=Layout(flex="0 0 auto", overflow="hidden"))
@@ -213,7 +221,7 @@ class View(HasOptions, VBox):
         >>> view = cvw.ActivationMosaic(state)
         >>> view.raster.point_at(5, 5)
         >>> view.pointed
-        'channel 0: -0.747 to 0.13'
+        'channel 0: -0.747 to 0.13, 0% zero'
         """
         return "" if self._pointed is None else str(self._pointed.text)
 

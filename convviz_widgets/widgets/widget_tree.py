@@ -64,7 +64,9 @@ def controls_below(box: Widget) -> Iterator[Widget]:
     for child in getattr(box, "children", ()):
         if child.layout.display == "none" or child.layout.visibility == "hidden":
             continue
-        if name_of(child):
+        if parts := getattr(child, "named_parts", ()):
+            yield from parts
+        elif name_of(child):
             yield child
         else:
             yield from controls_below(child)

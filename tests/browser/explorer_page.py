@@ -20,6 +20,9 @@ PICTURES = {
 
 TALLEST = "bars => Math.max(0, ...bars.map(bar => bar.getBoundingClientRect().height))"
 
+OUTLINED = """outlines => outlines.map(({ offsetLeft: x, offsetTop: y, offsetWidth, offsetHeight }) =>
+    [x, y, x + offsetWidth, y + offsetHeight])"""
+
 Edges = tuple[int, int, int, int]
 """Left, top, right and bottom, in pixels of a picture."""
 
@@ -62,12 +65,12 @@ class ExplorerPage:
         return self.root.locator(".cvw-view", has=heading)
 
     def image(self, name: str) -> Locator:
-        """Return the <img> of a picture, the first one of its view."""
-        return self.view(PICTURES[name]).locator(".cvw-frame img").first
+        """Return the <canvas> of a picture, the first one of its view."""
+        return self.view(PICTURES[name]).locator(".cvw-raster canvas.cvw-picture").first
 
     def canvas(self, name: str) -> Locator:
-        """Return the canvas on a picture, the first one of its view."""
-        return self.view(PICTURES[name]).locator(".cvw-frame canvas").first
+        """Return what hears pointer and keys on a picture, the first one of its view."""
+        return self.view(PICTURES[name]).locator(".cvw-room").first
 
     def bars(self, title: str = "Activation values") -> Locator:
         """Return the drawing of a histogram."""
@@ -99,12 +102,10 @@ class ExplorerPage:
         return self.opened.pixels(self.image(name))
 
     def highlight(self, name: str) -> Edges | None:
-        """Return the edges of what is drawn on a picture."""
-        drawn = np.argwhere(self.opened.pixels(self.canvas(name))[..., 3])
-        if not len(drawn):
-            return None
-        (top, left), (bottom, right) = drawn.min(axis=0), drawn.max(axis=0)
-        return int(left), int(top), int(right), int(bottom)
+        """Return the edges of what is outlined on a picture."""
+        outlines = self.view(PICTURES[name]).locator(".cvw-outline")
+        found = outlines.evaluate_all(OUTLINED)
+        return tuple(found[0]) if found else None
 
     def channel(self) -> int:
         """Return the number in the channel field."""

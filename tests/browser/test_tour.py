@@ -29,7 +29,7 @@ def tour(frontends):
 
 def test_the_tour_moves_every_view_with_one_clock(tour):
     explorer = ExplorerPage(tour)
-    alone = tour.page.locator(".cvw-view:has-text('Activation maps') .cvw-frame img").last
+    alone = tour.page.locator(".cvw-view:has-text('Activation maps') .cvw-raster canvas.cvw-picture").last
     in_explorer, outside = explorer.pixels("mosaic"), tour.pixels(alone)
     explorer.earlier()
     tour.changed(explorer.image("mosaic"), in_explorer)

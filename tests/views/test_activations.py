@@ -82,9 +82,9 @@ def test_values_that_are_no_numbers_are_counted_in_words():
     assert "8 NaN or infinite" in mosaic.caption
     said = [mosaic.describe(tile, mosaic.painted) for tile in range(3)]
     assert said == [
-        "channel 0: 1 to 1",
-        "channel 1: no finite value",
-        "channel 2: no finite value",
+        "channel 0: 1 to 1, 0% zero",
+        "channel 1: no finite value, 0% zero",
+        "channel 2: no finite value, 0% zero",
     ]
     map_.raster.point_at(5, 5)
     state.channel = 1

@@ -8,7 +8,7 @@ from traitlets import Bool
 
 import convviz_widgets as cvw
 from convviz_widgets.errors import InputError
-from convviz_widgets.views import ActivationMosaic, FilterMosaic
+from convviz_widgets.views import ActivationMosaic, FilterMosaic, Sketchpad
 from convviz_widgets.widgets import View, widget_tree
 
 
@@ -173,10 +173,10 @@ def test_what_is_slow_is_announced_before_it_is_computed(state, kind, asked, mon
 
 
 def test_a_page_that_is_ready_is_painted_between_publications(state):
-    view, painting = ActivationMosaic(state), []
-    view.raster.overlay.paint(lambda canvas: painting.append(state.publishing_here()))
+    pad, painting = Sketchpad(state), []
+    pad.raster.overlay.paint(lambda canvas: painting.append(state.publishing_here()))
     painting.clear()
-    canvas_of(view)._handle_custom_msg({"event": "client_ready"}, [])
+    canvas_of(pad)._handle_custom_msg({"event": "client_ready"}, [])
     assert painting == [True]
 
 
@@ -184,12 +184,18 @@ def test_a_page_that_is_ready_is_painted_between_publications(state):
     ("key", "shift", "reached"),
     [("Tab", False, "next"), ("Tab", True, "last"), ("Escape", False, "last")],
 )
-def test_keys_leave_a_picture_for_the_control_beside_it(state, key, shift, reached):
-    view, focused = ActivationMosaic(state), []
-    for name, control in {"last": "own scale per map", "next": "previous channel"}.items():
+def test_keys_leave_a_canvas_for_the_control_beside_it(state, key, shift, reached):
+    view, focused = Sketchpad(state), []
+    for name, control in {"last": "soft", "next": "Clear"}.items():
         view.control(control).focus = lambda name=name: focused.append(name)
     view.raster.press(key, shift=shift)
     assert focused == [reached]
+
+
+def test_tab_leads_from_a_picture_to_the_control_beside_it(state, beside):
+    view = ActivationMosaic(state)
+    controls = tuple(map(view.control, ("own scale per map", "previous channel")))
+    assert beside(view, view.raster) == controls
 
 
 def test_an_error_is_shown_in_place_escaped_and_leaves_the_others_alone(state):

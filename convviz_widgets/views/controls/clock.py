@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from time import monotonic
 from typing import Any, ClassVar, Unpack
 
-from ipywidgets import Checkbox, HBox, IntSlider, Layout, Play, SelectionSlider, Widget
-from traitlets import Bool
+from ipywidgets import Checkbox, HBox, Layout, Play, SelectionSlider, Widget
+from traitlets import Bool, Float
 
 from convviz_widgets.checkpoints import label_at
 from convviz_widgets.errors import number_of
@@ -17,7 +17,8 @@ from convviz_widgets.state import ModelState, Selection, unit_of
 from convviz_widgets.state.link import Link
 from convviz_widgets.state.timeline import at_or_before
 from convviz_widgets.widgets import View, close_tree, listen
-from convviz_widgets.widgets.controls import icon_button, line, move_clock, named
+from convviz_widgets.widgets.clock import ClockElement
+from convviz_widgets.widgets.controls import named
 from convviz_widgets.widgets.text import Text, cut_in_the_middle
 from convviz_widgets.widgets.view import ViewOptions
 
@@ -31,88 +32,95 @@ REST = 10
 """Seconds of rest for each second that a refresh took: looking must not slow the training."""
 
 
+class CheckpointClockOptions(ViewOptions, total=False):
+    """Options of `CheckpointClock`."""
+
+    rate: float
+
+
+@dataclass(frozen=True)
+class ClockFace:
+    """What a clock shows."""
+
+    place: int
+    keys: tuple[int, ...]
+    """The number of each checkpoint."""
+    labels: tuple[str, ...]
+    misfit: str
+
+
 class CheckpointClock(View):
     """The clock of all views: one slider over the checkpoints, in order of their steps.
 
+    The page moves it, and shows at once what it has of the next checkpoint; the kernel hears of it.
+
     Attributes
     ----------
-    play : the clock of the page, which moves on from checkpoint to checkpoint while it plays.
+    play : what plays and stops: the element on the page.
+
+    Examples
+    --------
+    >>> clock = cvw.views.CheckpointClock(state, rate=30)
+    >>> clock.control("first checkpoint").click()
+    >>> clock.place
+    'step 0 · 1 of 2'
     """
 
     title: ClassVar[str] = "Checkpoint"
     caption_lines: ClassVar[int] = 0
-    depends: ClassVar[frozenset[str]] = frozenset({"checkpoint", "step", "revision"})
+    depends: ClassVar[frozenset[str]] = frozenset({"checkpoint", "step", "key", "revision"})
     width: ClassVar[int] = 216
     instant: ClassVar[bool] = True
 
-    def __init__(self, state: ModelState, **options: Unpack[ViewOptions]) -> None:
+    rate = Float(8.0, min=0.1, max=120.0, help="Checkpoints a second while it plays.").tag(
+        option=True
+    )
+
+    def __init__(self, state: ModelState, **options: Unpack[CheckpointClockOptions]) -> None:
         super().__init__(state, **options)
 
     def build(self) -> Sequence[Widget]:
-        """Return the buttons, the slider and the step."""
-        # Play's own buttons cannot be named: it ticks unseen, and ours start and stop it.
-        self.play = Play(interval=250, layout=Layout(display="none"))
-        self.play.observe(self._started, names="playing")
-        # ipywidgets 8.1 gives the handle of a slider no name, whatever it is called.
-        self._slider = IntSlider(
-            readout=False, continuous_update=True, layout=Layout(width="206px", margin="2px 0")
-        )
-        self._first = icon_button(
-            self, "fast-backward", "first checkpoint", lambda: self.state.select(checkpoint=0)
-        )
-        self._previous = icon_button(
-            self, "step-backward", "previous checkpoint", lambda: move_clock(self, -1)
-        )
-        self._next = icon_button(
-            self, "step-forward", "next checkpoint", lambda: move_clock(self, 1)
-        )
-        self._start = icon_button(self, "play", "play the checkpoints", self._start_or_stop)
-        self._step_line = Text()
+        """Return the clock of the page, and the line about a log that does not fit."""
+        self._named: tuple[tuple[int, ...], tuple[str, ...]] = ((), ())
+        self.play = ClockElement(self.state, lambda place: self.select(checkpoint=place))
         self._misfit = Text(kind="quiet wrap", display="none", width="206px")
-        for control in (self.play, self._slider):
-            self.when_chosen(control, lambda checkpoint: self.select(checkpoint=checkpoint))
-        buttons = line(self._first, self._previous, self._start, self._next, self.play)
-        return [buttons, named(self._slider, "Checkpoint"), self._step_line, self._misfit]
+        return [self.play, self._misfit]
 
     @property
     def place(self) -> str:
         """Which checkpoint is shown, of how many: "step 1,500 · 4 of 10"."""
-        return self._step_line.text
+        labels, place = self.play.labels, self.play.value
+        return f"{labels[place]} · {place + 1} of {len(labels)}"
 
     @property
     def misfit(self) -> str:
         """Why the checkpoints do not fit the log of a run; empty where they do."""
         return self._misfit.text
 
-    def compute(self, selection: Selection) -> tuple[Selection, int, str]:
-        """Return the selection, how many checkpoints there are, and how they misfit a run."""
+    def compute(self, selection: Selection) -> ClockFace:
+        """Return the place among the checkpoints, what they are called, and any misfit."""
+        keys = self.state.frame_keys
+        if keys is not self._named[0]:  # there may be ten thousand
+            self._named = (keys, self._labels())
         misfits = self.state.misfits.values()
-        return selection, len(self.state.steps), next(iter(misfits), "")
+        return ClockFace(selection.checkpoint, *self._named, next(iter(misfits), ""))
 
-    def draw(self, result: tuple[Selection, int, str]) -> None:
-        """Move the controls."""
-        selection, count, misfit = result
-        self._misfit.show(misfit)
-        self._misfit.layout.display = "" if misfit else "none"
-        for control in (self.play, self._slider):
-            control.max = count - 1
-            control.value = selection.checkpoint
-        self._first.disabled = self._previous.disabled = selection.checkpoint == 0
-        self._next.disabled = selection.checkpoint == count - 1
-        called = self.state.checkpoint_name
-        if len(called) > LONGEST_NAME:
-            called = cut_in_the_middle(selection.label, LONGEST_NAME)
-        self._step_line.show(f"{called} · {selection.checkpoint + 1} of {count}")
+    def draw(self, result: ClockFace) -> None:
+        """Move the clock."""
+        self._misfit.show(result.misfit)
+        self._misfit.layout.display = "" if result.misfit else "none"
+        self.play.rate = self.rate
+        self.play.show(result.place, result.keys, result.labels)
 
-    def _start_or_stop(self) -> None:
-        """Play on from here, from the first checkpoint after the last; or stand still."""
-        if not self.play.playing and self._next.disabled:
-            self.state.select(checkpoint=0)
-        self.play.playing = not self.play.playing
-
-    def _started(self, change: Any) -> None:
-        self._start.icon = "pause" if change.new else "play"
-        self._start.tooltip = "stop playing" if change.new else "play the checkpoints"
+    def _labels(self) -> tuple[str, ...]:
+        """Return what each checkpoint is called, as long as there is room for."""
+        steps, names = self.state.steps, self.state.checkpoint_names
+        return tuple(
+            name
+            if len(name) <= LONGEST_NAME
+            else cut_in_the_middle(label_at(steps, place), LONGEST_NAME)
+            for place, name in enumerate(names)
+        )
 
 
 class LiveOptions(ViewOptions, total=False):

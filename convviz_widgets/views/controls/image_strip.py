@@ -11,6 +11,7 @@ from ipywidgets import BoundedIntText, Layout, Widget
 from convviz_widgets.state import ModelState, Selection
 from convviz_widgets.widgets.controls import icon_button, line, named
 from convviz_widgets.widgets.mosaic_view import DrawnMosaic, MosaicView, Picture, Tiles
+from convviz_widgets.widgets.page_element import ControlLinks
 from convviz_widgets.widgets.text import Text
 from convviz_widgets.widgets.thumbnails import GREY, SIDE, in_square
 from convviz_widgets.widgets.view import ViewOptions
@@ -43,7 +44,9 @@ class ImageStrip(MosaicView):
         self.when_chosen(self._number, lambda image: self.select(image=image))
         back = icon_button(self, "fast-backward", "page back", lambda: self._turn(-1), 32)
         onward = icon_button(self, "fast-forward", "page on", lambda: self._turn(1), 32)
-        return [line(self._number, back, onward, Text(f"to {last:,}"))]
+        links = ControlLinks(self.state)
+        links.link([(self._number, "image", None)])
+        return [line(self._number, back, onward, Text(f"to {last:,}")), links]
 
     def still_shows(self, selection: Selection, painted: Selection) -> bool:
         """Tell whether both images are on one page, and nothing was drawn since."""
@@ -62,9 +65,11 @@ class ImageStrip(MosaicView):
             except Exception as error:  # whatever a data set raises: the others are still fine
                 pictures.append(in_square(None, around=GREY))
                 reasons[index] = str(error)
-        broken = np.isin(shown, list(reasons))
         return Tiles(
-            np.stack(pictures)[..., :3] / 255, hatched=broken, caption=_unreadable(reasons)
+            np.stack(pictures)[..., :3] / 255,
+            hatched=np.isin(shown, list(reasons)),
+            caption=_unreadable(reasons),
+            labels=tuple(self._name_of(index, index in reasons, selection) for index in shown),
         )
 
     def _picture_of(self, index: int, selection: Selection) -> np.ndarray:
@@ -87,15 +92,14 @@ class ImageStrip(MosaicView):
         """Select the image."""
         self.state.select(image=self._first() + tile)
 
-    def describe(self, tile: int, picture: Picture) -> str:
-        """Name the image and its class."""
-        index = self._first() + tile
-        if picture.tiles.hatched is not None and picture.tiles.hatched[tile]:
+    def _name_of(self, index: int, is_broken: bool, selection: Selection) -> str:
+        """Name an image and its class."""
+        if is_broken:
             return f"image {index} cannot be read"
         images = self.state.image_set
         label, names, name = images.label(index), images.class_names, images.name(index)
         called = "" if name == f"image {index}" else f" · {name}"
-        drawing = self.state.selection.drawing
+        drawing = selection.drawing
         if drawing is not None and drawing.image == index:
             called = f", {drawing.how}{called}"
         if label is None or names is None or label >= len(names):

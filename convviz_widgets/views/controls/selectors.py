@@ -12,6 +12,7 @@ from convviz_widgets.probe import LayerInfo
 from convviz_widgets.state import ModelState, Selection, channel_count
 from convviz_widgets.widgets import View
 from convviz_widgets.widgets.controls import line, named
+from convviz_widgets.widgets.page_element import ControlLinks
 from convviz_widgets.widgets.text import Text
 from convviz_widgets.widgets.view import ViewOptions
 
@@ -39,7 +40,8 @@ class LayerList(View):
         self._search.observe(self._searched, names="value")
         self._sought: list[str] = []
         self.when_chosen(self._list, lambda layer: self.select(layer=layer))
-        return [self._search, self._list]
+        self._links = ControlLinks(self.state)
+        return [self._search, self._list, self._links]
 
     def compute(self, selection: Selection) -> tuple[tuple[LayerInfo, ...], str]:
         """Return the layers that the search keeps, and the selected one."""
@@ -54,6 +56,7 @@ class LayerList(View):
         names = {name for _, name in options}
         if tuple(options) != self._list.options:
             self._list.options = options
+            self._links.link([(self._list, "layer", [name for _, name in options])])
         self._list.value = layer if layer in names else None
         self.say(f"{len(found)} of {len(self.state.layers)} layers · selected: {layer}")
 
@@ -88,7 +91,9 @@ class ChannelStepper(View):
         self._number = named(BoundedIntText(min=0, max=0, layout=Layout(width="84px")), "Channel")
         self.when_chosen(self._number, lambda channel: self.select(channel=channel))
         self._of = Text()
-        return [line(self._number, self._of)]
+        links = ControlLinks(self.state)
+        links.link([(self._number, "channel", None)])
+        return [line(self._number, self._of), links]
 
     def compute(self, selection: Selection) -> tuple[int, int]:
         """Return the channel and how many the layer has."""

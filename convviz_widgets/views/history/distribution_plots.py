@@ -40,7 +40,7 @@ from convviz_widgets.widgets.plot import (
     send,
     span,
 )
-from convviz_widgets.widgets.raster import EMPTY_PNG
+from convviz_widgets.widgets.raster import EMPTY_PNG, Shapes
 from convviz_widgets.widgets.text import ACCENT, QUIET
 
 WIDTH, SIDE_WIDTH, HEIGHT = 416, 150, 300
@@ -98,6 +98,7 @@ class DistributionPlots(CheckpointPlot):
     normal : the curve that may be laid over the histogram.
     """
 
+    name: ClassVar[str] = "distribution of the values over the checkpoints"
     margin: ClassVar[Mapping[str, int]] = MARGIN
 
     def __init__(self, picked: Callable[[int], Any], pointed: Callable[[str], Any]) -> None:
@@ -189,22 +190,22 @@ class DistributionPlots(CheckpointPlot):
             if normal and here is not None and here.moments.std > 0:
                 send(self.normal, *normal_curve(here, edges))
 
-    def _annotate(self, canvas: Any, picture: DistributionPicture, bands: bool) -> None:
+    def _annotate(self, shapes: Shapes, picture: DistributionPicture, bands: bool) -> None:
         """Draw the cursor, and beside the plot what its colours mean."""
-        draw_frame(canvas, self.plot, picture.index)
-        canvas.font, canvas.fill_style = "10px sans-serif", QUIET
+        draw_frame(shapes, self.plot, picture.index)
+        shapes.font, shapes.fill_style = "10px sans-serif", QUIET
         left = WIDTH - MARGIN["right"]
         if bands:
-            self._label_bands(canvas, left + 4, picture.levels)
+            self._label_bands(shapes, left + 4, picture.levels)
         else:
-            _draw_scale(canvas, left + 5, picture.limits)
+            _draw_scale(shapes, left + 5, picture.limits)
 
-    def _label_bands(self, canvas: Any, left: float, levels: np.ndarray) -> None:
+    def _label_bands(self, shapes: Shapes, left: float, levels: np.ndarray) -> None:
         """Name the percentiles where they end, at the last checkpoint that has been measured."""
         top, bottom = self.plot.top_and_bottom
         places = self.plot.to_row(levels[~np.isnan(levels[:, 0])][-1])
         for level, y in zip(PERCENTILES, separated(places, top, bottom), strict=True):
-            canvas.fill_text(f"{level:g} %", left, y + 3)
+            shapes.fill_text(f"{level:g} %", left, y + 3)
 
 
 def percent(share: float) -> str:
@@ -235,13 +236,13 @@ def separated(places: Sequence[float], top: float, bottom: float) -> list[float]
     return free
 
 
-def _draw_scale(canvas: Any, left: float, limits: tuple[float, float]) -> None:
-    canvas.fill_text(percent(limits[1]), left, SCALE_TOP - 5)
-    canvas.fill_text(percent(limits[0]), left, SCALE_TOP + SCALE_STEP * SCALE_STEPS + 11)
+def _draw_scale(shapes: Shapes, left: float, limits: tuple[float, float]) -> None:
+    shapes.fill_text(percent(limits[1]), left, SCALE_TOP - 5)
+    shapes.fill_text(percent(limits[0]), left, SCALE_TOP + SCALE_STEP * SCALE_STEPS + 11)
     colours = palette(SEQUENTIAL[0])[np.linspace(COLORS - 1, 0, SCALE_STEPS).astype(int)]
     for i, (red, green, blue, _) in enumerate(colours.tolist()):
-        canvas.fill_style = f"rgb({red}, {green}, {blue})"
-        canvas.fill_rect(left, SCALE_TOP + SCALE_STEP * i, 9, SCALE_STEP)
+        shapes.fill_style = f"rgb({red}, {green}, {blue})"
+        shapes.fill_rect(left, SCALE_TOP + SCALE_STEP * i, 9, SCALE_STEP)
 
 
 @dataclass(frozen=True, eq=False)

@@ -44,6 +44,7 @@ from convviz_widgets.widgets.plot import (
     span,
     whole_numbers,
 )
+from convviz_widgets.widgets.raster import Shapes
 from convviz_widgets.widgets.text import ACCENT, QUIET
 
 OF = {"layer outputs": OUTPUT_GRADIENTS, "weights": WEIGHT_GRADIENTS}
@@ -306,6 +307,8 @@ class DepthPlot(PointedPlot):
     Layers whose gradient is exactly zero have no place on that axis: a 0 stands at the bottom.
     """
 
+    name: ClassVar[str] = "gradients of the layers at the selected checkpoint"
+
     def __init__(
         self, width: int, height: int, picked: Callable[[str], Any], pointed: Callable[[str], Any]
     ) -> None:
@@ -331,20 +334,20 @@ class DepthPlot(PointedPlot):
         send(self._fit, *(profile.fit or (np.zeros(0), np.zeros(0))))
         self.overlay.paint(partial(self._annotate, profile=profile, layer=layer))
 
-    def _annotate(self, canvas: Any, profile: DepthProfile, layer: str) -> None:
+    def _annotate(self, shapes: Shapes, profile: DepthProfile, layer: str) -> None:
         top, bottom = self.plot.top_and_bottom
-        canvas.font, canvas.text_align = "11px sans-serif", "center"
+        shapes.font, shapes.text_align = "11px sans-serif", "center"
         for place, (name, norm) in enumerate(zip(profile.layers, profile.norms, strict=True)):
             x = self.plot.to_pixel(place)
             if x is None:
                 continue
             if name == layer:
-                draw_line(canvas, self.plot, place)
-            canvas.fill_style = NORM
+                draw_line(shapes, self.plot, place)
+            shapes.fill_style = NORM
             if norm == 0:
-                canvas.fill_text("0", x, bottom - 3)
+                shapes.fill_text("0", x, bottom - 3)
             elif not math.isfinite(norm):
-                canvas.fill_text("∞", x, top + 11)
+                shapes.fill_text("∞", x, top + 11)
 
     def _layer_at(self, x: int) -> int | None:
         last = len(self._profile.layers) - 1

@@ -40,8 +40,6 @@ class GalleryTiles(Tiles):
 
     numbers: tuple[int, ...] = ()
     """Which samples they are."""
-    lines: tuple[str, ...] = ()
-    """What each sample is, in words."""
     equal: Groups = field(default_factory=dict)
     """Which samples were known to be equal."""
 
@@ -151,7 +149,10 @@ class InputGallery(MosaicView):
         numbers = source.page(self.only)
         if picture is None or not _tiles(picture).show(numbers, source.equal):
             picture = painted(source, numbers)
-        return DrawnMosaic(picture, selection, self.selected_tile(selection, picture))
+        shown = self._shown_now
+        same = shown is not None and shown.picture is picture
+        frame = shown.frame if same and shown is not None else self.frame_of(picture)
+        return DrawnMosaic(picture, selection, self.selected_tile(selection, picture), frame)
 
     def draw(self, result: DrawnMosaic) -> None:
         """Send the page, the highlight, and where the page is."""
@@ -164,10 +165,6 @@ class InputGallery(MosaicView):
         """Return the place of the selected sample on the page, if it is there."""
         numbers, chosen = _tiles(picture).numbers, self._chosen(selection)
         return numbers.index(chosen) if chosen in numbers else None
-
-    def describe(self, tile: int, picture: Picture) -> str:
-        """Say what a sample is, and which ones equal it."""
-        return _tiles(picture).lines[tile]
 
     def close(self) -> None:
         """Search no more for this view, and let go of every widget."""
@@ -282,7 +279,7 @@ def painted(source: GallerySource, numbers: tuple[int, ...]) -> Picture:
         said.append(f"{len(broken)} cannot be read: {broken[0].line}")
     pixels, mosaic = stacked(tiles), tile_mosaic(len(tiles))
     caption = " · ".join(filter(None, said))
-    shown = GalleryTiles(pixels, caption=caption, numbers=numbers, lines=lines, equal=source.equal)
+    shown = GalleryTiles(pixels, caption=caption, numbers=numbers, labels=lines, equal=source.equal)
     return Picture(rgb_png(mosaic.paint(pixels)), mosaic, shown)
 
 

@@ -142,11 +142,10 @@ class ConfusionMatrix(HistoryView):
 
     def figures(self) -> Sequence[Widget]:
         """Return the matrix between its names, the thumbnails beside it, and the line below."""
-        before, hold = self._cells, self.state.hold
         self._pointed = PointerLine(
             self, self.width, "image", lambda by: self._pick(self.thumbnails.beside(by))
         )
-        self.named_matrix = NamedMatrix(self._choose, self._name_cell, before=before, hold=hold)
+        self.named_matrix = NamedMatrix(self._choose, self._name_cell)
         self.raster = self.named_matrix.raster
         self.thumbnails = Thumbnails(
             168,
@@ -154,9 +153,7 @@ class ConfusionMatrix(HistoryView):
             3,
             picked=self._pick,
             pointed=self._name,
-            hold=hold,
-            before=before,
-            after=self._pointed.first_button(),
+            label="images of the cell",
         )
         self._cell_heading = Text(kind="quiet wrap", height=f"{ABOVE}px", width="160px")
         right = VBox([self._cell_heading, self.thumbnails], layout=still(margin="0 0 0 8px"))
@@ -243,10 +240,20 @@ class ConfusionMatrix(HistoryView):
         self.painted = picture
         images = self.state.image_set
         names = [class_name(images, index) for index in range(picture.grid.classes)]
-        self.named_matrix.show(picture.grid, picture.png, picture.cell, names)
+        counts = picture.found.counts
+        self.named_matrix.show(
+            picture.grid,
+            picture.png,
+            picture.cell,
+            names,
+            lambda cell: cell_in_words(cell, count_in(counts, cell), images),
+            f"{self.title}: {picture.caption}",
+        )
         self._cell_heading.show(picture.heading)
         selected = self.state.selection.image
-        self.thumbnails.show_images(picture.listed, picture.tiles, selected)
+        self.thumbnails.show_images(
+            picture.listed, picture.tiles, selected, [images.name(each) for each in picture.listed]
+        )
         fill(self._cells, cells_to_choose(picture, names), picture.cell)
         self.say(picture.caption)
 
@@ -268,9 +275,8 @@ class ConfusionMatrix(HistoryView):
         if painted is None or cell is None:
             self._pointed.show("")
             return
-        rows, columns = cell
-        inside = painted.found.counts[rows.start : rows.stop, columns.start : columns.stop]
-        self._pointed.show(cell_in_words(cell, inside.sum(), self.state.image_set))
+        count = count_in(painted.found.counts, cell)
+        self._pointed.show(cell_in_words(cell, count, self.state.image_set))
 
     def _pick(self, image: int | None) -> None:
         if image is not None:
@@ -350,6 +356,12 @@ def confusion_caption(
         remark,
     )
     return " · ".join(filter(None, parts))
+
+
+def count_in(counts: np.ndarray, cell: Cell) -> int:
+    """Return how many images are counted in a cell, of counts (K, K)."""
+    rows, columns = cell
+    return int(counts[rows.start : rows.stop, columns.start : columns.stop].sum())
 
 
 def cell_in_words(cell: Cell, count: int, images: ImageSet) -> str:

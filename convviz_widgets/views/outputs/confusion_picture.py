@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Unpack
+from typing import Any
 
 import numpy as np
 from ipywidgets import HTML, Layout, VBox
@@ -18,6 +18,7 @@ from convviz_widgets.tensors import (
     SEQUENTIAL,
     Box,
     Limits,
+    Mosaic,
     normalize,
     palette,
     palette_png,
@@ -25,7 +26,7 @@ from convviz_widgets.tensors import (
     rgb_png,
 )
 from convviz_widgets.tensors.mosaic import reduce_blocks
-from convviz_widgets.widgets.raster import CanvasOptions, Raster
+from convviz_widgets.widgets.raster import TileRaster
 from convviz_widgets.widgets.text import picture_font
 
 SIDE = 300
@@ -39,6 +40,9 @@ LINED = 5
 
 LEGIBLE = 12
 """Pixels of a cell from which on a name fits beside it."""
+
+NAMED = 6
+"""Pixels of a cell from which on it is a tile with a name; smaller ones are parts of a picture."""
 
 LABELS = 84
 """Pixels beside the square for the names of the true classes."""
@@ -81,6 +85,22 @@ class CellGrid:
         """Pixels of the square."""
         return self.count * self.enlarge
 
+    @property
+    def mosaic(self) -> Mosaic:
+        """The cells as tiles."""
+        return Mosaic(self.count**2, 1, 1, columns=self.count, enlarge=self.enlarge, gap=0)
+
+    @property
+    def is_named(self) -> bool:
+        """Whether each cell is large enough to be a tile with a name."""
+        return self.enlarge >= NAMED
+
+    @property
+    def cells(self) -> list[Cell]:
+        """All cells, row by row."""
+        places = range(self.count)
+        return [self.cell(row, column) for row in places for column in places]
+
     def cell_at(self, x: int, y: int) -> Cell | None:
         """Return the cell at a pixel."""
         row, column = y // self.enlarge, x // self.enlarge
@@ -108,7 +128,7 @@ class CellGrid:
     def box(self, cell: Cell) -> Box:
         """Return the rectangle of a cell, large enough to be seen."""
         row, column = self.place(cell)
-        side = max(self.enlarge, 6)
+        side = max(self.enlarge, NAMED)
         shift = (side - self.enlarge) // 2
         x, y = column * self.enlarge - shift, row * self.enlarge - shift
         last = self.size - side
@@ -162,8 +182,6 @@ class NamedMatrix:
         Called with the cell that is clicked, or led to by the arrow keys.
     pointed
         Called with the cell under the pointer, None for none.
-    options
-        Those of an `Overlay`.
 
     Attributes
     ----------
@@ -175,13 +193,13 @@ class NamedMatrix:
         self,
         chosen: Callable[[Cell], Any],
         pointed: Callable[[Cell | None], Any],
-        **options: Unpack[CanvasOptions],
     ) -> None:
         self._chosen = chosen
         self._grid = CellGrid(0)
         self._cell: Cell | None = None
-        self.raster = Raster(SIDE, SIDE, **options)
-        self.raster.on_click(lambda x, y: self._choose(self._grid.cell_at(x, y)))
+        self.raster = TileRaster(
+            SIDE, SIDE, picked=self._pick, moved=lambda _by: None, label="confusion matrix"
+        )
         self.raster.on_move(lambda x, y: pointed(self._grid.cell_at(x, y)), lambda: pointed(None))
         self.raster.on_arrow(self._arrow)
         self.column_names = HTML(layout=Layout(height=f"{ABOVE}px", flex="0 0 auto", margin="0"))
@@ -191,12 +209,37 @@ class NamedMatrix:
         row = Row([self.row_names, self.raster], layout=still())
         self.box = VBox([self.column_names, row], layout=still(width=f"{LABELS + SIDE}px"))
 
-    def show(self, grid: CellGrid, png: bytes, cell: Cell, names: Sequence[str]) -> None:
-        """Show a picture with one cell framed, and the names of all classes."""
+    def show(
+        self,
+        grid: CellGrid,
+        png: bytes,
+        cell: Cell,
+        names: Sequence[str],
+        in_words: Callable[[Cell], str],
+        alt: str,
+    ) -> None:
+        """Show a picture with one cell framed, and the names of all classes.
+
+        ``in_words`` says what a cell is, and ``alt`` what the picture is, to a screen reader.
+        """
         self._grid, self._cell = grid, cell
-        self.raster.show(png, grid.size, grid.size, (grid.box(cell),))
+        row, column = grid.place(cell)
+        said = tuple(map(in_words, grid.cells)) if grid.is_named else ()
+        with self.raster.hold_sync():
+            self.raster.tiled = grid.is_named
+            self.raster.highlight(*(() if grid.is_named else (grid.box(cell),)))
+            self.raster.show_tiles(
+                png,
+                grid.mosaic,
+                row * grid.count + column if grid.is_named else None,
+                names=said,
+                alt=alt,
+            )
         self.column_names.value = names_above(names, grid)
         self.row_names.value = names_beside(names, grid)
+
+    def _pick(self, place: int) -> None:
+        self._choose(self._grid.cell(*divmod(place, self._grid.count)))
 
     def _choose(self, cell: Cell | None) -> None:
         if cell is not None:

@@ -175,6 +175,7 @@ def target_channels(images: ImageSet) -> int:
 class DriftPlot(CheckpointPlot):
     """Chroma and contrast as shares of the targets', two dashed limits, and a cursor."""
 
+    name: ClassVar[str] = "chroma and contrast of the outputs over the checkpoints"
     label: ClassVar[str] = "of the target's"
     _drifts: tuple[Drift | None, ...] = ()
 
@@ -202,7 +203,7 @@ class DriftPlot(CheckpointPlot):
             ends = np.array(span(len(curves.steps))) if len(x) else x
             send(dashes, ends, np.full(len(ends), limit))
         if curves.place is None:
-            self.overlay.paint(lambda canvas: None)
+            self.overlay.paint(lambda shapes: None)
         else:
             self.overlay.paint(partial(draw_line, plot=self.plot, index=curves.place))
 

@@ -21,6 +21,7 @@ from convviz_widgets.views.outputs.mask_pages import MaskPages
 from convviz_widgets.views.outputs.picture_pages import PicturePages
 from convviz_widgets.widgets.background_view import HistoryOptions, HistoryView, ResultSoFar
 from convviz_widgets.widgets.controls import PointerLine
+from convviz_widgets.widgets.text import PageText, Text
 from convviz_widgets.widgets.thumbnails import (
     BAND,
     COLUMNS,
@@ -109,7 +110,9 @@ class OutputGallery(HistoryView):
 
     def figures(self) -> Sequence[Widget]:
         """Return the pictures and the line under them."""
-        self._pointed = PointerLine(self, self.width, "image", lambda by: self.pages.step(by))
+        self._pointed = PointerLine(
+            self, self.width, "image", lambda by: self.pages.step(by), self.pages.pointer_text
+        )
         return [*self.pages.figures(self._pointed), self._pointed]
 
     def compute(self, selection: Selection) -> ResultSoFar:
@@ -169,6 +172,9 @@ class AnswerPages:
     thumbnails : its images.
     """
 
+    pointer_text: ClassVar[type[Text]] = PageText
+    """What says what the pointer is on: the page by itself."""
+
     def __init__(self, view: Any) -> None:
         self._view, self._state = view, view.state
         self._first = 0
@@ -188,9 +194,8 @@ class AnswerPages:
             COLUMNS,
             picked=self._view.pick,
             pointed=self._name,
-            hold=self._state.hold,
-            before=self._slider.slider,
-            after=pointed.first_button(),
+            label="images with the answers of the model",
+            pointed_id=pointed.text_id,
         )
         return [self.thumbnails]
 
@@ -238,7 +243,8 @@ class AnswerPages:
         self.shown = page
         self._slider.show(page.first, page.count)
         selected = self._state.selection.image
-        self.thumbnails.show_images(page.images, page.tiles, selected)
+        names = [page.words[image] for image in page.images]
+        self.thumbnails.show_images(page.images, page.tiles, selected, names)
         self._name(None)
         return page.caption
 

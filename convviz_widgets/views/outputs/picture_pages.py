@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from ipywidgets import Box, Layout, VBox, Widget
@@ -33,8 +33,8 @@ from convviz_widgets.views.outputs.drift import (
     drift_in_words,
 )
 from convviz_widgets.widgets.controls import PointerLine
-from convviz_widgets.widgets.raster import EMPTY_PNG, Hold, Raster
-from convviz_widgets.widgets.text import WIDTH, Label, StripLabels, TileLabels
+from convviz_widgets.widgets.raster import EMPTY_PNG, Raster, TileRaster
+from convviz_widgets.widgets.text import WIDTH, Label, StripLabels, Text, TileLabels
 from convviz_widgets.widgets.thumbnails import in_square
 
 FRAME = 566
@@ -76,10 +76,11 @@ class PicturePage:
         return Mosaic(len(self.page), SMALL, SMALL, columns=len(self.images))
 
     @property
-    def boxes(self) -> list[Any]:
-        """Where the pictures of the selected image lie."""
-        place = self.images.index(self.image)
-        return [self.mosaic.box(row * len(self.images) + place) for row in range(len(self.names))]
+    def columns(self) -> Mosaic:
+        """Where the images lie: each of them is a column of its pictures."""
+        count = len(self.names)
+        height = count * SMALL + (count - 1) * GAP
+        return Mosaic(len(self.images), height, SMALL, columns=len(self.images))
 
     def picture_at(self, x: int, y: int) -> tuple[int, str] | None:
         """Return the image at a pixel of the page, and which of its pictures it is."""
@@ -107,6 +108,9 @@ class PicturePages:
     drift : chroma and contrast over the training.
     """
 
+    pointer_text: ClassVar[type[Text]] = Text
+    """What says what the pointer is on: the kernel, which several pictures and a plot tell."""
+
     def __init__(self, view: Any, recorded: RecordedOutputs | None) -> None:
         self._view, self._recorded = view, recorded
         self._state: ModelState = view.state
@@ -123,14 +127,17 @@ class PicturePages:
     def figures(self, pointed: PointerLine) -> Sequence[Widget]:
         """Return the selected image, the page, the strip if there is one, and the drift."""
         self._pointed = pointed
-        after, hold = pointed.first_button(), self._state.hold
         self._titles = TileLabels(layout=Layout(width=f"{FRAME}px", height="18px", margin="0"))
-        self._large = Raster(FRAME, LARGE + 2 * GAP, after=after, hold=hold)
+        self._large = Raster(FRAME, LARGE + 2 * GAP, label="the selected image")
         height = len(NAMES) * (SMALL + GAP) + GAP
-        self.raster = Raster(FRAME - WIDTH, height, after=after, hold=hold)
-        self.raster.on_click(self._clicked)
+        self.raster = TileRaster(
+            FRAME - WIDTH,
+            height,
+            picked=self._picked,
+            moved=self.step,
+            label="the images of this page",
+        )
         self.raster.on_move(self._moved, lambda: pointed.show(""))
-        self.raster.on_arrow(lambda dx, _dy: self.step(dx))
         self._names = StripLabels()
         page = _side_by_side(self._names, self.raster)
         parts = [self._titles, self._large, page, *self.below()]
@@ -138,7 +145,7 @@ class PicturePages:
 
     def below(self) -> Sequence[Widget]:
         """Return the strip, if there is one, and the drift."""
-        self._strip = RecordedStrip(self._pointed, self._state.hold)
+        self._strip = RecordedStrip(self._pointed)
         self._strip.box.layout.display = "none" if self._recorded is None else "flex"
         self.drift = DriftOverTraining(self._view, self._recorded, self._pointed, FRAME)
         return [self._strip.box, self.drift.box]
@@ -223,11 +230,21 @@ class PicturePages:
         pitch = LARGE + GAP
         titles = [Label(name, GAP + i * pitch, 0, LARGE) for i, name in enumerate(page.names)]
         self._titles.show(titles, FRAME, 18)
+        name_of = self._state.image_set.name
         large = Mosaic(len(page.names), LARGE, LARGE, columns=len(page.names))
-        self._large.show(rgb_png(large.paint(page.selected)), large.width, large.height)
+        self._large.show_picture(
+            rgb_png(large.paint(page.selected)),
+            large.width,
+            large.height,
+            alt=f"{', '.join(page.names)} of {page.caption}",
+        )
         self._names.show([(name, "") for name in page.names], SMALL + GAP)
-        mosaic = page.mosaic
-        self.raster.show(rgb_png(mosaic.paint(page.page)), mosaic.width, mosaic.height, page.boxes)
+        self.raster.show_tiles(
+            rgb_png(page.mosaic.paint(page.page)),
+            page.columns,
+            page.images.index(page.image),
+            names=tuple(f"{name_of(image)}: {', '.join(page.names)}" for image in page.images),
+        )
         self.draw_below(page)
         return page.caption
 
@@ -247,10 +264,9 @@ class PicturePages:
         if by and 0 <= moved < len(self._state.image_set):
             self._view.pick(moved)
 
-    def _clicked(self, x: int, y: int) -> None:
-        found = self.shown.picture_at(x, y) if self.shown else None
-        if found is not None:
-            self._view.pick(found[0])
+    def _picked(self, place: int) -> None:
+        if self.shown is not None:
+            self._view.pick(self.shown.images[place])
 
     def _moved(self, x: int, y: int) -> None:
         found = self.shown.picture_at(x, y) if self.shown else None
@@ -298,13 +314,12 @@ class RecordedStrip:
     `box` is what stands in the page.
     """
 
-    def __init__(self, pointed: PointerLine, hold: Hold) -> None:
+    def __init__(self, pointed: PointerLine) -> None:
         self._pointed = pointed
         self._steps: tuple[int, ...] = ()
         self._image = ""
         self._names = StripLabels()
-        width, after = FRAME - WIDTH, pointed.first_button()
-        self._raster = Raster(width, SMALL + 2 * GAP, after=after, hold=hold)
+        self._raster = Raster(FRAME - WIDTH, SMALL + 2 * GAP, label="recorded outputs")
         self._raster.on_move(self._moved, lambda: pointed.show(""))
         self.box = _side_by_side(self._names, self._raster)
 
@@ -313,10 +328,12 @@ class RecordedStrip:
         self._steps, self._image = steps, image
         self._names.show([("recorded" if steps else "", "")], SMALL + GAP)
         if not steps:
-            self._raster.show(EMPTY_PNG, 1, 1)
+            self._raster.show_picture(EMPTY_PNG, 1, 1)
             return
         mosaic = Mosaic(len(steps), SMALL, SMALL, columns=COLUMNS)
-        self._raster.show(rgb_png(mosaic.paint(pictures)), mosaic.width, mosaic.height)
+        said = f"outputs for {image}, recorded at the steps {', '.join(f'{s:,}' for s in steps)}"
+        picture = rgb_png(mosaic.paint(pictures))
+        self._raster.show_picture(picture, mosaic.width, mosaic.height, alt=said)
 
     def _moved(self, x: int, _y: int) -> None:
         steps, place = self._steps, (x - GAP) // (SMALL + GAP)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, ClassVar, Unpack
 
 import numpy as np
@@ -24,6 +23,8 @@ from convviz_widgets.probe.output_kinds import (
 from convviz_widgets.state import ModelState, Question, Selection, coarse_to_fine
 from convviz_widgets.views.outputs.classes_shown import ClassesShown, how_in_words
 from convviz_widgets.widgets.background_view import HistoryOptions, HistoryView, ResultSoFar
+from convviz_widgets.widgets.framed_view import CLOCK, FramedView
+from convviz_widgets.widgets.frames import Frame, FrameBook
 from convviz_widgets.widgets.plot import (
     CURVES,
     CheckpointPlot,
@@ -33,7 +34,8 @@ from convviz_widgets.widgets.plot import (
     empty_frame,
     send,
 )
-from convviz_widgets.widgets.text import ACCENT
+from convviz_widgets.widgets.raster import Shapes
+from convviz_widgets.widgets.text import ACCENT, PageHTML, PageText, Text
 
 MOST_RIBBONS = 6
 """Classes that have a ribbon: they can be told apart, and their names fit."""
@@ -86,7 +88,7 @@ class PredictionsOptions(HistoryOptions, total=False):
     top: int
 
 
-class Predictions(HistoryView):
+class Predictions(FramedView, HistoryView):
     """The top classes with their probabilities; the true class is marked.
 
     Probabilities are the softmax of class scores, or what a model puts out that ends in one; of one
@@ -115,6 +117,9 @@ class Predictions(HistoryView):
 
     title: ClassVar[str] = "Predicted classes"
     depends: ClassVar[frozenset[str]] = frozenset({"key", "image", "checkpoint", "revision"})
+    framed: ClassVar[frozenset[str]] = frozenset({"key", "image"})
+    looks_ahead: ClassVar[bool] = True
+    caption_text: ClassVar[type[Text]] = PageText
     instant: ClassVar[bool] = False
     frame: ClassVar[tuple[int, int]] = (566, 230)
 
@@ -135,7 +140,7 @@ class Predictions(HistoryView):
     def controls(self) -> Sequence[Widget]:
         """Return the table, tall enough for all its rows."""
         self._classes = ClassesShown(self.state.output_kind, self.state.image_set)
-        self.table = HTML(layout=Layout(min_height=f"{26 * self.top}px", width="100%"))
+        self.table = PageHTML(layout=Layout(min_height=f"{26 * self.top}px", width="100%"))
         return [self.table]
 
     def figures(self) -> Sequence[Widget]:
@@ -143,7 +148,9 @@ class Predictions(HistoryView):
         self.ribbons: RibbonPlot | None = None
         self._frame = empty_frame(*self.frame)
         self.names, self._pointed = RibbonNames(), self.clock_line()
-        return [self._frame, self._pointed, self.names]
+        book = FrameBook(self.state, self.framed - CLOCK)
+        self.keep_frames(book)
+        return [self._frame, self._pointed, self.names, book]
 
     # -- compute ------------------------------------------------------------------------------
 
@@ -235,11 +242,30 @@ class Predictions(HistoryView):
     def draw(self, result: ResultSoFar) -> None:
         """Show the bars, and the ribbons below."""
         assert isinstance(result, PredictionsSoFar)
-        answer = result.answer
+        super().draw(result)
+        frame = self._frame_of(result.answer, self.state.selection.checkpoint)
+        for text in (self.table, self._caption):
+            text.value = frame.writes[text]["value"]
+        self.show_frame(frame, self.state.selection)
+
+    def frame_at(self, selection: Selection) -> Frame:
+        """Return the table of any selection, with its caption."""
+        return self._frame_of(self._answer(selection), selection.checkpoint)
+
+    def _frame_of(self, answer: Answer, checkpoint: int) -> Frame:
         best = zip(answer.indices, answer.names, answer.probabilities, strict=True)
         rows = "".join(_row(name, share, index in answer.truths) for index, name, share in best)
-        self.table.value = f'<table style="width:100%;border-spacing:0">{rows}</table>'
-        super().draw(result)
+        table = f'<table style="width:100%;border-spacing:0">{rows}</table>'
+        caption = html.escape(self._caption_of(answer))
+        writes: dict[Widget, dict[str, Any]] = {
+            self.table: {"value": table},
+            self._caption: {"value": caption},
+        }
+        if self.ribbons is not None:
+            writes[self.ribbons.overlay.pane] = {"drawing": self.ribbons.cursor(checkpoint)}
+        return Frame(writes=writes)
+
+    def _caption_of(self, answer: Answer) -> str:
         drawn = f", {answer.drawn} (the ribbons: as it was)" if answer.drawn else ""
         classes = "true classes" if len(answer.truths) > 1 else "true class"
         true = f"{classes}: {answer.true_name}" if answer.true_name else ""
@@ -250,7 +276,7 @@ class Predictions(HistoryView):
             true,
             self.state.output_kind.note,
         )
-        self.say(" · ".join(filter(None, said)))
+        return " · ".join(filter(None, said))
 
     def draw_picture(self, picture: Ribbons) -> None:
         """Send the ribbons and their names."""
@@ -339,12 +365,14 @@ def chosen_classes(shares: np.ndarray, always: Sequence[int]) -> list[int]:
 class RibbonPlot(CheckpointPlot):
     """The plot of some `Ribbons`, with a cursor at the clock."""
 
+    name: ClassVar[str] = "probabilities of the classes over the checkpoints"
     label: ClassVar[str] = "probability"
     _ribbons: Ribbons | None = None
 
     def marks(self) -> list[Mark]:
         """Return the areas."""
         self._areas = self.plot.new_line(y=np.zeros((2, 1)), fill="between", stroke_width=1)
+        self.overlay.pane.drawn_by_frames = True
         return [self._areas]
 
     def show(self, ribbons: Ribbons) -> None:
@@ -357,7 +385,13 @@ class RibbonPlot(CheckpointPlot):
             self._areas.colors = [*colours, colours[-1]]
             self._areas.fill_colors = [*colours, "transparent"]
             self._areas.fill_opacities = [0.75] * len(colours) + [0.0]
-        self.overlay.paint(partial(_draw_cursor, plot=self.plot, index=ribbons.index))
+        self.overlay.pane.drawing = self.cursor(ribbons.index)
+
+    def cursor(self, index: int) -> list[list[Any]]:
+        """Return the line at a checkpoint, which the page draws."""
+        shapes = Shapes()
+        _draw_cursor(shapes, self.plot, index)
+        return shapes.commands
 
     def words_of(self, index: int, y: int) -> str:
         """Say which class lies at a pixel, and how probable it is."""
@@ -365,14 +399,14 @@ class RibbonPlot(CheckpointPlot):
         return self._ribbons.at(index, self.plot.share_up(y))
 
 
-def _draw_cursor(canvas: Any, plot: Plot, index: int) -> None:
+def _draw_cursor(shapes: Shapes, plot: Plot, index: int) -> None:
     """Draw the line with a light edge, so that it shows on a ribbon of its colour, too."""
     x = plot.to_pixel(index)
     if x is not None:
         top, bottom = plot.top_and_bottom
-        canvas.stroke_style, canvas.line_width = "#ffffff", 5
-        canvas.stroke_line(x, top, x, bottom)
-    draw_line(canvas, plot, index)
+        shapes.stroke_style, shapes.line_width = "#ffffff", 5
+        shapes.stroke_line(x, top, x, bottom)
+    draw_line(shapes, plot, index)
 
 
 class RibbonNames(HTML):

@@ -116,9 +116,7 @@ class DeadFilters(SweepView):
         self._changes = _list("deaths, births and revivals in this layer")
         self.when_chosen(self._layers, lambda layer: self.select(layer=layer))
         self.when_chosen(self._changes, lambda change: self._go(*change))
-        self.raster = Raster(
-            *self.frame, before=self._channel, after=self._layers, hold=self.state.hold
-        )
+        self.raster = Raster(*self.frame, label=self.title)
         self.raster.on_click(self._clicked)
         self.raster.on_move(self._moved, lambda: self._pointed.show(""))
         self.raster.on_arrow(self._arrow)
@@ -162,10 +160,12 @@ class DeadFilters(SweepView):
         """Send the grid, the lists and the caption."""
         self.painted = picture
         if picture is None or picture.grid is None:
-            self.raster.show(EMPTY_PNG, 1, 1)
+            self.raster.show_picture(EMPTY_PNG, 1, 1)
         else:
             height, width = picture.grid.shape
-            self.raster.show(picture.png, width, height, picture.boxes)
+            self.raster.show_picture(
+                picture.png, width, height, picture.boxes, f"{self.title}: {picture.caption}"
+            )
             self._axis.layout.width = f"{width}px"
         self._show_ends(picture)
         self._pointed.show("")

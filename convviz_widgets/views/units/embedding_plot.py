@@ -16,8 +16,9 @@ from convviz_widgets.images import ImageSet
 from convviz_widgets.state.embeddings import Embedding, Frame
 from convviz_widgets.tensors import rgb_png
 from convviz_widgets.tensors.strokes import PointGroup, inside, paint_points
+from convviz_widgets.widgets.drawing import DrawingOverlay
 from convviz_widgets.widgets.plot import CURVES
-from convviz_widgets.widgets.raster import EMPTY_PNG, Overlay
+from convviz_widgets.widgets.raster import EMPTY_PNG
 from convviz_widgets.widgets.text import ACCENT, QUIET
 from convviz_widgets.widgets.thumbnails import class_name
 
@@ -70,7 +71,7 @@ class EmbeddingPlot:
         self._line: list[tuple[int, int]] = []
         self._pressed = False
         self._painted = 0.0
-        self.overlay = Overlay(self._image)
+        self.overlay = DrawingOverlay(self._image)
         self.overlay.resize(side, side)
         self.overlay.on_click(self._press)
         self.overlay.on_move(self._move, self._leave)

@@ -144,7 +144,6 @@ class EmbeddingScatter(HistoryView):
             self,
             self.width,
             2,
-            before=self._pointed.buttons[-1],
             picture=partial(_pixels, self.state),
             picked=lambda image: self.select(image=image),
             clear=lambda: self.set_trait("chosen", []),

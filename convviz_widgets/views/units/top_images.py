@@ -37,7 +37,6 @@ from convviz_widgets.widgets.controls import (
     choice,
     fill,
     labelled,
-    last_control,
     line,
     named,
     switch,
@@ -142,14 +141,8 @@ class TopImages(SweepView):
         self.painted: TopPicture | None = None
         """What is on the page; None before it has been drawn."""
         self._pointed = PointerLine(self, WIDTH, "top image", lambda by: self._tiles.step(by))
-        self._tiles = PatchTiles(
-            picked=self._pick,
-            pointed=self._point,
-            before=last_control(self._controls),
-            after=self._pointed.first_button(),
-            hold=self.state.hold,
-        )
-        self.overlay = self._tiles.overlay
+        self._tiles = PatchTiles(picked=self._pick, pointed=self._point)
+        self.overlay = self._tiles.raster
         return [self._tiles, self._pointed]
 
     # -- what is missing ----------------------------------------------------------------------

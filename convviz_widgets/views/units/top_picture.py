@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Unpack
+from typing import Any
 
 import numpy as np
-from ipywidgets import GridBox, HBox, Image, Layout, VBox
+from ipywidgets import GridBox, HBox, Layout, VBox
 
 from convviz_widgets.probe import FieldBox
 from convviz_widgets.tensors import Box, Limits, normalize, rgb_png, symmetric_limits, to_rgba
@@ -16,7 +16,7 @@ from convviz_widgets.tensors.maps import energy_box
 from convviz_widgets.tensors.mosaic import reduce_blocks
 from convviz_widgets.views.units.top_patches import Change, Patch
 from convviz_widgets.widgets.mosaic_view import block_means
-from convviz_widgets.widgets.raster import EMPTY_PNG, CanvasOptions, Overlay
+from convviz_widgets.widgets.raster import EMPTY_PNG, Raster, Shapes
 from convviz_widgets.widgets.text import ACCENT, Label, Text, TileLabels
 
 MUCH = 0.75
@@ -133,36 +133,26 @@ class PatchTiles(VBox):
         Called with the rank of the patch that is clicked, or that an arrow key leads to.
     pointed
         Called with the rank of the patch under the pointer, None for none.
-    options
-        Those of an `Overlay`.
 
     Attributes
     ----------
-    overlay : the canvas above the tiles: to be clicked on in code.
+    raster : the tiles, to be clicked on in code.
     """
 
     def __init__(
-        self,
-        *,
-        picked: Callable[[int], Any],
-        pointed: Callable[[int | None], Any],
-        **options: Unpack[CanvasOptions],
+        self, *, picked: Callable[[int], Any], pointed: Callable[[int | None], Any]
     ) -> None:
         self._picked, self._selected = picked, -1
-        self._image, self._labels = Image(value=EMPTY_PNG, format="png"), TileLabels()
-        self._image.add_class("cvw-pixels")
+        self.raster, self._labels = Raster(WIDTH, HEIGHT, label="top images"), TileLabels()
+        self.raster.on_click(self._clicked)
+        self.raster.on_move(lambda x, y: pointed(tile_at(x, y)), lambda: pointed(None))
+        self.raster.on_arrow(self.step)
+        self._labels.add_class("cvw-through")
         still = Layout(width=f"{WIDTH}px", height=f"{HEIGHT}px", flex="0 0 auto", margin="0")
-        for part in (self._image, self._labels):
+        for part in (self.raster, self._labels):
             part.layout.width, part.layout.height = f"{WIDTH}px", f"{HEIGHT}px"
             part.layout.grid_area, part.layout.margin = "1 / 1", "0"
-        under = GridBox([self._image, self._labels], layout=still)
-        self.overlay = Overlay(under, **options)
-        self.overlay.resize(WIDTH, HEIGHT)
-        self.overlay.on_click(self._clicked)
-        self.overlay.on_move(lambda x, y: pointed(tile_at(x, y)), lambda: pointed(None))
-        self.overlay.on_arrow(self.step)
-        frame = VBox([self.overlay], layout=still)
-        frame.add_class("cvw-frame")
+        frame = GridBox([self.raster, self._labels], layout=still)
         self._titles = HBox(
             [
                 Text("images, the strongest first", "quiet", width=f"{RIGHT}px"),
@@ -174,12 +164,12 @@ class PatchTiles(VBox):
     def show(self, picture: TopPicture, method: str) -> None:
         """Send the tiles, their labels and outlines."""
         self._selected = -1 if picture.selected is None else picture.selected
-        self._image.value = picture.png
+        self.raster.show_picture(picture.png, WIDTH, HEIGHT, alt=alt_of(picture))
         self._labels.show(picture.labels, WIDTH, HEIGHT)
         self._titles.children[1].show(f"what they answer to: {method}")
-        for part in (self._image, self._titles):
+        for part in (self.raster, self._titles):
             part.layout.visibility = "inherit" if picture.patches else "hidden"
-        self.overlay.paint(partial(_draw_outlines, picture=picture))
+        self.raster.paint(partial(_draw_outlines, picture=picture))
 
     def step(self, dx: int, dy: int = 0) -> None:
         """Pick the patch so many tiles beside the selected one."""
@@ -191,17 +181,26 @@ class PatchTiles(VBox):
             self._picked(rank)
 
 
-def _draw_outlines(canvas: Any, picture: TopPicture) -> None:
+def alt_of(picture: TopPicture) -> str:
+    """Return what a screen reader says of the tiles."""
+    ranked = [
+        f"{rank}: image {patch.image}, {patch.value:.3g}"
+        for rank, patch in enumerate(picture.patches, 1)
+    ]
+    return " · ".join(["; ".join(ranked), picture.caption])
+
+
+def _draw_outlines(shapes: Shapes, picture: TopPicture) -> None:
     for box in picture.outlines:
         for inset, colour in ((0.5, "#ffffff"), (1.5, "#000000")):
-            canvas.line_width, canvas.stroke_style = 1, colour
+            shapes.line_width, shapes.stroke_style = 1, colour
             width, height = box.width - 2 * inset, box.height - 2 * inset
-            canvas.stroke_rect(box.x + inset, box.y + inset, width, height)
+            shapes.stroke_rect(box.x + inset, box.y + inset, width, height)
     if picture.selected is not None:
         for right in (False, True):
             x, y = place(picture.selected, right)
-            canvas.line_width, canvas.stroke_style = 2, ACCENT
-            canvas.stroke_rect(x + 1, y + 1, TILE - 2, TILE - 2)
+            shapes.line_width, shapes.stroke_style = 2, ACCENT
+            shapes.stroke_rect(x + 1, y + 1, TILE - 2, TILE - 2)
 
 
 def _is_large(patch: Patch, image_size: tuple[int, int]) -> bool:

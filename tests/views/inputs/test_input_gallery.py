@@ -177,7 +177,7 @@ def test_bad_samples_leave_the_others_and_say_why():
     images = ImageSet(Odd(), class_names=["hen"], mean=0.0, std=1.0)
     view = searched(InputGallery(ModelState(net, images)))
     assert view.problem == ""
-    lines = view.painted.tiles.lines
+    lines = view.painted.tiles.labels
     assert lines[0] == "image 0 · hen"
     assert lines[1] == "image 1 · cannot be read: truncated file"
     assert "label 9 of image 2 has no name" in lines[2]

@@ -242,11 +242,7 @@ def test_a_model_without_activations_says_so():
     state.close()
 
 
-@pytest.mark.parametrize(("key", "reached"), [("Tab", "next"), ("Escape", "last")])
-def test_keys_leave_the_grid_for_the_control_beside_it(key, reached):
+def test_tab_leads_from_the_grid_to_the_control_beside_it(beside):
     state = ModelState(net(), ImageSet(IMAGES), checkpoints=series())
-    view, focused = DeadFilters(state), []
-    for name, control in {"last": view.control("Channel"), "next": layers(view)}.items():
-        control.focus = lambda name=name: focused.append(name)
-    view.raster.press(key)
-    assert focused == [reached]
+    view = DeadFilters(state)
+    assert beside(view, view.raster) == (view.control("Sweep this step"), layers(view))

@@ -299,16 +299,9 @@ def test_a_file_with_a_hostile_name_is_text():
     state.close()
 
 
-@pytest.mark.parametrize(
-    ("key", "shift", "reached"),
-    [("Tab", False, "next"), ("Tab", True, "last"), ("Escape", False, "last")],
-)
-def test_keys_leave_the_tiles_for_the_control_beside_them(key, shift, reached):
-    view, focused = swept(state_of(follower(CENTRE))), []
-    for name, control in {"last": "Select", "next": "previous top image"}.items():
-        view.control(control).focus = lambda name=name: focused.append(name)
-    view.overlay.press(key, shift=shift)
-    assert focused == [reached]
+def test_tab_leads_from_the_tiles_to_the_control_beside_them(beside):
+    view = swept(state_of(follower(CENTRE)))
+    assert beside(view, view.overlay) == tuple(map(view.control, ("Select", "previous top image")))
 
 
 def test_buttons_step_through_the_top_images():
