@@ -19,10 +19,23 @@ with cvw.Recorder(model, folder) as recorder:
     for step in range(3):
         recorder.step(loss=1 / (step + 1), accuracy=step / 3)
 explorer = cvw.Explorer(state, run=cvw.Run(folder), validation=images)
+
+def places():
+    return [
+        (tab, chapter)
+        for tab, page in explorer.pages.items()
+        for chapter in (page.chapters.options if page.chapters else [""])
+    ]
+
+def drawn(tab, chapter):
+    page = explorer.pages[tab]
+    turned = explorer.tabs.selected_index == list(explorer.pages).index(tab)
+    if turned and (not chapter or page.chapters.value == chapter):
+        return [view.title for view in page.views() if view.awake and view.draw_count]
+    return []
+
 explorer
 """
-
-TITLES = "[each.title for each in explorer.pages[{!r}].views() if each.awake and each.draw_count]"
 
 FIND = """async (root, known) => {
     const found = await axe.run(root, { resultTypes: ['violations'], elementRef: true })
@@ -69,22 +82,19 @@ class Finding:
 
 def places(explorer):
     """Turn to every tab and chapter; yield its name and the part of the page that is new."""
-    for number, tab in enumerate(explorer.root.get_by_role("tab").all_inner_texts()):
+    panel = explorer.root.locator(".cvw-tabs > .widget-tab-contents > :visible")
+    for number, (tab, chapter) in enumerate(explorer.opened.ask("places()")):
         explorer.open_tab(tab)
-        panel = explorer.root.locator(".cvw-tabs > .widget-tab-contents > :visible")
-        seen(explorer, tab)
-        yield tab, panel if number else explorer.root
-        for chapter in panel.locator("> .widget-toggle-buttons button").all()[1:]:
-            chapter.click()
-            seen(explorer, tab)
-            yield f"{tab}, {chapter.inner_text()}", panel
+        if chapter:
+            panel.locator(".widget-toggle-buttons button", has_text=chapter).first.click()
+        explorer.opened.until(lambda where=(tab, chapter): seen(explorer, *where), tab)
+        yield f"{tab} {chapter}".strip(), panel if number else explorer.root
 
 
-def seen(explorer, tab):
-    """Wait until the views of the tab are on the page."""
-    titles = explorer.opened.until(lambda: explorer.opened.ask(TITLES.format(tab)), tab)
-    for title in titles:
-        explorer.view(title).first.wait_for()
+def seen(explorer, tab, chapter):
+    """Tell whether the kernel has drawn the views of a tab's chapter and the page shows them."""
+    titles = explorer.opened.ask(f"drawn({tab!r}, {chapter!r})")
+    return titles and all(explorer.view(title).first.is_visible() for title in titles)
 
 
 @pytest.fixture(scope="module")
