@@ -45,6 +45,7 @@ MAY_BE_IMPORTED_BY = {
     "IPython": {"widgets", "views", "apps"},
     "ipycanvas": {"widgets.drawing"},
     "anywidget": {"widgets"},
+    "html": {"widgets.text"},  # so that every text on the page is escaped in one place
     "traitlets": {"state", "widgets", "views", "apps"},
     "threading": {"state", "checkpoints.series", "images.steady_reads"},
     "tensorboard": {"record"},

@@ -81,6 +81,13 @@ def stem_only() -> nn.Module:
     return _sequential([*stem(), *head(64)])
 
 
+def many_maps() -> nn.Module:
+    """Return a network of one layer of 200 maps, 28×28."""
+    torch.manual_seed(0)
+    layers = ("conv1", nn.Conv2d(3, 200, 7, 8, padding=3)), ("relu", nn.ReLU(inplace=True))
+    return _sequential([*layers, *head(200)])
+
+
 def resnet18() -> nn.Module:
     """Return a network of ResNet-18's shape: 11.7 million parameters, 68 layers listed."""
     torch.manual_seed(0)
@@ -114,5 +121,5 @@ def _sequential(parts: list[tuple[str, nn.Module]]) -> nn.Module:
     return network.eval()
 
 
-NETWORKS = {"stem": stem_only, "resnet18": resnet18}
+NETWORKS = {"stem": stem_only, "resnet18": resnet18, "many maps": many_maps}
 """The forward pass is a small part of the first one's time, and the greater of the second's."""

@@ -41,10 +41,10 @@ class Goal:
         return f"{judged:<7}{self.text}: {self.value:.3g}{self.unit} ({bound} {self.limit:g})"
 
 
-def table(title: str, samples: dict[str, list[float]]) -> str:
+def table(title: str, samples: dict[str, list[float]], unit: str = "ms") -> str:
     """Return one line for each kind of sample: median, the middle eight tenths, how many."""
     width = max(map(len, samples))
-    lines = [title, f"  {'':<{width}}  median ms   10 %    90 %    n"]
+    lines = [title, f"  {'':<{width}}  median {unit}   10 %    90 %    n"]
     for name, taken in samples.items():
         low, high = _tenths(taken)
         lines.append(
@@ -53,7 +53,9 @@ def table(title: str, samples: dict[str, list[float]]) -> str:
     return "\n".join(lines)
 
 
-def write(path: Path, samples: dict[str, dict[str, list[float]]], goals: list[Goal]) -> None:
+def write(
+    path: Path, samples: dict[str, dict[str, list[float]]], goals: list[Goal], unit: str = "ms"
+) -> None:
     """Write medians, goals and samples, with the machine they were taken on."""
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {
@@ -63,11 +65,11 @@ def write(path: Path, samples: dict[str, dict[str, list[float]]], goals: list[Go
             {"goal": goal.text, "value": goal.value, "limit": goal.limit, "holds": goal.holds}
             for goal in goals
         ],
-        "median_ms": {
+        f"median_{unit}": {
             title: {name: round(median(taken), 2) for name, taken in group.items()}
             for title, group in samples.items()
         },
-        "samples_ms": {
+        f"samples_{unit}": {
             title: {name: [round(time, 2) for time in taken] for name, taken in group.items()}
             for title, group in samples.items()
         },

@@ -2,74 +2,69 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+
 from playwright.sync_api import Locator, Page
 
-# Each watcher settles when what it watches has been replaced; the time is taken in the next
-# animation frame, which is the first to show it. A canvas of ipycanvas is repainted by drawImage.
-STOPWATCH = """() => {
-    const watchers = {
-        image: root => new Promise(done => {
-            const image = root.querySelector('img')
-            image.addEventListener('load', () => image.decode().then(done, done), { once: true })
-        }),
-        output: root => new Promise(done => {
-            const observer = new MutationObserver(() => {
-                const image = root.querySelector('.jp-OutputArea img:not([data-timed])')
-                if (!image) return
-                image.dataset.timed = 'yes'
-                observer.disconnect()
-                image.decode().then(done, done)
-            })
-            root.querySelectorAll('img').forEach(image => { image.dataset.timed = 'yes' })
-            observer.observe(root, { childList: true, subtree: true })
-        }),
-        canvas: root => new Promise(done => {
-            const canvas = root.querySelector('canvas')
-            const context = canvas.getContext('2d')
-            context.drawImage = function (...args) {
-                CanvasRenderingContext2D.prototype.drawImage.apply(this, args)
-                delete context.drawImage
-                done()
-            }
-        }),
-        bars: root => new Promise(done => {
-            const observer = new MutationObserver(() => { observer.disconnect(); done() })
-            const svg = root.querySelector('svg.svg-figure')
-            observer.observe(svg, { attributes: true, childList: true, subtree: true })
-        }),
-    }
-    window.cvwStopwatch = { parts: [], started: 0 }
-    window.cvwArm = (root, kind) => {
-        window.cvwStopwatch.parts.push(watchers[kind](root))
-    }
-    window.cvwReady = () => {
-        const parts = window.cvwStopwatch.parts
-        const watch = window.cvwStopwatch = { parts: [], started: 0 }
-        const start = () => { watch.started = performance.now() }
-        document.addEventListener('keydown', start, { capture: true, once: true })
-        watch.elapsed = Promise.all(parts).then(() => new Promise(done => {
-            requestAnimationFrame(() => done(performance.now() - watch.started))
-        }))
-    }
-}"""
+SCRIPT = Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
+
+Watched = list[tuple[Locator, str]]
+"""Elements, and what to look at below each: "picture", "bars" or "text"."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What the page saw between an event and the frame that showed all that it changed."""
+
+    milliseconds: float
+    frames: int
+    """Animation frames after the first that could have shown it."""
+    looks: tuple[int, ...]
+    """A number for what is seen of each that was watched: equal where it looks the same."""
 
 
 class Stopwatch:
-    """Times key presses in one page; made anew after a reload."""
+    """Times what happens in one page; made anew after a reload."""
 
     def __init__(self, page: Page) -> None:
         self._page = page
-        page.evaluate(STOPWATCH)
+        page.evaluate(SCRIPT)
 
-    def time(self, slider: Locator, key: str, watched: list[tuple[Locator, str]]) -> float:
-        """Press a key on a slider; return the milliseconds until all that is watched is new.
+    def press(self, control: Locator, key: str, watched: Watched) -> Taken:
+        """Press a key on a control; return how long it took until all that is watched is new.
 
-        ``watched`` holds elements and what to look for below each: "image" (one <img> whose
-        source changes), "output" (an <img> that replaces another), "canvas" or "bars".
+        With nothing to watch it takes until the next animation frame.
         """
-        slider.focus()
-        for root, kind in watched:
-            root.evaluate("(root, kind) => window.cvwArm(root, kind)", kind)
-        self._page.evaluate("() => window.cvwReady()")
+        control.focus()
+        self.arm("keydown", watched)
         self._page.keyboard.press(key)
-        return self._page.evaluate("() => window.cvwStopwatch.elapsed")
+        return self.result()
+
+    def arm(self, event: str, watched: Watched) -> None:
+        """Watch from the next event of this type on."""
+        pairs = [[root.element_handle(), kind] for root, kind in watched]
+        self._page.evaluate("([event, pairs]) => cvwWatch.arm(event, pairs)", [event, pairs])
+
+    def watch(self, watched: Watched) -> None:
+        """Watch from now on, whatever makes it change."""
+        pairs = [[root.element_handle(), kind] for root, kind in watched]
+        self._page.evaluate("pairs => cvwWatch.watch(pairs)", pairs)
+
+    def wait(self) -> None:
+        """Return when all that is watched has changed."""
+        self._page.evaluate("cvwWatch.result.then(() => null)")
+
+    def film(self, root: Locator) -> None:
+        """Begin to look at the picture below an element in every animation frame."""
+        root.evaluate("root => cvwWatch.film(root)")
+
+    def cut(self) -> list[tuple[float, int]]:
+        """End that; return the milliseconds and the look of the first picture and each new one."""
+        return [(time, look) for time, look in self._page.evaluate("cvwWatch.cut()")]
+
+    def result(self) -> Taken:
+        """Wait for what is watched to change."""
+        taken = self._page.evaluate("cvwWatch.result")
+        assert taken["milliseconds"] >= 0, "what is watched changed before anything happened"
+        return Taken(taken["milliseconds"], taken["frames"], tuple(taken["looks"]))

@@ -23,6 +23,7 @@ from convviz_widgets.probe.learned_layers import FirstPass, LearnedLayers, shape
 from convviz_widgets.probe.recording import Recording
 from convviz_widgets.probe.replica import (
     Replica,
+    private_replica,
     refuse_if_weights_are_ignored,
 )
 from convviz_widgets.probe.tape import ObservingTape, Tape
@@ -143,10 +144,15 @@ class Probe:
         with self._replica.plain_mode():
             return self._learned.copy_of("bias", layer)
 
-    def twin(self, example_input: Tensor) -> Probe:
-        """Return a probe of a replica of its own, for another thread to look through."""
-        own = self._replica
-        return Probe(own.module, example_input, device=own.device, keep_original=False)
+    def twin(self) -> Callable[[Tensor], Probe]:
+        """Copy the replica; return what makes a probe of the copy for another thread.
+
+        The copy is soon made, while nobody may look through this probe. The other takes an example
+        input and runs the model, while anybody may.
+        """
+        device = self._replica.device
+        copied = private_replica(self._replica.module, device)
+        return lambda example: Probe(copied, example, device=device, keep_original=False)
 
     def record(
         self,

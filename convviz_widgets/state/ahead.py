@@ -26,7 +26,6 @@ A view need not call `renew` where another layer, say, is selected: what depends
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -51,9 +50,6 @@ GROWING = 10.0
 
 MOVING = 3.0
 """Seconds after a move of the clock for which frames are made although the model trains."""
-
-MOVES = 3
-"""So many moves of the clock say in which direction it is going."""
 
 SLICE = 0.5
 """The longest nap, in seconds: the thread must see when the interpreter ends."""
@@ -110,13 +106,13 @@ class Ahead(Client):
         self._shelves: dict[int, Shelf] = {}  # by id of the owner
         self._selection: Selection | None = None
         self._clock = Clock()
-        self._moves: deque[int] = deque(maxlen=MOVES)
+        self._way = 0  # the direction of the last move of the clock
         self._moved = self._grown = -inf  # when that was
         self._asked: set[str] = set()  # the layers that owners have asked for
         self._walk: Iterator[int] | None = None  # None: it has come to rest
         self._next: int | None = None
         self._full: set[Shelf] = set()
-        self._wakes = 0  # how many there were when the task under way was chosen
+        self._wakes = 0  # how often the background had been woken when this task was chosen
         publisher.announcements.observe(self._announced)
 
     @property
@@ -140,6 +136,8 @@ class Ahead(Client):
     ) -> None:
         """Have frames made for an owner, such as a view, that shows now.
 
+        To ask the same again costs nothing, so a view may do so whenever it draws.
+
         Parameters
         ----------
         owner
@@ -155,12 +153,10 @@ class Ahead(Client):
             self._refuse_if_closed()
             shelf = self._shelves.get(id(owner))
             if shelf is None:
-                shelf = Shelf(lambda: self._clock, make, drop, frozenset(fields))
-                self._shelves[id(owner)] = shelf
+                shelf = self._shelves[id(owner)] = Shelf(lambda: self._clock)
                 self._frames.add(shelf)
-            shelf.make, shelf.drop, shelf.fields = make, drop, frozenset(fields)
-            shelf.is_shown = True
-        self._begin_anew()
+            if shelf.take(make, drop, frozenset(fields)):
+                self._begin_anew()
 
     def hold(self, owner: object, key: int, nbytes: int) -> None:
         """Count a frame that an owner has sent itself, so that it is not made again."""
@@ -206,7 +202,7 @@ class Ahead(Client):
         for shelf in self._shelves.values():
             self._frames.remove(shelf)
         self._shelves.clear()
-        self._walk = None
+        self._walk, self._clock, self._selection = None, Clock(), None  # they hold weights
 
     # -- when the selection changes -----------------------------------------------------------
 
@@ -225,20 +221,12 @@ class Ahead(Client):
                 self._grown = now if before is not None else -inf
             elif "checkpoint" in changed and before is not None:
                 self._moved = now
-                self._moves.append(1 if selection.checkpoint > before.checkpoint else -1)
-            self._clock = self._read_clock(selection)
+                self._way = 1 if selection.checkpoint > before.checkpoint else -1
+            clock = self._clock.among(self._timeline.entries, self._timeline.frame_keys)
+            self._clock = clock.moved(selection.checkpoint, self._way)
             is_at_rest = not others and "revision" not in changed and self._is_complete()
         if not is_at_rest:
             self._begin_anew()
-
-    def _read_clock(self, selection: Selection) -> Clock:
-        way = sum(self._moves)
-        return Clock(
-            self._timeline.entries,
-            self._timeline.frame_keys,
-            selection.checkpoint,
-            (way > 0) - (way < 0),
-        )
 
     def _is_complete(self) -> bool:
         """Tell whether every frame is there that could be."""
@@ -274,8 +262,13 @@ class Ahead(Client):
         return None if found is None else self._task(partial(self._make, found))
 
     def _task(self, do: Callable[[], None]) -> Task:
-        self._wakes = self._background.wakes
-        return Task(do, fail=lambda _: None, is_wanted=lambda: True, priority=Priority.AHEAD)
+        wakes = self._background.wakes
+
+        def begin() -> None:
+            self._wakes = wakes
+            do()
+
+        return Task(begin, fail=lambda _: None, is_wanted=lambda: True, priority=Priority.AHEAD)
 
     def _begins_in(self) -> float | None:
         """Return after how many seconds a frame may be begun; None: not before a selection."""
@@ -323,10 +316,7 @@ class Ahead(Client):
             for shelf, generation in frames.shelves:
                 self.pause()
                 nbytes = self._made(shelf, frames)
-                if nbytes:
-                    self._tell(self._frames.put(shelf, frames.key, nbytes, generation))
-                elif shelf.generation == generation:
-                    shelf.failed.add(frames.key)
+                self._tell(self._frames.put(shelf, frames.key, nbytes, generation))
 
     def _made(self, shelf: Shelf, frames: NextFrames) -> int:
         try:

@@ -7,9 +7,8 @@ states, so all states of a kernel share one budget, `PAGE`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence, Set
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from heapq import merge
 from math import inf
 from weakref import WeakSet
@@ -37,6 +36,19 @@ class Clock:
     index: int = 0
     direction: int = 0
     """1: later checkpoints are coming, -1: earlier ones, 0: not known."""
+    places: Mapping[int, int] = field(default_factory=dict, repr=False)
+    """Where each number is."""
+
+    def moved(self, index: int, direction: int) -> Clock:
+        """Return the same checkpoints with the clock elsewhere."""
+        return replace(self, index=index, direction=direction)
+
+    def among(self, entries: Sequence[Entry], keys: tuple[int, ...]) -> Clock:
+        """Return the same place among other checkpoints."""
+        if keys is self.keys:  # there may be 10,000
+            return self
+        places = {key: index for index, key in enumerate(keys)}
+        return replace(self, entries=entries, keys=keys, places=places)
 
     @property
     def key(self) -> int | None:
@@ -53,7 +65,7 @@ class Clock:
 
     def cost_of(self, key: int) -> float:
         """Return `cost` by number: infinite for a checkpoint that there is not any more."""
-        index = self._places.get(key)
+        index = self.places.get(key)
         return inf if index is None else self.cost(index)
 
     def outwards(self) -> Iterator[int]:
@@ -65,11 +77,9 @@ class Clock:
 
     def all_but_selected_in(self, keys: Set[int]) -> bool:
         """Tell whether these are, among others, the numbers of all other checkpoints."""
-        return self._places.keys() - {self.key} <= keys
-
-    @cached_property
-    def _places(self) -> dict[int, int]:
-        return {key: index for index, key in enumerate(self.keys)}
+        if len(keys) < len(self.places) - 1:
+            return False
+        return self.places.keys() - {self.key} <= keys
 
 
 @dataclass(eq=False)
@@ -78,21 +88,31 @@ class Shelf:
 
     clock: Callable[[], Clock]
     """Where the clock of its state stands."""
-    make: Callable[[Selection], int]
-    drop: Callable[[tuple[int, ...]], None]
-    fields: frozenset[str]
+    make: Callable[[Selection], int] = lambda _: 0
+    drop: Callable[[tuple[int, ...]], None] = lambda _: None
+    fields: frozenset[str] = frozenset()
     """What the frames depend on, beside the checkpoint."""
-    is_shown: bool = True
+    is_shown: bool = False
     """Whether the view shows."""
+    frames: dict[int, int] = field(default_factory=dict)
+    """Bytes of each frame."""
+    failed: set[int] = field(default_factory=set)
+    """The checkpoints of which no frame can be made."""
+    largest: int = 0
+    """Bytes of the largest frame since the last `renew`: as much is reckoned for the next."""
+    generation: int = 0
+    """Counts how often all that it held was no longer right."""
 
-    def __post_init__(self) -> None:
-        self.frames: dict[int, int] = {}
-        self.failed: set[int] = set()
-        """The checkpoints of which no frame can be made."""
-        self.largest = 0
-        """Bytes of the largest frame since the last `renew`: as much is reckoned for the next."""
-        self.generation = 0
-        """Counts how often all that it held was no longer right."""
+    def take(
+        self,
+        make: Callable[[Selection], int],
+        drop: Callable[[tuple[int, ...]], None],
+        fields: frozenset[str],
+    ) -> bool:
+        """Show, with these; tell whether that is anything new."""
+        before = (self.make, self.drop, self.fields, self.is_shown)
+        self.make, self.drop, self.fields, self.is_shown = now = (make, drop, fields, True)
+        return now != before
 
     @property
     def nbytes(self) -> int:
@@ -184,10 +204,14 @@ class FrameBudget:
         """Count a frame that the page has been sent; return what has to go for it.
 
         That is the frame itself where it is larger than a quarter of the budget, or where nothing
-        less useful is left. What was made before the last `renew` is not counted.
+        less useful is left. One of no bytes cannot be made. What was made before the last `renew`
+        is not counted.
         """
         with self._lock:
             if generation != shelf.generation or shelf not in self._shelves:
+                return {}
+            if not nbytes:
+                shelf.failed.add(key)
                 return {}
             shelf.largest = max(shelf.largest, nbytes)
             shelf.frames.pop(key, None)

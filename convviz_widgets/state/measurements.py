@@ -224,7 +224,8 @@ def place_of(wanted: Measurable, fingerprint: str) -> Path | None:
         return None
     if wanted.before is not None and not isinstance(wanted.before.key, StoredItem):
         return None
-    name = hashlib.sha256(f"{wanted.part}\n{os.path.basename(key.path)}".encode()).hexdigest()[:32]
+    about = f"{wanted.part}\n".encode() + os.fsencode(os.path.basename(key.path))
+    name = hashlib.sha256(about).hexdigest()[:32]
     return Path(key.path).parent / FOLDER / fingerprint[:16] / f"{name}{SUFFIX}"
 
 

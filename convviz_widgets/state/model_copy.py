@@ -44,8 +44,8 @@ class ModelCopy:
     images
         The state's images, which go through the model.
     lock
-        Is held while the copy is made and while an image is read, never while the model runs: a
-        data set need not stand being read by two threads.
+        Is held while the weights are copied and while an image is read, never while the model
+        runs: a data set need not stand being read by two threads.
     """
 
     def __init__(
@@ -78,12 +78,17 @@ class ModelCopy:
 
     def probe(self) -> Probe:
         """Return the copy, whatever weights are in it."""
-        with self.lock:
-            if self._original is None or self._images is None:
+        copy = self._copy
+        if copy is None:
+            with self.lock:
+                if self._original is None or self._images is None:
+                    raise Stopped
+                learn, example = self._original.twin(), self._images.input(0)
+            copy = self._copy = learn(example)  # the model runs: nobody should wait for that
+            if self._original is None:  # closed meanwhile
+                self.close()
                 raise Stopped
-            if self._copy is None:
-                self._copy = self._original.twin(self._images.input(0))
-            return self._copy
+        return copy
 
     def input(self, shown: Shown) -> Tensor:
         """Return a drawing or an image (1, C, H, W) as the model takes it; the last one is kept."""

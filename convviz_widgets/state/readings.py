@@ -96,6 +96,7 @@ class Look:
             return known
         if self._own is None or (layer is not None and layer not in self._of):
             self._of = frozenset(self._layers)
+            self._between()
             images = self._copy.input(self._shown)
             recording = self.load().record(images, layers=self._of, between=self._between)
             self._own = KeptPass(recording, frozenset(recording.outputs))

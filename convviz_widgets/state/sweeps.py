@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from convviz_widgets.checkpoints import label_at
-from convviz_widgets.errors import InputError
+from convviz_widgets.errors import CheckpointError, InputError, in_one_line
 from convviz_widgets.images import ImageSet
 from convviz_widgets.images.reading import ModelInputs
 from convviz_widgets.probe import LayerInfo
@@ -350,10 +350,17 @@ def _of_series(given: SweepResult, entries: Sequence[Entry]) -> dict[Hashable, S
 
 
 def _of_model(given: SweepResult, entries: Sequence[Entry]) -> dict[Hashable, SweepResult]:
+    unread = []
     for entry in reversed(entries):
-        if given.subject.weights[0] == weights_fingerprint(entry.load()):
+        try:
+            weights = weights_fingerprint(entry.load())
+        except CheckpointError as error:  # which says nothing of the others
+            unread.append(in_one_line(error))
+            continue
+        if given.subject.weights[0] == weights:
             return {entry.key: given}
-    raise _misfit(f"its weights are those of none of the {len(entries)} checkpoints")
+    why = f"its weights are those of none of the {len(entries) - len(unread)} checkpoints"
+    raise _misfit(f"{why} that can be read ({unread[0]})" if unread else why)
 
 
 def _check_layers(given: SweepResult, layers: Sequence[LayerInfo]) -> None:

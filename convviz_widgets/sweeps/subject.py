@@ -147,8 +147,9 @@ def digest(named: Iterable[tuple[str, Any]]) -> str:
     sha = hashlib.sha256()
     for name, value in named:
         if isinstance(value, Tensor):
-            sha.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+            header = f"{name} {value.dtype} {tuple(value.shape)}\n"
+            sha.update(header.encode(errors="surrogatepass"))  # a name may be any string
             sha.update(tensor_bytes(value))
         else:
-            sha.update(f"{name} {value!r}\n".encode())
+            sha.update(f"{name} {value!r}\n".encode(errors="surrogatepass"))
     return sha.hexdigest()

@@ -17,7 +17,7 @@ from convviz_widgets.state import Examination, ModelState, Progress, Selection
 from convviz_widgets.state.examination import said_of_failures
 from convviz_widgets.sweeps import SweepResult
 from convviz_widgets.widgets.background_view import BackgroundView
-from convviz_widgets.widgets.controls import choice, line
+from convviz_widgets.widgets.controls import choice, line, list_options, named
 from convviz_widgets.widgets.text import Text
 from convviz_widgets.widgets.view import ViewOptions
 
@@ -237,8 +237,8 @@ class FindingList:
         self.findings: tuple[Finding, ...] = ()
         self._nothing = ""
         self._filling = False
-        self._list = Select(rows=8, layout=Layout(width="562px", height="152px"))
-        self._list.tooltip = "Findings"
+        findings = Select(rows=8, layout=Layout(width="562px", height="152px"))
+        self._list = named(findings, "Findings")
         self._list.add_class("cvw-mono")
         self._list.observe(self._picked, names="index")
         self._message = Text(kind="wrap", height="104px", overflow="auto")
@@ -251,11 +251,11 @@ class FindingList:
         )
         self._show.on_click(lambda _button: show())
         self._code_button.on_click(lambda _button: self.show_code())
-        self._code = Textarea(
+        code = Textarea(
             placeholder="lines that compute the number again, without the widget",
             layout=Layout(width="562px", height="150px"),
         )
-        self._code.tooltip = "Code of the finding"
+        self._code = named(code, "Code of the finding")
         self._code.add_class("cvw-mono")
         buttons = line(self._show, self._code_button)
         self.parts = (self._list, self._message, self._facts, buttons, self._code)
@@ -279,7 +279,7 @@ class FindingList:
             self.findings = findings
             self._filling = True
             try:
-                self._list.options = [(_label(each), i) for i, each in enumerate(findings)]
+                list_options(self._list, [(_label(each), i) for i, each in enumerate(findings)])
                 self._list.index = _place(before, findings)
             finally:
                 self._filling = False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Unpack
@@ -31,7 +30,7 @@ from convviz_widgets.widgets.controls import SIDES, choice, line, named, side_ch
 from convviz_widgets.widgets.framed_view import CLOCK, FramedView
 from convviz_widgets.widgets.frames import Frame, FrameBook
 from convviz_widgets.widgets.plot import Plot, count_end, empty_frame, make_plot
-from convviz_widgets.widgets.text import ACCENT, PageText, Text, WrittenByPage
+from convviz_widgets.widgets.text import ACCENT, PageText, Text, WrittenByPage, escaped
 from convviz_widgets.widgets.view import ViewOptions
 
 MARGIN = {"top": 10, "bottom": 44, "left": 58, "right": 20}
@@ -122,7 +121,7 @@ class HistogramView(FramedView):
         across = float(histogram.edges[0]), float(histogram.edges[-1])
         up = (0.0, count_end(int(histogram.counts.max(initial=0)), TICKS))
         bars = {"x": histogram.centers, "y": histogram.counts.astype(float)}
-        caption = {"value": html.escape(counted.caption)}
+        caption = {"value": escaped(counted.caption)}
         (mark,) = plot.figure.marks
         return Frame(writes={**plot.ends(across, up), mark: bars, self._caption: caption})
 

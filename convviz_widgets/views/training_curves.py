@@ -26,7 +26,15 @@ from convviz_widgets.views.metric_plot import (
     whole_span,
 )
 from convviz_widgets.widgets import View
-from convviz_widgets.widgets.controls import choice, icon_button, line, move_clock, named, switch
+from convviz_widgets.widgets.controls import (
+    choice,
+    icon_button,
+    line,
+    list_options,
+    move_clock,
+    named,
+    switch,
+)
 from convviz_widgets.widgets.plot import Plot, empty_frame
 from convviz_widgets.widgets.raster import Overlay
 from convviz_widgets.widgets.text import Text
@@ -118,6 +126,7 @@ class TrainingCurves(View):
         self._filter = named(box, "Filter metrics by name")
         self._list = named(SelectMultiple(rows=4, layout=Layout(width="340px")), "Metrics to show")
         self._list.add_class("cvw-mono")
+        self._listed: list[str] = []
         self._filter.observe(lambda _change: self.redraw(), names="value")
         self._list.observe(self._chosen, names="value")
         self._legend = HBox(layout=Layout(overflow="hidden", flex="0 0 auto", min_height="22px"))
@@ -215,8 +224,8 @@ class TrainingCurves(View):
     def _fill_list(self) -> None:
         words = self._filter.value.lower().split()
         found = [tag for tag in self._metrics() if all(word in tag.lower() for word in words)]
-        if tuple(found) != self._list.options:
-            self._list.options = found
+        self._listed = found
+        list_options(self._list, [(tag, tag) for tag in found])
         self._list.value = tuple(tag for tag in self.shown_tags() if tag in found)
 
     def _option_changed(self, change: Any) -> None:
@@ -236,7 +245,7 @@ class TrainingCurves(View):
 
     def _chosen(self, change: Any) -> None:
         if not self.state.publishing_here():
-            hidden = [tag for tag in self.shown_tags() if tag not in self._list.options]
+            hidden = [tag for tag in self.shown_tags() if tag not in self._listed]
             self.tags = (*hidden, *change.new)
 
     def _go_to(self, step: float) -> None:

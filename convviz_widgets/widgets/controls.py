@@ -19,7 +19,7 @@ from ipywidgets import (
     Widget,
 )
 
-from convviz_widgets.widgets.text import Text
+from convviz_widgets.widgets.text import Text, readable
 
 
 def line(*controls: Widget) -> HBox:
@@ -48,10 +48,23 @@ def labelled(kind: Any, label: str, width: int, **traits: Any) -> Any:
     return kind(description=label, layout=still, **({"style": style} | traits))
 
 
+def list_options(control: Any, options: Sequence[tuple[str, Any]]) -> bool:
+    """Give a list its options (label, value), and tell whether it had others before.
+
+    Values that are their own labels stand alone.
+    """
+    shown: tuple[Any, ...] = tuple((readable(label), value) for label, value in options)
+    if all(label == value for label, value in shown):
+        shown = tuple(value for _, value in shown)
+    if shown == control.options:
+        return False
+    control.options = shown
+    return True
+
+
 def fill(control: Any, options: Sequence[tuple[str, Any]], value: Any) -> None:
     """Give a list its options (label, value), and choose the one of this value, or none."""
-    if tuple(options) != control.options:
-        control.options = tuple(options)
+    list_options(control, options)
     control.value = value if value in [each for _, each in options] else None
 
 

@@ -93,6 +93,10 @@ class LayerCurves(CheckpointPlot):
 
 
 def _measured(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the checkpoints that have a value of some curve, and the curves there."""
+    """Return the checkpoints that have a value of some curve, and the curves there.
+
+    Curves without any value are left out: a page complains of a line without a point.
+    """
+    values = values[np.isfinite(values).any(axis=1)]
     known = np.isfinite(values).any(axis=0)
     return as_lines(np.flatnonzero(known).astype(float), values[:, known])

@@ -16,6 +16,7 @@ from ipywidgets import Widget
 from traitlets import Dict, List, Unicode
 
 from convviz_widgets.state import ModelState, Selection
+from convviz_widgets.widgets.text import readable
 from convviz_widgets.widgets.widget_tree import listen
 
 PAGE = Path(__file__).parent / "page"
@@ -128,10 +129,25 @@ class PageElement(AnyWidget):
             self.heard = [str(what.get("page", "")), _whole(what.get("order"))]
             listen(self)
 
+    def get_state(self, *names: Any, **options: Any) -> dict[str, Any]:
+        """Return the traits as they are sent, with names that can be read."""
+        return dict(all_readable(super().get_state(*names, **options)))
+
     def tell(self, message: dict[str, Any], buffers: Sequence[Any] = ()) -> None:
         """Send a message to all pages that show the element."""
-        self.send(message, list(buffers))
+        self.send(all_readable(message), list(buffers))
         listen(self)
+
+
+def all_readable(content: Any) -> Any:
+    """Return what is sent to a page with every text in it as `readable` returns it."""
+    if isinstance(content, str):
+        return readable(content)
+    if isinstance(content, dict):
+        return {key: all_readable(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [all_readable(each) for each in content]
+    return content
 
 
 class ControlLinks(PageElement):

@@ -13,7 +13,7 @@ from ipywidgets import Layout, VBox, Widget
 
 from convviz_widgets.state import number_at, unit_of
 from convviz_widgets.widgets.raster import Overlay, Shapes
-from convviz_widgets.widgets.text import ACCENT, QUIET, cut_in_the_middle
+from convviz_widgets.widgets.text import ACCENT, QUIET, cut_in_the_middle, readable
 
 MARGIN = {"top": 10, "bottom": 44, "left": 62, "right": 24}
 """Pixels around the plotting area: room for ticks and labels."""
@@ -427,6 +427,7 @@ def label_ticks(axis: Axis, values: Sequence[int], labels: dict[str, str]) -> No
     The labels are sent first, and by themselves: the page moves the ticks in a transition, which
     would end with the labels that it began with.
     """
+    labels = {place: readable(label) for place, label in labels.items()}
     if axis.tick_labels != labels:
         axis.tick_labels = labels
         axis.tick_values = values

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -70,6 +71,33 @@ ACCENT = "#d9480f"
 """The one accent colour: what is selected, and what is being computed."""
 
 
+UNSEEN = re.compile(
+    r"[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""Control characters but tab and new line, what turns the direction of text, halves of characters.
+
+A page drops or obeys the former, and a half cannot be sent to it at all.
+"""
+
+
+def readable(text: str) -> str:
+    r"""Return text in which what cannot be seen, or turns what follows around, is written out.
+
+    >>> readable("conv\x00\u202e1")
+    'conv\\x00\\u202e1'
+    """
+    return UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def escaped(text: str) -> str:
+    """Return text as HTML that shows it letter by letter; every name goes through here.
+
+    >>> escaped("<b>")
+    '&lt;b&gt;'
+    """
+    return html.escape(readable(text))
+
+
 class Style(HTML):
     """The style sheet of the views; takes no room."""
 
@@ -94,16 +122,18 @@ class Text(HTML):
     """One escaped piece of text. ``kind`` is title, quiet, wrap, busy or problem."""
 
     def __init__(self, text: str = "", kind: str = "", **layout: Any) -> None:
-        super().__init__(html.escape(text))
+        super().__init__(escaped(text))
         self.add_class("cvw-line")
         for name in kind.split():
             self.add_class(f"cvw-{name}")
         for name, value in layout.items():
             setattr(self.layout, name, value)
+        if layout.get("overflow") == "auto":
+            self.tabbable = True  # keys scroll what has the focus
 
     def show(self, text: str) -> None:
         """Show another text; an equal one sends nothing."""
-        self.value = html.escape(text)
+        self.value = escaped(text)
 
     @property
     def text(self) -> str:
@@ -148,9 +178,9 @@ class StripLabels(HTML):
         lines = "".join(
             f'<div style="height:{height}px;line-height:{height}px;display:flex;font-size:12px;'
             f'color:var(--jp-ui-font-color1,#222)"><span style="flex:1;{cell}">'
-            f"{html.escape(name)}</span>"
+            f"{escaped(name)}</span>"
             f'<span style="{cell};padding-right:10px;color:var(--jp-ui-font-color2,#666)">'
-            f"{html.escape(number)}</span></div>"
+            f"{escaped(number)}</span></div>"
             for name, number in labels
         )
         self.value = f'<div style="padding-top:2px">{lines}</div>'
@@ -189,7 +219,7 @@ def _span(label: Label) -> str:
     place = f"position:absolute;left:{label.x}px;top:{label.y}px;width:{label.width}px"
     look = "font-size:11px;line-height:16px;text-align:center;overflow:hidden;white-space:nowrap"
     colour = f"color:{COLOURS[label.kind]}"
-    return f'<span style="{place};{look};{colour}">{html.escape(label.text)}</span>'
+    return f'<span style="{place};{look};{colour}">{escaped(label.text)}</span>'
 
 
 def in_words(value: float, digits: int = 4) -> str:

@@ -21,6 +21,15 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.browser)
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Print what axe-core found, whether or not the test passed, and in whatever process it ran."""
+    for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:
+        for name, text in report.user_properties:
+            if name == "accessibility":
+                terminalreporter.section("accessibility")
+                terminalreporter.write_line(text)
+
+
 @pytest.fixture(scope="session")
 def browser():
     missing = None

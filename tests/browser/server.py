@@ -34,7 +34,7 @@ class Server:
         self._log = directory / "server.log"
         self._settings = directory / "settings"
         _write_settings(self._settings)
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -100,7 +100,7 @@ class Server:
         psutil.wait_procs(alive, timeout=STOP_SECONDS)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

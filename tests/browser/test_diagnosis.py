@@ -36,12 +36,12 @@ def test_a_finding_leads_to_its_evidence_and_gives_its_code(opened):
         "(box) => [box.scrollHeight, box.querySelector('.widget-html-content').scrollHeight]"
     )
     assert tall >= cut  # the rest of the text can be scrolled to
-    findings = view.locator("select[title='Findings']")
+    findings = view.get_by_role("listbox", name="Findings")
     lines = findings.locator("option").all_text_contents()
     findings.select_option(index=next(i for i, line in enumerate(lines) if "abnormal" in line))
     expect(view.get_by_text("conv2: a weight of size 12.5")).to_be_visible()
     view.get_by_role("button", name="Show code").click()
-    code = view.get_by_title("Code of the finding")
+    code = view.get_by_label("Code of the finding")
     expect(code).to_have_value(re.compile(r"state\.weight\('conv2'\)"))
     run = f"(lambda given: exec({code.input_value()!r}, given) or given['value'])(dict(state=ill))"
     assert opened.ask(run) == 12.5

@@ -145,7 +145,7 @@ def test_counts_are_kept_in_the_smallest_type(probe):
 def test_the_twin_of_a_probe_has_weights_and_counts_of_its_own(probe):
     broken = {name: value * float("nan") for name, value in identity_net().state_dict().items()}
     probe.load(broken, "broken")
-    twin = probe.twin(IMAGES)
+    twin = probe.twin()(IMAGES)
     twin.load({name: value + 1 for name, value in identity_net().state_dict().items()}, "other")
     twin.record(IMAGES)
     assert (probe.key, probe.forward_count) == ("broken", 0)

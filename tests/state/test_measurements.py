@@ -77,6 +77,13 @@ def test_a_flipped_bit_is_noticed(job, written):
         assert read(job) is None
 
 
+def test_a_checkpoint_whose_name_is_no_text_has_a_file_of_its_own(tmp_path):
+    names = [os.fsdecode(name) for name in (b"gr\xfcn.pt", b"gr\xfdn.pt")]
+    files = [CheckpointFile(name, str(tmp_path / name), 1, 2, 3) for name in names]
+    places = [place_of(Measurable(PARAMETERS, Entry(1, file, dict)), FINGERPRINT) for file in files]
+    assert places[0] != places[1]
+
+
 def test_every_truncation_is_noticed(job, written):
     data = written.read_bytes()
     for end in range(len(data)):

@@ -1,8 +1,9 @@
 import threading
+from time import sleep
 
 import pytest
 
-from convviz_widgets.errors import InputError
+from convviz_widgets.errors import InputError, UnknownLayerError
 from convviz_widgets.state.publisher import Publisher
 
 
@@ -122,3 +123,45 @@ def test_an_interrupt_forgets_what_was_queued():
     with pytest.raises(KeyboardInterrupt):
         counter.add(1)
     assert counter.add(1) == 2
+
+
+# -- announcements ---------------------------------------------------------------------------------
+
+
+def test_a_selection_is_announced_once_it_is_checked_and_before_it_is_written(state):
+    heard = []
+    state.announcements.observe(lambda coming: heard.append((coming.layer, state.layer)))
+    state.observe(lambda change: heard.append(change.new), names="layer")
+    state.select(layer="1")
+    with pytest.raises(UnknownLayerError):
+        state.select(layer="nine")
+    state.select(layer="1")
+    assert heard == [("1", "0"), "1"]
+
+
+def test_what_an_observer_selects_is_announced_too(state):
+    heard = []
+    state.announcements.observe(lambda coming: heard.append(coming.channel))
+    state.observe(lambda _: state.select(channel=2), names="selection")
+    state.select(channel=1)
+    assert heard == [1, 2]
+
+
+def test_who_fails_to_hear_an_announcement_stops_nothing(state, caplog):
+    heard = []
+    state.announcements.observe(lambda _: 1 / 0)
+    state.announcements.observe(heard.append)
+    assert state.select(channel=1) == heard[0]
+    assert "an observer of announcements failed" in caplog.text
+    state.announcements.unobserve(heard.append)
+    state.select(channel=2)
+    assert len(heard) == 1
+
+
+def test_a_publisher_knows_whether_anybody_draws_and_since_when_nobody_does(state):
+    publisher = state._publisher
+    with state.hold():
+        assert (publisher.is_busy, publisher.still_for) == (True, 0)
+    sleep(0.02)
+    assert not publisher.is_busy
+    assert 0.02 <= publisher.still_for < 10

@@ -168,6 +168,27 @@ def test_a_sweep_of_the_model_is_taken_at_the_checkpoint_with_its_weights(state,
     assert [each is not None for each in state.sweeps.all()] == [False, True, False]
 
 
+def test_a_sweep_is_taken_beside_a_checkpoint_that_cannot_be_read(tmp_path, images, make_net):
+    torch.save(make_net(0).state_dict(), tmp_path / "1.pt")
+    (tmp_path / "2.pt").write_bytes(b"not a checkpoint")
+    series = CheckpointSeries.from_directory(tmp_path)
+    state = ModelState(make_net(0), images, checkpoints=series, checkpoint=0)
+    state.sweeps.adopt(sweep(make_net(0), images, progress=False))
+    assert [each is not None for each in state.sweeps.all()] == [True, False]
+    with pytest.raises(InputError, match=r"none of the 1 checkpoints that can be read \(2.pt: is "):
+        state.sweeps.adopt(sweep(make_net(1), images, progress=False))
+    state.close()
+
+
+def test_a_layer_may_have_any_name(images):
+    net = nn.Sequential()
+    net.add_module("half\ud800", nn.Conv2d(1, 2, 3))
+    state = ModelState(net, images)
+    state.sweeps.adopt(sweep(net, images, progress=False))
+    assert state.sweeps.at(0) is not None
+    state.close()
+
+
 def test_a_sweep_that_leaves_the_groups_out_is_taken(make_net, images):
     grouped = ImageSet(images.batch(range(5)), groups=list("aabbb"))
     state = ModelState(make_net(0), grouped)

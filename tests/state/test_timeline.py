@@ -37,3 +37,36 @@ def test_a_capture_copies_what_is_no_tensor_too():
     timeline.refresh()
     assert timeline[1].load()["_extra_state"] == [1]
     assert timeline.captured_bytes == 24
+
+
+# -- numbers of checkpoints -----------------------------------------------------------------------
+
+
+def grown(timeline, *steps):
+    for step in steps:
+        timeline.capture(nn.Linear(2, 2), step)
+    timeline.refresh()
+    return timeline.frame_keys
+
+
+def test_a_checkpoint_keeps_its_number_wherever_it_is_and_other_weights_have_another():
+    timeline = Timeline(None, dict)
+    assert timeline.frame_keys == (0,)
+    assert grown(timeline, 30) == (0, 1)
+    assert grown(timeline, 10, 20) == (0, 2, 3, 1)
+    assert grown(timeline, 10) == (0, 4, 3, 1)  # captured anew
+    assert timeline.frame_key(timeline[1].key, timeline[1].label) == 4
+
+
+def test_another_name_is_another_number_and_the_old_name_the_old_one():
+    timeline = Timeline(None, dict)
+    (key,) = timeline.keys
+    numbers = [timeline.frame_key(key, label) for label in ("best", "step 0", "best")]
+    assert numbers == [1, 0, 1]
+
+
+def test_the_number_of_a_selection_is_that_of_its_checkpoint(state):
+    assert state.frame_keys == (0, 1, 2)
+    assert [state.frame_key(state.elsewhere(state.selection, i)) for i in (2, 0)] == [2, 0]
+    state.select(checkpoint=1)
+    assert state.frame_key() == 1

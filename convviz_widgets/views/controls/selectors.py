@@ -11,7 +11,7 @@ from ipywidgets import Text as SearchBox
 from convviz_widgets.probe import LayerInfo
 from convviz_widgets.state import ModelState, Selection, channel_count
 from convviz_widgets.widgets import View
-from convviz_widgets.widgets.controls import line, named
+from convviz_widgets.widgets.controls import line, list_options, named
 from convviz_widgets.widgets.page_element import ControlLinks
 from convviz_widgets.widgets.text import Text
 from convviz_widgets.widgets.view import ViewOptions
@@ -53,10 +53,9 @@ class LayerList(View):
         """Fill the list; the selected layer stays selected even if the search hides it."""
         found, layer = result
         options = [(_label(info), info.name) for info in found]
-        names = {name for _, name in options}
-        if tuple(options) != self._list.options:
-            self._list.options = options
-            self._links.link([(self._list, "layer", [name for _, name in options])])
+        names = [name for _, name in options]
+        if list_options(self._list, options):
+            self._links.link([(self._list, "layer", names)])
         self._list.value = layer if layer in names else None
         self.say(f"{len(found)} of {len(self.state.layers)} layers · selected: {layer}")
 

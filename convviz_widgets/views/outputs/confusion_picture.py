@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +26,7 @@ from convviz_widgets.tensors import (
 )
 from convviz_widgets.tensors.mosaic import reduce_blocks
 from convviz_widgets.widgets.raster import TileRaster
-from convviz_widgets.widgets.text import picture_font
+from convviz_widgets.widgets.text import escaped, picture_font
 
 SIDE = 300
 """Pixels of the square, at most."""
@@ -261,7 +260,7 @@ def names_beside(names: Sequence[str], grid: CellGrid) -> str:
     side = grid.enlarge
     lines = "".join(
         f'<div style="{STYLE};top:{place * side}px;height:{side}px;line-height:{side}px;'
-        f'right:6px;width:{LABELS - 8}px;text-align:right">{html.escape(name)}</div>'
+        f'right:6px;width:{LABELS - 8}px;text-align:right">{escaped(name)}</div>'
         for place, name in enumerate(names)
     )
     return f'<div style="position:relative;width:{LABELS}px;height:{SIDE}px">{lines}</div>'
@@ -274,7 +273,7 @@ def names_above(names: Sequence[str], grid: CellGrid) -> str:
     lines = "".join(
         f'<div style="{STYLE};left:{LABELS + place * side}px;width:{side}px;line-height:{side}px;'
         f'bottom:4px;height:{ABOVE - 8}px;writing-mode:vertical-rl;transform:rotate(180deg)">'
-        f"{html.escape(name)}</div>"
+        f"{escaped(name)}</div>"
         for place, name in enumerate(names)
     )
     corner = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +26,7 @@ from convviz_widgets.views.outputs.picture_pages import (
     PicturePages,
     page_question,
 )
-from convviz_widgets.widgets.text import cut_in_the_middle
+from convviz_widgets.widgets.text import cut_in_the_middle, escaped
 from convviz_widgets.widgets.thumbnails import asked_of, class_name, in_square
 
 NAMES = ("input", "target", "prediction", "wrong")
@@ -210,7 +209,7 @@ def _entry(colour: Any, name: str, iou: float | None) -> str:
     value = f" {iou:.2f}" if is_known else ""
     room = VALUE if iou is not None and not is_known else 0
     style = f"white-space:nowrap;padding-right:{room}px"
-    return f'<span style="{style}">{box}{html.escape(name)}{value}</span>'
+    return f'<span style="{style}">{box}{escaped(name)}{value}</span>'
 
 
 def mask_row(

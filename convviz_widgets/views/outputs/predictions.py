@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Unpack
@@ -35,7 +34,7 @@ from convviz_widgets.widgets.plot import (
     send,
 )
 from convviz_widgets.widgets.raster import Shapes
-from convviz_widgets.widgets.text import ACCENT, PageHTML, PageText, Text
+from convviz_widgets.widgets.text import ACCENT, PageHTML, PageText, Text, escaped
 
 MOST_RIBBONS = 6
 """Classes that have a ribbon: they can be told apart, and their names fit."""
@@ -256,7 +255,7 @@ class Predictions(FramedView, HistoryView):
         best = zip(answer.indices, answer.names, answer.probabilities, strict=True)
         rows = "".join(_row(name, share, index in answer.truths) for index, name, share in best)
         table = f'<table style="width:100%;border-spacing:0">{rows}</table>'
-        caption = html.escape(self._caption_of(answer))
+        caption = escaped(self._caption_of(answer))
         writes: dict[Widget, dict[str, Any]] = {
             self.table: {"value": table},
             self._caption: {"value": caption},
@@ -293,7 +292,7 @@ def _row(name: str, share: float, true: bool) -> str:
     colour = ACCENT if true else "var(--jp-ui-font-color3, #999)"
     bar = f'<div style="background:{colour};height:14px;width:{share:.2%};min-width:1px"></div>'
     cell = "padding:3px 8px 3px 0;font-size:13px;color:var(--jp-ui-font-color1,#222)"
-    called, cut = html.escape(name), "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
+    called, cut = escaped(name), "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
     label = f'<span style="{cut}" title="{called}">{called}</span>'
     mark = '<span style="flex:none;white-space:pre"> ✓</span>' if true else ""
     return (
@@ -420,7 +419,7 @@ class RibbonNames(HTML):
         self.value = '<div style="display:flex;flex-wrap:wrap;gap:0 14px">' + "".join(
             f'<span style="font-size:12px;line-height:20px;white-space:nowrap;max-width:170px;'
             f'overflow:hidden;text-overflow:ellipsis;color:var(--jp-ui-font-color1,#222)">'
-            f'<span style="color:{colour}">■</span> {html.escape(name)}'
+            f'<span style="color:{colour}">■</span> {escaped(name)}'
             f"{' ✓' if place == ribbons.truth else ''}</span>"
             for place, (name, colour) in enumerate(zip(ribbons.names, ribbons.colours, strict=True))
         )

@@ -27,7 +27,7 @@ from convviz_widgets.views.units.firing_picture import (
     firing_picture,
 )
 from convviz_widgets.widgets.background_view import Offer, SweepView
-from convviz_widgets.widgets.controls import choice, fill, labelled, legend, line
+from convviz_widgets.widgets.controls import choice, fill, labelled, legend, line, named
 from convviz_widgets.widgets.raster import EMPTY_PNG, Raster
 from convviz_widgets.widgets.text import Text
 from convviz_widgets.widgets.view import ViewOptions
@@ -216,11 +216,10 @@ class DeadFilters(SweepView):
 
 
 def _list(name: str) -> Select:
-    found = Select(rows=5, layout=Layout(width="280px", height="94px"))
-    found.tooltip = name
+    found = named(Select(rows=5, layout=Layout(width="280px", height="94px")), name)
     found.add_class("cvw-mono")
     return found
 
 
 def _titled(entries: Select) -> VBox:
-    return VBox([Text(entries.tooltip, "quiet"), entries], layout=Layout(overflow="hidden"))
+    return VBox([Text(entries.description, "quiet"), entries], layout=Layout(overflow="hidden"))

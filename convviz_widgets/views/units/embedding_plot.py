@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from convviz_widgets.tensors.strokes import PointGroup, inside, paint_points
 from convviz_widgets.widgets.drawing import DrawingOverlay
 from convviz_widgets.widgets.plot import CURVES
 from convviz_widgets.widgets.raster import EMPTY_PNG
-from convviz_widgets.widgets.text import ACCENT, QUIET
+from convviz_widgets.widgets.text import ACCENT, QUIET, escaped
 from convviz_widgets.widgets.thumbnails import class_name
 
 REACH = 14
@@ -320,5 +319,5 @@ def _row(colour: str, shape: str, name: str, count: int) -> str:
     glyph = f'<span style="color:{colour}" aria-hidden="true">{GLYPHS[shape]}</span>'
     return (
         '<div style="white-space:nowrap;line-height:17px;overflow:hidden;text-overflow:ellipsis">'
-        f"{glyph} {html.escape(name)} ({count:,})</div>"
+        f"{glyph} {escaped(name)} ({count:,})</div>"
     )

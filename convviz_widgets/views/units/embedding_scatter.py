@@ -33,7 +33,7 @@ from convviz_widgets.widgets.controls import (
     line,
     number,
 )
-from convviz_widgets.widgets.text import Text
+from convviz_widgets.widgets.text import Text, readable
 from convviz_widgets.widgets.thumbnails import CaptionedImage, ChosenImages
 
 SIDE, PREVIEW = 396, 96
@@ -351,6 +351,6 @@ def group_choice(state: ModelState) -> Dropdown:
     images = state.image_set
     answered = state.classes if state.output_kind.answers else None
     count = len(images.class_names) if images.class_names else answered or 0
-    classes = [(label_name(images, label), label) for label in range(min(LISTED, count))]
+    classes = [(readable(label_name(images, label)), label) for label in range(min(LISTED, count))]
     groups = [("…", NO_GROUP), (f"the {NEAREST} nearest", AROUND), *classes]
     return labelled(Dropdown, "Choose", 176, options=groups)

@@ -38,6 +38,7 @@ from convviz_widgets.widgets.controls import (
     fill,
     labelled,
     line,
+    named,
     switch,
 )
 from convviz_widgets.widgets.thumbnails import readable
@@ -118,9 +119,8 @@ class TopImages(SweepView):
         """Return method, crop and scale; below, the direction that stands in for the channel."""
         name = "a random direction, seed"
         self._is_direction = labelled(Checkbox, name, 206, indent=False, style={})
-        self._seed = BoundedIntText(
-            min=0, max=SEEDS, layout=Layout(width="74px"), tooltip="Seed of the direction"
-        )
+        seed = BoundedIntText(min=0, max=SEEDS, layout=Layout(width="74px"))
+        self._seed = named(seed, "Seed of the direction")
         self._ranks = labelled(Dropdown, "Select", 180)
         self._ranks.layout.visibility = "hidden"
         self._is_direction.observe(self._directed, names="value")

@@ -611,7 +611,7 @@ class Raster {
   #key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "Escape") {
-      this.room.blur();
+      leave(this.room);
       return;
     }
     if (this.model.get("tiled") ? this.#led(event.key) : this.#sent(event.key)) {
@@ -703,6 +703,19 @@ function places(start, size, length, reduce) {
  */
 function named(name, found) {
   return found.length === 1 ? `${name} ${found[0]}` : `${name}s ${found[0]} to ${found.at(-1)}`;
+}
+
+/**
+ * Give the focus to the control before an element: Tab goes on to the one after it.
+ * @param {HTMLElement} element
+ */
+function leave(element) {
+  const view = element.closest(".cvw-view");
+  const others = /** @type {HTMLElement[]} */ ([
+    ...(view?.querySelectorAll("button, input, select, textarea, [tabindex='0']") ?? []),
+  ]).filter((each) => each.offsetParent && !(/** @type {any} */ (each).disabled));
+  element.blur();
+  others[others.indexOf(element) - 1]?.focus();
 }
 
 /** @type {import("./element.js").Render} */
