@@ -39,6 +39,22 @@ def test_a_click_on_a_cell_lists_its_images_and_one_on_an_image_selects_it(opene
     opened.until(lambda: opened.ask("state.selection.image") == 2, "image 2 was not selected")
 
 
+def test_keys_lead_among_cells_that_have_names(opened):
+    view = opened.page.locator(".cvw-view:has-text('Confusion matrix')")
+    cells = view.get_by_role("grid", name="Confusion matrix")
+    cells.press("Home")
+    expect(view.get_by_text("cat, answered cat: 1 image").first).to_be_visible()
+    cells.press("ArrowDown")
+    expect(view.get_by_text("dog, answered cat: 0 images").first).to_be_visible()
+    cells.press("ArrowRight")
+    selected = cells.get_by_role("gridcell", name="dog, answered dog: 1 image", selected=True)
+    expect(selected).to_have_count(1)
+    cells.press("Tab")
+    expect(view.get_by_role("grid", name="images of the cell")).to_be_focused()
+    cells.press("Escape")
+    expect(cells).not_to_be_focused()
+
+
 def test_the_wrong_answer_comes_first(opened):
     view = opened.page.locator(".cvw-view:has-text('answered wrong: first')")
     expect(view).to_contain_text("1 of 4 labelled images")
