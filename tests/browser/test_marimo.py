@@ -1,4 +1,4 @@
-"""An element of the page in marimo, which shows the widgets of anywidget and no others."""
+"""Elements of the page in marimo, which shows the widgets of anywidget and no others."""
 
 import os
 import subprocess
@@ -11,6 +11,9 @@ from urllib.request import urlopen
 import numpy as np
 import pytest
 
+import convviz_widgets as cvw
+
+from .cells import MODEL
 from .console import Console
 from .pages import PATIENCE, WidgetPage
 from .server import free_port
@@ -27,32 +30,21 @@ def _():
     return
 """
 
-SQUARE = """
-import anywidget
+ELEMENTS = """
 import marimo as mo
+from convviz_widgets.views.controls.clock import CheckpointClock
 
-class Square(anywidget.AnyWidget):
-    _esm = '''
-        export default {
-            render({ el }) {
-                const canvas = document.createElement("canvas");
-                canvas.width = canvas.height = 20;
-                canvas.getContext("2d").fillRect(5, 5, 10, 10);
-                el.append(canvas);
-            },
-        };
-    '''
-
-mo.ui.anywidget(Square())
+clock, view = CheckpointClock(state), cvw.ActivationMosaic(state)
+mo.vstack([mo.ui.anywidget(clock.play), mo.ui.anywidget(view.raster)])
 """
 
 
 @pytest.fixture(scope="module")
 def marimo(tmp_path_factory):
-    """The address of an app that shows an element; it shares no settings with the user's own."""
+    """The address of an app with a clock and a mosaic, which shares no settings with the user's."""
     folder = tmp_path_factory.mktemp("marimo")
     app = folder / "app.py"
-    app.write_text(APP.format(cell=indent(SQUARE, "    ")))
+    app.write_text(APP.format(cell=indent(MODEL + ELEMENTS, "    ")))
     port = free_port()
     command = [sys.executable, "-m", "marimo", "--quiet", "run", str(app), "--no-check"]
     command += ["--headless", "--no-token", f"--port={port}"]
@@ -83,16 +75,38 @@ def wait_for(url, process):
 @pytest.fixture(scope="module")
 def opened(browser, marimo):
     page = browser.new_page()
+    page.set_default_timeout(PATIENCE * 1000)
     opened = WidgetPage(page, marimo, Console(page, marimo))
     page.goto(marimo)
     yield opened
     page.close()
 
 
-def test_the_picture_of_an_element_is_seen_in_marimo(opened):
-    picture = opened.page.locator("canvas")
+@pytest.fixture(scope="module")
+def view():
+    """The same mosaic of the same network, in this process."""
+    names = {}
+    exec(MODEL, names)
+    return cvw.ActivationMosaic(names["state"])
+
+
+@pytest.fixture
+def is_shown(opened, view):
+    """Tell whether the page shows every pixel of the view's picture."""
+    picture = opened.page.locator("canvas.cvw-picture")
     picture.wait_for()
-    expected = np.zeros((20, 20, 4), np.uint8)
-    expected[5:15, 5:15, 3] = 255
-    np.testing.assert_array_equal(opened.pixels(picture), expected)
+    return lambda: np.array_equal(opened.pixels(picture), view.raster.pixels)
+
+
+def test_the_picture_of_a_mosaic_is_seen_in_marimo(opened, is_shown):
+    opened.until(is_shown, "another picture is seen")
+    opened.screenshot("marimo")
+    assert opened.console.errors == []
+
+
+def test_the_clock_moves_a_mosaic_in_marimo(opened, view, is_shown):
+    view.state.select(checkpoint=1)
+    assert not is_shown()
+    opened.page.get_by_role("slider").press("ArrowRight")
+    opened.until(is_shown, "the picture of another checkpoint is seen")
     assert opened.console.errors == []
