@@ -21,6 +21,11 @@ matrix = cvw.ConfusionMatrix(state)
 matrix
 """,
     "cvw.OutputGallery(state)",
+    """
+pictures = torch.rand(11, 1, 4, 4)
+noisy = cvw.ModelState(nn.Sequential(nn.Conv2d(1, 1, 1)), cvw.ImageSet(pictures, targets=pictures))
+cvw.OutputGallery(noisy)
+""",
 ]
 
 
@@ -61,3 +66,13 @@ def test_the_wrong_answer_comes_first(opened):
     view.locator(".cvw-room").click(position={"x": 20, "y": 20})
     opened.until(lambda: opened.ask("state.selection.image") == 3, "image 3 was not selected")
     assert opened.too_wide() == []
+
+
+def test_an_arrow_leads_over_the_edge_to_the_next_page(opened):
+    view = opened.page.locator(".cvw-view:has-text('difference: output − target')")
+    pictures = view.get_by_role("grid", name="the images of this page")
+    pictures.press("End")
+    opened.until(lambda: opened.ask("noisy.image") == 7, "the last of the page was not selected")
+    pictures.press("ArrowRight")
+    opened.until(lambda: opened.ask("noisy.image") == 8, "the next page was not reached")
+    expect(pictures.get_by_role("gridcell")).to_have_count(3)
