@@ -46,7 +46,7 @@ class LayerCurves(CheckpointPlot):
     without one. `curves` are those that are shown; None before the first.
     """
 
-    name: ClassVar[str] = "a curve for each layer over the checkpoints"
+    name: ClassVar[str] = "the layers over the checkpoints"
     curves: Curves | None = None
 
     def marks(self) -> list[Mark]:

@@ -101,6 +101,7 @@ def test_the_page_shows_the_pixels_that_the_kernel_sent(opened, history):
     """Not scaled: the page would mix or drop some of them."""
     encoded = opened.ask(" ".join(SENT.split()))
     sent = np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGBA"))
+    history.locator(".cvw-room").first.scroll_into_view_if_needed()
     box = history.locator("svg image").first.bounding_box()
     shown = Image.open(io.BytesIO(opened.page.screenshot(clip=box))).convert("RGB")
     coloured = sent[..., 3] > 0

@@ -21,6 +21,11 @@ matrix = cvw.ConfusionMatrix(state)
 matrix
 """,
     "cvw.OutputGallery(state)",
+    """
+pictures = torch.rand(11, 1, 4, 4)
+noisy = cvw.ModelState(nn.Sequential(nn.Conv2d(1, 1, 1)), cvw.ImageSet(pictures, targets=pictures))
+cvw.OutputGallery(noisy)
+""",
 ]
 
 
@@ -39,9 +44,35 @@ def test_a_click_on_a_cell_lists_its_images_and_one_on_an_image_selects_it(opene
     opened.until(lambda: opened.ask("state.selection.image") == 2, "image 2 was not selected")
 
 
+def test_keys_lead_among_cells_that_have_names(opened):
+    view = opened.page.locator(".cvw-view:has-text('Confusion matrix')")
+    cells = view.get_by_role("grid", name="Confusion matrix")
+    cells.press("Home")
+    expect(view.get_by_text("cat, answered cat: 1 image").first).to_be_visible()
+    cells.press("ArrowDown")
+    expect(view.get_by_text("dog, answered cat: 0 images").first).to_be_visible()
+    cells.press("ArrowRight")
+    selected = cells.get_by_role("gridcell", name="dog, answered dog: 1 image", selected=True)
+    expect(selected).to_have_count(1)
+    cells.press("Tab")
+    expect(view.get_by_role("grid", name="images of the cell")).to_be_focused()
+    cells.press("Escape")
+    expect(cells).not_to_be_focused()
+
+
 def test_the_wrong_answer_comes_first(opened):
     view = opened.page.locator(".cvw-view:has-text('answered wrong: first')")
     expect(view).to_contain_text("1 of 4 labelled images")
     view.locator(".cvw-room").click(position={"x": 20, "y": 20})
     opened.until(lambda: opened.ask("state.selection.image") == 3, "image 3 was not selected")
     assert opened.too_wide() == []
+
+
+def test_an_arrow_leads_over_the_edge_to_the_next_page(opened):
+    view = opened.page.locator(".cvw-view:has-text('difference: output − target')")
+    pictures = view.get_by_role("grid", name="the images of this page")
+    pictures.press("End")
+    opened.until(lambda: opened.ask("noisy.image") == 7, "the last of the page was not selected")
+    pictures.press("ArrowRight")
+    opened.until(lambda: opened.ask("noisy.image") == 8, "the next page was not reached")
+    expect(pictures.get_by_role("gridcell")).to_have_count(3)

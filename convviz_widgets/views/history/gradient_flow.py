@@ -229,6 +229,7 @@ class GradientFlow(HistoryView):
             pointed = self._pointed.show
             self.depth = DepthPlot(*self.frame, self._picked_layer, pointed)
             self.curves = LayerCurves(*self.frame, self._picked, pointed)
+            self.curves.overlay.pane.label = "gradients of the layers over the checkpoints"
             self.listen_to(self.depth.overlay, self.curves.overlay)
         return self.depth, self.curves
 

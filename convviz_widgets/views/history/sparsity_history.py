@@ -152,8 +152,9 @@ class SparsityHistory(HistoryView):
         self.say(" · ".join(_sentences(picture)))
 
     def _make_plots(self) -> None:
-        for _frame in self._frames:
+        for quantity in ("sparsity", "concentration"):
             plot = LayerCurves(*self.frame, self._picked, self._pointed.show)
+            plot.overlay.pane.label = f"{quantity} of the layers over the checkpoints"
             self.curves.append(plot)
         self.listen_to(*(plot.overlay for plot in self.curves))
 

@@ -38,7 +38,10 @@ export class Book {
     /** @type {Frame | null} */
     this.shown = null;
     this.take(model.get("frame"));
-    model.on("change:frame", () => this.take(model.get("frame")));
+    model.on("change:frame", () => {
+      this.take(model.get("frame"));
+      this.state.settle(); // what is selected may be as before
+    });
     model.on("msg:custom", (/** @type {any} */ message, /** @type {DataView[]} */ buffers) => {
       this.#hear(message, buffers);
     });
