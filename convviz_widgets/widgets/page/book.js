@@ -36,7 +36,10 @@ export class Book {
     /** @type {Frame | null} */
     this.shown = null;
     this.take(model.get("frame"));
-    model.on("change:frame", () => this.take(model.get("frame")));
+    model.on("change:frame", () => {
+      this.take(model.get("frame"));
+      if (this.frames.has(null)) this.state.settle(); // no publication follows, which would
+    });
     model.on("msg:custom", (/** @type {any} */ message, /** @type {DataView[]} */ buffers) => {
       this.#hear(message, buffers);
     });
