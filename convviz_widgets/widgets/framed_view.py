@@ -42,6 +42,7 @@ class FramedView(View):
         book.options = dict(self._options)
         book.on_lacking(self._lacking)
         self.state.announcements.observe(self._announced)
+        self.observe(self._failed, names="problem")
 
     def show_frame(self, frame: Frame, selection: Selection) -> None:
         """Show the frame of a selection, and have those of the checkpoints beside it made."""
@@ -66,6 +67,9 @@ class FramedView(View):
     def _drop(self, keys: tuple[int, ...]) -> None:
         self.book.drop(set(keys))
 
+    def _failed(self, _change: Any) -> None:
+        self.book.awake = self.awake and not self.problem
+
     def _lacking(self) -> None:
         if self.awake and self.looks_ahead:
             self.state.ahead.renew(self)
@@ -84,7 +88,7 @@ class FramedView(View):
 
     def _shown(self, change: Any) -> None:
         if hasattr(self, "book"):
-            self.book.awake = self.awake
+            self.book.awake = self.awake and not self.problem
             if not self.awake:
                 self.state.ahead.leave(self)
         super()._shown(change)

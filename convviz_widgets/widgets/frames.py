@@ -191,7 +191,7 @@ class FrameBook(PageElement):
         if key in self._held:
             self._is_quiet = True
             try:
-                self.frame = content
+                self.frame, self.now = content, now or {}
             finally:
                 self._is_quiet = False
             self.tell({"current": key, "now": now})
@@ -236,6 +236,9 @@ class FrameBook(PageElement):
             return
         if message.get("ready"):
             self._held.clear()
+            mine = (self.frame.get("key"), self.frame.get("of"))
+            if self.frame and mine != (message.get("key"), message.get("of")):
+                self._send_frames([self.frame])  # the page has missed it
             self._lacking()
         if "want" in message and self.frame.get("key") == message["want"]:
             self._send_frames([self.frame])
@@ -245,6 +248,6 @@ class FrameBook(PageElement):
         self.tell({**bare, "paths": paths}, buffers)
 
     def _should_send_property(self, key: str, value: Any) -> bool:
-        if key == "frame" and self._is_quiet:
+        if key in ("frame", "now") and self._is_quiet:
             return False
         return bool(super()._should_send_property(key, value))

@@ -96,6 +96,8 @@ class PageElement(AnyWidget):
     _css = Unicode(style_sheet()).tag(sync=True)
     state_id = Unicode("").tag(sync=True)
     """The state that the element belongs to, as pages know it."""
+    own_id = Unicode("").tag(sync=True)
+    """The element itself, as pages know it."""
     now = Dict().tag(sync=True)
     """What is selected: see `PublishedStates.now`."""
     links: List[Any] = List().tag(sync=True)
@@ -107,6 +109,7 @@ class PageElement(AnyWidget):
 
     def __init__(self, **traits: Any) -> None:
         super().__init__(**traits)
+        self.own_id = str(self.model_id)
         self.observe(self._act, names="act")
 
     def acted(self, what: dict[str, Any]) -> None:

@@ -19,11 +19,13 @@ export class Book {
    * @param {Model} model
    * @param {(frame: Frame) => void} paint shows a frame, all at once
    * @param {(frame: Frame) => boolean} prepare whether it can be shown at once; begins to make it so
+   * @param {(frame: Frame) => void} release lets go of what was prepared for a frame
    */
-  constructor(model, paint, prepare) {
+  constructor(model, paint, prepare, release) {
     this.model = model;
     this.paint = paint;
     this.prepare = prepare;
+    this.release = release;
     this.state = pageOf().state(model.get("state_id"));
     this.of = -1;
     /** @type {Record<string, unknown>} */
@@ -46,7 +48,8 @@ export class Book {
     model.on("change:now", () => this.state.publish(model.get("now")));
     this.state.followers.add(this);
     this.state.publish(model.get("now"));
-    model.send({ ready: true }); // no frames but the current one are here
+    const { key, of } = model.get("frame");
+    model.send({ ready: true, key, of }); // no frames but this one are here
     this.state.settle();
     this.#link();
   }
@@ -62,8 +65,8 @@ export class Book {
   }
 
   close() {
-    this.state.followers.delete(this);
-    this.frames.clear();
+    this.state.leave(this);
+    this.#clear();
     for (const [control] of this.links) control.off("change:index change:value", this.again);
   }
 
@@ -112,7 +115,9 @@ export class Book {
   take(frame) {
     if (!frame || frame.of === undefined) return;
     this.renew(frame.of, frame.options);
-    if (frame.of === this.of) this.frames.set(frame.key, frame);
+    if (frame.of !== this.of) return;
+    this.#forget(frame.key);
+    this.frames.set(frame.key, frame);
   }
 
   /**
@@ -124,6 +129,19 @@ export class Book {
     if (of <= this.of) return;
     this.of = of;
     this.options = options ?? {};
+    this.#clear();
+  }
+
+  /** @param {number | null} key */
+  #forget(key) {
+    const frame = this.frames.get(key);
+    if (!frame) return;
+    this.release(frame);
+    this.frames.delete(key);
+  }
+
+  #clear() {
+    for (const frame of this.frames.values()) this.release(frame);
     this.frames.clear();
   }
 
@@ -138,7 +156,7 @@ export class Book {
       put(message, path, buffers[at]);
     }
     for (const frame of message.frames ?? []) this.take(frame);
-    for (const key of message.drop ?? []) if (this.shown?.key !== key) this.frames.delete(key);
+    for (const key of message.drop ?? []) if (this.shown?.key !== key) this.#forget(key);
     if (message.current !== undefined && !this.frames.has(message.current)) {
       this.model.send({ want: message.current });
     }

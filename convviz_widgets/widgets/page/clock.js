@@ -1,5 +1,5 @@
 // The clock of a state: one slider over the checkpoints, its buttons, and play.
-import { act, make } from "./element.js";
+import { act, hearKernel, make } from "./element.js";
 import { pageOf } from "./store.js";
 
 /** @typedef {import("./element.js").Model} Model */
@@ -91,7 +91,7 @@ class Clock {
 
   close() {
     this.#stop();
-    if (this.follower) this.state.followers.delete(this.follower);
+    if (this.follower) this.state.leave(this.follower);
   }
 
   /** Where the clock points, whether its pictures are there or not. @returns {number} */
@@ -235,6 +235,7 @@ function icon(path) {
 
 /** @type {import("./element.js").Render} */
 export function renderClock({ model, el }) {
+  hearKernel(model);
   const clock = new Clock(model, el);
   return () => clock.close();
 }

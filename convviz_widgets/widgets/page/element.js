@@ -33,6 +33,18 @@ export function modelsOf(model, ids) {
 }
 
 /**
+ * Have a widget hear its kernel. anywidget 0.11 gives a module two seconds to load; on a page that
+ * is busy for longer it would throw away every message to the widget, although the module came.
+ * @param {Model} model
+ */
+export async function hearKernel(model) {
+  const [widget] = await modelsOf(model, [model.get("own_id")]);
+  if (!widget) return;
+  const kind = Object.getPrototypeOf(Object.getPrototypeOf(widget)); // that of any other widget
+  if (kind?._handle_comm_msg) widget._handle_comm_msg = kind._handle_comm_msg;
+}
+
+/**
  * Return what a control of the page has chosen; undefined where it is not listed.
  * @param {any} control
  * @param {unknown[] | null} values those that its places stand for; null: its value is meant

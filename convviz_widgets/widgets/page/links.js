@@ -1,5 +1,5 @@
 // Controls of the page that select something: what is chosen there holds before the kernel says so.
-import { chosenOn, modelsOf } from "./element.js";
+import { chosenOn, hearKernel, modelsOf } from "./element.js";
 import { pageOf } from "./store.js";
 
 /** @typedef {import("./element.js").Model} Model */
@@ -30,8 +30,11 @@ async function listen(model, state, signal) {
 
 /** @type {import("./element.js").Render} */
 export function renderLinks({ model, el }) {
+  hearKernel(model);
   el.hidden = true;
   const state = pageOf().state(model.get("state_id"));
+  const follower = { counts: () => false, has: () => true, show: () => {} };
+  state.followers.add(follower); // as long as it is here, the state is
   let stop = new AbortController();
   const again = () => {
     stop.abort();
@@ -40,5 +43,8 @@ export function renderLinks({ model, el }) {
   };
   model.on("change:links", again);
   again();
-  return () => stop.abort();
+  return () => {
+    stop.abort();
+    state.leave(follower);
+  };
 }

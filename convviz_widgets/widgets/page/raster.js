@@ -1,6 +1,6 @@
 // A raster: a picture whose every pixel is seen, its tiles, and what pointer and keys mean there.
 import { Book } from "./book.js";
-import { act, inWords, make, modelsOf, write } from "./element.js";
+import { act, hearKernel, inWords, make, modelsOf, write } from "./element.js";
 import { drawShapes } from "./shapes.js";
 import { recoloured } from "./palette.js";
 import { pageOf } from "./store.js";
@@ -103,7 +103,8 @@ class Raster {
     this.bar = make("div", "cvw-bar");
     this.#assemble(el);
     this.state = pageOf().state(model.get("state_id"));
-    this.book = new Book(model, (frame) => this.#paint(frame), (frame) => this.#prepare(frame));
+    this.book = new Book(model, (frame) => this.#paint(frame), (frame) => this.#prepare(frame),
+      (frame) => decoded().drop(frame));
     this.#observe();
     this.#findWords();
   }
@@ -175,9 +176,7 @@ class Raster {
   close() {
     this.unwatch?.();
     this.book.close();
-    if (this.follower) this.state.followers.delete(this.follower);
-    for (const frame of this.book.frames.values()) decoded().drop(frame);
-    if (this.frame) decoded().drop(this.frame);
+    if (this.follower) this.state.leave(this.follower);
     clearTimeout(this.naming);
     clearTimeout(this.asking);
   }
@@ -219,7 +218,8 @@ class Raster {
       const file = colours ? recoloured(picture, colours) : picture;
       const blob = new Blob([/** @type {any} */ (file)], { type: "image/png" });
       const bitmap = await createImageBitmap(blob);
-      decoded().put(frame, look, bitmap);
+      if (this.book.frames.get(frame.key) === frame) decoded().put(frame, look, bitmap);
+      else bitmap.close(); // it is not wanted any more
     } finally {
       this.decoding.delete(frame);
     }
@@ -720,6 +720,7 @@ function leave(element) {
 
 /** @type {import("./element.js").Render} */
 export function renderRaster({ model, el }) {
+  hearKernel(model);
   const raster = new Raster(model, el);
   return () => raster.close();
 }

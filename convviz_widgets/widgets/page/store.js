@@ -28,7 +28,7 @@ class Page {
   state(id) {
     let found = this.states.get(id);
     if (!found) {
-      found = new PageState();
+      found = new PageState(id);
       this.states.set(id, found);
     }
     return found;
@@ -37,7 +37,9 @@ class Page {
 
 /** One state as the page knows it. */
 export class PageState {
-  constructor() {
+  /** @param {string} id */
+  constructor(id) {
+    this.id = id;
     this.serial = -1;
     /** @type {Now | null} */
     this.now = null;
@@ -52,6 +54,16 @@ export class PageState {
     this.shownOrder = 0; // of the move that led to what is shown
     this.settling = false;
     this.again = false;
+  }
+
+  /**
+   * Stop telling a follower; a state that nobody follows is forgotten.
+   * @param {Follower} follower
+   */
+  leave(follower) {
+    this.followers.delete(follower);
+    const { states } = pageOf();
+    if (!this.followers.size && states.get(this.id) === this) states.delete(this.id);
   }
 
   /**

@@ -1,6 +1,6 @@
 // A book without a picture: its frames are written into other widgets of the page.
 import { Book } from "./book.js";
-import { modelsOf } from "./element.js";
+import { hearKernel, modelsOf } from "./element.js";
 
 /**
  * @typedef {import("./book.js").Frame} Frame
@@ -18,7 +18,8 @@ class Writer {
     this.reading = new Set();
     /** @type {Frame | null} */
     this.written = null;
-    this.book = new Book(model, (frame) => this.#write(frame), (frame) => this.#prepare(frame));
+    this.book = new Book(model, (frame) => this.#write(frame), (frame) => this.#prepare(frame),
+      (frame) => this.read.delete(frame));
   }
 
   /**
@@ -68,6 +69,7 @@ async function understood(widget, values) {
 
 /** @type {import("./element.js").Render} */
 export function renderWriter({ model, el }) {
+  hearKernel(model);
   el.hidden = true;
   const writer = new Writer(model);
   return () => writer.book.close();
