@@ -49,8 +49,11 @@ class FramedView(View):
         now = PUBLISHED.now(self.state, selection)
         self.book.show(frame, now, now["key"] if self.looks_ahead else None)
         if self.looks_ahead:
-            self.state.ahead.ask(self, self._make, self._drop, self.framed - CLOCK)
+            self._look_ahead()
             self.state.ahead.hold(self, now["key"], frame.nbytes)
+
+    def _look_ahead(self) -> None:
+        self.state.ahead.ask(self, self._make, self._drop, self.framed - CLOCK)
 
     @property
     def _options(self) -> Mapping[str, Any]:
@@ -91,6 +94,8 @@ class FramedView(View):
             self.book.awake = self.awake and not self.problem
             if not self.awake:
                 self.state.ahead.leave(self)
+            elif self.looks_ahead and self.book.frame:  # it may be as it was, and not draw
+                self._look_ahead()
         super()._shown(change)
 
     def close(self) -> None:

@@ -1,9 +1,13 @@
 """Elements of the page: their modules as one text, and what pages are told of a state."""
 
+import json
 import re
 
 import pytest
+from torch import nn
 
+from convviz_widgets.state import ModelState
+from convviz_widgets.views import ActivationMosaic
 from convviz_widgets.widgets.frames import FrameBook
 from convviz_widgets.widgets.page_element import PAGE, PUBLISHED, PageElement, module_text
 from convviz_widgets.widgets.raster import Raster
@@ -90,3 +94,21 @@ def test_an_element_of_a_state_tells_what_is_selected(state):
     assert book.state_id == book.now["state"] == PUBLISHED.name(state)
     assert book.now["selection"]["layer"] == state.layer
     book.close()
+
+
+def test_names_can_be_sent_to_the_page(images):
+    net = nn.Sequential()
+    net.add_module("half\ud800", nn.Conv2d(1, 2, 3))
+    state = ModelState(net, images)
+    view = ActivationMosaic(state)
+    sent = view.raster.get_state()
+    assert sent["now"]["selection"]["layer"] == r"half\ud800"
+    assert sent["frame"]["alt"].startswith(r"Activation maps: half\ud800")
+    assert sent["frame"]["picture"] == view.raster.png
+    told = []
+    view.raster.send = lambda message, _buffers: told.append(message)
+    view.raster.renew({"of": "half\ud800"}, view.raster.now)
+    assert told[0]["options"] == {"of": r"half\ud800"}
+    json.dumps(told).encode()
+    view.close()
+    state.close()
