@@ -63,6 +63,7 @@ def left_behind(cycles: int) -> list[Goal]:
     cell = f"bench = Bench('stem', {CHECKPOINTS}); bench.stage()"
     with slow_page([cell], count_urls) as page:
         holds = PageMemory(page.page)
+        holds.let_go_of_comms()
         for number in range(WARM_UP):
             open_and_close(page, number)
         before = left(page, holds)

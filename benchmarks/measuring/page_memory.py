@@ -25,6 +25,13 @@ MODELS = """async () => {
     return Object.keys(manager._models).length
 }"""
 
+# JupyterLab 4.6 connects each comm to its kernel's status and never lets go: a closed widget's
+# model, and through its promises the last view and all of its elements, live as long as the kernel.
+LET_GO = """() => {
+    const { kernel } = jupyterapp.shell.currentWidget.sessionContext.session
+    kernel.statusChanged.connect = () => false
+}"""
+
 MB = 2**20
 
 
@@ -52,6 +59,10 @@ class PageMemory:
         renderers = [each for each in processes["processInfo"] if each["type"] == "renderer"]
         # There may be one in reserve, which has done nothing yet.
         self._process = psutil.Process(max(renderers, key=lambda each: each["cpuTime"])["id"])
+
+    def let_go_of_comms(self) -> None:
+        """Keep JupyterLab from holding on to widgets that will be made and closed from now on."""
+        self._page.evaluate(LET_GO)
 
     def megabytes(self) -> dict[str, float]:
         """Return what JavaScript holds, with the bytes of its buffers, and the whole process."""
