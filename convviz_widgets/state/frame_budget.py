@@ -39,9 +39,10 @@ class Clock:
     places: Mapping[int, int] = field(default_factory=dict, repr=False)
     """Where each number is."""
 
-    def moved(self, index: int, direction: int) -> Clock:
-        """Return the same checkpoints with the clock elsewhere."""
-        return replace(self, index=index, direction=direction)
+    def moved(self, index: int, is_travel: bool = True) -> Clock:
+        """Return the clock elsewhere; that is travel unless the list itself has changed."""
+        way = (index > self.index) - (index < self.index)
+        return replace(self, index=index, direction=way if is_travel and way else self.direction)
 
     def among(self, entries: Sequence[Entry], keys: tuple[int, ...]) -> Clock:
         """Return the same place among other checkpoints."""

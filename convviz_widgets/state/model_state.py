@@ -321,7 +321,7 @@ class ModelState(HasTraits):
         given twice while the state lives.
         """
         chosen = selection or self.selection
-        return self._timeline.frame_key(chosen.key, chosen.label)
+        return self._timeline.numbers.of(chosen.key, chosen.label)
 
     @property
     def checkpoint_name(self) -> str:

@@ -103,6 +103,17 @@ class Look:
         return self._own
 
 
+class ThisThread(threading.local):
+    """What the thread that asks sees through a look of its own, if anything."""
+
+    look: Look | None = None
+
+    def look_at(self, chosen: Selection) -> Look | None:
+        """Return the look through which this thread sees a selection, if there is one."""
+        look = self.look
+        return look if look is not None and look.is_of(chosen) else None
+
+
 class Readings:
     """Reads activations, weights, answers and gradients off one model, at any selection.
 
@@ -133,7 +144,7 @@ class Readings:
     ) -> None:
         self._images, self._timeline, self._recordings = images, timeline, recordings
         self._loss, self._probe_indices, self._lock = loss, probe_indices, lock
-        self._here = threading.local()
+        self._here = ThisThread()
         self.layers = {info.name: info for info in recordings.probe.layers}
         """The layers by name, in execution order."""
 
@@ -145,7 +156,7 @@ class Readings:
 
     def is_ready(self, chosen: Selection) -> bool:
         """Tell whether the activations of a selection are there without a forward pass."""
-        return self._recordings.has(*self._place(chosen), chosen.layer)
+        return self._recordings.peek(*self._place(chosen), chosen.layer) is not None
 
     def is_slow(self, chosen: Selection) -> bool:
         """Tell whether a look needs a forward pass, and passes or loads have been slow."""
@@ -178,11 +189,6 @@ class Readings:
         finally:
             self._here.look = None
 
-    def _look_at(self, chosen: Selection) -> Look | None:
-        """Return the look through which this thread sees a selection, if there is one."""
-        look: Look | None = getattr(self._here, "look", None)
-        return look if look is not None and look.is_of(chosen) else None
-
     # -- what goes in, and what comes out -----------------------------------------------------
 
     def input(self, chosen: Selection) -> Tensor:
@@ -208,14 +214,14 @@ class Readings:
         info = self.layer_info(chosen.layer if layer is None else layer)
         if side == "table" and info.without_channels:
             raise InputError(info.without_channels)
-        if look := self._look_at(chosen):
+        if look := self._here.look_at(chosen):
             return look.activation(info.name, side)
         with self._lock:
             return self._recordings.activation(*self._place(chosen), info.name, side)
 
     def output(self, chosen: Selection) -> Any:
         """Return the model's own output, the caller's to change."""
-        if look := self._look_at(chosen):
+        if look := self._here.look_at(chosen):
             return copied(look.result())
         with self._lock:
             return copied(self._recordings.result(*self._place(chosen)))
@@ -223,7 +229,7 @@ class Readings:
     def parameter(self, chosen: Selection, layer: str | None, kind: str) -> Tensor | None:
         """Return a copy of the "weight" or "bias" of a layer; None: it has none."""
         name = self.layer_info(chosen.layer if layer is None else layer).name
-        if look := self._look_at(chosen):
+        if look := self._here.look_at(chosen):
             return _parameter(look.load(), name, kind)
         with self._lock:
             return _parameter(self._recordings.load(self._place(chosen)[0]), name, kind)

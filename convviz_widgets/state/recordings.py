@@ -249,14 +249,10 @@ class Recordings:
         self._cache.reserved = 0
         self._probe = self._drawing = None
 
-    def has(self, entry: Entry, shown: Shown, layer: str) -> bool:
-        """Tell whether a layer's output, or that it has none, is known without a forward pass."""
-        return self.peek(entry, shown, layer) is not None
-
     def peek(self, entry: Entry, shown: Shown, layer: str | None) -> KeptPass | None:
-        """Return a pass that is there, with this layer in it; None: there is none.
+        """Return a pass that is there and knows a layer's output, or that it has none.
 
-        It marks nothing as used, and needs no lock.
+        It marks nothing as used, and needs no lock. None: a forward pass is needed.
         """
         kept = self._cache.peek((entry.key, shown))
         if not isinstance(kept, KeptPass) or (layer is not None and kept.lacks(layer)):

@@ -58,6 +58,24 @@ class Capture:
     serial: int
 
 
+class CheckpointNumbers:
+    """Gives each checkpoint a number by which a page knows it: a key may be anything.
+
+    Other weights, or another name, have another number; none is given twice.
+    """
+
+    def __init__(self) -> None:
+        self._given: dict[tuple[Hashable, str], int] = {}
+        self._next = count()
+
+    def of(self, key: Hashable, label: str) -> int:
+        """Return the number of a checkpoint, by its key and what it is called."""
+        number = self._given.get((key, label))
+        if number is None:  # two threads may be here at once, and get the same
+            number = self._given.setdefault((key, label), next(self._next))
+        return number
+
+
 class Timeline:
     """Merge a series of checkpoints with captures, by step; a file replaces a capture of its step.
 
@@ -81,8 +99,10 @@ class Timeline:
         self.problem = ""
         """Why captures cannot be put in order with the files; empty where they can."""
         self._entries: tuple[Entry, ...] = ()
-        self._numbers: dict[tuple[Hashable, str], int] = {}
-        self._next_number = count()
+        self.numbers = CheckpointNumbers()
+        """By which pages know the checkpoints."""
+        self.frame_keys: tuple[int, ...] = ()
+        """The number of each checkpoint, in order."""
         self._merge()
 
     @property
@@ -99,22 +119,6 @@ class Timeline:
     def keys(self) -> tuple[Hashable, ...]:
         """Identities of the checkpoints, in order."""
         return tuple(entry.key for entry in self._entries)
-
-    @property
-    def frame_keys(self) -> tuple[int, ...]:
-        """A number for each checkpoint, in order: see `frame_key`."""
-        return self._frame_keys
-
-    def frame_key(self, key: Hashable, label: str) -> int:
-        """Return the number of a checkpoint, by its key and what it is called.
-
-        Pages know a checkpoint by it: a key may be anything, and an index shifts. Other weights,
-        or another name, have another number; none is given twice.
-        """
-        number = self._numbers.get((key, label))
-        if number is None:  # two threads may be here at once, and get the same
-            number = self._numbers.setdefault((key, label), next(self._next_number))
-        return number
 
     @property
     def by_key(self) -> dict[Hashable, Entry]:
@@ -213,7 +217,7 @@ class Timeline:
                 entries = _by_step([*dated, *self._captures.values()])
                 entries = _counted_on(entries, files[placed:])
         self._entries = tuple(entries)
-        self._frame_keys = tuple(self.frame_key(entry.key, entry.label) for entry in entries)
+        self.frame_keys = tuple(self.numbers.of(entry.key, entry.label) for entry in entries)
         self._steps = Steps(
             (entry.step for entry in entries),
             unit,

@@ -23,8 +23,9 @@ COUNT = 6
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch):
-    """Begin after a tenth of the usual time."""
+    """Begin after a tenth of the usual time, on a page of one's own."""
     monkeypatch.setattr(ahead, "STILL", 0.01)
+    monkeypatch.setattr(ahead, "PAGE", FrameBudget())
 
 
 @pytest.fixture
@@ -33,7 +34,6 @@ def state(images, make_net):
     weights = [(step, make_net(step).state_dict()) for step in range(COUNT)]
     series = CheckpointSeries.from_state_dicts(weights)
     made = ModelState(make_net(9), images, checkpoints=series)
-    made.ahead._frames = FrameBudget()
     yield made
     made.close()
 
@@ -67,7 +67,7 @@ class Owner:
         return made
 
     def frames(self):
-        return self.state.ahead._shelves[id(self)].frames
+        return self.state.ahead._plan.shelves[id(self)].frames
 
 
 # -- what is made ---------------------------------------------------------------------------------
@@ -412,7 +412,6 @@ def test_a_frame_larger_than_a_quarter_of_the_budget_is_not_made(state):
 
 def test_two_states_share_one_budget(state, images, make_net, series):
     with closing(ModelState(make_net(), images, checkpoints=series)) as second:
-        second.ahead._frames = state.ahead._frames
         state.ahead.budget = 450
         first_owner, second_owner = Owner(state).ask(), Owner(second)
         assert first_owner.rest() == [4, 3, 2, 1]

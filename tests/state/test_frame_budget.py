@@ -25,7 +25,7 @@ def test_the_nearest_come_first_and_those_ahead_before_those_behind(index, direc
 
 
 def test_what_is_no_checkpoint_any_more_is_the_farthest():
-    clock = Clock().among((), (7, 8, 9)).moved(1, 0)
+    clock = Clock().among((), (7, 8, 9)).moved(1, is_travel=False)
     assert (clock.key, clock.cost_of(9), clock.cost_of(5)) == (8, 1, float("inf"))
 
 
@@ -33,7 +33,7 @@ class Page:
     """Some shelves at one clock, and what each was told to drop."""
 
     def __init__(self, budget, index, direction=0):
-        self.clock = Clock().among((), tuple(range(100))).moved(index, direction)
+        self.clock = Clock((), tuple(range(100)), index, direction).among((), tuple(range(100)))
         self.budget = FrameBudget(budget)
 
     def shelf(self):
@@ -99,7 +99,7 @@ def test_what_is_seen_now_never_goes():
     page.put(shelf, 50, 51)
     assert page.budget.resize(0) == {shelf: (51,)}
     assert page.budget.held == 10
-    page.clock = page.clock.moved(51, 0)
+    page.clock = page.clock.moved(51)
     assert page.put(shelf, 51) == [{shelf: (50,)}]
 
 

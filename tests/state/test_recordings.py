@@ -87,9 +87,10 @@ def test_asking_whether_a_recording_is_there_does_not_mark_it_as_used(entry, mak
     kept = recordings(make_net(9), images, 2 * one.nbytes)
     kept.result(entry, 0)
     kept.result(entry, 1)
-    assert kept.has(entry, 0, "0")
+    assert kept.peek(entry, 0, "0")
     kept.result(entry, 2)
-    assert [kept.has(entry, image, "0") for image in range(3)] == [False, True, True]
+    there = [kept.peek(entry, image, "0") is not None for image in range(3)]
+    assert there == [False, True, True]
 
 
 # -- the cache -----------------------------------------------------------------------------------

@@ -55,13 +55,13 @@ def test_a_checkpoint_keeps_its_number_wherever_it_is_and_other_weights_have_ano
     assert grown(timeline, 30) == (0, 1)
     assert grown(timeline, 10, 20) == (0, 2, 3, 1)
     assert grown(timeline, 10) == (0, 4, 3, 1)  # captured anew
-    assert timeline.frame_key(timeline[1].key, timeline[1].label) == 4
+    assert timeline.numbers.of(timeline[1].key, timeline[1].label) == 4
 
 
 def test_another_name_is_another_number_and_the_old_name_the_old_one():
     timeline = Timeline(None, dict)
     (key,) = timeline.keys
-    numbers = [timeline.frame_key(key, label) for label in ("best", "step 0", "best")]
+    numbers = [timeline.numbers.of(key, label) for label in ("best", "step 0", "best")]
     assert numbers == [1, 0, 1]
 
 
