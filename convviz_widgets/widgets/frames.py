@@ -199,6 +199,8 @@ class FrameBook(PageElement):
         with self.hold_sync():
             self.frame = content
             self.now = now or {}
+        if key is not None:
+            self._held.add(key)
 
     def keep(self, frame: Frame, key: int, of: int) -> int:
         """Give the page the frame of another checkpoint, unless it belongs to what was before.

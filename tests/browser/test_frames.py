@@ -1,0 +1,131 @@
+"""Frames in the page: what is seen belongs together, and to what is selected, however slow all is."""
+
+import numpy as np
+import pytest
+
+from .cells import MODEL
+from .explorer_page import ExplorerPage
+
+SLOW = """
+import time
+
+pause = 0.0
+
+class Slowed(nn.Module):
+    def forward(self, x):
+        time.sleep(pause)
+        return x
+
+model.add_module("slowed", Slowed())
+"""
+
+STATE = MODEL.replace("def checkpoint", f"{SLOW}\ndef checkpoint").replace("600, 100", "1200, 100")
+
+EXPLORER = """
+explorer = cvw.Explorer(state)
+mosaic = next(view for view in explorer.views() if isinstance(view, cvw.ActivationMosaic))
+explorer
+"""
+
+HELD = "len(mosaic.raster._held)"
+
+WATCH = """async ([keys, milliseconds]) => {
+    const text = selector => document.querySelector(selector)?.textContent ?? ''
+    const view = title => [...document.querySelectorAll('.cvw-view')].find(
+        each => each.querySelector('.cvw-title')?.textContent === title)
+    const seen = []
+    let over = false
+    const watching = (async () => {
+        while (!over) {
+            await new Promise(requestAnimationFrame)
+            const said = title => view(title).querySelector('.cvw-quiet.cvw-wrap').textContent
+            seen.push([text('.cvw-step'), said('Activation maps'), said('Selected channel'),
+                said('Activation values'), document.querySelector('select[size]').value])
+        }
+    })()
+    const slider = document.querySelector('.cvw-slider')
+    for (const key of keys) {
+        slider.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true }))
+        await new Promise(done => setTimeout(done, milliseconds))
+    }
+    over = true
+    await watching
+    return seen
+}"""
+
+
+@pytest.fixture(scope="module")
+def opened(lab):
+    return lab([STATE, EXPLORER])
+
+
+@pytest.fixture(scope="module")
+def explorer(opened):
+    return ExplorerPage(opened)
+
+
+def all_made(opened):
+    opened.until(lambda: opened.ask(HELD) == 12, "the frames were not made")
+
+
+def step_of(line):
+    """Return "step 300" of a label or a caption."""
+    return next((part.strip() for part in line.split("·") if part.strip().startswith("step ")), "")
+
+
+def test_picture_caption_and_label_change_together_without_the_kernel(explorer, opened):
+    all_made(opened)
+    opened.ask("globals().update(pause=0.5)")
+    seen = opened.page.evaluate(WATCH, [["ArrowRight"] * 8, 40])
+    steps = [tuple(step_of(line) for line in frame[:4]) for frame in seen]
+    assert [each for each in steps if len(set(each)) > 1] == []
+    assert len(set(steps)) >= 8  # eight steps in 320 ms, of a kernel that takes 500 for one
+    opened.ask("globals().update(pause=0.0)")
+    opened.until(lambda: opened.ask("state.checkpoint") == 8, "the kernel has not heard")
+
+
+def test_what_is_seen_is_what_the_kernel_would_have_sent(explorer, opened):
+    all_made(opened)
+    explorer.slider.press("Home")
+    for place in range(1, 4):
+        explorer.later()
+        opened.until(lambda at=place: opened.ask("state.checkpoint") == at, "not heard")
+        sent = np.array(opened.ask("mosaic.raster.pixels.tolist()"))
+        np.testing.assert_array_equal(explorer.pixels("mosaic"), sent)
+
+
+def test_no_frame_of_another_layer_is_seen_once_a_layer_is_chosen(explorer, opened):
+    all_made(opened)
+    opened.ask("globals().update(pause=1.0)")
+    before = step_of(explorer.step_line())
+    explorer.layers.select_option(label="conv2  Conv2d  16×12×12")
+    seen = opened.page.evaluate(WATCH, [["ArrowRight"] * 5, 100])
+    mosaics = [frame[1] for frame in seen]
+    assert all("conv2" in said or step_of(said) == before for said in mosaics)
+    opened.ask("globals().update(pause=0.0)")
+    opened.until(lambda: "conv2" in opened.ask("mosaic.caption"), "late")
+
+
+def test_another_colour_map_is_seen_at_once(explorer, opened):
+    all_made(opened)
+    before = explorer.pixels("mosaic")
+    opened.ask("globals().update(pause=1.0)")
+    explorer.view("Activation maps").get_by_label("Colours").select_option("purple-green")
+    opened.changed(explorer.image("mosaic"), before)
+    opened.ask("globals().update(pause=0.0)")
+    caption = explorer.view("Activation maps").locator(".cvw-quiet.cvw-wrap")
+    assert "purple-green" in caption.inner_text()
+
+
+def test_hovering_asks_the_kernel_nothing(explorer, opened):
+    sent = []
+    opened.page.on("websocket", lambda socket: socket.on("framesent", sent.append))
+    room = explorer.canvas("mosaic")
+    box = room.bounding_box()
+    names = set()
+    for number in range(40):
+        x, y = 10 + (number * 37) % (box["width"] - 20), 10 + (number * 53) % (box["height"] - 20)
+        room.hover(position={"x": x, "y": y})
+        names.add(explorer.view("Activation maps").locator(".cvw-quiet").first.inner_text())
+    assert len(names) > 8
+    assert not sent
