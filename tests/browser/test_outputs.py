@@ -1,5 +1,7 @@
 """What comes out, as a user meets it in JupyterLab."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -76,3 +78,13 @@ def test_an_arrow_leads_over_the_edge_to_the_next_page(opened):
     pictures.press("ArrowRight")
     opened.until(lambda: opened.ask("noisy.image") == 8, "the next page was not reached")
     expect(pictures.get_by_role("gridcell")).to_have_count(3)
+
+
+def test_the_image_that_is_selected_is_told_on_another_page_at_the_same_place(opened):
+    view = opened.page.locator(".cvw-view:has-text('difference: output − target')")
+    pictures = view.get_by_role("grid", name="the images of this page")
+    for image in (0, 8):
+        opened.ask(f"str(noisy.select(image={image}))")
+        expect(pictures.get_by_role("gridcell", name=f"image {image}: ")).to_have_count(1)
+        selected = pictures.get_by_role("gridcell", selected=True)
+        expect(selected).to_have_attribute("aria-label", re.compile(f"^image {image}: "))

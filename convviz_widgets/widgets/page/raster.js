@@ -359,6 +359,7 @@ class Raster {
     const grid = frame.grid;
     this.cells.dataset.count = this.#cellsOf(frame);
     this.cells.dataset.named = "";
+    this.#mark(null); // the cell that was marked is taken away
     if (!grid || !this.model.get("tiled")) {
       this.cells.replaceChildren();
       return;
