@@ -237,8 +237,8 @@ class FrameBook(PageElement):
         if not isinstance(message, dict):
             return
         if message.get("ready"):
-            self._held.clear()
             mine = (self.frame.get("key"), self.frame.get("of"))
+            self._held = {key for key in mine[:1] if key is not None}
             if self.frame and mine != (message.get("key"), message.get("of")):
                 self._send_frames([self.frame])  # the page has missed it
             self._lacking()

@@ -1,4 +1,4 @@
-"""Frames in the page: what is seen belongs together, and to what is selected, however slow all is."""
+"""Frames in the page: what is seen belongs together, and to what is selected, in a slow kernel."""
 
 import numpy as np
 import pytest
