@@ -174,6 +174,7 @@ class Raster(FrameBook):
             self.show(Frame(png, width, height, alt=alt))
 
     def _should_send_property(self, key: str, value: Any) -> bool:
+        # Private to ipywidgets 8; see `FrameBook`, which uses it for the same reason.
         if key == "drawing" and self.drawn_by_frames:
             return False
         return super()._should_send_property(key, value)

@@ -141,7 +141,7 @@ def test_frames_that_are_dropped_are_sent_again_when_they_are_shown(book, state,
 
 def test_a_page_that_is_new_has_no_frames_and_says_so(book, state, page, sent_by):
     lacking = []
-    book.on_lacking(lambda: lacking.append(True))
+    book.on_new_page(lambda: lacking.append(True))
     book.keep(Frame(PICTURE), 5, book.of)
     page.says(book, {"ready": True})
     assert lacking == [True]
@@ -169,7 +169,7 @@ def test_a_page_that_is_new_has_no_frames_and_says_so(book, state, page, sent_by
 )
 def test_a_message_that_is_not_understood_does_nothing(book, state, page, sent_by, message):
     lacking = []
-    book.on_lacking(lambda: lacking.append(True))
+    book.on_new_page(lambda: lacking.append(True))
     book.show(Frame(PICTURE, caption="here"), now(state), key=5)
     sent = sent_by(book)
     page.says(book, message)
