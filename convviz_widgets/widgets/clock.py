@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from traitlets import Bool, Float, List, Unicode
 
@@ -83,6 +83,7 @@ class ClockElement(PageElement):
         Called with the place of the checkpoint that is chosen.
     """
 
+    written_by_pages: ClassVar[frozenset[str]] = frozenset({"act", "playing"})
     _esm = Unicode(module_text("renderClock", "store", "element", "clock")).tag(sync=True)
     description = Unicode("Checkpoint").tag(sync=True)
     """What a screen reader calls the slider."""
@@ -133,8 +134,5 @@ class ClockElement(PageElement):
         key = what.get("key")
         if key not in self.keys_of_checkpoints:
             return  # it is gone since, or the page says what it never could
-        PUBLISHED.caused(self._state, [str(what.get("page", "")), what.get("order", 0)])
-        try:
+        with PUBLISHED.answering(self._state, what.get("page", ""), what.get("order")):
             self._moved(self.keys_of_checkpoints.index(key))
-        finally:
-            PUBLISHED.caused(self._state, None)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
 
 from anywidget import AnyWidget
@@ -47,6 +49,15 @@ def style_sheet() -> str:
     return (PAGE / "page.css").read_text(encoding="utf-8")
 
 
+class Causes(threading.local):
+    """What this thread answers to, while it does: page and move, by state. Others select, too."""
+
+    def __init__(self) -> None:
+        self.by_state: weakref.WeakKeyDictionary[ModelState, list[Any]] = (
+            weakref.WeakKeyDictionary()
+        )
+
+
 class PublishedStates:
     """What pages are told of each state: who it is, what is selected, and what led to that."""
 
@@ -55,7 +66,7 @@ class PublishedStates:
         self._last: weakref.WeakKeyDictionary[ModelState, tuple[Selection, dict[str, Any]]] = (
             weakref.WeakKeyDictionary()
         )
-        self._causes: weakref.WeakKeyDictionary[ModelState, list[Any]] = weakref.WeakKeyDictionary()
+        self._causes = Causes()
         self._serials = count()
 
     def name(self, state: ModelState) -> str:
@@ -63,7 +74,11 @@ class PublishedStates:
         return self._ids.setdefault(state, uuid4().hex)
 
     def now(self, state: ModelState, selection: Selection) -> dict[str, Any]:
-        """Return what is selected, for a page; numbered in the order of the publications."""
+        """Return what is selected, for a page; numbered in the order of the publications.
+
+        To be called while the selection is held, or announced: else another thread may have told of
+        a newer one already.
+        """
         last = self._last.get(state)
         if last is None or last[0] is not selection:
             told = {
@@ -71,17 +86,19 @@ class PublishedStates:
                 "serial": next(self._serials),
                 "key": state.frame_key(selection),
                 "selection": {name: getattr(selection, name) for name in SELECTED},
-                "cause": self._causes.get(state),
+                "cause": self._causes.by_state.get(state),
             }
             last = self._last[state] = (selection, told)
         return last[1]
 
-    def caused(self, state: ModelState, cause: list[Any] | None) -> None:
-        """Note the page and the move that what is published next answers to."""
-        if cause is None:
-            self._causes.pop(state, None)
-        else:
-            self._causes[state] = cause
+    @contextmanager
+    def answering(self, state: ModelState, page: Any, order: Any) -> Iterator[None]:
+        """Have what this thread publishes say that it answers to this move on this page."""
+        self._causes.by_state[state] = [str(page), _whole(order)]
+        try:
+            yield
+        finally:
+            del self._causes.by_state[state]
 
 
 PUBLISHED = PublishedStates()
@@ -92,6 +109,9 @@ class PageElement(AnyWidget):
 
     What a user does on the page reaches `acted`, and the page is told when that is over.
     """
+
+    written_by_pages: ClassVar[frozenset[str]] = frozenset({"act"})
+    """The traits that a page may set; all others are the kernel's, whatever a page says."""
 
     _css = Unicode(style_sheet()).tag(sync=True)
     state_id = Unicode("").tag(sync=True)
@@ -118,7 +138,8 @@ class PageElement(AnyWidget):
     def belong_to(self, state: ModelState) -> None:
         """Follow what is selected in this state."""
         self.state_id = PUBLISHED.name(state)
-        self.now = PUBLISHED.now(state, state.selection)
+        with state.hold() as selection:
+            self.now = PUBLISHED.now(state, selection)
 
     def link(self, controls: Sequence[tuple[Widget, str, list[Any] | None]]) -> None:
         """Have the page know what these controls choose: (control, field, values of its places)."""
@@ -131,6 +152,11 @@ class PageElement(AnyWidget):
         finally:
             self.heard = [str(what.get("page", "")), _whole(what.get("order"))]
             listen(self)
+
+    def set_state(self, sync_data: Mapping[str, Any]) -> None:
+        """Take what a page has set, of the traits that it may."""
+        known = {name: sync_data[name] for name in sync_data if name in self.written_by_pages}
+        super().set_state(known)
 
     def get_state(self, *names: Any, **options: Any) -> dict[str, Any]:
         """Return the traits as they are sent, with names that can be read."""

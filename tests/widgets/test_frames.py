@@ -1,5 +1,7 @@
 """Frames: what travels with one, what a page is told of it, and what it gets when it comes anew."""
 
+import threading
+
 import numpy as np
 import pytest
 from ipywidgets import HTML
@@ -125,6 +127,29 @@ def test_frames_of_what_was_selected_before_are_neither_sent_nor_taken_for_there
     book.show(Frame(PICTURE, caption="anew"), now(state), key=5)
     assert sent[-1].kind == "update"
     assert sent[-1].content["frame"]["options"] == {"colormap": "magma"}
+
+
+def test_a_frame_that_is_on_its_way_when_others_are_wanted_is_not_taken_for_there(
+    book, state, sent_by
+):
+    """A frame that is sent as the others are given up is told of before that, or not at all."""
+
+    def kept_amid(content, buffers):
+        if "frames" in content and not renewing.is_alive():
+            renewing.start()
+            renewing.join(0.2)
+        told.append(next(iter(content)))
+
+    told = []
+    renewing = threading.Thread(target=lambda: book.renew({}))
+    book.send = kept_amid
+    book.keep(Frame(PICTURE), 5, book.of)
+    renewing.join(20)
+    assert told == ["frames", "renew"]
+    del book.send
+    sent = sent_by(book)
+    book.show(Frame(PICTURE, caption="anew"), now(state), key=5)
+    assert sent[-1].content["frame"]["caption"] == "anew"
 
 
 def test_frames_that_are_dropped_are_sent_again_when_they_are_shown(book, state, sent_by):

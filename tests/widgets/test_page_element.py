@@ -2,12 +2,14 @@
 
 import json
 import re
+import threading
 
 import pytest
 from torch import nn
 
 from convviz_widgets.state import ModelState
 from convviz_widgets.views import ActivationMosaic
+from convviz_widgets.widgets.clock import ClockElement
 from convviz_widgets.widgets.frames import FrameBook
 from convviz_widgets.widgets.page_element import PAGE, PUBLISHED, PageElement, module_text
 from convviz_widgets.widgets.raster import Raster
@@ -67,6 +69,58 @@ def test_what_goes_wrong_is_heard_all_the_same(bell, page):
 def test_an_order_that_is_no_number_is_none(bell, page, order):
     page.acts(bell, order=order, ring="soft")
     assert bell.heard == ["a page", 0]
+
+
+@pytest.mark.parametrize(
+    "kind", [lambda state: ClockElement(state, print), FrameBook, lambda _: Raster(4, 4)]
+)
+def test_a_page_sets_nothing_but_what_a_user_does(kind, state, sent_by):
+    element = kind(state)
+    before = dict(element.get_state())
+    sent = sent_by(element)
+    hostile = {name: "" for name in before} | {"frame": {}, "now": {}, "rate": 1e9, "links": [[]]}
+    del hostile["act"], hostile["layout"]
+    element.set_state({name: value for name, value in hostile.items() if name != "playing"})
+    assert element.get_state() == before
+    assert sent == []  # nor do other pages hear of it
+    element.close()
+
+
+def test_what_is_published_answers_to_the_move_of_its_own_thread_alone(state):
+    def elsewhere():
+        state.select(checkpoint=0)
+        causes.append(PUBLISHED.now(state, state.selection)["cause"])
+
+    causes = []
+    with PUBLISHED.answering(state, "a page", 3):
+        other = threading.Thread(target=elsewhere)
+        other.start()
+        other.join()
+        state.select(checkpoint=1)
+        causes.append(PUBLISHED.now(state, state.selection)["cause"])
+    state.select(checkpoint=2)
+    causes.append(PUBLISHED.now(state, state.selection)["cause"])
+    assert causes == [None, ["a page", 3], None]
+
+
+def test_an_element_that_is_made_amid_a_publication_tells_of_what_comes(state):
+    def make():
+        under_way.wait(20)
+        made.append(FrameBook(state))
+
+    def announced(selection):
+        PUBLISHED.now(state, selection)
+        under_way.set()
+        maker.join(0.2)  # it waits for the lock
+
+    under_way, made = threading.Event(), []
+    maker = threading.Thread(target=make)
+    maker.start()
+    state.announcements.observe(announced)
+    state.select(channel=3)
+    maker.join(20)
+    assert made[0].now["selection"]["channel"] == 3
+    made[0].close()
 
 
 def test_pages_know_which_state_is_which(state, make_net, images):
