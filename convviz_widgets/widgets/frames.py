@@ -156,9 +156,9 @@ class FrameBook(PageElement):
     frame = Dict().tag(sync=True)
     """The one of the checkpoint that is selected: what a page that is reloaded shows."""
     depends: List[Any] = List().tag(sync=True)
-    """Fields of the selection of which a page must not know better."""
+    """Fields of the selection that frames belong to: none is shown while a page knows better."""
     awake = Bool(True).tag(sync=True)
-    """Whether the view is seen: else nothing waits for it."""
+    """Whether the view is seen: the clock of a page does not wait for one that is not."""
     ahead = Bool(False).tag(sync=True)
     """Whether frames of other checkpoints are made."""
 

@@ -121,7 +121,7 @@ class PageElement(AnyWidget):
     now = Dict().tag(sync=True)
     """What is selected: see `PublishedStates.now`."""
     links: List[Any] = List().tag(sync=True)
-    """Controls whose choice the page holds true at once: model, field, values."""
+    """Controls that choose something: model, field, and the values that its places stand for."""
     act = Dict().tag(sync=True, echo_update=False)
     """The last thing that the user did; what was not told yet has been overtaken by it."""
     heard = List(["", 0]).tag(sync=True)

@@ -73,6 +73,7 @@ class Raster(FrameBook):
         As for a `FrameBook`.
     """
 
+    written_by_pages = frozenset({"act", "pointer"})
     _esm = Unicode(
         module_text("renderRaster", "store", "element", "book", "palette", "shapes", "raster")
     ).tag(sync=True)
@@ -88,6 +89,8 @@ class Raster(FrameBook):
     """Whether pointer and keys mean anything on it."""
     reports = Bool(False).tag(sync=True)
     """Whether the kernel is told where the pointer is."""
+    pointer = Dict().tag(sync=True, echo_update=False)
+    """What the pointer did last, where that is reported; no act, which the next move would undo."""
     bar = Bool(False).tag(sync=True)
     """Whether there is a colour bar below."""
     field = Unicode("").tag(sync=True)
@@ -116,6 +119,7 @@ class Raster(FrameBook):
         super().__init__(state, width=width, height=height, **traits)
         self.layout.flex, self.layout.margin = "0 0 auto", "0"
         self.layout.width = f"{width}px"
+        self.observe(self._follow_pointer, names="pointer")
 
     def on_click(self, callback: Pointer) -> None:
         """Call ``callback(x, y)`` with the pixel that is pressed."""
@@ -189,12 +193,11 @@ class Raster(FrameBook):
         drawing(shapes)
         self.drawing = shapes.commands
 
-    def acted(self, what: dict[str, Any]) -> None:
-        """Follow the pointer."""
-        place = what.get("move")
+    def _follow_pointer(self, change: Any) -> None:
+        place = change.new.get("move")
         if _is_place(place):
             self.gestures.tell("mouse_move", *place)
-        elif what.get("leave"):
+        elif change.new.get("leave"):
             self.gestures.leave()
 
     def hear(self, message: Any) -> None:
@@ -296,7 +299,6 @@ class TileRaster(Raster):
 
     def acted(self, what: dict[str, Any]) -> None:
         """Pick a tile."""
-        super().acted(what)
         tile = what.get("pick")
         if type(tile) is int and self.mosaic is not None and 0 <= tile < self.mosaic.count:
             self._picked(tile)

@@ -515,14 +515,14 @@ class Raster {
     this.at = [x, y];
     this.hovered = this.#pixel(x, y)?.[0] ?? null;
     this.#point();
-    if (this.model.get("reports")) this.#tell({ move: [x, y] });
+    this.#report({ move: [x, y] });
   }
 
   #leave() {
     this.hovered = null;
     this.at = null;
     this.#point();
-    if (this.model.get("reports")) this.#tell({ leave: true });
+    this.#report({ leave: true });
   }
 
   /** Say what is under the pointer, else what is selected. */
@@ -592,9 +592,14 @@ class Raster {
     if (!this.model.get("tiled")) this.model.send({ [what]: [x, y] });
   }
 
-  /** @param {Record<string, unknown>} what */
-  #tell(what) {
-    act(this.model, pageOf().name, ++pageOf().orders, what);
+  /**
+   * Tell a kernel that follows the pointer where it is: only the last place is of interest.
+   * @param {Record<string, unknown>} what
+   */
+  #report(what) {
+    if (!this.model.get("reports")) return;
+    this.model.set("pointer", what);
+    this.model.save_changes();
   }
 
   /** @param {number} tile */
