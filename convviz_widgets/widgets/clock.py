@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 from traitlets import Bool, Float, List, Unicode
 
 from convviz_widgets.state import ModelState
-from convviz_widgets.widgets.page_element import PUBLISHED, PageElement, module_text
+from convviz_widgets.state.published import PUBLISHED
+from convviz_widgets.widgets.page_element import PageElement, module_text, move_of
 
 NAMES = ("first checkpoint", "previous checkpoint", "play the checkpoints", "next checkpoint")
 
@@ -134,5 +135,5 @@ class ClockElement(PageElement):
         key = what.get("key")
         if key not in self.keys_of_checkpoints:
             return  # it is gone since, or the page says what it never could
-        with PUBLISHED.answering(self._state, what.get("page", ""), what.get("order")):
+        with PUBLISHED.answering(self._state, *move_of(what)):
             self._moved(self.keys_of_checkpoints.index(key))

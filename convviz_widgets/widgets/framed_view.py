@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from convviz_widgets.errors import InputError
 from convviz_widgets.state import Selection
+from convviz_widgets.state.published import PUBLISHED
 from convviz_widgets.widgets.frames import Frame, FrameBook
-from convviz_widgets.widgets.page_element import PUBLISHED
 from convviz_widgets.widgets.view import View
 
 CLOCK = frozenset({"key", "checkpoint", "step", "label", "revision"})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +12,7 @@ from ipywidgets.widgets import widget as implementation
 from traitlets import Bool, Dict, List, Unicode
 
 from convviz_widgets.state import ModelState
+from convviz_widgets.state.published import lock_of_pages
 from convviz_widgets.tensors import Box, Mosaic
 from convviz_widgets.widgets.page_element import PageElement, module_text
 
@@ -170,7 +170,7 @@ class FrameBook(PageElement):
         self.is_on_page = False
         # The background keeps frames while another thread selects: what the page is told, and in
         # what order, must be what is noted here.
-        self._telling = threading.RLock()
+        self._telling = lock_of_pages()
         self._held: set[int] = set()  # the checkpoints whose frames the page has
         self._is_quiet = False
         self._on_new_page: Callable[[], Any] = lambda: None

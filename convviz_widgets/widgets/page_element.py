@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import re
-import threading
-import weakref
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import cache
-from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar
-from uuid import uuid4
 
 from anywidget import AnyWidget
 from ipywidgets import Widget
 from traitlets import Dict, List, Unicode
 
-from convviz_widgets.state import ModelState, Selection
+from convviz_widgets.state import ModelState
+from convviz_widgets.state.published import PUBLISHED
 from convviz_widgets.widgets.text import readable
 from convviz_widgets.widgets.widget_tree import listen
 
@@ -27,9 +23,6 @@ PAGE = Path(__file__).parent / "page"
 NAMES_OTHER_MODULES = re.compile(r'^import \{ .* \} from "\./.*\.js";\n', re.MULTILINE)
 
 EXPORTS = re.compile(r"^export (?=(async )?(class|function|const))", re.MULTILINE)
-
-SELECTED = ("layer", "image", "channel", "target", "direction")
-"""Fields of a selection that a page is told of, beside the checkpoint."""
 
 
 @cache
@@ -47,61 +40,6 @@ def module_text(render: str, *names: str) -> str:
 def style_sheet() -> str:
     """Return the style sheet of all elements."""
     return (PAGE / "page.css").read_text(encoding="utf-8")
-
-
-class Causes(threading.local):
-    """What this thread answers to, while it does: page and move, by state. Others select, too."""
-
-    def __init__(self) -> None:
-        self.by_state: weakref.WeakKeyDictionary[ModelState, list[Any]] = (
-            weakref.WeakKeyDictionary()
-        )
-
-
-class PublishedStates:
-    """What pages are told of each state: who it is, what is selected, and what led to that."""
-
-    def __init__(self) -> None:
-        self._ids: weakref.WeakKeyDictionary[ModelState, str] = weakref.WeakKeyDictionary()
-        self._last: weakref.WeakKeyDictionary[ModelState, tuple[Selection, dict[str, Any]]] = (
-            weakref.WeakKeyDictionary()
-        )
-        self._causes = Causes()
-        self._serials = count()
-
-    def name(self, state: ModelState) -> str:
-        """Return the name of a state, unlike any other's."""
-        return self._ids.setdefault(state, uuid4().hex)
-
-    def now(self, state: ModelState, selection: Selection) -> dict[str, Any]:
-        """Return what is selected, for a page; numbered in the order of the publications.
-
-        To be called while the selection is held, or announced: else another thread may have told of
-        a newer one already.
-        """
-        last = self._last.get(state)
-        if last is None or last[0] is not selection:
-            told = {
-                "state": self.name(state),
-                "serial": next(self._serials),
-                "key": state.frame_key(selection),
-                "selection": {name: getattr(selection, name) for name in SELECTED},
-                "cause": self._causes.by_state.get(state),
-            }
-            last = self._last[state] = (selection, told)
-        return last[1]
-
-    @contextmanager
-    def answering(self, state: ModelState, page: Any, order: Any) -> Iterator[None]:
-        """Have what this thread publishes say that it answers to this move on this page."""
-        self._causes.by_state[state] = [str(page), _whole(order)]
-        try:
-            yield
-        finally:
-            del self._causes.by_state[state]
-
-
-PUBLISHED = PublishedStates()
 
 
 class PageElement(AnyWidget):
@@ -150,7 +88,7 @@ class PageElement(AnyWidget):
         try:
             self.acted(what)
         finally:
-            self.heard = [str(what.get("page", "")), _whole(what.get("order"))]
+            self.heard = list(move_of(what))
             listen(self)
 
     def set_state(self, sync_data: Mapping[str, Any]) -> None:
@@ -194,5 +132,7 @@ class ControlLinks(PageElement):
         self.belong_to(state)
 
 
-def _whole(value: Any) -> int:
-    return value if isinstance(value, int) else 0
+def move_of(what: Mapping[str, Any]) -> tuple[str, int]:
+    """Return the page on which a user did something, and the number that it gave to that."""
+    order = what.get("order")
+    return str(what.get("page", "")), order if isinstance(order, int) else 0

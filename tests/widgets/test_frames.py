@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from ipywidgets import HTML
 
+from convviz_widgets.state.published import PUBLISHED
 from convviz_widgets.tensors import Mosaic, rgb_png
 from convviz_widgets.widgets.frames import MOST_VALUES, Frame, FrameBook
-from convviz_widgets.widgets.page_element import PUBLISHED
 
 PICTURE = rgb_png(np.zeros((4, 6, 4), np.uint8))
 

@@ -10,10 +10,11 @@ import pytest
 from torch import nn
 
 from convviz_widgets.state import ModelState
+from convviz_widgets.state.published import PUBLISHED
 from convviz_widgets.views import ActivationMosaic
 from convviz_widgets.widgets.clock import ClockElement
 from convviz_widgets.widgets.frames import FrameBook
-from convviz_widgets.widgets.page_element import PAGE, PUBLISHED, PageElement, module_text
+from convviz_widgets.widgets.page_element import PAGE, PageElement, module_text
 from convviz_widgets.widgets.raster import Raster
 
 
