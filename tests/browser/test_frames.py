@@ -94,6 +94,17 @@ def test_what_is_seen_is_what_the_kernel_would_have_sent(explorer, opened):
         np.testing.assert_array_equal(explorer.pixels("mosaic"), sent)
 
 
+def test_a_page_asks_for_a_frame_that_the_kernel_believed_it_had(explorer, opened):
+    all_made(opened)
+    place = opened.ask("state.checkpoint")
+    opened.ask("mosaic.raster.send({'drop': sorted(mosaic.raster._held)})")
+    for _ in range(2):  # of the one that is seen it may keep the frame
+        explorer.later()
+    opened.until(lambda: opened.ask("state.checkpoint") == place + 2, "not heard")
+    wanted = np.array(opened.ask("mosaic.raster.pixels.tolist()"))
+    opened.until(lambda: np.array_equal(explorer.pixels("mosaic"), wanted), "not asked for")
+
+
 def test_no_frame_of_another_layer_is_seen_once_a_layer_is_chosen(explorer, opened):
     all_made(opened)
     opened.ask("globals().update(pause=1.0)")
