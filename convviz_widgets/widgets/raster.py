@@ -212,11 +212,7 @@ class Raster(FrameBook):
         if isinstance(message.get("key"), str):
             self.gestures.press(message["key"])
         if _is_place(message.get("ask")):
-            self.answer(*message["ask"])
-
-    def answer(self, x: int, y: int) -> None:
-        """Say what is at a pixel whose numbers the page does not have."""
-        self.tell({"words": self.asked(x, y)})
+            self.tell({"words": self.asked(*message["ask"])})
 
     asked: Callable[[int, int], str] = staticmethod(lambda _x, _y: "")
     """Returns what is at a pixel, in words, where the page does not know."""
