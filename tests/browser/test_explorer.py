@@ -61,6 +61,15 @@ def test_the_checkpoint_slider_changes_the_mosaic_and_back(explorer):
     assert first.shape == second.shape
 
 
+def test_a_button_of_the_clock_is_pressed_by_a_key(explorer):
+    first = explorer.pixels("mosaic")
+    for name in ("next checkpoint", "previous checkpoint"):
+        before = explorer.pixels("mosaic")
+        explorer.view("Checkpoint").get_by_role("button", name=name).press("Enter")
+        explorer.opened.changed(explorer.image("mosaic"), before)
+    np.testing.assert_array_equal(explorer.pixels("mosaic"), first)
+
+
 def test_a_clicked_tile_is_enlarged_and_counted(explorer):
     enlarged, bars = explorer.pixels("map"), explorer.bars().inner_html()
     x, y = explorer.pixels("mosaic").shape[1] - 20, 20
