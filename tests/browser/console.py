@@ -14,8 +14,6 @@ PLATFORM = (
     # bqplot measures a figure whose tab was left while it was made; shown again, it is made anew.
     "<rect> attribute width: A negative value",
     "<rect> attribute height: A negative value",
-    # JupyterLab's debugger asks the kernel of a notebook that is being closed.
-    "Could not restore the debugger state: Canceled future",
     # Voila loads Notebook 7's extension of JupyterLab, which needs a newer JupyterLab than Voila's.
     "shared module is not a function",
 )

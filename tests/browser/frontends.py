@@ -38,12 +38,6 @@ class Frontends:
         name = self._write(notebook)
         return self._notebook(f"/lab/workspaces/{name}/tree/{name}.ipynb?reset", theme, run)
 
-    def lab_again(self, opened: NotebookPage, notebook: Notebook) -> None:
-        """Put a notebook with a kernel of its own in the place of the one that JupyterLab shows."""
-        opened.close_notebook()
-        self._server.delete_sessions()
-        opened.open_notebook(f"{self._write(notebook)}.ipynb")
-
     def notebook7(
         self, notebook: Notebook, theme: str = "light", *, run: bool = True
     ) -> NotebookPage:

@@ -47,14 +47,6 @@ START_CELL = """index => {
     jupyterapp.commands.execute('notebook:run-cell')
 }"""
 
-CLOSE = "() => jupyterapp.shell.currentWidget.dispose()"
-
-OPEN = """async path => {
-    const options = { path, factory: 'Notebook' }
-    const notebook = await jupyterapp.commands.execute('docmanager:open', options)
-    jupyterapp.shell.activateById(notebook.id)
-}"""
-
 SAVE = "async () => { await jupyterapp.commands.execute('docmanager:save') }"
 
 CHANGE_THEME = """async theme => {
@@ -166,15 +158,6 @@ class NotebookPage(WidgetPage):
     def open(self) -> None:
         """Load the page and wait until its kernel is idle."""
         self.page.goto(self.url)
-        self.wait_idle()
-
-    def close_notebook(self) -> None:
-        """Close the notebook in JupyterLab, whose page stays."""
-        self.page.evaluate(CLOSE)
-
-    def open_notebook(self, path: str) -> None:
-        """Open another notebook in JupyterLab and wait until its kernel is idle."""
-        self.page.evaluate(OPEN, path)
         self.wait_idle()
 
     def wait_idle(self) -> None:

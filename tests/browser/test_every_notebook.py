@@ -1,10 +1,11 @@
-"""Every notebook in one real JupyterLab, each with a kernel of its own: runs, draws, fits."""
+"""Every notebook in a real JupyterLab, each with a kernel of its own: runs, draws, fits."""
 
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
+from .frontends import Frontends
 from .pages import TRAINING
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
@@ -21,14 +22,16 @@ OUTPUTS = """() => jupyterapp.shell.currentWidget.content.widgets
     .flatMap(cell => cell.model.toJSON().outputs ?? [])"""
 
 
-@pytest.fixture(scope="module")
-def opened(frontends):
-    return frontends.lab(["'a page for all of them'"], "light", run=False)
+@pytest.fixture
+def frontends(browser, server):
+    frontends = Frontends(browser, server)
+    yield frontends
+    frontends.close()
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_without_a_warning_draws_its_widgets_and_fits(frontends, opened, path):
-    frontends.lab_again(opened, path)
+def test_a_notebook_runs_without_a_warning_draws_its_widgets_and_fits(frontends, path):
+    opened = frontends.lab(path, "light", run=False)
     opened.run_all(patience=TRAINING)
     expect(opened.page.locator(UNDRAWN)).to_have_count(0)
     outputs = opened.page.evaluate(OUTPUTS)
