@@ -27,9 +27,9 @@ small
 ]
 
 RATIOS = {
-    ("small", "light"): [0.8, 0.9, 1, 1.1, 1.25, 1.5, 1.875, 2, 4],
-    ("small", "dark"): [1, 1.5],
-    ("large", "light"): [0.8, 1.25, 3],
+    ("small", "light"): [0.8, 1, 1.25, 1.5, 2],
+    ("small", "dark"): [1.5],
+    ("large", "light"): [0.8, 1.25],
 }
 """Pixels of the screen for one of CSS: of 1, 1.5 and 2 at a zoom from 80 to 200 %."""
 

@@ -61,8 +61,10 @@ class Clock {
     });
     this.slider.addEventListener("keydown", (event) => this.#key(event));
     const row = make("div", "cvw-buttons", {}, Object.values(this.buttons));
-    // JupyterLab would act on arrows before the slider sees them.
-    el.setAttribute("data-lm-suppress-shortcuts", "true");
+    // A notebook would act on arrows and Enter first: it asks the element that has the focus itself.
+    for (const control of [...Object.values(this.buttons), this.slider]) {
+      control.setAttribute("data-lm-suppress-shortcuts", "true");
+    }
     el.classList.add("cvw-clock");
     el.append(row, this.slider, this.label);
   }
