@@ -94,6 +94,8 @@ class ClockElement(PageElement):
     """What each is called."""
     playing = Bool(False).tag(sync=True)
     """Whether it moves on by itself; it stops at the last checkpoint."""
+    player = Unicode("").tag(sync=True)
+    """The page that moves it while it plays; empty while it does not."""
     rate = Float(8.0, min=0.1, max=120.0).tag(sync=True)
     """Checkpoints a second while it plays."""
 
@@ -103,6 +105,7 @@ class ClockElement(PageElement):
         super().__init__(**traits)
         self.layout.width, self.layout.margin, self.layout.flex = "206px", "2px 0", "0 0 auto"
         self.belong_to(state)
+        self.observe(self._stopped, names="playing")
 
     @property
     def named_parts(self) -> tuple[Any, ...]:
@@ -129,6 +132,10 @@ class ClockElement(PageElement):
         with self.hold_sync():
             self.keys_of_checkpoints, self.labels = list(keys), list(labels)
             self.now = PUBLISHED.now(self._state, self._state.selection)
+
+    def _stopped(self, change: Any) -> None:
+        if not change.new:
+            self.player = ""
 
     def acted(self, what: dict[str, Any]) -> None:
         """Go to the checkpoint that the user has chosen."""

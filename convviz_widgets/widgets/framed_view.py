@@ -49,9 +49,12 @@ class FramedView(View):
     def show_frame(self, frame: Frame, selection: Selection) -> None:
         """Show the frame of a selection, and have those of the checkpoints beside it made."""
         now = PUBLISHED.now(self.state, selection)
-        self.book.show(frame, now, now["key"] if self.looks_ahead else None)
-        self._look_ahead()
-        self.state.ahead.hold(self, now["key"], frame.nbytes)
+        was_sent = self.book.show(frame, now, now["key"] if self.looks_ahead else None)
+        if self.looks_ahead:
+            if was_sent:
+                self.state.afterwards(lambda: self.book.tell_drawn(now))
+            self._look_ahead()
+            self.state.ahead.hold(self, now["key"], frame.nbytes)
 
     def _look_ahead(self) -> None:
         """Have frames made while there is a page to show them: a script is not slowed."""
@@ -88,7 +91,7 @@ class FramedView(View):
         """Have the page let go of its frames before anybody draws, if they will be others."""
         before, self._selection = self._selection, selection
         if selection.changed(before) & (self.framed - CLOCK):
-            self.book.renew(self._options, PUBLISHED.now(self.state, selection))
+            self.book.renew(self._options)
 
     def _option_changed(self, change: Any) -> None:
         if hasattr(self, "book"):

@@ -160,7 +160,7 @@ class FrameBook(PageElement):
     awake = Bool(True).tag(sync=True)
     """Whether the view is seen: the clock of a page does not wait for one that is not."""
     ahead = Bool(False).tag(sync=True)
-    """Whether frames of other checkpoints are made."""
+    """Whether each frame is of one checkpoint, so that those of others can be made, too."""
 
     def __init__(
         self, state: ModelState | None = None, depends: frozenset[str] = frozenset(), **traits: Any
@@ -183,8 +183,8 @@ class FrameBook(PageElement):
         """Call ``callback()`` when a page is new: it has none of the frames of the others."""
         self._on_new_page = callback
 
-    def show(self, frame: Frame, now: dict[str, Any] | None = None, key: int | None = None) -> None:
-        """Show a frame.
+    def show(self, frame: Frame, now: dict[str, Any] | None = None, key: int | None = None) -> bool:
+        """Show a frame, and tell whether it had to be sent: else the page has it.
 
         Parameters
         ----------
@@ -201,12 +201,17 @@ class FrameBook(PageElement):
             if key in self._held:
                 self._set_quietly(content, now or {})
                 self.tell({"current": key, "now": now})
-                return
+                return False
             with self.hold_sync():
-                self.frame = content
-                self.now = now or {}
+                self.frame, self.now = content, now or {}
+                self.ahead = key is not None
             if key is not None:
                 self._held.add(key)
+            return True
+
+    def tell_drawn(self, now: dict[str, Any]) -> None:
+        """Tell the page that all views have drawn what was selected: it need wait for none."""
+        self.tell({"drawn": now.get("serial")})
 
     def keep(self, frame: Frame, key: int, of: int) -> int:
         """Give the page the frame of another checkpoint, unless it belongs to what was before.
@@ -220,16 +225,19 @@ class FrameBook(PageElement):
                 return 0
             self._send_frames([frame.content(key, of, self.options)])
             self._held.add(key)
-            self.ahead = True
         return frame.nbytes
 
-    def renew(self, options: Mapping[str, Any], now: dict[str, Any] | None = None) -> None:
-        """Have the page let go of all frames: they no longer show what is selected."""
+    def renew(self, options: Mapping[str, Any]) -> None:
+        """Have the page let go of all frames: they no longer show what is selected.
+
+        It does not say what is selected: a page that knew would look for it in other books, which
+        may not have been told yet.
+        """
         with self._telling:
             self.of += 1
             self.options = dict(options)
             self._held.clear()
-            self.tell({"renew": self.of, "options": self.options, "now": now})
+            self.tell({"renew": self.of, "options": self.options})
 
     def drop(self, keys: set[int]) -> None:
         """Have the page let go of the frames of these checkpoints."""

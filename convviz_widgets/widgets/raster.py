@@ -281,10 +281,10 @@ class TileRaster(Raster):
         self.selected = None
         self.show(Frame(EMPTY_PNG))
 
-    def show(self, frame: Frame, now: dict[str, Any] | None = None, key: int | None = None) -> None:
+    def show(self, frame: Frame, now: dict[str, Any] | None = None, key: int | None = None) -> bool:
         """Show a frame; see `FrameBook.show`."""
         self.mosaic = frame.mosaic
-        super().show(frame, now, key)
+        return super().show(frame, now, key)
 
     @property
     def boxes(self) -> tuple[Box, ...]:

@@ -126,6 +126,17 @@ def test_no_frame_of_another_layer_is_seen_once_a_layer_is_chosen(explorer, open
     opened.until(lambda: "conv2" in opened.ask("mosaic.caption"), "late")
 
 
+def test_nothing_moves_to_a_checkpoint_that_has_yet_to_be_drawn_before_all_does(explorer, opened):
+    opened.ask("globals().update(pause=0.4)")
+    opened.ask("state.select(layer='conv1', checkpoint=9) and None")
+    seen = opened.page.evaluate(WATCH, [["ArrowRight", "ArrowLeft", "ArrowRight"], 300])
+    steps = [tuple(step_of(line) for line in frame[:4]) for frame in seen]
+    assert [each for each in steps if len(set(each)) > 1] == []
+    opened.ask("globals().update(pause=0.0)")
+    opened.until(lambda: opened.ask("state.checkpoint") == 10, "the kernel has not heard")
+    opened.until(lambda: step_of(explorer.step_line()) == "step 1,000", "late")
+
+
 def test_another_colour_map_is_seen_at_once(explorer, opened):
     all_made(opened)
     before = explorer.pixels("mosaic")

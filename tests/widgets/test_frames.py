@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from ipywidgets import HTML
 
+import convviz_widgets as cvw
 from convviz_widgets.state.published import PUBLISHED
 from convviz_widgets.tensors import Mosaic, rgb_png
 from convviz_widgets.widgets.frames import MOST_VALUES, Frame, FrameBook
@@ -119,7 +120,7 @@ def test_frames_of_what_was_selected_before_are_neither_sent_nor_taken_for_there
     of = book.of
     book.keep(Frame(PICTURE), 5, of)
     sent = sent_by(book)
-    book.renew({"colormap": "magma"}, now(state))
+    book.renew({"colormap": "magma"})
     assert sent[-1].content["renew"] == book.of == of + 1
     assert sent[-1].content["options"] == {"colormap": "magma"}
     assert book.keep(Frame(PICTURE), 6, of) == 0
@@ -162,6 +163,27 @@ def test_frames_that_are_dropped_are_sent_again_when_they_are_shown(book, state,
     assert sent[-1].kind == "update"
     book.show(Frame(PICTURE), now(state), key=6)
     assert sent[-1].content["current"] == 6
+
+
+def test_a_page_knows_whether_it_has_to_wait_for_a_frame(book, state, sent_by):
+    assert book.show(Frame(PICTURE), now(state), key=5)
+    assert book.ahead
+    assert not book.show(Frame(PICTURE), now(state), key=5)  # it has that
+    sent = sent_by(book)
+    book.tell_drawn(now(state))
+    assert sent[-1].content == {"drawn": now(state)["serial"]}
+    book.show(Frame(PICTURE), now(state))
+    assert not book.ahead  # it is shown wherever the clock points
+
+
+def test_every_book_lets_go_before_a_page_learns_what_is_selected(state, sent_by):
+    books = [view(state).book for view in (cvw.ActivationMosaic, cvw.ActivationMap)]
+    sent = [sent_by(book) for book in books]
+    told = []
+    state.announcements.observe(lambda _: told.extend(each[-1].content for each in sent))
+    state.select(layer="2", checkpoint=0)
+    assert [set(message) for message in told] == [{"renew", "options"}] * 2
+    assert [each[-1].content for each in sent] == [{"drawn": now(state)["serial"]}] * 2
 
 
 def test_a_page_that_is_new_has_no_frames_and_says_so(book, state, page, sent_by):

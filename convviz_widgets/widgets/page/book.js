@@ -37,6 +37,8 @@ export class Book {
     this.frames = new Map();
     /** @type {Frame | null} */
     this.shown = null;
+    /** @type {Set<number>} */
+    this.leaving = new Set(); // what is to go once it is not seen any more
     this.take(model.get("frame"));
     model.on("change:frame", () => {
       this.take(model.get("frame"));
@@ -46,6 +48,7 @@ export class Book {
       this.#hear(message, buffers);
     });
     model.on("change:now", () => this.state.publish(model.get("now")));
+    model.on("change:awake", this.again);
     this.state.followers.add(this);
     this.state.publish(model.get("now"));
     const { key, of } = model.get("frame");
@@ -76,10 +79,24 @@ export class Book {
     return Boolean(this.model.get("awake") && this.model.get("ahead")) && !this.frames.has(null);
   }
 
-  /** @param {number} key */
+  /**
+   * Whether a checkpoint can be shown at once.
+   * @param {number} key
+   */
   has(key) {
     const frame = this.frames.get(key);
     return frame !== undefined && this.isValid(frame) && this.prepare(frame);
+  }
+
+  /**
+   * Whether there is nothing to show of a checkpoint: nothing that is being read, or to be drawn
+   * once the kernel hears of what the user has chosen.
+   * @param {number} key
+   */
+  lacks(key) {
+    const frame = this.frames.get(key);
+    const isLacking = frame === undefined || !this.isValid(frame);
+    return isLacking && !this.state.isClaimed(this.model.get("depends"));
   }
 
   /**
@@ -109,6 +126,7 @@ export class Book {
     if (frame && this.isValid(frame) && this.prepare(frame)) {
       this.shown = frame;
       this.paint(frame);
+      if (this.leaving.size) this.#drop([]);
     }
   }
 
@@ -118,6 +136,7 @@ export class Book {
     this.renew(frame.of, frame.options);
     if (frame.of !== this.of) return;
     this.#forget(frame.key);
+    if (frame.key !== null) this.leaving.delete(frame.key);
     this.frames.set(frame.key, frame);
   }
 
@@ -141,7 +160,18 @@ export class Book {
     this.frames.delete(key);
   }
 
+  /** @param {number[]} keys */
+  #drop(keys) {
+    for (const key of keys) this.leaving.add(key);
+    for (const key of this.leaving) {
+      if (this.shown?.key === key) continue;
+      this.leaving.delete(key);
+      this.#forget(key);
+    }
+  }
+
   #clear() {
+    this.leaving.clear();
     for (const frame of this.frames.values()) this.release(frame);
     this.frames.clear();
   }
@@ -157,12 +187,13 @@ export class Book {
       put(message, path, buffers[at]);
     }
     for (const frame of message.frames ?? []) this.take(frame);
-    for (const key of message.drop ?? []) if (this.shown?.key !== key) this.#forget(key);
+    if (message.drop) this.#drop(message.drop);
     if (message.current !== undefined && !this.frames.has(message.current)) {
       this.model.send({ want: message.current });
     }
     this.state.publish(message.now);
-    this.state.settle();
+    if (message.drawn !== undefined) this.state.draw(message.drawn);
+    else this.state.settle();
   }
 }
 

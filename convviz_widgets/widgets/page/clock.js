@@ -88,7 +88,10 @@ class Clock {
     this.follower = { counts: () => false, has: () => true, show: () => this.#show() };
     state.followers.add(this.follower);
     refill();
-    if (model.get("playing")) this.#toggle();
+    if (model.get("playing")) {
+      this.#toggle();
+      this.#drive(); // the page that did may be this one before it was loaded again
+    }
   }
 
   close() {
@@ -173,10 +176,18 @@ class Clock {
       this.#stop();
       return;
     }
-    if (this.place === this.state.keys.length - 1) this.#goTo(0);
+    const isAtEnd = this.place === this.state.keys.length - 1;
+    if (isAtEnd && !this.model.get("player")) this.#goTo(0);
     this.playing = performance.now();
     this.#showPlaying();
+    if (!this.model.get("player")) this.#drive();
     this.frame = requestAnimationFrame((now) => this.#tick(now));
+  }
+
+  /** Have this page move the clock while it plays: of several pages one does. */
+  #drive() {
+    this.model.set("player", pageOf().name);
+    this.model.save_changes();
   }
 
   #stop() {
@@ -205,7 +216,12 @@ class Clock {
    */
   #tick(now) {
     if (this.playing === null) return;
+    this.frame = requestAnimationFrame((time) => this.#tick(time));
     const { state } = this;
+    if (this.model.get("player") !== pageOf().name || this.place < 0) {
+      this.playing = now; // another page moves it, or the checkpoint is gone
+      return;
+    }
     const interval = 1000 / this.model.get("rate");
     const next = this.place + 1;
     if (next >= state.keys.length) {
@@ -219,7 +235,6 @@ class Clock {
       this.playing = late > interval ? now : this.playing + interval;
       this.#goTo(next);
     }
-    this.frame = requestAnimationFrame((time) => this.#tick(time));
   }
 }
 

@@ -20,7 +20,7 @@ async function listen(model, state, signal) {
       // A user's choice comes with the view that it was made in; the kernel's does not.
       const chosen = chosenOn(control, values);
       if (how?.updated_view && chosen !== undefined) state.claim(field, chosen, id, false);
-      else state.withdraw(field);
+      else state.withdraw(field, id);
     };
     const event = values === null ? "change:value" : "change:index";
     control.on(event, changed);

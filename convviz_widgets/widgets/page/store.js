@@ -8,7 +8,7 @@
  *   the other fields of the selection, and the page and the move that it answers to.
  * @typedef {{ value: unknown, source: string, order: number, acknowledged: boolean }} Claim
  *   What the user has chosen on this page and the kernel has not said yet.
- * @typedef {{ counts(): boolean, has(key: number): boolean,
+ * @typedef {{ counts(): boolean, has(key: number): boolean, lacks?(key: number): boolean,
  *             show(key: number | null): void }} Follower
  *   A book of frames, or a label: what changes with the checkpoint.
  */
@@ -52,6 +52,7 @@ export class PageState {
     /** @type {number | null} */
     this.shown = null;
     this.shownOrder = 0; // of the move that led to what is shown
+    this.drawn = -1; // the serial of what all views in the kernel have drawn
     this.settling = false;
     this.again = false;
   }
@@ -110,9 +111,12 @@ export class PageState {
   /**
    * The kernel has set a control to something else: what was chosen there is void.
    * @param {string} field
+   * @param {string} source the control: what was chosen on another one holds
    */
-  withdraw(field) {
-    if (this.claims.delete(field)) this.settle();
+  withdraw(field, source) {
+    if (this.claims.get(field)?.source !== source) return;
+    this.claims.delete(field);
+    this.settle();
   }
 
   /** @param {string} field */
@@ -139,7 +143,19 @@ export class PageState {
     return true;
   }
 
-  /** Show the checkpoint that the clock points at if all have it, else the kernel's latest. */
+  /**
+   * All views in the kernel have drawn what was published: there is nothing to wait for.
+   * @param {number} serial
+   */
+  draw(serial) {
+    this.drawn = Math.max(this.drawn, serial);
+    this.settle();
+  }
+
+  /**
+   * Show the checkpoint that the clock points at if all have it, else the kernel's latest; until
+   * all have that, or the kernel has drawn all that it can, what is shown stays.
+   */
   settle() {
     if (this.settling) {
       this.again = true;
@@ -159,19 +175,37 @@ export class PageState {
 
   #choose() {
     const claim = this.claims.get("key");
-    const key = this.key;
-    if (!claim || (key !== null && this.isReady(key))) {
+    const { key, now } = this;
+    if (key === null || this.shown === null || this.isReady(key)) {
       this.shown = key;
       this.shownOrder = claim ? claim.order : 0;
-      return;
+    } else if (now && this.#leadsOn(now, claim) && this.#isDrawn(now)) {
+      this.shown = now.key;
+      this.shownOrder = claim && now.cause ? now.cause[1] : 0;
     }
-    // A picture on its way from the kernel may be older than the one that is seen.
-    const cause = this.now ? this.now.cause : null;
-    const own = cause !== null && cause[0] === pageOf().name;
-    if (this.now && (!own || cause[1] >= this.shownOrder)) {
-      this.shown = this.now.key;
-      if (own) this.shownOrder = cause[1];
+  }
+
+  /**
+   * Whether a publication is not older than what the user sees already.
+   * @param {Now} now
+   * @param {Claim | undefined} claim
+   */
+  #leadsOn({ cause }, claim) {
+    if (!claim || !this.shownOrder) return true;
+    return cause !== null && cause[0] === pageOf().name && cause[1] >= this.shownOrder;
+  }
+
+  /**
+   * Whether all that the kernel draws for a publication can be seen at once.
+   * @param {Now} now
+   */
+  #isDrawn({ serial, key }) {
+    if (key === null) return true;
+    const over = this.drawn >= serial; // who lacks it by then does not get it
+    for (const each of this.followers) {
+      if (each.counts() && !each.has(key) && !(over && each.lacks?.(key))) return false;
     }
+    return true;
   }
 
   /**
@@ -179,7 +213,7 @@ export class PageState {
    * @param {Claim} claim
    */
   #giveUp(field, claim) {
-    if (this.claims.get(field) === claim) this.withdraw(field);
+    if (this.claims.get(field) === claim) this.withdraw(field, claim.source);
   }
 }
 

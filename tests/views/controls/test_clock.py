@@ -19,9 +19,11 @@ def test_playing_starts_over_at_the_end_and_says_what_the_button_does(state):
     start = clock.control("play the checkpoints")
     start.click()
     assert (state.checkpoint, clock.play.playing) == (0, True)
+    clock.play.player = "a page"
     assert (start.icon, start.tooltip) == ("pause", "stop playing")
     clock.play.playing = False  # as the page says at the last checkpoint
     assert (start.icon, start.tooltip) == ("play", "play the checkpoints")
+    assert clock.play.player == ""  # whichever page begins moves it next time
     state.checkpoint = 2
     clock.control("first checkpoint").click()
     assert (state.checkpoint, clock.control("first checkpoint").disabled) == (0, True)
