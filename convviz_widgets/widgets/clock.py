@@ -103,7 +103,7 @@ class ClockElement(PageElement):
         self._state, self._moved = state, moved
         self._place = 0
         super().__init__(**traits)
-        self.layout.width, self.layout.margin, self.layout.flex = "206px", "2px 0", "0 0 auto"
+        self.layout.width, self.layout.margin, self.layout.flex = "214px", "2px 0", "0 0 auto"
         self.belong_to(state)
         self.observe(self._stopped, names="playing")
 

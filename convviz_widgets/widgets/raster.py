@@ -17,6 +17,9 @@ from convviz_widgets.widgets.frames import Frame, FrameBook
 from convviz_widgets.widgets.gestures import ARROWS, Gestures, Pointer
 from convviz_widgets.widgets.page_element import module_text
 
+BAR = 18
+"""Height of the colour bar in CSS pixels."""
+
 EMPTY_PNG = rgb_png(np.zeros((1, 1, 4), np.uint8))
 
 
@@ -120,6 +123,8 @@ class Raster(FrameBook):
         self.layout.flex, self.layout.margin = "0 0 auto", "0"
         self.layout.width = f"{width}px"
         self.observe(self._follow_pointer, names="pointer")
+        if self.bar:  # it stands close below the picture: what is below both stays where it is
+            self.layout.height = f"{height + BAR}px"
 
     def on_click(self, callback: Pointer) -> None:
         """Call ``callback(x, y)`` with the pixel that is pressed."""

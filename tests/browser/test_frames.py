@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 from .cells import MODEL
 from .explorer_page import ExplorerPage
@@ -161,3 +162,11 @@ def test_hovering_asks_the_kernel_nothing(explorer, opened):
     assert opened.page.evaluate("window.cvwSent") == 0
     room.click(position={"x": 10, "y": 10})
     assert opened.page.evaluate("window.cvwSent") > 0  # what is sent is counted
+
+
+def test_a_button_that_leads_no_farther_gives_the_focus_to_the_slider(explorer):
+    explorer.slider.press("End")
+    first = explorer.view("Checkpoint").get_by_role("button", name="first checkpoint")
+    first.press("Enter")
+    expect(first).to_be_disabled()
+    expect(explorer.slider).to_be_focused()

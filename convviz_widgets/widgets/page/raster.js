@@ -118,12 +118,19 @@ class Raster {
     this.#describe(null);
     // JupyterLab would act on arrows, and on letters, before the element sees them.
     this.room.setAttribute("data-lm-suppress-shortcuts", "true");
-    this.view.style.width = `${model.get("width")}px`;
-    this.view.style.height = `${model.get("height")}px`;
     this.bar.hidden = !model.get("bar");
+    this.#size();
     el.classList.add("cvw-raster");
     el.append(this.view, this.bar);
     this.#listen();
+  }
+
+  /** Be as large as the frame; with a colour bar, which stands close below, no higher than it. */
+  #size() {
+    const [width, height] = [this.model.get("width"), this.model.get("height")];
+    const { style } = this.view;
+    style.width = `${width}px`;
+    style[this.bar.hidden ? "height" : "maxHeight"] = `${height}px`;
   }
 
   #observe() {
@@ -131,8 +138,7 @@ class Raster {
     model.on("change:highlight_boxes change:selected", () => this.#outline());
     model.on("change:drawing", () => this.#draw());
     model.on("change:width change:height", () => {
-      this.view.style.width = `${model.get("width")}px`;
-      this.view.style.height = `${model.get("height")}px`;
+      this.#size();
       this.#measure();
       this.#draw();
     });
@@ -313,7 +319,10 @@ class Raster {
       word.textContent = text;
       return word;
     });
-    this.bar.replaceChildren(...words.slice(0, 1), ...(words.length > 1 ? [strip] : []), ...words.slice(1));
+    // What is said of all tiles together stands after the colours, two limits around them.
+    const before = words.length > 1 ? 1 : 0;
+    const parts = words.length ? [...words.slice(0, before), strip, ...words.slice(before)] : [];
+    this.bar.replaceChildren(...parts);
   }
 
   // -- tiles --------------------------------------------------------------------------------
