@@ -107,7 +107,7 @@ def test_names_can_be_sent_to_the_page(images):
     assert sent["frame"]["picture"] == view.raster.png
     told = []
     view.raster.send = lambda message, _buffers: told.append(message)
-    view.raster.renew({"of": "half\ud800"}, view.raster.now)
+    view.raster.renew({"of": "half\ud800"})
     assert told[0]["options"] == {"of": r"half\ud800"}
     json.dumps(told).encode()
     view.close()
