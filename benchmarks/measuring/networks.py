@@ -82,9 +82,9 @@ def stem_only() -> nn.Module:
 
 
 def many_maps() -> nn.Module:
-    """Return a network of one layer of 200 maps, 28×28."""
+    """Return a network of one layer of 200 maps, 25×25: a mosaic shows them without scrolling."""
     torch.manual_seed(0)
-    layers = ("conv1", nn.Conv2d(3, 200, 7, 8, padding=3)), ("relu", nn.ReLU(inplace=True))
+    layers = ("conv1", nn.Conv2d(3, 200, 7, 9, padding=3)), ("relu", nn.ReLU(inplace=True))
     return _sequential([*layers, *head(200)])
 
 
