@@ -1,11 +1,13 @@
 """What setup.cfg asks for, constraints.txt pins, binder/ takes, and a wheel brings along."""
 
+import ast
 import configparser
 import re
 import shutil
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -20,16 +22,22 @@ PINS = dict(
 )
 
 
-def required():
-    """Return the name of every requirement in setup.cfg, extras included."""
-    setup = configparser.ConfigParser()
-    setup.read(ROOT / "setup.cfg", "utf-8")
-    lists = [setup["options"]["install_requires"], *dict(setup["options.extras_require"]).values()]
+SETUP = configparser.ConfigParser()
+SETUP.read(ROOT / "setup.cfg", "utf-8")
+
+BROUGHT_ALONG = {"comm", "ipython", "traitlets"}
+"""What ipywidgets is built on."""
+
+
+def required(*extras):
+    """Return the name of every requirement in setup.cfg that is always there, or in extras."""
+    lists = [SETUP["options"]["install_requires"]]
+    lists += [SETUP["options.extras_require"][extra] for extra in extras]
     lines = [line for text in lists for line in text.split("\n") if line]
     return sorted({re.match(r"[\w-]+", line).group() for line in lines})
 
 
-@pytest.mark.parametrize("name", required())
+@pytest.mark.parametrize("name", required(*SETUP["options.extras_require"]))
 def test_every_requirement_is_pinned(name):
     assert name.lower() in {pinned.lower() for pinned in PINS}
 
@@ -65,6 +73,25 @@ def test_the_wheel_brings_every_file_of_the_package(wheel, suffix):
     names = {file.relative_to(ROOT).as_posix() for file in files}
     assert names
     assert names - wheel == set()
+
+
+def imported(source):
+    """Return the roots of what a module imports before any function is called."""
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module.partition(".")[0]
+
+
+def test_what_the_package_imports_is_always_installed():
+    sources = (ROOT / "convviz_widgets").rglob("*.py")
+    roots = {root for file in sources for root in imported(file.read_text("utf-8"))}
+    others = roots - sys.stdlib_module_names - {"convviz_widgets"}
+    assert {"anywidget", "torch"} <= others
+    providers = packages_distributions()
+    there = BROUGHT_ALONG | {name.lower() for name in required()}
+    assert {root for root in others if not there & set(map(str.lower, providers[root]))} == set()
 
 
 @pytest.mark.parametrize("name", convviz_widgets.__all__)

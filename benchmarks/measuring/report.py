@@ -13,7 +13,10 @@ from statistics import median, quantiles
 
 import torch
 
-PACKAGES = ("torch", "jupyterlab", "ipykernel", "ipywidgets", "ipycanvas", "bqplot", "matplotlib")
+PACKAGES = (
+    *("torch", "jupyterlab", "ipykernel", "ipywidgets", "anywidget", "ipycanvas", "bqplot"),
+    "matplotlib",
+)
 
 LOAD = os.getloadavg()[0]
 """Processes that wanted a core in the minute before the measurements: others than ours."""

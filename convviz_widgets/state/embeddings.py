@@ -63,7 +63,7 @@ class Codes:
 
 
 @dataclass(frozen=True)
-class Frame:
+class Viewport:
     """The square of the plane that is shown: its middle (x, y), and half of its side."""
 
     x: float
@@ -126,7 +126,7 @@ class Embedding:
     layout: Layout
     agreement: float
     spread: float
-    frame: Frame
+    frame: Viewport
     failures: tuple[str, ...] = ()
 
     @property
@@ -360,12 +360,12 @@ def turn(layout: Layout, reference: Layout, codes: Codes) -> Embedding:
     )
 
 
-def _around(positions: np.ndarray) -> Frame:
+def _around(positions: np.ndarray) -> Viewport:
     """Return the smallest square around points (n, 2), with room; one of side 2 around a point."""
     there = positions[np.isfinite(positions).all(axis=1)]
     low, high = there.min(axis=0), there.max(axis=0)
     x, y = (low + high) / 2
-    return Frame(float(x), float(y), ROOM * float((high - low).max()) / 2 or 1.0)
+    return Viewport(float(x), float(y), ROOM * float((high - low).max()) / 2 or 1.0)
 
 
 def code_of(output: Tensor) -> np.ndarray:

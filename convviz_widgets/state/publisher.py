@@ -6,7 +6,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import perf_counter
 from typing import Any
 
@@ -28,7 +28,7 @@ class Announcements:
     """
 
     def __init__(self) -> None:
-        self._observers: tuple[Callable[[Selection], None], ...] = ()
+        self._observers: list[Callable[[Selection], None]] = []
 
     def observe(self, observer: Callable[[Selection], None]) -> None:
         """Call ``observer(selection)`` with each selection that comes.
@@ -36,15 +36,16 @@ class Announcements:
         The lock of the state is held: it must be quick, and must not select. What it raises is
         logged and stops nothing.
         """
-        self._observers = (*self._observers, observer)
+        self._observers.append(observer)
 
     def unobserve(self, observer: Callable[[Selection], None]) -> None:
         """Call it no more."""
-        self._observers = tuple(each for each in self._observers if each != observer)
+        with suppress(ValueError):
+            self._observers.remove(observer)
 
     def make(self, selection: Selection) -> None:
         """Call the observers."""
-        for observer in self._observers:
+        for observer in tuple(self._observers):
             try:
                 observer(selection)
             except Exception:
@@ -52,7 +53,7 @@ class Announcements:
 
     def close(self) -> None:
         """Forget the observers."""
-        self._observers = ()
+        self._observers.clear()
 
 
 class Publisher:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from traitlets import Bool, Float, List, Unicode
 
 from convviz_widgets.state import ModelState
-from convviz_widgets.widgets.page_element import PUBLISHED, PageElement, module_text
+from convviz_widgets.state.published import PUBLISHED
+from convviz_widgets.widgets.page_element import PageElement, module_text, move_of
 
 NAMES = ("first checkpoint", "previous checkpoint", "play the checkpoints", "next checkpoint")
 
@@ -83,6 +84,7 @@ class ClockElement(PageElement):
         Called with the place of the checkpoint that is chosen.
     """
 
+    written_by_pages: ClassVar[frozenset[str]] = frozenset({"act", "playing"})
     _esm = Unicode(module_text("renderClock", "store", "element", "clock")).tag(sync=True)
     description = Unicode("Checkpoint").tag(sync=True)
     """What a screen reader calls the slider."""
@@ -101,7 +103,7 @@ class ClockElement(PageElement):
         self._state, self._moved = state, moved
         self._place = 0
         super().__init__(**traits)
-        self.layout.width, self.layout.margin, self.layout.flex = "206px", "2px 0", "0 0 auto"
+        self.layout.width, self.layout.margin, self.layout.flex = "214px", "2px 0", "0 0 auto"
         self.belong_to(state)
         self.observe(self._stopped, names="playing")
 
@@ -140,8 +142,5 @@ class ClockElement(PageElement):
         key = what.get("key")
         if key not in self.keys_of_checkpoints:
             return  # it is gone since, or the page says what it never could
-        PUBLISHED.caused(self._state, [str(what.get("page", "")), what.get("order", 0)])
-        try:
+        with PUBLISHED.answering(self._state, *move_of(what)):
             self._moved(self.keys_of_checkpoints.index(key))
-        finally:
-            PUBLISHED.caused(self._state, None)

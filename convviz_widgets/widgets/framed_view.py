@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, ClassVar
 
+from convviz_widgets.errors import InputError
 from convviz_widgets.state import Selection
+from convviz_widgets.state.published import PUBLISHED
 from convviz_widgets.widgets.frames import Frame, FrameBook
-from convviz_widgets.widgets.page_element import PUBLISHED
 from convviz_widgets.widgets.view import View
 
 CLOCK = frozenset({"key", "checkpoint", "step", "label", "revision"})
@@ -40,7 +42,7 @@ class FramedView(View):
         self._selection = self.state.selection  # that the frames in the page belong to
         book.link(self.option_links)
         book.options = dict(self._options)
-        book.on_lacking(self._lacking)
+        book.on_new_page(self._begin_anew)
         self.state.announcements.observe(self._announced)
         self.observe(self._failed, names="problem")
 
@@ -55,7 +57,10 @@ class FramedView(View):
             self.state.ahead.hold(self, now["key"], frame.nbytes)
 
     def _look_ahead(self) -> None:
-        self.state.ahead.ask(self, self._make, self._drop, self.framed - CLOCK)
+        """Have frames made while there is a page to show them: a script is not slowed."""
+        if self.looks_ahead and self.awake and self.book.is_on_page:
+            with suppress(InputError):  # the state is closed: what is seen stays
+                self.state.ahead.ask(self, self._make, self._drop, self.framed - CLOCK)
 
     @property
     def _options(self) -> Mapping[str, Any]:
@@ -64,6 +69,8 @@ class FramedView(View):
     def _make(self, selection: Selection) -> int:
         """Send the frame of another checkpoint; called by the background."""
         of = self.book.of
+        if selection.changed(self._selection) & (self.framed - CLOCK):
+            return 0  # something else has been selected since, and ``of`` stands for that
         frame = self.frame_at(selection)
         self.state.ahead.pause()
         key = self.state.frame_key(selection)
@@ -75,9 +82,10 @@ class FramedView(View):
     def _failed(self, _change: Any) -> None:
         self.book.awake = self.awake and not self.problem
 
-    def _lacking(self) -> None:
-        if self.awake and self.looks_ahead:
-            self.state.ahead.renew(self)
+    def _begin_anew(self) -> None:
+        """Have all frames made for a page that is new, and has the selected one alone."""
+        self._look_ahead()
+        self.state.ahead.renew(self)
 
     def _announced(self, selection: Selection) -> None:
         """Have the page let go of its frames before anybody draws, if they will be others."""
@@ -96,7 +104,7 @@ class FramedView(View):
             self.book.awake = self.awake and not self.problem
             if not self.awake:
                 self.state.ahead.leave(self)
-            elif self.looks_ahead and self.book.frame:  # it may be as it was, and not draw
+            elif self.book.frame:  # it may be as it was, and not draw
                 self._look_ahead()
         super()._shown(change)
 

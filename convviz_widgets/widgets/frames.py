@@ -12,6 +12,7 @@ from ipywidgets.widgets import widget as implementation
 from traitlets import Bool, Dict, List, Unicode
 
 from convviz_widgets.state import ModelState
+from convviz_widgets.state.published import lock_of_pages
 from convviz_widgets.tensors import Box, Mosaic
 from convviz_widgets.widgets.page_element import PageElement, module_text
 
@@ -143,15 +144,21 @@ class FrameBook(PageElement):
         The state whose clock is followed; None: one frame at a time, whatever the clock says.
     depends
         Fields of the selection, beside the checkpoint, that the frames belong to.
+
+    Attributes
+    ----------
+    of : counts what the frames belong to, as it changes.
+    options : those of the view that the frames are made with.
+    is_on_page : whether a page has shown the view; a script has none.
     """
 
     _esm = Unicode(module_text("renderWriter", "store", "element", "book", "writer")).tag(sync=True)
     frame = Dict().tag(sync=True)
     """The one of the checkpoint that is selected: what a page that is reloaded shows."""
     depends: List[Any] = List().tag(sync=True)
-    """Fields of the selection of which a page must not know better."""
+    """Fields of the selection that frames belong to: none is shown while a page knows better."""
     awake = Bool(True).tag(sync=True)
-    """Whether the view is seen: else nothing waits for it."""
+    """Whether the view is seen: the clock of a page does not wait for one that is not."""
     ahead = Bool(False).tag(sync=True)
     """Whether each frame is of one checkpoint, so that those of others can be made, too."""
 
@@ -159,20 +166,22 @@ class FrameBook(PageElement):
         self, state: ModelState | None = None, depends: frozenset[str] = frozenset(), **traits: Any
     ) -> None:
         self.of = 0
-        """Counts what the frames belong to, as it changes."""
         self.options: dict[str, Any] = {}
-        """Options of the view that the frames are made with."""
-        self._held: set[int] = set()
+        self.is_on_page = False
+        # The background keeps frames while another thread selects: what the page is told, and in
+        # what order, must be what is noted here.
+        self._telling = lock_of_pages()
+        self._held: set[int] = set()  # the checkpoints whose frames the page has
         self._is_quiet = False
-        self._lacking: Callable[[], Any] = lambda: None
+        self._on_new_page: Callable[[], Any] = lambda: None
         super().__init__(depends=sorted(depends), **traits)
         if state is not None:
             self.belong_to(state)
         self.on_msg(lambda _self, message, _buffers: self.hear(message))
 
-    def on_lacking(self, callback: Callable[[], Any]) -> None:
-        """Call ``callback()`` when a page has none of the frames that were made ahead."""
-        self._lacking = callback
+    def on_new_page(self, callback: Callable[[], Any]) -> None:
+        """Call ``callback()`` when a page is new: it has none of the frames of the others."""
+        self._on_new_page = callback
 
     def show(self, frame: Frame, now: dict[str, Any] | None = None, key: int | None = None) -> bool:
         """Show a frame, and tell whether it had to be sent: else the page has it.
@@ -187,21 +196,18 @@ class FrameBook(PageElement):
             The number of the checkpoint that the frame is of; None: it is shown at once, wherever
             the clock points.
         """
-        content = frame.content(key, self.of, self.options)
-        if key in self._held:
-            self._is_quiet = True
-            try:
+        with self._telling:
+            content = frame.content(key, self.of, self.options)
+            if key in self._held:
+                self._set_quietly(content, now or {})
+                self.tell({"current": key, "now": now})
+                return False
+            with self.hold_sync():
                 self.frame, self.now = content, now or {}
-            finally:
-                self._is_quiet = False
-            self.tell({"current": key, "now": now})
-            return False
-        with self.hold_sync():
-            self.frame, self.now = content, now or {}
-            self.ahead = key is not None
-        if key is not None:
-            self._held.add(key)
-        return True
+                self.ahead = key is not None
+            if key is not None:
+                self._held.add(key)
+            return True
 
     def tell_drawn(self, now: dict[str, Any]) -> None:
         """Tell the page that all views have drawn what was selected: it need wait for none."""
@@ -214,10 +220,11 @@ class FrameBook(PageElement):
         -------
         How many bytes that takes.
         """
-        if of != self.of:
-            return 0
-        self._send_frames([frame.content(key, of, self.options)])
-        self._held.add(key)
+        with self._telling:
+            if of != self.of:
+                return 0
+            self._send_frames([frame.content(key, of, self.options)])
+            self._held.add(key)
         return frame.nbytes
 
     def renew(self, options: Mapping[str, Any]) -> None:
@@ -226,38 +233,53 @@ class FrameBook(PageElement):
         It does not say what is selected: a page that knew would look for it in other books, which
         may not have been told yet.
         """
-        self.of += 1
-        self.options = dict(options)
-        self._held.clear()
-        self.tell({"renew": self.of, "options": self.options})
-
-    def announce(self, now: dict[str, Any]) -> None:
-        """Tell the page what is selected, of which its frames show all that they have to."""
-        self.tell({"now": now})
+        with self._telling:
+            self.of += 1
+            self.options = dict(options)
+            self._held.clear()
+            self.tell({"renew": self.of, "options": self.options})
 
     def drop(self, keys: set[int]) -> None:
         """Have the page let go of the frames of these checkpoints."""
-        self._held -= keys
-        self.tell({"drop": sorted(keys)})
+        with self._telling:
+            self._held -= keys
+            self.tell({"drop": sorted(keys)})
 
     def hear(self, message: Any) -> None:
         """Act on what a page says; a message that is not understood is none."""
         if not isinstance(message, dict):
             return
         if message.get("ready"):
-            mine = (self.frame.get("key"), self.frame.get("of"))
-            self._held = {key for key in mine[:1] if key is not None}
-            if self.frame and mine != (message.get("key"), message.get("of")):
-                self._send_frames([self.frame])  # the page has missed it
-            self._lacking()
+            self._begin(message.get("key"), message.get("of"))
+            self._on_new_page()
         if "want" in message and self.frame.get("key") == message["want"]:
             self._send_frames([self.frame])
 
+    def _begin(self, key: Any, of: Any) -> None:
+        """Know that a page is new, which has this frame and no other."""
+        with self._telling:
+            self.is_on_page = True
+            mine = (self.frame.get("key"), self.frame.get("of"))
+            self._held = {each for each in mine[:1] if each is not None}
+            if self.frame and mine != (key, of):
+                self._send_frames([self.frame])  # the page has missed it
+
     def _send_frames(self, frames: list[dict[str, Any]]) -> None:
+        # Private to ipywidgets 8: the public `send` takes no buffers amid what it sends.
         bare, paths, buffers = implementation._remove_buffers({"frames": frames})
         self.tell({**bare, "paths": paths}, buffers)
 
+    def _set_quietly(self, content: dict[str, Any], now: dict[str, Any]) -> None:
+        """Have the frame ready for a page that comes later; those that there are have it."""
+        self._is_quiet = True
+        try:
+            self.frame, self.now = content, now
+        finally:
+            self._is_quiet = False
+
     def _should_send_property(self, key: str, value: Any) -> bool:
+        # Private to ipywidgets 8, which asks it before it sends a trait. There is no public way to
+        # keep from the pages what one that is loaded later must get.
         if key in ("frame", "now") and self._is_quiet:
             return False
         return bool(super()._should_send_property(key, value))

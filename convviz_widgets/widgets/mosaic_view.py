@@ -160,7 +160,7 @@ class MosaicView(FramedView):
             names=tiles.labels,
             channels=tiles.channels or None,
             caption=caption,
-            alt=f"{self.title}: {caption}{tiles.summary}",
+            alt=": ".join(filter(None, (self.title, caption + tiles.summary))),
         )
         if colouring is None:
             return frame

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import re
-import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
-from itertools import count
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
+from typing import Any, ClassVar
 
 from anywidget import AnyWidget
 from ipywidgets import Widget
 from traitlets import Dict, List, Unicode
 
-from convviz_widgets.state import ModelState, Selection
+from convviz_widgets.state import ModelState
+from convviz_widgets.state.published import PUBLISHED
 from convviz_widgets.widgets.text import readable
 from convviz_widgets.widgets.widget_tree import listen
 
@@ -25,9 +23,6 @@ PAGE = Path(__file__).parent / "page"
 NAMES_OTHER_MODULES = re.compile(r'^import \{ .* \} from "\./.*\.js";\n', re.MULTILINE)
 
 EXPORTS = re.compile(r"^export (?=(async )?(class|function|const))", re.MULTILINE)
-
-SELECTED = ("layer", "image", "channel", "target", "direction")
-"""Fields of a selection that a page is told of, beside the checkpoint."""
 
 
 @cache
@@ -47,51 +42,14 @@ def style_sheet() -> str:
     return (PAGE / "page.css").read_text(encoding="utf-8")
 
 
-class PublishedStates:
-    """What pages are told of each state: who it is, what is selected, and what led to that."""
-
-    def __init__(self) -> None:
-        self._ids: weakref.WeakKeyDictionary[ModelState, str] = weakref.WeakKeyDictionary()
-        self._last: weakref.WeakKeyDictionary[ModelState, tuple[Selection, dict[str, Any]]] = (
-            weakref.WeakKeyDictionary()
-        )
-        self._causes: weakref.WeakKeyDictionary[ModelState, list[Any]] = weakref.WeakKeyDictionary()
-        self._serials = count()
-
-    def name(self, state: ModelState) -> str:
-        """Return the name of a state, unlike any other's."""
-        return self._ids.setdefault(state, uuid4().hex)
-
-    def now(self, state: ModelState, selection: Selection) -> dict[str, Any]:
-        """Return what is selected, for a page; numbered in the order of the publications."""
-        last = self._last.get(state)
-        if last is None or last[0] is not selection:
-            told = {
-                "state": self.name(state),
-                "serial": next(self._serials),
-                "key": state.frame_key(selection),
-                "selection": {name: getattr(selection, name) for name in SELECTED},
-                "cause": self._causes.get(state),
-            }
-            last = self._last[state] = (selection, told)
-        return last[1]
-
-    def caused(self, state: ModelState, cause: list[Any] | None) -> None:
-        """Note the page and the move that what is published next answers to."""
-        if cause is None:
-            self._causes.pop(state, None)
-        else:
-            self._causes[state] = cause
-
-
-PUBLISHED = PublishedStates()
-
-
 class PageElement(AnyWidget):
     """An element that the package draws itself; a subclass says by which modules.
 
     What a user does on the page reaches `acted`, and the page is told when that is over.
     """
+
+    written_by_pages: ClassVar[frozenset[str]] = frozenset({"act"})
+    """The traits that a page may set; all others are the kernel's, whatever a page says."""
 
     _css = Unicode(style_sheet()).tag(sync=True)
     state_id = Unicode("").tag(sync=True)
@@ -101,7 +59,7 @@ class PageElement(AnyWidget):
     now = Dict().tag(sync=True)
     """What is selected: see `PublishedStates.now`."""
     links: List[Any] = List().tag(sync=True)
-    """Controls whose choice the page holds true at once: model, field, values."""
+    """Controls that choose something: model, field, and the values that its places stand for."""
     act = Dict().tag(sync=True, echo_update=False)
     """The last thing that the user did; what was not told yet has been overtaken by it."""
     heard = List(["", 0]).tag(sync=True)
@@ -118,7 +76,8 @@ class PageElement(AnyWidget):
     def belong_to(self, state: ModelState) -> None:
         """Follow what is selected in this state."""
         self.state_id = PUBLISHED.name(state)
-        self.now = PUBLISHED.now(state, state.selection)
+        with state.hold() as selection:
+            self.now = PUBLISHED.now(state, selection)
 
     def link(self, controls: Sequence[tuple[Widget, str, list[Any] | None]]) -> None:
         """Have the page know what these controls choose: (control, field, values of its places)."""
@@ -129,8 +88,13 @@ class PageElement(AnyWidget):
         try:
             self.acted(what)
         finally:
-            self.heard = [str(what.get("page", "")), _whole(what.get("order"))]
+            self.heard = list(move_of(what))
             listen(self)
+
+    def set_state(self, sync_data: Mapping[str, Any]) -> None:
+        """Take what a page has set, of the traits that it may."""
+        known = {name: sync_data[name] for name in sync_data if name in self.written_by_pages}
+        super().set_state(known)
 
     def get_state(self, *names: Any, **options: Any) -> dict[str, Any]:
         """Return the traits as they are sent, with names that can be read."""
@@ -168,5 +132,7 @@ class ControlLinks(PageElement):
         self.belong_to(state)
 
 
-def _whole(value: Any) -> int:
-    return value if isinstance(value, int) else 0
+def move_of(what: Mapping[str, Any]) -> tuple[str, int]:
+    """Return the page on which a user did something, and the number that it gave to that."""
+    order = what.get("order")
+    return str(what.get("page", "")), order if isinstance(order, int) else 0

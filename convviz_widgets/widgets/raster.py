@@ -17,6 +17,9 @@ from convviz_widgets.widgets.frames import Frame, FrameBook
 from convviz_widgets.widgets.gestures import ARROWS, Gestures, Pointer
 from convviz_widgets.widgets.page_element import module_text
 
+BAR = 18
+"""Height of the colour bar in CSS pixels."""
+
 EMPTY_PNG = rgb_png(np.zeros((1, 1, 4), np.uint8))
 
 
@@ -73,6 +76,7 @@ class Raster(FrameBook):
         As for a `FrameBook`.
     """
 
+    written_by_pages = frozenset({"act", "pointer"})
     _esm = Unicode(
         module_text("renderRaster", "store", "element", "book", "palette", "shapes", "raster")
     ).tag(sync=True)
@@ -88,6 +92,8 @@ class Raster(FrameBook):
     """Whether pointer and keys mean anything on it."""
     reports = Bool(False).tag(sync=True)
     """Whether the kernel is told where the pointer is."""
+    pointer = Dict().tag(sync=True, echo_update=False)
+    """What the pointer did last, where that is reported; no act, which the next move would undo."""
     bar = Bool(False).tag(sync=True)
     """Whether there is a colour bar below."""
     field = Unicode("").tag(sync=True)
@@ -116,6 +122,9 @@ class Raster(FrameBook):
         super().__init__(state, width=width, height=height, **traits)
         self.layout.flex, self.layout.margin = "0 0 auto", "0"
         self.layout.width = f"{width}px"
+        self.observe(self._follow_pointer, names="pointer")
+        if self.bar:  # it stands close below the picture: what is below both stays where it is
+            self.layout.height = f"{height + BAR}px"
 
     def on_click(self, callback: Pointer) -> None:
         """Call ``callback(x, y)`` with the pixel that is pressed."""
@@ -174,6 +183,7 @@ class Raster(FrameBook):
             self.show(Frame(png, width, height, alt=alt))
 
     def _should_send_property(self, key: str, value: Any) -> bool:
+        # Private to ipywidgets 8; see `FrameBook`, which uses it for the same reason.
         if key == "drawing" and self.drawn_by_frames:
             return False
         return super()._should_send_property(key, value)
@@ -188,12 +198,11 @@ class Raster(FrameBook):
         drawing(shapes)
         self.drawing = shapes.commands
 
-    def acted(self, what: dict[str, Any]) -> None:
-        """Follow the pointer."""
-        place = what.get("move")
+    def _follow_pointer(self, change: Any) -> None:
+        place = change.new.get("move")
         if _is_place(place):
             self.gestures.tell("mouse_move", *place)
-        elif what.get("leave"):
+        elif change.new.get("leave"):
             self.gestures.leave()
 
     def hear(self, message: Any) -> None:
@@ -208,11 +217,7 @@ class Raster(FrameBook):
         if isinstance(message.get("key"), str):
             self.gestures.press(message["key"])
         if _is_place(message.get("ask")):
-            self.answer(*message["ask"])
-
-    def answer(self, x: int, y: int) -> None:
-        """Say what is at a pixel whose numbers the page does not have."""
-        self.tell({"words": self.asked(x, y)})
+            self.tell({"words": self.asked(*message["ask"])})
 
     asked: Callable[[int, int], str] = staticmethod(lambda _x, _y: "")
     """Returns what is at a pixel, in words, where the page does not know."""
@@ -295,7 +300,6 @@ class TileRaster(Raster):
 
     def acted(self, what: dict[str, Any]) -> None:
         """Pick a tile."""
-        super().acted(what)
         tile = what.get("pick")
         if type(tile) is int and self.mosaic is not None and 0 <= tile < self.mosaic.count:
             self._picked(tile)

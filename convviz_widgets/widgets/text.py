@@ -151,6 +151,7 @@ class WrittenByPage(Widget):
     written: ClassVar[frozenset[str]] = frozenset({"value"})
 
     def _should_send_property(self, key: str, value: Any) -> bool:
+        # Private to ipywidgets 8; see `FrameBook`, which uses it for the same reason.
         return key not in self.written and bool(super()._should_send_property(key, value))
 
 

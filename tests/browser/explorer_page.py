@@ -36,20 +36,12 @@ def covers(edges: Edges | None, x: int, y: int) -> bool:
 
 
 class ExplorerPage:
-    """The first Explorer on a page, once it has drawn.
+    """The first Explorer on a page, once it has drawn."""
 
-    Parameters
-    ----------
-    keys
-        The keys that move a slider down and up. Notebook 7 hands the arrow keys to its cells
-        before a widget sees them; JupyterLab and Voila ask the widget first.
-    """
-
-    def __init__(self, opened: WidgetPage, keys: tuple[str, str] = ("ArrowLeft", "ArrowRight")):
+    def __init__(self, opened: WidgetPage):
         self.opened = opened
         self.page = opened.page
         self.root = self.page.locator(".jp-OutputArea-output:has([role=tablist])").first
-        self._down, self._up = keys
         self.wait_for_drawing()
 
     def wait_for_drawing(self) -> None:
@@ -124,11 +116,11 @@ class ExplorerPage:
 
     def later(self) -> None:
         """Move the slider to a later checkpoint by a key."""
-        self.slider.press(self._up)
+        self.slider.press("ArrowRight")
 
     def earlier(self) -> None:
         """Move the slider to an earlier checkpoint by a key."""
-        self.slider.press(self._down)
+        self.slider.press("ArrowLeft")
 
     def open_tab(self, title: str) -> None:
         """Click a tab."""

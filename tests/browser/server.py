@@ -121,6 +121,7 @@ def _command(port: int, root: Path, settings: Path) -> list[str]:
         "--JupyterNotebookApp.expose_app_in_browser=True",
         f"--LabApp.workspaces_dir={settings / 'workspaces'}",
         f"--LabApp.user_settings_dir={settings / 'user'}",
+        "--LanguageServerManager.autodetect=False",  # it looks for a dozen of them, for seconds
         "--VoilaConfiguration.show_tracebacks=True",
     ]
 

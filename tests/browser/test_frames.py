@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 from .cells import MODEL
 from .explorer_page import ExplorerPage
@@ -53,6 +54,15 @@ WATCH = """async ([keys, milliseconds]) => {
     return seen
 }"""
 
+COUNT_SENT = """() => {
+    const send = WebSocket.prototype.send
+    window.cvwSent = 0
+    WebSocket.prototype.send = function (data) {
+        window.cvwSent += 1
+        return send.call(this, data)
+    }
+}"""
+
 
 @pytest.fixture(scope="module")
 def opened(lab):
@@ -94,6 +104,17 @@ def test_what_is_seen_is_what_the_kernel_would_have_sent(explorer, opened):
         np.testing.assert_array_equal(explorer.pixels("mosaic"), sent)
 
 
+def test_a_page_asks_for_a_frame_that_the_kernel_believed_it_had(explorer, opened):
+    all_made(opened)
+    place = opened.ask("state.checkpoint")
+    opened.ask("mosaic.raster.send({'drop': sorted(mosaic.raster._held)})")
+    for _ in range(2):  # of the one that is seen it may keep the frame
+        explorer.later()
+    opened.until(lambda: opened.ask("state.checkpoint") == place + 2, "not heard")
+    wanted = np.array(opened.ask("mosaic.raster.pixels.tolist()"))
+    opened.until(lambda: np.array_equal(explorer.pixels("mosaic"), wanted), "not asked for")
+
+
 def test_no_frame_of_another_layer_is_seen_once_a_layer_is_chosen(explorer, opened):
     all_made(opened)
     opened.ask("globals().update(pause=1.0)")
@@ -129,8 +150,7 @@ def test_another_colour_map_is_seen_at_once(explorer, opened):
 
 
 def test_hovering_asks_the_kernel_nothing(explorer, opened):
-    sent = []
-    opened.page.on("websocket", lambda socket: socket.on("framesent", sent.append))
+    opened.page.evaluate(COUNT_SENT)
     room = explorer.canvas("mosaic")
     box = room.bounding_box()
     names = set()
@@ -139,4 +159,14 @@ def test_hovering_asks_the_kernel_nothing(explorer, opened):
         room.hover(position={"x": x, "y": y})
         names.add(explorer.view("Activation maps").locator(".cvw-quiet").first.inner_text())
     assert len(names) > 8
-    assert not sent
+    assert opened.page.evaluate("window.cvwSent") == 0
+    room.click(position={"x": 10, "y": 10})
+    assert opened.page.evaluate("window.cvwSent") > 0  # what is sent is counted
+
+
+def test_a_button_that_leads_no_farther_gives_the_focus_to_the_slider(explorer):
+    explorer.slider.press("End")
+    first = explorer.view("Checkpoint").get_by_role("button", name="first checkpoint")
+    first.press("Enter")
+    expect(first).to_be_disabled()
+    expect(explorer.slider).to_be_focused()

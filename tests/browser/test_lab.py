@@ -21,7 +21,10 @@ heard = state.checkpoint
 
 @pytest.fixture(scope="module")
 def opened(lab):
-    return lab([MODEL, EXPLORER])
+    opened = lab([MODEL, EXPLORER, BUSY], run=False)
+    opened.run_cell(0)
+    opened.run_cell(1)
+    return opened
 
 
 @pytest.fixture(scope="module")
@@ -184,12 +187,11 @@ def test_the_dark_theme_can_be_looked_at(explorer, opened):
     opened.wear("light")
 
 
-def test_the_slider_is_heard_while_a_cell_runs(frontends):
-    busy = frontends.lab([MODEL, EXPLORER, BUSY], run=False)
-    busy.start_all()
-    explorer = ExplorerPage(busy)
+def test_the_slider_is_heard_while_a_cell_runs(explorer, opened):
+    assert opened.ask("state.checkpoint") == 0
     before = explorer.pixels("mosaic")
+    opened.start_cell(2)
     explorer.later()
-    busy.changed(explorer.image("mosaic"), before)
-    busy.wait_idle()
-    assert busy.ask("heard") == 1
+    opened.changed(explorer.image("mosaic"), before)
+    opened.wait_idle()
+    assert opened.ask("heard") == 1

@@ -38,6 +38,27 @@ time.sleep(12)
 """
 
 
+@pytest.fixture(scope="module")
+def opened(lab):
+    opened = lab([MODEL, EXPLORER, WAITING, CHANGING], run=False)
+    opened.run_cell(0)
+    opened.run_cell(1)
+    return opened
+
+
+@pytest.fixture(scope="module")
+def explorer(opened):
+    return ExplorerPage(opened)
+
+
+@pytest.fixture(scope="module")
+def changing(explorer, opened):
+    """Have widgets that come and go; what has run before is over."""
+    opened.wait_idle()
+    opened.run_cell(3)
+    return opened
+
+
 @pytest.fixture
 def stalled(frontends):
     """Return a function that loads a page again, its kernel standing still when it is asked."""
@@ -60,35 +81,7 @@ def stalled(frontends):
         timer.join()
 
 
-def test_a_kernel_that_stands_still_while_widgets_come_and_go(lab, stalled, frontends):
-    opened = lab([MODEL, EXPLORER, CHANGING])
-    explorer = ExplorerPage(opened)
-    before = explorer.pixels("mosaic")
-    opened.save()
-    stalled(opened, opened.ask("os.getpid()"))
-    explorer.wait_for_drawing()
-    assert (explorer.pixels("mosaic") == before).all()
-    explorer.later()
-    opened.changed(explorer.image("mosaic"), before)
-    assert opened.ask("leaving.comm is None")
-    # JupyterLab complains of a widget that is closed before the page has heard of it.
-    assert all("Comm not found" in error for error in frontends.take_errors())
-
-
-def test_states_are_told_at_once_though_one_widget_refers_to_a_closed_one(lab):
-    opened = lab([MODEL, EXPLORER, CHANGING])
-    explorer = ExplorerPage(opened)
-    opened.save()
-    opened.reload()
-    explorer.wait_for_drawing()
-    assert opened.ask("leaving.comm is not None")  # the page never had to ask one by one
-
-
-def test_a_kernel_that_runs_a_cell(lab):
-    opened = lab([MODEL, EXPLORER, WAITING], run=False)
-    opened.run_cell(0)
-    opened.run_cell(1)
-    explorer = ExplorerPage(opened)
+def test_a_kernel_that_runs_a_cell(explorer, opened):
     before = explorer.pixels("mosaic")
     opened.save()
     opened.start_cell(2)
@@ -96,3 +89,25 @@ def test_a_kernel_that_runs_a_cell(lab):
     explorer.wait_for_drawing()
     explorer.later()
     opened.changed(explorer.image("mosaic"), before)
+
+
+def test_states_are_told_at_once_though_one_widget_refers_to_a_closed_one(explorer, changing):
+    changing.save()
+    changing.reload()
+    explorer.wait_for_drawing()
+    assert changing.ask("leaving.comm is not None")  # the page never had to ask one by one
+
+
+def test_a_kernel_that_stands_still_while_widgets_come_and_go(
+    explorer, changing, stalled, frontends
+):
+    before = explorer.pixels("mosaic")
+    changing.save()
+    stalled(changing, changing.ask("os.getpid()"))
+    explorer.wait_for_drawing()
+    assert (explorer.pixels("mosaic") == before).all()
+    explorer.later()
+    changing.changed(explorer.image("mosaic"), before)
+    assert changing.ask("leaving.comm is None")
+    # JupyterLab complains of a widget that is closed before the page has heard of it.
+    assert all("Comm not found" in error for error in frontends.take_errors())

@@ -40,17 +40,28 @@ def says(widget, message):
 
 def acts(widget, **what):
     """Have the user do something on a page."""
-    state = {"act": {"page": "a page", "order": 1, **what}}
-    data = {"method": "update", "state": state, "buffer_paths": []}
+    sets(widget, act={"page": "a page", "order": 1, **what})
+
+
+def points(raster, **what):
+    """Have the user move the pointer on a page."""
+    sets(raster, pointer=what)
+
+
+def sets(widget, **traits):
+    """Have a page set traits of a widget."""
+    data = {"method": "update", "state": traits, "buffer_paths": []}
     widget.comm.handle_msg({"content": {"data": data}, "buffers": []})
 
 
 @pytest.fixture
 def page():
-    """Return what a page does: ``page.says(widget, message)``, ``page.acts(widget, pick=1)``."""
+    """Return what a page does, such as ``page.acts(widget, pick=1)``."""
 
     class Page(NamedTuple):
         says: Any
         acts: Any
+        points: Any
+        sets: Any
 
-    return Page(says, acts)
+    return Page(says, acts, points, sets)

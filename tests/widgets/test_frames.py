@@ -1,13 +1,15 @@
 """Frames: what travels with one, what a page is told of it, and what it gets when it comes anew."""
 
+import threading
+
 import numpy as np
 import pytest
 from ipywidgets import HTML
 
 import convviz_widgets as cvw
+from convviz_widgets.state.published import PUBLISHED
 from convviz_widgets.tensors import Mosaic, rgb_png
 from convviz_widgets.widgets.frames import MOST_VALUES, Frame, FrameBook
-from convviz_widgets.widgets.page_element import PUBLISHED
 
 PICTURE = rgb_png(np.zeros((4, 6, 4), np.uint8))
 
@@ -128,6 +130,29 @@ def test_frames_of_what_was_selected_before_are_neither_sent_nor_taken_for_there
     assert sent[-1].content["frame"]["options"] == {"colormap": "magma"}
 
 
+def test_a_frame_that_is_on_its_way_when_others_are_wanted_is_not_taken_for_there(
+    book, state, sent_by
+):
+    """A frame that is sent as the others are given up is told of before that, or not at all."""
+
+    def kept_amid(content, buffers):
+        if "frames" in content and not renewing.is_alive():
+            renewing.start()
+            renewing.join(0.2)
+        told.append(next(iter(content)))
+
+    told = []
+    renewing = threading.Thread(target=lambda: book.renew({}))
+    book.send = kept_amid
+    book.keep(Frame(PICTURE), 5, book.of)
+    renewing.join(20)
+    assert told == ["frames", "renew"]
+    del book.send
+    sent = sent_by(book)
+    book.show(Frame(PICTURE, caption="anew"), now(state), key=5)
+    assert sent[-1].content["frame"]["caption"] == "anew"
+
+
 def test_frames_that_are_dropped_are_sent_again_when_they_are_shown(book, state, sent_by):
     for key in (5, 6):
         book.keep(Frame(PICTURE), key, book.of)
@@ -163,7 +188,7 @@ def test_every_book_lets_go_before_a_page_learns_what_is_selected(state, sent_by
 
 def test_a_page_that_is_new_has_no_frames_and_says_so(book, state, page, sent_by):
     lacking = []
-    book.on_lacking(lambda: lacking.append(True))
+    book.on_new_page(lambda: lacking.append(True))
     book.keep(Frame(PICTURE), 5, book.of)
     page.says(book, {"ready": True})
     assert lacking == [True]
@@ -191,7 +216,7 @@ def test_a_page_that_is_new_has_no_frames_and_says_so(book, state, page, sent_by
 )
 def test_a_message_that_is_not_understood_does_nothing(book, state, page, sent_by, message):
     lacking = []
-    book.on_lacking(lambda: lacking.append(True))
+    book.on_new_page(lambda: lacking.append(True))
     book.show(Frame(PICTURE, caption="here"), now(state), key=5)
     sent = sent_by(book)
     page.says(book, message)

@@ -2,14 +2,19 @@
 
 import json
 import re
+import threading
+from pathlib import Path
 
+import anywidget
 import pytest
 from torch import nn
 
 from convviz_widgets.state import ModelState
+from convviz_widgets.state.published import PUBLISHED
 from convviz_widgets.views import ActivationMosaic
+from convviz_widgets.widgets.clock import ClockElement
 from convviz_widgets.widgets.frames import FrameBook
-from convviz_widgets.widgets.page_element import PAGE, PUBLISHED, PageElement, module_text
+from convviz_widgets.widgets.page_element import PAGE, PageElement, module_text
 from convviz_widgets.widgets.raster import Raster
 
 
@@ -48,6 +53,14 @@ def test_a_module_says_the_same_alone_and_among_others():
     )
 
 
+def test_what_elements_do_without_in_anywidget_is_still_there():
+    """Where this fails, see whether `hearKernel` is right, or not needed any more."""
+    bundle = Path(anywidget.__file__).parent / "nbextension" / "index.js"
+    text = bundle.read_text("utf-8")
+    assert "async _handle_comm_msg(...msg)" in text
+    assert "AbortSignal.timeout(2e3)" in text
+
+
 def test_what_is_done_on_the_page_is_done_once_and_heard(bell, page, sent_by):
     sent = sent_by(bell)
     page.acts(bell, ring="loud", order=7)
@@ -67,6 +80,59 @@ def test_what_goes_wrong_is_heard_all_the_same(bell, page):
 def test_an_order_that_is_no_number_is_none(bell, page, order):
     page.acts(bell, order=order, ring="soft")
     assert bell.heard == ["a page", 0]
+
+
+@pytest.mark.parametrize(
+    "kind", [lambda state: ClockElement(state, print), FrameBook, lambda _: Raster(4, 4)]
+)
+def test_a_page_sets_nothing_but_what_a_user_does(kind, state, page, sent_by):
+    element = kind(state)
+    before = dict(element.get_state())
+    sent = sent_by(element)
+    hostile = dict.fromkeys(before, "") | {"frame": {}, "now": {}, "rate": 1e9, "links": [[]]}
+    for user_does in ("act", "playing", "pointer", "layout"):
+        hostile.pop(user_does, None)
+    page.sets(element, **hostile)
+    assert element.get_state() == before
+    assert sent == []  # nor do other pages hear of it
+    element.close()
+
+
+def test_what_is_published_answers_to_the_move_of_its_own_thread_alone(state):
+    def elsewhere():
+        state.select(checkpoint=0)
+        causes.append(PUBLISHED.now(state, state.selection)["cause"])
+
+    causes = []
+    with PUBLISHED.answering(state, "a page", 3):
+        other = threading.Thread(target=elsewhere)
+        other.start()
+        other.join()
+        state.select(checkpoint=1)
+        causes.append(PUBLISHED.now(state, state.selection)["cause"])
+    state.select(checkpoint=2)
+    causes.append(PUBLISHED.now(state, state.selection)["cause"])
+    assert causes == [None, ["a page", 3], None]
+
+
+def test_an_element_that_is_made_amid_a_publication_tells_of_what_comes(state):
+    def make():
+        under_way.wait(20)
+        made.append(FrameBook(state))
+
+    def announced(selection):
+        PUBLISHED.now(state, selection)
+        under_way.set()
+        maker.join(0.2)  # it waits for the lock
+
+    under_way, made = threading.Event(), []
+    maker = threading.Thread(target=make)
+    maker.start()
+    state.announcements.observe(announced)
+    state.select(channel=3)
+    maker.join(20)
+    assert made[0].now["selection"]["channel"] == 3
+    made[0].close()
 
 
 def test_pages_know_which_state_is_which(state, make_net, images):

@@ -91,9 +91,16 @@ def test_a_press_on_the_page_is_a_click_where_it_was(page):
 def test_the_pointer_is_followed_until_it_leaves(page):
     raster = Raster(10, 10)
     heard = listened_to(raster)
-    page.acts(raster, move=[1, 2])
-    page.acts(raster, leave=True)
+    page.points(raster, move=[1, 2])
+    page.points(raster, leave=True)
     assert heard == [("move", 1, 2), "leave"]
+
+
+def test_a_click_is_not_lost_where_the_pointer_moves_on_before_it_is_told(page):
+    raster, picked = tiles()
+    there = raster.mosaic.box(2)
+    page.sets(raster, act={"pick": 4}, pointer={"move": [there.x, there.y]})
+    assert sorted(picked, key=str) == [("pointed", 2), 4]
 
 
 def test_only_arrows_are_keys(page):
@@ -111,7 +118,7 @@ def test_what_is_no_place_does_nothing(page, place):
     raster.asked = lambda x, y: asked.append((x, y)) or ""
     for name in ("down", "up", "ask"):
         page.says(raster, {name: place})
-    page.acts(raster, move=place)
+    page.points(raster, move=place)
     assert (heard, asked) == ([], [])
 
 

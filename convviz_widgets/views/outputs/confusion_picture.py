@@ -149,27 +149,30 @@ class CellGrid:
         colours = palette(SEQUENTIAL[0])
         if self.enlarge < ROOMY:
             return palette_png(pixels, colours)
-        return rgb_png(self._written(colours[pixels], counts))
-
-    def _written(self, pixels: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """Return the picture with a count in every cell that is not empty and has room."""
-        picture = Image.fromarray(pixels)
-        draw = ImageDraw.Draw(picture)
-        for row, column in np.argwhere(counts):
-            text, middle = str(counts[row, column]), self.enlarge // 2
-            if picture_font().getlength(text) > self.enlarge - 3:
-                continue
-            x, y = column * self.enlarge + middle, row * self.enlarge + middle
-            red, green, blue, _ = pixels[row * self.enlarge, column * self.enlarge].tolist()
-            is_light = 0.3 * red + 0.6 * green + 0.1 * blue > 128
-            draw.text(
-                (x, y), text, "#000000" if is_light else "#ffffff", picture_font(), anchor="mm"
-            )
-        return np.asarray(picture)
+        return rgb_png(with_counts(colours[pixels], counts, self.enlarge))
 
     def _classes(self, place: int) -> range:
         start = place * self.reduce
         return range(start, min(start + self.reduce, self.classes))
+
+
+def with_counts(pixels: np.ndarray, counts: np.ndarray, side: int) -> np.ndarray:
+    """Return a picture of cells with a count in each that is not empty and has room.
+
+    ``pixels`` is uint8 (height, width, 4), ``counts`` (K, K), and ``side`` the pixels of a cell.
+    """
+    picture = Image.fromarray(pixels)
+    draw = ImageDraw.Draw(picture)
+    for row, column in np.argwhere(counts):
+        text, middle = str(counts[row, column]), side // 2
+        if picture_font().getlength(text) > side - 3:
+            continue
+        x, y = column * side + middle, row * side + middle
+        red, green, blue, _ = pixels[row * side, column * side].tolist()
+        is_light = 0.3 * red + 0.6 * green + 0.1 * blue > 128
+        ink = "#000000" if is_light else "#ffffff"
+        draw.text((x, y), text, ink, picture_font(), anchor="mm")
+    return np.asarray(picture)
 
 
 class NamedMatrix:

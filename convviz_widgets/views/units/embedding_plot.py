@@ -12,7 +12,7 @@ import numpy as np
 from ipywidgets import HTML, Image, Layout
 
 from convviz_widgets.images import ImageSet
-from convviz_widgets.state.embeddings import Embedding, Frame
+from convviz_widgets.state.embeddings import Embedding, Viewport
 from convviz_widgets.tensors import rgb_png
 from convviz_widgets.tensors.strokes import PointGroup, inside, paint_points
 from convviz_widgets.widgets.drawing import DrawingOverlay
@@ -61,7 +61,7 @@ class EmbeddingPlot:
     ) -> None:
         self._image = Image(value=EMPTY_PNG, format="png")
         self._picked, self._pointed, self._surrounded = picked, pointed, surrounded
-        self._frame = Frame(0.0, 0.0, 1.0)
+        self._frame = Viewport(0.0, 0.0, 1.0)
         self._points = PlottedPoints(side)
         self._chosen: tuple[int, ...] = ()
         self._selected: int | None = None
@@ -188,7 +188,7 @@ EDGE = 0.985
 """Points that lie outside are drawn this far from the middle to the edge."""
 
 
-def to_pixels(positions: np.ndarray, frame: Frame, side: int) -> np.ndarray:
+def to_pixels(positions: np.ndarray, frame: Viewport, side: int) -> np.ndarray:
     """Return where positions (n, 2) are drawn: across and down, those outside at the edge."""
     low = np.array([frame.x, frame.y]) - frame.half
     share = ((positions - low) / (2 * frame.half)).clip((1 - EDGE) / 2, (1 + EDGE) / 2)

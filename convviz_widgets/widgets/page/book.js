@@ -60,7 +60,7 @@ export class Book {
   async #link() {
     const links = /** @type {[string, string, unknown[] | null][]} */ (this.model.get("links"));
     const controls = await modelsOf(this.model, links.map(([id]) => id));
-    if (!this.state.followers.has(this)) return; // it was closed meanwhile
+    if (!this.state.followers.has(this)) return; // closed meanwhile
     this.links = links.flatMap(([, name, values], at) => {
       const control = controls[at];
       control?.on("change:index change:value", this.again);

@@ -6,7 +6,7 @@ import { pageOf } from "./store.js";
 
 /** What each button shows, in a square of 16, and what it is called. */
 const BUTTONS = [
-  ["first", "first checkpoint", "M3 3h2v10H3zM13 3v10L5 8z"],
+  ["first", "first checkpoint", "M1 3h2v10H1zM8.5 3v10L3 8zM15 3v10L9.5 8z"],
   ["previous", "previous checkpoint", "M4 3h2v10H4zM12 3v10L6 8z"],
   ["play", "play the checkpoints", "M4 2v12l9-6z"],
   ["next", "next checkpoint", "M10 3h2v10h-2zM4 3v10l6-5z"],
@@ -61,8 +61,10 @@ class Clock {
     });
     this.slider.addEventListener("keydown", (event) => this.#key(event));
     const row = make("div", "cvw-buttons", {}, Object.values(this.buttons));
-    // JupyterLab would act on arrows before the slider sees them.
-    el.setAttribute("data-lm-suppress-shortcuts", "true");
+    // A notebook would act on arrows and Enter first: it asks the element that has the focus itself.
+    for (const control of [...Object.values(this.buttons), this.slider]) {
+      control.setAttribute("data-lm-suppress-shortcuts", "true");
+    }
     el.classList.add("cvw-clock");
     el.append(row, this.slider, this.label);
   }
@@ -127,7 +129,9 @@ class Clock {
    */
   #enable(name, enabled) {
     const button = this.buttons[name];
-    if (button.disabled === enabled) button.disabled = !enabled;
+    if (button.disabled !== enabled) return;
+    if (!enabled && button.matches(":focus")) this.slider.focus(); // else the focus would be lost
+    button.disabled = !enabled;
   }
 
   /** @param {number} place */

@@ -118,12 +118,19 @@ class Raster {
     this.#describe(null);
     // JupyterLab would act on arrows, and on letters, before the element sees them.
     this.room.setAttribute("data-lm-suppress-shortcuts", "true");
-    this.view.style.width = `${model.get("width")}px`;
-    this.view.style.height = `${model.get("height")}px`;
     this.bar.hidden = !model.get("bar");
+    this.#size();
     el.classList.add("cvw-raster");
     el.append(this.view, this.bar);
     this.#listen();
+  }
+
+  /** Be as large as the frame; with a colour bar, which stands close below, no higher than it. */
+  #size() {
+    const [width, height] = [this.model.get("width"), this.model.get("height")];
+    const { style } = this.view;
+    style.width = `${width}px`;
+    style[this.bar.hidden ? "height" : "maxHeight"] = `${height}px`;
   }
 
   #observe() {
@@ -131,8 +138,7 @@ class Raster {
     model.on("change:highlight_boxes change:selected", () => this.#outline());
     model.on("change:drawing", () => this.#draw());
     model.on("change:width change:height", () => {
-      this.view.style.width = `${model.get("width")}px`;
-      this.view.style.height = `${model.get("height")}px`;
+      this.#size();
       this.#measure();
       this.#draw();
     });
@@ -313,7 +319,10 @@ class Raster {
       word.textContent = text;
       return word;
     });
-    this.bar.replaceChildren(...words.slice(0, 1), ...(words.length > 1 ? [strip] : []), ...words.slice(1));
+    // What is said of all tiles together stands after the colours, two limits around them.
+    const before = words.length > 1 ? 1 : 0;
+    const parts = words.length ? [...words.slice(0, before), strip, ...words.slice(before)] : [];
+    this.bar.replaceChildren(...parts);
   }
 
   // -- tiles --------------------------------------------------------------------------------
@@ -515,14 +524,14 @@ class Raster {
     this.at = [x, y];
     this.hovered = this.#pixel(x, y)?.[0] ?? null;
     this.#point();
-    if (this.model.get("reports")) this.#tell({ move: [x, y] });
+    this.#report({ move: [x, y] });
   }
 
   #leave() {
     this.hovered = null;
     this.at = null;
     this.#point();
-    if (this.model.get("reports")) this.#tell({ leave: true });
+    this.#report({ leave: true });
   }
 
   /** Say what is under the pointer, else what is selected. */
@@ -592,9 +601,14 @@ class Raster {
     if (!this.model.get("tiled")) this.model.send({ [what]: [x, y] });
   }
 
-  /** @param {Record<string, unknown>} what */
-  #tell(what) {
-    act(this.model, pageOf().name, ++pageOf().orders, what);
+  /**
+   * Tell a kernel that follows the pointer where it is: only the last place is of interest.
+   * @param {Record<string, unknown>} what
+   */
+  #report(what) {
+    if (!this.model.get("reports")) return;
+    this.model.set("pointer", what);
+    this.model.save_changes();
   }
 
   /** @param {number} tile */

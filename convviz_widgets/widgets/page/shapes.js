@@ -35,10 +35,6 @@ function drawOne(context, [kind, colour, thickness, ...at]) {
     context.strokeRect(at[0], at[1], at[2], at[3]);
   } else if (kind === "filled") {
     context.fillRect(at[0], at[1], at[2], at[3]);
-  } else if (kind === "circle") {
-    context.beginPath();
-    context.arc(at[0], at[1], at[2], 0, 2 * Math.PI);
-    context.stroke();
   } else if (kind === "text") {
     context.font = at[3];
     context.textAlign = at[4];

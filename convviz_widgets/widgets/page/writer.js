@@ -63,6 +63,7 @@ class Writer {
  * @returns {Promise<Record<string, any>>}
  */
 async function understood(widget, values) {
+  // Neither documented nor private by name: every front end's manager reads a kernel's values by it.
   const kind = widget.constructor;
   return kind._deserialize_state ? kind._deserialize_state(values, widget.widget_manager) : values;
 }

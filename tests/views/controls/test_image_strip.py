@@ -35,3 +35,7 @@ def test_an_unreadable_image_leaves_the_others_in_the_strip():
     assert strip.caption == "cannot be read: image 1 (truncated file)"
     said = [strip.describe(tile, strip.painted) for tile in range(3)]
     assert said == ["image 0 · hen", "image 1 cannot be read", "image 2"]
+
+
+def test_a_picture_without_a_caption_is_called_by_its_title(state):
+    assert ImageStrip(state).raster.frame["alt"] == "Image"
