@@ -132,7 +132,7 @@ def test_nothing_moves_to_a_checkpoint_that_has_yet_to_be_drawn_before_all_does(
     opened.ask("state.select(layer='conv1', checkpoint=9) and None")
     seen = opened.page.evaluate(WATCH, [["ArrowRight", "ArrowLeft", "ArrowRight"], 300])
     steps = [tuple(step_of(line) for line in frame[:4]) for frame in seen]
-    assert [each for each in steps if len(set(each)) > 1] == []
+    assert [frame for frame, each in zip(seen, steps, strict=True) if len(set(each)) > 1] == []
     opened.ask("globals().update(pause=0.0)")
     opened.until(lambda: opened.ask("state.checkpoint") == 10, "the kernel has not heard")
     opened.until(lambda: step_of(explorer.step_line()) == "step 1,000", "late")

@@ -28,6 +28,7 @@ export class Book {
     this.release = release;
     this.state = pageOf().state(model.get("state_id"));
     this.of = -1;
+    this.awaited = 0; // the first publication whose frames can be here
     /** @type {Record<string, unknown>} */
     this.options = {}; // of the view, that the frames were made with
     /** @type {[Model, string, unknown[] | null][]} */
@@ -96,7 +97,7 @@ export class Book {
   lacks(key) {
     const frame = this.frames.get(key);
     const isLacking = frame === undefined || !this.isValid(frame);
-    return isLacking && !this.state.isClaimed(this.model.get("depends"));
+    return isLacking && this.state.drawn >= this.awaited && !this.state.isClaimed(this.model.get("depends"));
   }
 
   /**
@@ -148,6 +149,7 @@ export class Book {
   renew(of, options) {
     if (of <= this.of) return;
     this.of = of;
+    this.awaited = (this.state.now?.serial ?? -1) + 1;
     this.options = options ?? {};
     this.#clear();
   }

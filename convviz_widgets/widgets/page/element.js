@@ -41,7 +41,9 @@ export async function hearKernel(model) {
   const [widget] = await modelsOf(model, [model.get("own_id")]);
   if (!widget) return;
   const kind = Object.getPrototypeOf(Object.getPrototypeOf(widget)); // that of any other widget
-  if (kind?._handle_comm_msg) widget._handle_comm_msg = kind._handle_comm_msg;
+  if (!kind?._handle_comm_msg) return;
+  widget._handle_comm_msg = kind._handle_comm_msg;
+  widget.comm?.on_msg(widget._handle_comm_msg.bind(widget));
 }
 
 /**
