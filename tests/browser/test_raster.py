@@ -95,14 +95,21 @@ def box_of(locator):
 
 def test_the_colour_bar_stands_close_below_a_small_picture_and_moves_nothing(opened, small):
     bar, line = small.root.locator(".cvw-bar"), small.root.locator("xpath=following-sibling::*[1]")
-    before, below = box_of(bar)[0], box_of(line)[0]
-    opened.ask("states[0].select(layer='2').channel")
-    opened.until(lambda: box_of(bar)[0] != before, "the bar stays where it was")
-    top, height = box_of(small.canvas)
-    assert 0 <= box_of(bar)[0] - (top + height) < 4
-    assert box_of(line)[0] == below
-    opened.ask("states[0].select(layer='1').channel")
-    opened.until(lambda: box_of(bar)[0] == before, "the bar does not come back")
+    below = box_of(line)[0]
+    room = small.root.locator(".cvw-room")
+    try:
+        opened.ask("states[0].select(layer='2').channel")
+        opened.until(
+            lambda: "6×6" in room.get_attribute("aria-label"), "the other layer is not seen"
+        )
+        top, height = box_of(small.canvas)
+        assert 0 <= box_of(bar)[0] - (top + height) < 4
+        assert box_of(line)[0] == below
+    finally:
+        opened.ask("states[0].select(layer='1').channel")
+    opened.until(
+        lambda: "24×24" in room.get_attribute("aria-label"), "the layer does not come back"
+    )
 
 
 def test_a_bar_without_limits_of_its_own_keeps_its_colours(opened, small):
