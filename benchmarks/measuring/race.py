@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from playwright.sync_api import Locator
+
 from measuring.contenders import CHECKPOINTS
 from measuring.page import SlowPage, slow_page
-from measuring.stopwatch import Stopwatch, Taken
+from measuring.stopwatch import Stopwatch, Taken, Watched
 
 WARM_UP = 3
 """Presses of each slider that are not counted."""
@@ -91,23 +93,27 @@ class Race:
 
     def _press(self, contender: Contender) -> float:
         """Return the milliseconds of one step to and fro."""
-        method, layer = contender.method, ""
-        if contender.name == UNPREPARED:
-            layer = self._select_other_layer(contender)
-        if self._places[method] == CHECKPOINTS - 1:
-            self._keys[method] = "ArrowLeft"
-        elif self._places[method] == 0:
-            self._keys[method] = "ArrowRight"
+        layer = self._select_other_layer(contender) if contender.name == UNPREPARED else ""
+        taken = self._timed(contender, self._next_key(contender.method))
+        place = self._places[contender.method]
+        assert self._page.notebook.ask(f"bench.rest({contender.method!r}, {place})"), "no rest"
+        self._check_looks(contender, place, layer, taken)
+        return taken.milliseconds
+
+    def _next_key(self, method: str) -> str:
+        """Return the key that leads on, or back from the last checkpoint to the first."""
+        if self._places[method] in (0, CHECKPOINTS - 1):
+            self._keys[method] = "ArrowLeft" if self._places[method] else "ArrowRight"
         self._places[method] += 1 if self._keys[method] == "ArrowRight" else -1
-        taken = self._timed(contender, self._keys[method])
-        place = self._places[method]
-        assert self._page.notebook.ask(f"bench.rest({method!r}, {place})"), "no rest"
+        return self._keys[method]
+
+    def _check_looks(self, contender: Contender, place: int, layer: str, taken: Taken) -> None:
+        """See that a checkpoint looks as it did before, made ahead or not."""
         kinds = [kind for _, kind in contender.watched]
         # Bars are seen while they are on their way.
         pictures = [look for look, kind in zip(taken.looks, kinds, strict=True) if kind != "bars"]
         known = self._looks.setdefault((contender.name, place, layer), pictures)
         assert known == pictures, f"{contender.name} shows checkpoint {place} in two ways"
-        return taken.milliseconds
 
     def _select_other_layer(self, contender: Contender) -> str:
         """Return the layer once its picture is seen, before anything can be made ahead."""
@@ -124,9 +130,9 @@ class Race:
         slider = self._output("echo").get_by_role("slider").first
         return self._stopwatch.press(slider, "Shift", []).milliseconds
 
-    def _watched(self, contender: Contender) -> list:
+    def _watched(self, contender: Contender) -> Watched:
         output = self._output(contender.method)
         return [(output.locator(selector).first, kind) for selector, kind in contender.watched]
 
-    def _output(self, method: str):
+    def _output(self, method: str) -> Locator:
         return self._page.output(METHODS.index(method))
