@@ -78,6 +78,15 @@ def all_made(opened):
     opened.until(lambda: opened.ask(HELD) == 12, "the frames were not made")
 
 
+IS_HEARD = """() => [...globalThis['convviz_widgets.page.1'].states.values()].every(
+    state => !state.claims.size)"""
+
+
+def all_heard(opened):
+    """Wait until the kernel has answered to all that was done on the page."""
+    opened.until(lambda: opened.page.evaluate(IS_HEARD), "the kernel has not answered")
+
+
 def step_of(line):
     """Return "step 300" of a label or a caption."""
     return next((part.strip() for part in line.split("·") if part.strip().startswith("step ")), "")
@@ -125,9 +134,11 @@ def test_no_frame_of_another_layer_is_seen_once_a_layer_is_chosen(explorer, open
     assert all("conv2" in said or step_of(said) == before for said in mosaics)
     opened.ask("globals().update(pause=0.0)")
     opened.until(lambda: "conv2" in opened.ask("mosaic.caption"), "late")
+    all_heard(opened)
 
 
 def test_nothing_moves_to_a_checkpoint_that_has_yet_to_be_drawn_before_all_does(explorer, opened):
+    all_heard(opened)
     opened.ask("globals().update(pause=0.4)")
     opened.ask("state.select(layer='conv1', checkpoint=9) and None")
     seen = opened.page.evaluate(WATCH, [["ArrowRight", "ArrowLeft", "ArrowRight"], 300])
