@@ -84,7 +84,7 @@ class ClockElement(PageElement):
         Called with the place of the checkpoint that is chosen.
     """
 
-    written_by_pages: ClassVar[frozenset[str]] = frozenset({"act", "playing"})
+    written_by_pages: ClassVar[frozenset[str]] = frozenset({"act", "playing", "player"})
     _esm = Unicode(module_text("renderClock", "store", "element", "clock")).tag(sync=True)
     description = Unicode("Checkpoint").tag(sync=True)
     """What a screen reader calls the slider."""

@@ -19,7 +19,8 @@ def test_playing_starts_over_at_the_end_and_says_what_the_button_does(state):
     start = clock.control("play the checkpoints")
     start.click()
     assert (state.checkpoint, clock.play.playing) == (0, True)
-    clock.play.player = "a page"
+    clock.play.set_state({"player": "a page"})  # as the page says
+    assert clock.play.player == "a page"
     assert (start.icon, start.tooltip) == ("pause", "stop playing")
     clock.play.playing = False  # as the page says at the last checkpoint
     assert (start.icon, start.tooltip) == ("play", "play the checkpoints")
