@@ -44,7 +44,7 @@ class FramedView(View):
         book.options = dict(self._options)
         book.on_new_page(self._begin_anew)
         self.state.announcements.observe(self._announced)
-        self.observe(self._failed, names="problem")
+        self.observe(lambda _change: self._wake_book(), names="problem")
 
     def show_frame(self, frame: Frame, selection: Selection) -> None:
         """Show the frame of a selection, and have those of the checkpoints beside it made."""
@@ -79,7 +79,8 @@ class FramedView(View):
     def _drop(self, keys: tuple[int, ...]) -> None:
         self.book.drop(set(keys))
 
-    def _failed(self, _change: Any) -> None:
+    def _wake_book(self) -> None:
+        """Have the page's clock wait for the view only while there is something to see."""
         self.book.awake = self.awake and not self.problem
 
     def _begin_anew(self) -> None:
@@ -101,7 +102,7 @@ class FramedView(View):
 
     def _shown(self, change: Any) -> None:
         if hasattr(self, "book"):
-            self.book.awake = self.awake and not self.problem
+            self._wake_book()
             if not self.awake:
                 self.state.ahead.leave(self)
             elif self.book.frame:  # it may be as it was, and not draw

@@ -78,10 +78,7 @@ class Clock {
     };
     model.on("change:keys_of_checkpoints change:labels", refill);
     model.on("change:now", () => state.publish(model.get("now")));
-    model.on("change:heard", () => {
-      const [page, order] = model.get("heard");
-      if (page === pageOf().name) state.heard(this.id, order);
-    });
+    state.hearAnswers(model, this.id);
     model.on("change:playing", () => {
       if (model.get("playing") !== (this.playing !== null)) this.#toggle();
     });

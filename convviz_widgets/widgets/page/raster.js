@@ -142,10 +142,7 @@ class Raster {
       this.#measure();
       this.#draw();
     });
-    model.on("change:heard", () => {
-      const [page, order] = model.get("heard");
-      if (page === pageOf().name) this.state.heard(this.id, order);
-    });
+    this.state.hearAnswers(model, this.id);
     model.on("msg:custom", (/** @type {any} */ message) => {
       if (typeof message?.words === "string" && this.hovered !== null) {
         write(this.words.pointed, message.words);

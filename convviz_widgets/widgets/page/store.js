@@ -97,6 +97,18 @@ export class PageState {
   }
 
   /**
+   * Hear from an element when the kernel has dealt with what the user did there, on this page.
+   * @param {{ get(name: string): any, on(event: string, callback: () => void): void }} model
+   * @param {string} source the element
+   */
+  hearAnswers(model, source) {
+    model.on("change:heard", () => {
+      const [page, order] = model.get("heard");
+      if (page === pageOf().name) this.heard(source, order);
+    });
+  }
+
+  /**
    * The kernel has heard of all that a source has claimed up to this order.
    * @param {string} source
    * @param {number} order
